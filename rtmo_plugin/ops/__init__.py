@@ -1,0 +1,1 @@
+"""Pure tensor functions that training, inference and export share.  No state, no I/O."""
