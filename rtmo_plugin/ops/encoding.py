@@ -1,0 +1,75 @@
+"""Sine encodings: positions as vectors whose dot products depend on distances alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def encode_sine(positions: Tensor, num_channels: int, temperature: float) -> Tensor:
+    """Encode positions by the cosines, then the sines, of angles from fast to slow.
+
+    Channel i of the C/2 cosines (and of the C/2 sines) turns by one radian in
+    ``temperature ** (i / (C/2))`` units of position, as MMPose 1.3 has it.
+
+    Args:
+        positions: (...) coordinates in any unit.
+        num_channels: C, even.
+        temperature: Ratio of the slowest to the fastest period, above 0.
+
+    Returns:
+        (..., C), float32 at least: half precision cannot tell the angles of distant positions apart.
+
+    Raises:
+        ValueError: C odd or below 2, or a temperature that is not positive.
+
+    Example:
+        >>> encode_sine(torch.tensor([0.0, 1.0]), 2, 10000)
+        tensor([[1.0000, 0.0000],
+                [0.5403, 0.8415]])
+    """
+    if num_channels < 2 or num_channels % 2:
+        raise ValueError(f"A sine encoding needs an even number of channels of at least 2, got {num_channels}.")
+    if not temperature > 0:
+        raise ValueError(f"The temperature of a sine encoding must be positive, got {temperature}.")
+    half = num_channels // 2
+    dtype = torch.promote_types(positions.dtype, torch.float32)
+    exponents = torch.arange(half, dtype=dtype, device=positions.device) / half
+    angles = positions.to(dtype)[..., None] / temperature**exponents
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def encode_cells(
+    shape_hw: tuple[int, int],
+    num_channels: int,
+    temperature: float,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Encode each cell of a feature map: half of the channels for its row, half for its column.
+
+    Args:
+        shape_hw: Height H and width W of the map in cells.
+        num_channels: C, a multiple of 4.
+        temperature: As for ``encode_sine``.
+        dtype: Type to compute in; the result is float32 at least.
+        device: Device of the result.
+
+    Returns:
+        (H x W, C), row by row.
+
+    Raises:
+        ValueError: C no multiple of 4, or a temperature that is not positive.
+
+    Example:
+        >>> encode_cells((2, 3), 8, 10000).shape
+        torch.Size([6, 8])
+    """
+    if num_channels % 4:
+        raise ValueError(f"The encoding of a map needs a multiple of 4 channels, got {num_channels}.")
+    height, width = shape_hw
+    rows = encode_sine(torch.arange(height, dtype=dtype, device=device), num_channels // 2, temperature)
+    columns = encode_sine(torch.arange(width, dtype=dtype, device=device), num_channels // 2, temperature)
+    both = [rows[:, None].expand(-1, width, -1), columns.expand(height, -1, -1)]
+    return torch.cat(both, dim=-1).flatten(0, 1)
