@@ -1,0 +1,41 @@
+"""The seven data sets of body7, each with its own keypoints; a data file maps them to one set."""
+
+body7_sources = dict(
+    coco=dict(
+        type="CocoDataset",
+        ann_file="coco/annotations/person_keypoints_train2017.json",
+        data_prefix=dict(img="coco/train2017/"),
+    ),
+    aic=dict(
+        type="AicDataset",
+        ann_file="aic/annotations/aic_train.json",
+        data_prefix=dict(
+            img="pose/ai_challenge/ai_challenger_keypoint_train_20170902/keypoint_train_images_20170902/"
+        ),
+    ),
+    crowdpose=dict(
+        type="CrowdPoseDataset",
+        ann_file="crowdpose/annotations/mmpose_crowdpose_trainval.json",
+        data_prefix=dict(img="pose/CrowdPose/images/"),
+    ),
+    mpii=dict(
+        type="MpiiDataset",
+        ann_file="mpii/annotations/mpii_train.json",
+        data_prefix=dict(img="pose/MPI/images/"),
+    ),
+    jhmdb=dict(
+        type="JhmdbDataset",
+        ann_file="jhmdb/annotations/Sub1_train.json",
+        data_prefix=dict(img="pose/JHMDB/"),
+    ),
+    halpe=dict(
+        type="HalpeDataset",
+        ann_file="halpe/annotations/halpe_train_v1.json",
+        data_prefix=dict(img="pose/Halpe/hico_20160224_det/images/train2015"),
+    ),
+    posetrack=dict(
+        type="PoseTrack18Dataset",
+        ann_file="posetrack18/annotations/posetrack18_train.json",
+        data_prefix=dict(img="pose/PoseChallenge2018/"),
+    ),
+)
