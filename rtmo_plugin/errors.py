@@ -1,0 +1,65 @@
+"""Errors that a user of the tools can put right: each message is one sentence that says how.
+
+They are ordinary ``ValueError``, ``KeyError`` and ``FileNotFoundError`` to a program, and one class
+to the tools, which print the sentence and leave with exit code 2 instead of a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
+TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
+
+
+class UserError(Exception):
+    """Something in the input is wrong; the message says what, where and what to do."""
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument: quotes around the whole sentence.
+        return " ".join(str(part) for part in self.args)
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file or folder that was named is not there."""
+
+
+class ConfigError(UserError, ValueError):
+    """A config cannot be read, or cannot be built."""
+
+
+class UnknownKeyError(UserError, KeyError):
+    """An option names a config key that does not exist."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint cannot be read, or does not belong to the config's model."""
+
+
+class DataError(UserError, ValueError):
+    """The data are there, but not usable."""
+
+
+@contextmanager
+def report_user_errors() -> Iterator[None]:
+    """Turn a ``UserError`` into its sentence on stderr and exit code 2; everything else passes.
+
+    With the environment variable ``RTMO_TRACEBACK`` set the traceback is shown as well.
+
+    Raises:
+        SystemExit: 2 after a ``UserError``, 130 after Ctrl-C.
+    """
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
