@@ -8,6 +8,7 @@ reason and does nothing where upstream is fine.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import importlib.metadata
 import importlib.util
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import mmengine.utils.package_utils
 import numpy as np
@@ -34,8 +35,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from rtmo_plugin.errors import CheckpointError
 
 _HISTORY_STATISTICS = ("min", "max", "current", "mean")
-_FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-_FORBID_WEIGHTS_ONLY = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_WEIGHTS_ONLY_SWITCHES = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
 _environment_lock = threading.RLock()
 
 
@@ -49,9 +49,6 @@ def apply_workarounds() -> None:
     _enforce_weights_only()
 
 
-# ---------------------------------------------------------------- imports that fail upstream
-
-
 def _stand_in_for_compiled_mmcv() -> None:
     """Let ``mmcv.ops`` import with mmcv-lite, whose operators then fail only when called.
 
@@ -59,32 +56,18 @@ def _stand_in_for_compiled_mmcv() -> None:
     although RTMO calls none of its operators.  The stand-in's spec has no loader, so MMEngine's
     ``mmcv_full_available()`` still answers truthfully that compiled mmcv is missing.
     """
-    if "mmcv._ext" in sys.modules or not _is_lite(importlib.util.find_spec("mmcv")):
+    mmcv, name = importlib.util.find_spec("mmcv"), "mmcv._ext"
+    if mmcv is None or name in sys.modules or PathFinder.find_spec(name, mmcv.submodule_search_locations):
         return
-    extension = _make_stand_in("mmcv._ext", _refuse_operator)
+    extension = _make_stand_in(
+        name,
+        "The operator '{name}' of mmcv.ops needs compiled mmcv, but mmcv-lite is installed: run "
+        "`pip uninstall mmcv-lite`, then `MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv==2.1.0` "
+        "(needs a C++ compiler, `setuptools<81` and ninja; about 7 minutes).",
+    )
     # Environment reports call these two, and should say what is there rather than fail.
     extension.get_compiler_version = lambda: "not compiled (mmcv-lite)"
     extension.get_compiling_cuda_version = lambda: "not available"
-
-
-def _is_lite(mmcv_spec: ModuleSpec | None) -> bool:
-    """Tell whether mmcv is installed without its compiled extension, without importing it."""
-    if mmcv_spec is None:
-        return False
-    return PathFinder.find_spec("mmcv._ext", mmcv_spec.submodule_search_locations) is None
-
-
-def _refuse_operator(name: str) -> Callable[..., Any]:
-    """Return a function that says, when called, that the mmcv operator ``name`` is not there."""
-
-    def raise_not_compiled(*args: object, **kwargs: object) -> None:
-        raise RuntimeError(
-            f"The operator '{name}' of mmcv.ops needs compiled mmcv, but mmcv-lite is installed: run "
-            "`pip uninstall mmcv-lite`, then `MMCV_WITH_OPS=1 pip install --no-build-isolation mmcv==2.1.0` "
-            "(needs a C++ compiler, `setuptools<81` and ninja; about 7 minutes)."
-        )
-
-    return raise_not_compiled
 
 
 def _stand_in_for_simcc_visualizer() -> None:
@@ -94,35 +77,27 @@ def _stand_in_for_simcc_visualizer() -> None:
     module, not for torchvision, keeps every other ``import torchvision`` honest.
     """
     name = "mmpose.visualization.simcc_vis"
-    if name in sys.modules or importlib.util.find_spec("torchvision") is not None:
-        return
-    _make_stand_in(name, _refuse_visualizer)
+    if name not in sys.modules and importlib.util.find_spec("torchvision") is None:
+        needed = f"needs torchvision: install the one that belongs to torch {torch.__version__}."
+        _make_stand_in(name, "{name} of mmpose.visualization " + needed)
 
 
-def _refuse_visualizer(name: str) -> Callable[..., Any]:
-    """Return a function that says, when called, that ``name`` needs torchvision."""
+def _make_stand_in(module_name: str, message: str) -> Any:
+    """Register a module whose every public attribute is a function that raises ``message``."""
+    module: Any = ModuleType(module_name, "Stand-in made by rtmo_plugin.compat.")
+    module.__spec__ = ModuleSpec(module_name, loader=None, origin=__name__)
 
-    def raise_no_torchvision(*args: object, **kwargs: object) -> None:
-        raise RuntimeError(
-            f"{name} of mmpose.visualization needs torchvision: install the torchvision that belongs to "
-            f"torch {torch.__version__}."
-        )
+    def get_attribute(name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(f"module {module_name!r} has no attribute {name!r}")
 
-    return raise_no_torchvision
+        def raise_not_there(*args: object, **kwargs: object) -> None:
+            raise RuntimeError(message.format(name=name))
 
-
-def _make_stand_in(name: str, refuse: Callable[[str], Callable[..., Any]]) -> Any:
-    """Register a module ``name`` whose every public attribute is ``refuse(attribute)``."""
-    module: Any = ModuleType(name, "Stand-in made by rtmo_plugin.compat.")
-    module.__spec__ = ModuleSpec(name, loader=None, origin=__name__)
-
-    def get_attribute(attribute: str) -> Callable[..., Any]:
-        if attribute.startswith("__"):
-            raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
-        return refuse(attribute)
+        return raise_not_there
 
     module.__getattr__ = get_attribute
-    sys.modules[name] = module
+    sys.modules[module_name] = module
     return module
 
 
@@ -131,14 +106,8 @@ def _restore_find_loader() -> None:
 
     MMEngine 0.10.7 calls it in every optimizer construction, to ask for compiled mmcv.
     """
-    if hasattr(pkgutil, "find_loader"):
-        return
-
-    def find_loader(fullname: str) -> Any:
-        spec = importlib.util.find_spec(fullname)
-        return None if spec is None else spec.loader
-
-    pkgutil.find_loader = find_loader
+    if not hasattr(pkgutil, "find_loader"):
+        pkgutil.find_loader = lambda name: getattr(importlib.util.find_spec(name), "loader", None)
 
 
 def _look_up_packages_without_pkg_resources() -> None:
@@ -157,8 +126,7 @@ def _look_up_packages_without_pkg_resources() -> None:
 
 def is_installed(package: str) -> bool:
     """Tell whether ``package``, the name of a module or of a distribution, is installed."""
-    spec = importlib.util.find_spec(_get_module_name(package))
-    return spec is not None and spec.origin is not None
+    return _find_package(package) is not None
 
 
 def get_installed_path(package: str) -> str:
@@ -167,24 +135,19 @@ def get_installed_path(package: str) -> str:
     Raises:
         importlib.metadata.PackageNotFoundError: It is not installed.
     """
-    spec = importlib.util.find_spec(_get_module_name(package))
+    spec = _find_package(package)
     if spec is None or spec.origin is None:
         raise importlib.metadata.PackageNotFoundError(package)
     return str(Path(spec.origin).parent)
 
 
-def _get_module_name(package: str) -> str:
-    """Return the module that the distribution ``package`` installs, or ``package`` itself."""
-    if importlib.util.find_spec(package) is not None:
-        return package
+def _find_package(package: str) -> ModuleSpec | None:
+    """Return the spec of the module ``package``, or of the one that this distribution installs."""
     try:
-        top_level = importlib.metadata.distribution(package).read_text("top_level.txt")
+        top_level = importlib.metadata.distribution(package).read_text("top_level.txt") or ""
     except importlib.metadata.PackageNotFoundError:
-        return package
-    return top_level.split()[0] if top_level else package
-
-
-# ---------------------------------------------------------------- checkpoints
+        top_level = ""
+    return next(filter(None, map(importlib.util.find_spec, [package, *top_level.split()])), None)
 
 
 def _enforce_weights_only() -> None:
@@ -194,7 +157,7 @@ def _enforce_weights_only() -> None:
     for URLs still does.  All of MMEngine's loaders pass through this one class method.
     """
     load = CheckpointLoader.load_checkpoint.__func__
-    if hasattr(load, "__wrapped__"):
+    if hasattr(load, "__wrapped__"):  # done before
         return
 
     @functools.wraps(load)
@@ -202,8 +165,8 @@ def _enforce_weights_only() -> None:
         try:
             with _force_weights_only():
                 return load(cls, filename, *args, **kwargs)
-        except pickle.UnpicklingError as error:
-            raise CheckpointError(_explain_refusal(filename, str(error))) from error
+        except (pickle.UnpicklingError, EOFError, KeyError) as error:
+            raise CheckpointError(f"The checkpoint {filename} was not loaded: {_explain(error)}.") from error
 
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
 
@@ -212,23 +175,24 @@ def _enforce_weights_only() -> None:
 def _force_weights_only() -> Iterator[None]:
     """Set torch's own switch for the time of one load, whatever the caller of ``torch.load`` asks for."""
     with _environment_lock:
-        names = (_FORCE_WEIGHTS_ONLY, _FORBID_WEIGHTS_ONLY)
-        before = {name: os.environ.pop(name) for name in names if name in os.environ}
-        os.environ[_FORCE_WEIGHTS_ONLY] = "1"
+        before = {name: os.environ.pop(name) for name in _WEIGHTS_ONLY_SWITCHES if name in os.environ}
+        os.environ[_WEIGHTS_ONLY_SWITCHES[0]] = "1"
         try:
             yield
         finally:
-            del os.environ[_FORCE_WEIGHTS_ONLY]
+            del os.environ[_WEIGHTS_ONLY_SWITCHES[0]]
             os.environ.update(before)
 
 
-def _explain_refusal(filename: str, message: str) -> str:
-    """Say in one sentence why torch refused a checkpoint."""
-    found = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", message)
-    content = f"it names {found[1]}, which a checkpoint has no need of" if found else "it cannot be read"
-    return f"The checkpoint {filename} was not loaded: {content}; save it again with tensors and plain values only."
+def _explain(error: Exception) -> str:
+    """Say in half a sentence why torch did not load a file."""
+    found = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
+    if found is None:
+        return "it is damaged, or not a file that torch.save wrote"
+    return f"it asks for {found[1]}, which may run code; save it again with tensors and plain values only"
 
 
+@functools.lru_cache(maxsize=1)
 def _trust_mmengine_checkpoints() -> None:
     """Name the few classes of MMEngine's own checkpoints that ``weights_only=True`` does not know.
 
@@ -236,19 +200,12 @@ def _trust_mmengine_checkpoints() -> None:
     for such classes; older ones only a fixed one, so their unpickler is exchanged.
     """
     if hasattr(torch.serialization, "add_safe_globals"):
-        known = {(item.__module__, item.__qualname__) for item in _get_safe_items()}
         functions = [_rename(function, name) for name, function in _get_trusted_functions().items()]
-        items = [*_get_trusted_types(), *functions]
-        torch.serialization.add_safe_globals(
-            [item for item in items if (item.__module__, item.__qualname__) not in known]
-        )
+        torch.serialization.add_safe_globals([*_get_trusted_types(), *functions])
     else:
-        torch.serialization._weights_only_unpickler = SimpleNamespace(Unpickler=_Unpickler, load=_Unpickler.load_file)
-
-
-def _get_safe_items() -> list[Any]:
-    """Return what is on torch's list already, without the entries that are pairs."""
-    return [item for item in torch.serialization.get_safe_globals() if not isinstance(item, tuple)]
+        torch.serialization._weights_only_unpickler = SimpleNamespace(
+            Unpickler=_Unpickler, load=lambda file, **kwargs: _Unpickler(file, **kwargs).load()
+        )
 
 
 def _get_trusted_types() -> list[type]:
@@ -305,12 +262,7 @@ class _Unpickler(pickle._Unpickler):
     classes take a state.
     """
 
-    dispatch = dict(pickle._Unpickler.dispatch)
-
-    @classmethod
-    def load_file(cls, file: Any, **kwargs: Any) -> Any:
-        """Read one object from ``file``."""
-        return cls(file, **kwargs).load()
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the listed object ``module.name``.
@@ -337,7 +289,7 @@ class _Unpickler(pickle._Unpickler):
 def _get_allowed_names() -> dict[str, Any]:
     """Return the objects that a checkpoint may name, torch's own and ours, on torch before 2.4."""
     types = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in _get_trusted_types()}
-    encode = {"_codecs.encode": pickle.codecs.encode}
+    encode = {"_codecs.encode": codecs.encode}
     return {**torch._weights_only_unpickler._get_allowed_globals(), **types, **encode, **_get_trusted_functions()}
 
 
