@@ -1,0 +1,3 @@
+"""Everything that registers a model part; imported by MMEngine on the first look-up in our scope."""
+
+from rtmo_plugin.models import assigners, heads, losses, necks  # noqa: F401

@@ -1,0 +1,3 @@
+from rtmo_plugin.models.assigners.sim_ota import SimOTAAssigner
+
+__all__ = ["SimOTAAssigner"]

@@ -1,0 +1,137 @@
+"""The loss of RTMO: predictions and targets in, six scalars out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+from rtmo_plugin.models.heads.stages import Stage
+from rtmo_plugin.ops.geometry import encode_boxes
+from rtmo_plugin.ops.oks import compute_oks
+from rtmo_plugin.registry import MODELS
+from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, Priors, Targets
+
+DEFAULT_LOSSES = {
+    "cls": {"type": "rtmo_plugin.VariFocalLoss"},
+    "bbox": {"type": "rtmo_plugin.IoULoss"},
+    "oks": {"type": "rtmo_plugin.OKSLoss"},
+    "vis": {"type": "rtmo_plugin.VisibilityLoss"},
+    "mle": {"type": "rtmo_plugin.MLECCLoss"},
+    "bbox_aux": {"type": "rtmo_plugin.BoxL1Loss"},
+}
+
+
+class RTMOCriterion(nn.Module):
+    """Weigh six losses by the training stage.
+
+    The same keys come in every stage and every batch; a batch without people gives zeros that are
+    connected to the graph, so that all parameters have a gradient on every rank.
+
+    Args:
+        losses: Name to the config of a loss, for those that differ from ``DEFAULT_LOSSES``.
+    """
+
+    def __init__(self, losses: Mapping[str, dict[str, Any]] | None = None) -> None:
+        super().__init__()
+        configs = {**DEFAULT_LOSSES, **(losses or {})}
+        self.losses = nn.ModuleDict({name: MODELS.build(config) for name, config in configs.items()})
+
+    def forward(
+        self,
+        predictions: DensePredictions,
+        targets: Targets,
+        distribution: CoordinateDistribution,
+        sigmas: Tensor,
+        stage: Stage,
+    ) -> dict[str, Tensor]:
+        """Compute the weighted losses (paper section 3.3).
+
+        Args:
+            predictions: At all priors, with proxy keypoints.
+            targets: Of the N assigned priors.
+            distribution: Of the same N.
+            sigmas: (K,) of the OKS.
+            stage: Weights, class target and proxy target.
+
+        Returns:
+            ``loss_cls, loss_bbox, loss_oks, loss_vis, loss_mle, loss_bbox_aux``, scalars.
+        """
+        picked = (targets.image, targets.prior)
+        assert predictions.proxy_keypoints is not None
+        proxy = predictions.proxy_keypoints[picked]
+        num_positives = count_positives(targets)
+        proxy_targets, proxy_weights, quality = choose_proxy_target(proxy, distribution, targets, sigmas, stage)
+        class_targets = place_class_targets(predictions, targets, quality**stage.class_target_power)
+        priors = Priors(predictions.priors.centers[targets.prior], predictions.priors.strides[targets.prior])
+        box_deltas = encode_boxes(targets.boxes, priors)
+        loss = self.losses
+        values = {
+            "cls": loss["cls"](predictions.class_logits, class_targets, targets.class_weights) / num_positives,
+            "bbox": loss["bbox"](predictions.boxes[picked], targets.boxes) / num_positives,
+            "oks": loss["oks"](proxy, proxy_targets, proxy_weights, targets.areas, sigmas),
+            "vis": loss["vis"](predictions.visibility_logits[picked], targets.visible, targets.visible_weights),
+            "mle": loss["mle"](distribution, targets.keypoints, targets.visible, targets.areas),
+            "bbox_aux": loss["bbox_aux"](predictions.box_deltas[picked], box_deltas) / num_positives,
+        }
+        return {f"loss_{name}": value * stage.weights[name] for name, value in values.items()}
+
+
+def count_positives(targets: Targets) -> Tensor:
+    """Return the assigned priors of a rank, averaged over ranks, at least 1."""
+    count = targets.areas.new_tensor(float(len(targets.prior)))
+    all_reduce(count, "mean")
+    return count.clamp(min=1)
+
+
+@torch.no_grad()
+def choose_proxy_target(
+    proxy: Tensor, distribution: CoordinateDistribution, targets: Targets, sigmas: Tensor, stage: Stage
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Decide what the proxy learns from and how good each positive is.
+
+    Args:
+        proxy: (N, K, 2) proxy keypoints.
+        distribution: Of the Dynamic Coordinate Classifier.
+        targets: Ground truth.
+        sigmas: (K,) of the OKS.
+        stage: Whose ``proxy_target`` decides.
+
+    Returns:
+        (N, K, 2) targets and (N, K) weights of the proxy, and the (N,) OKS that is the class target.
+        Where the classifier teaches, it does so only for keypoints where it is the closer one.
+    """
+    if stage.proxy_target == "truth":
+        return targets.keypoints, targets.visible, targets.quality
+    teacher = distribution.keypoints.detach()
+    error = torch.linalg.vector_norm(teacher - targets.keypoints, dim=-1)
+    proxy_error = torch.linalg.vector_norm(proxy - targets.keypoints, dim=-1)
+    weights = targets.visible * (proxy_error > error)
+    quality = compute_oks(teacher, targets.keypoints, targets.visible, targets.areas, sigmas)
+    return teacher, weights, quality
+
+
+def place_class_targets(predictions: DensePredictions, targets: Targets, values: Tensor) -> Tensor:
+    """Put (N,) values at the assigned priors and labels of a (B, P, C) tensor of zeros."""
+    placed = torch.zeros_like(predictions.class_logits)
+    return placed.index_put((targets.image, targets.prior, targets.labels), values.to(placed.dtype))
+
+
+def raise_if_not_finite(losses: Mapping[str, Tensor], data_samples: Any) -> None:
+    """Stop at a loss that is NaN or infinite.
+
+    Raises:
+        FloatingPointError: Names the losses and the images of the batch.
+    """
+    names = list(losses)
+    is_finite = torch.stack([losses[name].detach() for name in names]).isfinite().tolist()
+    bad = [name for name, ok in zip(names, is_finite) if not ok]
+    if bad:
+        images = [str(sample.metainfo.get("img_path", "?")) for sample in data_samples]
+        raise FloatingPointError(
+            f"{', '.join(bad)} is not finite for the batch of {', '.join(images)}: lower the learning rate, or "
+            "check these images' annotations."
+        )

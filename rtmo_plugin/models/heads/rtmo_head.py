@@ -1,0 +1,187 @@
+"""RTMOHead: head module, assigner, criterion and DCC put together for MMPose's estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from rtmo_plugin.keypoint_schemas import find_schema
+from rtmo_plugin.models.heads.criterion import RTMOCriterion, raise_if_not_finite
+from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
+from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
+from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
+from rtmo_plugin.models.heads.selection import collect_instances, select_people
+from rtmo_plugin.models.heads.stages import Stage, build_stages
+from rtmo_plugin.registry import MODELS, TASK_UTILS
+from rtmo_plugin.structures import DensePredictions, KeypointSchema
+
+# What official files hold beside the weights: constants that are computed here.
+_OBSOLETE_BUFFERS = ("dcc.x_bins", "dcc.y_bins", "dcc.spe.dim_t", "loss_oks.sigmas")
+
+
+@MODELS.register_module()
+class RTMOHead(BaseModule):
+    """One-stage pose head (arXiv 2312.07526) with the interface of MMPose's bottom-up estimator.
+
+    Args:
+        keypoints: Name of a keypoint set (``coco``, ``crowdpose``), or a dict of its fields.
+        num_classes: C.
+        widen_factor: Width of the model; the head's and the pose vectors' widths follow from it.
+        strides: Of the feature maps, pixels.
+        head_module: Options of ``RTMOHeadModule`` that differ from its defaults.
+        dcc: Options of ``DynamicCoordinateClassifier`` that differ from its defaults.
+        box_padding: The classifier's bins cover this times the box.
+        assigner: Config of the assigner.
+        loss_cls: Config of the class loss; the other losses likewise.
+        loss_bbox: Of the boxes.
+        loss_oks: Of the proxy keypoints.
+        loss_vis: Of the visibility.
+        loss_mle: Of the coordinate distributions.
+        loss_bbox_aux: Of the box deltas, in the last stage.
+        stages: What differs from ``DEFAULT_STAGES``.
+        init_cfg: Initialisation, as in MMEngine.
+
+    Raises:
+        KeyError: An unknown keypoint set or stage.
+    """
+
+    def __init__(
+        self,
+        *,
+        keypoints: str | Mapping[str, Any] | KeypointSchema = "coco",
+        num_classes: int = 1,
+        widen_factor: float = 1.0,
+        strides: Sequence[int] = (16, 32),
+        head_module: Mapping[str, Any] | None = None,
+        dcc: Mapping[str, Any] | None = None,
+        box_padding: float = 1.25,
+        assigner: Mapping[str, Any] | None = None,
+        stages: Mapping[str, Mapping[str, Any]] | None = None,
+        init_cfg: Any = None,
+        **losses: Mapping[str, Any],
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.schema = find_schema(keypoints)
+        self.num_classes, self.strides = num_classes, tuple(strides)
+        self.head_module = RTMOHeadModule(
+            num_classes=num_classes,
+            num_keypoints=self.schema.num_keypoints,
+            num_levels=len(self.strides),
+            widen_factor=widen_factor,
+            **(head_module or {}),
+        )
+        self.dcc = DynamicCoordinateClassifier(
+            num_keypoints=self.schema.num_keypoints,
+            in_channels=self.head_module.pose_channels,
+            box_padding=box_padding,
+            **(dcc or {}),
+        )
+        self.assigner = TASK_UTILS.build({"type": "rtmo_plugin.SimOTAAssigner", **(assigner or {})})
+        self.criterion = RTMOCriterion(losses)
+        self.stages = build_stages(stages)
+        self.enter_stage("warmup")
+        self.register_buffer("sigmas", torch.tensor(self.schema.sigmas), persistent=False)
+        self._register_load_state_dict_pre_hook(_drop_obsolete_buffers)
+
+    def enter_stage(self, name: str) -> None:
+        """Train by another stage's weights and targets from now on.
+
+        Raises:
+            KeyError: There is no such stage.
+        """
+        if name not in self.stages:
+            raise KeyError(f"Unknown training stage {name!r}: name one of {', '.join(self.stages)}.")
+        self.stage_name = name
+
+    @property
+    def stage(self) -> Stage:
+        """The current training stage."""
+        return self.stages[self.stage_name]
+
+    def forward(self, feats: Sequence[Tensor]) -> RawMaps:
+        """Return the raw maps of (B, C, H, W) features, without the proxy keypoints."""
+        return self.head_module(feats)
+
+    def loss(
+        self, feats: Sequence[Tensor], batch_data_samples: Sequence[Any], train_cfg: Mapping[str, Any] | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the six losses of a batch.
+
+        Args:
+            feats: (B, C, H, W) a level.
+            batch_data_samples: B data samples with ``gt_instance_labels``.
+            train_cfg: Not used; part of the interface.
+
+        Raises:
+            ValueError: A data sample does not fit the model, see ``collect_people``.
+            FloatingPointError: A loss is not finite.
+        """
+        predictions = densify(self.head_module(feats, with_proxy=True), self.strides)
+        dtype = predictions.boxes.dtype
+        people = collect_people(batch_data_samples, self.num_classes, self.schema.num_keypoints, dtype)
+        sigmas = self.sigmas.to(dtype)
+        assignment = self.assigner.assign(predictions, people, sigmas)
+        targets = build_targets(predictions, people, assignment, batch_data_samples)
+        distribution = self.classify_coordinates(predictions, targets.image, targets.prior, find_size_wh(feats, self.strides))
+        losses = self.criterion(predictions, targets, distribution, sigmas, self.stage)
+        raise_if_not_finite(losses, batch_data_samples)
+        return losses
+
+    @torch.no_grad()
+    def predict(
+        self, feats: Sequence[Tensor], batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] | None = None
+    ) -> list[InstanceData]:
+        """Find the people of each image.
+
+        Args:
+            feats: (B, C, H, W) a level.
+            batch_data_samples: B data samples with ``input_size``.
+            test_cfg: ``score_thr`` (0.1), ``nms_thr`` (0.65; 1 keeps all) and ``nms_pre`` (no limit), as
+                MMPose names them.
+
+        Returns:
+            One InstanceData an image, best person first: ``scores``, ``labels``, ``bboxes``,
+            ``bbox_scores``, ``keypoints``, ``keypoint_scores``, ``keypoints_visible``; arrays, in
+            pixels of the network's input.
+
+        Raises:
+            ValueError: Several feature pyramids: test-time augmentation is not supported here.
+        """
+        if not all(isinstance(feat, Tensor) for feat in feats):
+            raise ValueError("RTMOHead takes one feature pyramid: turn flip_test and multiscale_test off.")
+        predictions = densify(self.head_module(feats), self.strides)
+        picked = select_people(predictions, **{k: v for k, v in (test_cfg or {}).items() if k in _SELECTION})
+        size_wh = find_size_wh(feats, self.strides)
+        distribution = self.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
+        return collect_instances(predictions, picked, distribution.keypoints, batch_data_samples)
+
+    def classify_coordinates(
+        self, predictions: DensePredictions, image: Tensor, prior: Tensor, size_wh: tuple[int, int]
+    ):
+        """Run the Dynamic Coordinate Classifier on N priors, given by (N,) image and prior indices."""
+        return self.dcc(
+            predictions.pose_vectors[image, prior],
+            predictions.boxes[image, prior],
+            predictions.priors.centers[prior],
+            size_wh,
+        )
+
+
+_SELECTION = ("score_thr", "nms_thr", "nms_pre")
+
+
+def find_size_wh(feats: Sequence[Tensor], strides: Sequence[int]) -> tuple[int, int]:
+    """Return the width and height of the input, in pixels, from the first feature map."""
+    height, width = feats[0].shape[2:]
+    return width * strides[0], height * strides[0]
+
+
+def _drop_obsolete_buffers(state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    for name in _OBSOLETE_BUFFERS:
+        state_dict.pop(prefix + name, None)

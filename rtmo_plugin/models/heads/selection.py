@@ -1,0 +1,70 @@
+"""Which priors become people: threshold, top-k and NMS give indices, everything else is gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from rtmo_plugin.ops.nms import suppress_duplicates
+from rtmo_plugin.structures import DensePredictions
+
+
+class Picked(NamedTuple):
+    """N selected priors, image by image, best first."""
+
+    image: Tensor  # (N,)
+    prior: Tensor  # (N,)
+    scores: Tensor  # (N,) probability of the best class
+    labels: Tensor  # (N,)
+
+
+def select_people(
+    predictions: DensePredictions, *, score_thr: float = 0.1, nms_thr: float = 0.65, nms_pre: int | None = None
+) -> Picked:
+    """Select the priors that are people, in each image of the batch.
+
+    Args:
+        predictions: Of the head.
+        score_thr: Scores must be above this.
+        nms_thr: Boxes of higher IoU are the same person, whatever their class; 1 keeps all.
+        nms_pre: How many of the best enter NMS; all by default.
+    """
+    scores, labels = predictions.class_logits.sigmoid().max(dim=-1)
+    each = []
+    for image, (image_scores, boxes) in enumerate(zip(scores, predictions.boxes)):
+        above = (image_scores > score_thr).nonzero()[:, 0]
+        best = above[image_scores[above].argsort(descending=True, stable=True)[:nms_pre]]
+        prior = best[suppress_duplicates(boxes[best], image_scores[best], nms_thr)]
+        each.append(Picked(torch.full_like(prior, image), prior, image_scores[prior], labels[image, prior]))
+    return Picked(*(torch.cat(parts) for parts in zip(*each)))
+
+
+def collect_instances(
+    predictions: DensePredictions, picked: Picked, keypoints: Tensor, data_samples: Sequence[Any]
+) -> list[InstanceData]:
+    """Pack the (N, K, 2) keypoints of the selected people as MMPose's estimator expects them, an image each.
+
+    Boxes are clipped to the image's ``input_size`` (width, height).
+    """
+    boxes = predictions.boxes[picked.image, picked.prior]
+    visibility = predictions.visibility_logits[picked.image, picked.prior].sigmoid()
+    results = []
+    for image, sample in enumerate(data_samples):
+        mine = picked.image == image
+        limit = boxes.new_tensor(sample.metainfo["input_size"]).repeat(2)
+        results.append(
+            InstanceData(
+                scores=picked.scores[mine],
+                labels=picked.labels[mine],
+                bboxes=torch.minimum(boxes[mine].clamp(min=0), limit),
+                bbox_scores=picked.scores[mine],
+                keypoints=keypoints[mine],
+                keypoint_scores=visibility[mine],
+                keypoints_visible=visibility[mine],
+            ).numpy()
+        )
+    return results

@@ -1,0 +1,141 @@
+"""MMPose 1.3.2's own RTMO as the oracle, our model with the same weights, and random batches for both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from torch import nn
+
+import rtmo_plugin.compat  # noqa: F401
+import mmpose  # isort: skip
+from mmpose.registry import MODELS  # isort: skip
+from mmpose.structures import PoseDataSample  # isort: skip
+
+OFFICIAL_CONFIGS = Path(mmpose.__file__).parent / ".mim/configs/body_2d_keypoint/rtmo"
+OUR_CONFIGS = Path(__file__).parents[1] / "configs"
+
+# our leaf -> MMPose's config
+RECIPES = {
+    "rtmo-s_coco": "coco/rtmo-s_8xb32-600e_coco-640x640",
+    "rtmo-m_coco": "coco/rtmo-m_16xb16-600e_coco-640x640",
+    "rtmo-l_coco": "coco/rtmo-l_16xb16-600e_coco-640x640",
+    "rtmo-s_crowdpose": "crowdpose/rtmo-s_8xb32-700e_crowdpose-640x640",
+    "rtmo-t_body7": "body7/rtmo-t_8xb32-600e_body7-416x416",
+}
+STAGES = ("warmup", "refine", "finish")
+
+
+def load_official(recipe: str) -> Config:
+    """Return MMPose's own config of one of our recipes."""
+    return Config.fromfile(OFFICIAL_CONFIGS / f"{RECIPES[recipe]}.py")
+
+
+def load_ours(recipe: str) -> Config:
+    """Return our config of the name."""
+    return Config.fromfile(OUR_CONFIGS / f"{recipe}.py")
+
+
+def build_model(config: Config) -> nn.Module:
+    """Build the estimator of a config with random weights, without a download or a random resize."""
+    init_default_scope("mmpose")
+    model = config.model.copy()
+    model.backbone = {**model.backbone, "init_cfg": None}
+    model.data_preprocessor = {**model.data_preprocessor, "batch_augments": None}
+    built = MODELS.build(model)
+    built.init_weights()
+    return built
+
+
+def randomize(module: nn.Module, seed: int) -> None:
+    """Give BatchNorm layers statistics, and all one-dimensional parameters values, that are not neutral."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in module.state_dict().items():
+        noise = torch.randn(tensor.shape, generator=generator) if tensor.is_floating_point() else None
+        if name.endswith("running_var"):
+            tensor.copy_(noise.abs() * 0.5 + 0.75)
+        elif name.endswith("running_mean"):
+            tensor.copy_(noise * 0.1)
+        elif noise is not None and tensor.ndim == 1 and "dim_t" not in name and "bins" not in name:
+            tensor.add_(noise.to(tensor.dtype) * 0.05 if "sigmas" not in name else 0)
+
+
+def build_pair(recipe: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
+    """Return MMPose's model and ours with equal weights."""
+    torch.manual_seed(seed)
+    theirs, ours = build_model(load_official(recipe)), build_model(load_ours(recipe))
+    randomize(theirs, seed)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    return theirs, ours
+
+
+def enter_stage(theirs: nn.Module, ours: nn.Module, stage: str, official: Config) -> None:
+    """Put both heads into a training stage, MMPose's by what its hooks would set at that epoch."""
+    ours.enter_stage(stage)
+    if stage != "warmup":
+        hook = next(h for h in official.custom_hooks if h.type == "RTMOModeSwitchHook")
+        (attributes,) = hook.epoch_attributes.values()
+        for path, value in attributes.items():
+            *parents, name = path.split(".")
+            target = theirs
+            for parent in parents:
+                target = getattr(target, parent)
+            setattr(target, name, value)
+    theirs.use_aux_loss = stage == "finish"
+
+
+def make_samples(
+    counts: list[int],
+    num_keypoints: int = 17,
+    size_wh: tuple[int, int] = (256, 192),
+    seed: int = 0,
+    with_mask: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> list[PoseDataSample]:
+    """Return a data sample an image with that many random people in it."""
+    generator = torch.Generator().manual_seed(seed)
+    limit = torch.tensor(size_wh, dtype=dtype)
+
+    def rand(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    samples = []
+    for index, count in enumerate(counts):
+        sizes = (0.15 + 0.6 * rand(count, 2)) * limit
+        corner = rand(count, 2) * (limit - sizes)
+        # some people curled up, so that untrained proxy poses reach a similarity that counts
+        spread = rand(count, 1, 1)
+        keypoints = (corner + sizes / 2)[:, None] + (rand(count, num_keypoints, 2) - 0.5) * sizes[:, None] * spread
+        visible = (rand(count, num_keypoints) > 0.3).to(dtype)
+        labels = InstanceData(
+            bboxes=torch.cat([corner, corner + sizes], dim=-1),
+            labels=torch.zeros(count, dtype=torch.int8),
+            keypoints=keypoints,
+            keypoints_visible=visible,
+            keypoints_visible_weights=(rand(count, num_keypoints) > 0.1).to(dtype),
+            areas=sizes.prod(dim=-1) * 0.6,
+        )
+        sample = PoseDataSample(gt_instance_labels=labels, metainfo=make_metainfo(size_wh, index))
+        if with_mask:
+            mask = torch.zeros(1, size_wh[1], size_wh[0])
+            mask[:, : size_wh[1] // 2, size_wh[0] // 2 :] = 1
+            sample.gt_fields = PixelData(heatmap_mask=mask)
+        samples.append(sample)
+    return samples
+
+
+def make_metainfo(size_wh: tuple[int, int], index: int = 0) -> dict[str, Any]:
+    """Return what MMPose's pipeline says of an image that already has the network's size."""
+    width, height = size_wh
+    return {
+        "img_path": f"image{index}.jpg",
+        "img_shape": (height, width),
+        "pad_shape": (height, width),
+        "input_size": (width, height),
+        "input_center": (width / 2, height / 2),
+        "input_scale": (width, height),
+    }
