@@ -26,7 +26,6 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
-import mmengine.utils.package_utils
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
