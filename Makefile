@@ -1,0 +1,32 @@
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+PYTEST ?= .venv/bin/pytest -n 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12     the interpreter of .venv (3.10 to 3.13)"
+	@echo "  TORCH='torch==2.5.1'  what pip is asked for, with any options of pip, unless .venv has a torch 2.1 to 2.13"
+	@echo "  ARGS='-k dcc'         more arguments for pytest or the demo"
+
+setup: ## make .venv with pinned versions (seconds when it is there)
+	@requirements/install.sh "$(PYTHON)" "$(TORCH)"
+
+test: setup ## run the tests (ARGS='-m slow' for the slow ones)
+	@$(PYTEST) $(ARGS)
+
+demo: setup ## train, test and draw on synthetic people, into work_dirs/demo
+	@.venv/bin/python tools/demo.py $(ARGS)
+
+lint: setup ## ruff, mypy and the import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+clean: ## remove .venv and the caches, and leave work_dirs
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
