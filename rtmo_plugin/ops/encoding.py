@@ -53,7 +53,7 @@ def encode_cells(
         shape_hw: Height H and width W of the map in cells.
         num_channels: C, a multiple of 4.
         temperature: As for ``encode_sine``.
-        dtype: Type to compute in; the result is float32 at least.
+        dtype: Type of the result, where it is float32 at least.
         device: Device of the result.
 
     Returns:
@@ -69,6 +69,7 @@ def encode_cells(
     if num_channels % 4:
         raise ValueError(f"The encoding of a map needs a multiple of 4 channels, got {num_channels}.")
     height, width = shape_hw
+    dtype = torch.promote_types(dtype, torch.float32)  # bfloat16 cannot count beyond 256
     rows = encode_sine(torch.arange(height, dtype=dtype, device=device), num_channels // 2, temperature)
     columns = encode_sine(torch.arange(width, dtype=dtype, device=device), num_channels // 2, temperature)
     both = [rows[:, None].expand(-1, width, -1), columns.expand(height, -1, -1)]

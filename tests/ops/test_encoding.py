@@ -46,6 +46,11 @@ def test_cells_have_row_channels_then_column_channels():
     assert torch.equal(encoding[2, :, :4], encoding[2, :1, :4].expand(5, 4))
 
 
+def test_long_maps_are_counted_in_float32():
+    encoding = encode_cells((1, 600), 8, 10000, dtype=torch.bfloat16)
+    assert torch.equal(encoding, encode_cells((1, 600), 8, 10000))
+
+
 @pytest.mark.parametrize("temperature", [300.0, 10000])
 def test_equals_mmpose_on_positions(temperature):
     from mmpose.models.utils.transformer import SinePositionalEncoding
@@ -64,7 +69,8 @@ def test_equals_mmpose_on_a_map():
 
 
 @pytest.mark.parametrize(
-    "num_channels, temperature, message", [(5, 300.0, "even number"), (0, 300.0, "even number"), (4, 0.0, "positive")]
+    ("num_channels", "temperature", "message"),
+    [(5, 300.0, "even number"), (0, 300.0, "even number"), (4, 0.0, "positive")],
 )
 def test_wrong_arguments_are_named(num_channels, temperature, message):
     with pytest.raises(ValueError, match=message):
