@@ -1,0 +1,1 @@
+"""Parts that necks and heads are made of; none is registered."""
