@@ -1,0 +1,6 @@
+"""What happens around the model during training: stages and mixed precision."""
+
+from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
+from rtmo_plugin.engine.training_stages import TrainingStageHook
+
+__all__ = ["AutocastOptimWrapper", "TrainingStageHook"]
