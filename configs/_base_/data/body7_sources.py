@@ -9,9 +9,7 @@ body7_sources = dict(
     aic=dict(
         type="AicDataset",
         ann_file="aic/annotations/aic_train.json",
-        data_prefix=dict(
-            img="pose/ai_challenge/ai_challenger_keypoint_train_20170902/keypoint_train_images_20170902/"
-        ),
+        data_prefix=dict(img="pose/ai_challenge/ai_challenger_keypoint_train_20170902/keypoint_train_images_20170902/"),
     ),
     crowdpose=dict(
         type="CrowdPoseDataset",

@@ -37,9 +37,7 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", interval=40, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="PoseVisualizationHook", enable=False),
-    badcase=dict(
-        type="BadCaseAnalysisHook", enable=False, out_dir="badcase", metric_type="loss", badcase_thr=5
-    ),
+    badcase=dict(type="BadCaseAnalysisHook", enable=False, out_dir="badcase", metric_type="loss", badcase_thr=5),
     # What a stage is stands in model.head.stages; the data files add what `finish` trains on.
     training_stages=dict(
         type="rtmo_plugin.TrainingStageHook",
