@@ -32,13 +32,16 @@ class RTMOCriterion(nn.Module):
     connected to the graph, so that all parameters have a gradient on every rank.
 
     Args:
-        losses: Name to the config of a loss, for those that differ from ``DEFAULT_LOSSES``.
+        losses: What differs from ``DEFAULT_LOSSES``: ``loss_cls``, ``loss_bbox``, ... to the config of
+            that loss, or to some options of the default one.
+
+    Raises:
+        TypeError: There is no loss of that name.
     """
 
-    def __init__(self, losses: Mapping[str, dict[str, Any]] | None = None) -> None:
+    def __init__(self, losses: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         super().__init__()
-        configs = {**DEFAULT_LOSSES, **(losses or {})}
-        self.losses = nn.ModuleDict({name: MODELS.build(config) for name, config in configs.items()})
+        self.losses = nn.ModuleDict({name: MODELS.build(config) for name, config in merge_losses(losses or {}).items()})
 
     def forward(
         self,
@@ -78,6 +81,23 @@ class RTMOCriterion(nn.Module):
             "bbox_aux": loss["bbox_aux"](predictions.box_deltas[picked], box_deltas) / num_positives,
         }
         return {f"loss_{name}": value * stage.weights[name] for name, value in values.items()}
+
+
+def merge_losses(losses: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the config of every loss, by the names of ``DEFAULT_LOSSES``.
+
+    Raises:
+        TypeError: ``losses`` has a key that is not one of these names after ``loss_``.
+
+    Example:
+        >>> merge_losses({"loss_cls": {"alpha": 0.5}})["cls"]
+        {'type': 'rtmo_plugin.VariFocalLoss', 'alpha': 0.5}
+    """
+    names = {f"loss_{name}": name for name in DEFAULT_LOSSES}
+    unknown = sorted(set(losses) - set(names))
+    if unknown:
+        raise TypeError(f"RTMOHead has no option {unknown[0]!r}; its losses are {', '.join(names)}.")
+    return {name: {**DEFAULT_LOSSES[name], **losses.get(option, {})} for option, name in names.items()}
 
 
 def count_positives(targets: Targets) -> Tensor:

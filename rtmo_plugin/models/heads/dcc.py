@@ -43,7 +43,8 @@ class DynamicCoordinateClassifier(BaseModule):
         num_bins: Number of bins in x and in y.
         encoding_channels: E, width of a bin's sine encoding.
         temperature: Longest period of the sine encoding is about 2 pi times this, in pixels.
-        attention_channels: Width of the gated attention's queries and keys.
+        attention_channels: Width of the gated attention's queries and keys; 0 leaves the attention
+            out, for ablation.
         expansion: Width of the gated attention's values, relative to F.
         box_padding: The bins cover this times the box.
         bin_layout: ``"dynamic"``: over the padded box; ``"image"``: over the whole input, for ablation.
@@ -54,7 +55,7 @@ class DynamicCoordinateClassifier(BaseModule):
         ValueError: An unknown layout or encoding, or fewer than two bins.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the schema of a config: every field has a default)
         self,
         *,
         num_keypoints: int,
@@ -79,8 +80,10 @@ class DynamicCoordinateClassifier(BaseModule):
         self.num_keypoints, self.feat_channels = num_keypoints, feat_channels
         self.num_bins, self.temperature = tuple(num_bins), temperature
         self.box_padding, self.bin_layout, self.bin_encoding = box_padding, bin_layout, bin_encoding
-        self.gau = GatedAttentionUnit(feat_channels, attention_channels, expansion)
-        self.pos_enc = nn.Parameter(torch.randn(num_keypoints, attention_channels))
+        self.has_attention = attention_channels > 0
+        if self.has_attention:
+            self.gau = GatedAttentionUnit(feat_channels, attention_channels, expansion)
+            self.pos_enc = nn.Parameter(torch.randn(num_keypoints, attention_channels))
         num_features = num_keypoints * feat_channels
         self.pose_to_kpts = nn.Sequential(nn.Linear(in_channels, num_features), PersonBatchNorm1d(num_features))
         self.x_fc = nn.Linear(encoding_channels, feat_channels)
@@ -121,7 +124,7 @@ class DynamicCoordinateClassifier(BaseModule):
     def compute_keypoint_features(self, pose_vectors: Tensor) -> Tensor:
         """Turn (N, D) pose vectors into (N, K, F) features that know of each other."""
         features = self.pose_to_kpts(pose_vectors).unflatten(-1, (self.num_keypoints, self.feat_channels))
-        return self.gau(features, self.pos_enc)
+        return self.gau(features, self.pos_enc) if self.has_attention else features
 
     def _place_bins(self, boxes: Tensor, size_wh: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
         """Return (N, 2) middles and (N, 2) lengths of the intervals that the bins cover."""
@@ -140,7 +143,7 @@ class DynamicCoordinateClassifier(BaseModule):
         center, size, num_bins = centers[:, axis], sizes[:, axis], self.num_bins[axis]
         projection = (self.x_fc, self.y_fc)[axis].weight.to(features.dtype)
         if self.bin_encoding == "learned":
-            encoding = (self.x_bins, self.y_bins)[axis]
+            encoding = (self.x_bins, self.y_bins)[axis].to(features.dtype)
         else:
             # not the difference of absolute bins, which would lose digits where the sines are steep
             relative_bins = allocate_bins(center - prior_centers[:, axis], size, num_bins)

@@ -33,19 +33,20 @@ def collect_people(
         ValueError: Another number of keypoints, or a label outside 0..C-1, with the image's name.
     """
     for sample in data_samples:
-        _check_instances(sample, num_classes, num_keypoints)
+        _check_keypoints(sample, num_keypoints)
     instances = [sample.gt_instance_labels for sample in data_samples]
 
     def pad(name: str, dtype: torch.dtype = dtype) -> Tensor:
         return pad_sequence([each[name].to(dtype) for each in instances], batch_first=True)
 
-    boxes, visible = pad("bboxes"), pad("keypoints_visible")
+    boxes, labels, visible = pad("bboxes"), pad("labels", torch.long), pad("keypoints_visible")
+    _check_labels(labels, num_classes, data_samples)
     counts = torch.tensor([len(each.labels) for each in instances])
     is_person = torch.arange(boxes.shape[1]) < counts[:, None]
     is_weighted = all("keypoints_visible_weights" in each for each in instances)
     return People(
         is_person=is_person.to(boxes.device, non_blocking=True),
-        labels=pad("labels", torch.long),
+        labels=labels,
         boxes=boxes,
         keypoints=pad("keypoints"),
         visible=visible,
@@ -54,21 +55,33 @@ def collect_people(
     )
 
 
-def _check_instances(sample: Any, num_classes: int, num_keypoints: int) -> None:
-    """Raise a ValueError that names the image where its annotation does not fit the model."""
-    instances = sample.gt_instance_labels
-    name = sample.metainfo.get("img_path", "an image")
-    if instances.keypoints.shape[1:] != (num_keypoints, 2):
+def _check_keypoints(sample: Any, num_keypoints: int) -> None:
+    """Raise a ValueError that names the image where its people have other keypoints than the model."""
+    shape = tuple(sample.gt_instance_labels.keypoints.shape)
+    if shape[1:] != (num_keypoints, 2):
         raise ValueError(
-            f"{name}: keypoints have shape {tuple(instances.keypoints.shape)}, but the model was built for "
-            f"{num_keypoints} keypoints: check head.keypoints and the dataset's metainfo."
+            f"{_name(sample)}: keypoints have shape {shape}, but the model was built for {num_keypoints} "
+            "keypoints: check head.keypoints and the dataset's metainfo."
         )
-    labels = instances.labels
-    if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < num_classes):
+
+
+def _check_labels(labels: Tensor, num_classes: int, data_samples: Sequence[Any]) -> None:
+    """Raise a ValueError that names the image with a class outside 0..C-1; (B, G) labels, 0 in the padding.
+
+    On a GPU such a label would stop the process with an index assertion far from here.
+    """
+    is_outside = (labels < 0) | (labels >= num_classes)
+    if is_outside.any():
+        image = int(is_outside.any(dim=1).nonzero()[0])
         raise ValueError(
-            f"{name}: class labels {sorted(set(labels.tolist()))} are not within 0..{num_classes - 1}: "
-            f"map the category ids of the annotation file to 1..{num_classes}, or set head.num_classes."
+            f"{_name(data_samples[image])}: class labels {labels[is_outside].unique().tolist()} are not within "
+            f"0..{num_classes - 1}: map the category ids of the annotation file to 1..{num_classes}, "
+            "or set head.num_classes."
         )
+
+
+def _name(sample: Any) -> str:
+    return str(sample.metainfo.get("img_path", "an image"))
 
 
 def build_targets(
@@ -113,9 +126,7 @@ def _weigh_labelled_regions(predictions: DensePredictions, data_samples: Sequenc
     assert predictions.proxy_keypoints is not None
     is_visible = (predictions.visibility_logits.sigmoid() > _VISIBLE).to(ones.dtype)[..., None]
     middle = (predictions.proxy_keypoints * is_visible).sum(dim=2) / is_visible.sum(dim=2).clamp(min=1e-8)
-    weights = [
-        1 - _sample_mask(mask, middle[i]) if mask is not None else ones[i] for i, mask in enumerate(masks)
-    ]
+    weights = [1 - _sample_mask(mask, middle[i]) if mask is not None else ones[i] for i, mask in enumerate(masks)]
     return torch.stack(weights)
 
 

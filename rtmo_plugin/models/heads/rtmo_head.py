@@ -19,7 +19,7 @@ from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
 from rtmo_plugin.models.heads.selection import collect_instances, select_people
 from rtmo_plugin.models.heads.stages import Stage, build_stages
 from rtmo_plugin.registry import MODELS, TASK_UTILS
-from rtmo_plugin.structures import DensePredictions, KeypointSchema
+from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, KeypointSchema
 
 # What official files hold beside the weights: constants that are computed here.
 _OBSOLETE_BUFFERS = ("dcc.x_bins", "dcc.y_bins", "dcc.spe.dim_t", "loss_oks.sigmas")
@@ -38,20 +38,18 @@ class RTMOHead(BaseModule):
         dcc: Options of ``DynamicCoordinateClassifier`` that differ from its defaults.
         box_padding: The classifier's bins cover this times the box.
         assigner: Config of the assigner.
-        loss_cls: Config of the class loss; the other losses likewise.
-        loss_bbox: Of the boxes.
-        loss_oks: Of the proxy keypoints.
-        loss_vis: Of the visibility.
-        loss_mle: Of the coordinate distributions.
-        loss_bbox_aux: Of the box deltas, in the last stage.
         stages: What differs from ``DEFAULT_STAGES``.
         init_cfg: Initialisation, as in MMEngine.
+        **losses: What differs from ``DEFAULT_LOSSES``: ``loss_cls``, ``loss_bbox``, ``loss_oks`` (proxy
+            keypoints), ``loss_vis``, ``loss_mle`` (coordinate distributions) and ``loss_bbox_aux`` (box
+            deltas, in the last stage).
 
     Raises:
         KeyError: An unknown keypoint set or stage.
+        TypeError: An unknown option.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the schema of a config: every field has a default)
         self,
         *,
         keypoints: str | Mapping[str, Any] | KeypointSchema = "coco",
@@ -128,7 +126,8 @@ class RTMOHead(BaseModule):
         sigmas = self.sigmas.to(dtype)
         assignment = self.assigner.assign(predictions, people, sigmas)
         targets = build_targets(predictions, people, assignment, batch_data_samples)
-        distribution = self.classify_coordinates(predictions, targets.image, targets.prior, find_size_wh(feats, self.strides))
+        size_wh = find_size_wh(feats, self.strides)
+        distribution = self.classify_coordinates(predictions, targets.image, targets.prior, size_wh)
         losses = self.criterion(predictions, targets, distribution, sigmas, self.stage)
         raise_if_not_finite(losses, batch_data_samples)
         return losses
@@ -163,7 +162,7 @@ class RTMOHead(BaseModule):
 
     def classify_coordinates(
         self, predictions: DensePredictions, image: Tensor, prior: Tensor, size_wh: tuple[int, int]
-    ):
+    ) -> CoordinateDistribution:
         """Run the Dynamic Coordinate Classifier on N priors, given by (N,) image and prior indices."""
         return self.dcc(
             predictions.pose_vectors[image, prior],

@@ -51,7 +51,7 @@ class RTMOHeadModule(BaseModule):
         act_cfg: Activation, as in mmcv.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the schema of a config: every field has a default)
         self,
         *,
         num_classes: int,
