@@ -73,9 +73,7 @@ class KeypointSchema:
         wrong = sorted(set(values) - set(known)) or [name for name in known[:2] if name not in values]
         if wrong:
             raise ValueError(f"A keypoint set has the fields {known}, the first two required; check {wrong}.")
-        pairs = {
-            name: tuple((int(a), int(b)) for a, b in values.get(name, ())) for name in ("flip_pairs", "skeleton")
-        }
+        pairs = {name: tuple((int(a), int(b)) for a, b in values.get(name, ())) for name in ("flip_pairs", "skeleton")}
         return cls(names=tuple(values["names"]), sigmas=tuple(float(s) for s in values["sigmas"]), **pairs)
 
 

@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
 import rtmo_plugin.compat  # noqa: F401
+
 import mmpose  # isort: skip
 from mmpose.registry import MODELS  # isort: skip
 from mmpose.structures import PoseDataSample  # isort: skip

@@ -1,3 +1,5 @@
+"""What is minimised, one module a loss."""
+
 from rtmo_plugin.models.losses.boxes import BoxL1Loss, IoULoss
 from rtmo_plugin.models.losses.classification import VariFocalLoss, VisibilityLoss
 from rtmo_plugin.models.losses.coordinates import KLCCLoss, MLECCLoss

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rtmo_plugin.registry import MODELS
 from rtmo_plugin.models.losses.reduction import compute_mean
+from rtmo_plugin.registry import MODELS
 
 # A target above this makes a prior positive.
 _POSITIVE = 1e-4

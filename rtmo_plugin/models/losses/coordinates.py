@@ -48,9 +48,7 @@ class MLECCLoss(nn.Module):
         self.learned_sigma = learned_sigma
         self.fixed_sigma = fixed_sigma
 
-    def forward(
-        self, distribution: CoordinateDistribution, targets: Tensor, visible: Tensor, areas: Tensor
-    ) -> Tensor:
+    def forward(self, distribution: CoordinateDistribution, targets: Tensor, visible: Tensor, areas: Tensor) -> Tensor:
         """Return the loss averaged over keypoints, then over people.
 
         Args:
@@ -92,9 +90,7 @@ class KLCCLoss(nn.Module):
             raise ValueError(f"sigma must be positive, got {sigma}.")
         self.sigma = sigma
 
-    def forward(
-        self, distribution: CoordinateDistribution, targets: Tensor, visible: Tensor, areas: Tensor
-    ) -> Tensor:
+    def forward(self, distribution: CoordinateDistribution, targets: Tensor, visible: Tensor, areas: Tensor) -> Tensor:
         """Return the divergence averaged over keypoints, then over people; arguments as ``MLECCLoss``."""
         divergence = 0.0 * distribution.sigmas
         for axis, (probs, bins) in enumerate(
