@@ -164,7 +164,7 @@ def _enforce_weights_only() -> None:
         try:
             with _force_weights_only():
                 return load(cls, filename, *args, **kwargs)
-        except (pickle.UnpicklingError, EOFError, KeyError) as error:
+        except pickle.UnpicklingError as error:
             raise CheckpointError(f"The checkpoint {filename} was not loaded: {_explain(error)}.") from error
 
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
@@ -183,7 +183,7 @@ def _force_weights_only() -> Iterator[None]:
             os.environ.update(before)
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: pickle.UnpicklingError) -> str:
     """Say in half a sentence why torch did not load a file."""
     found = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
     if found is None:
