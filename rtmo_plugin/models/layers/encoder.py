@@ -31,7 +31,6 @@ class MapEncoder(nn.Module):
     def __init__(
         self,
         channels: int,
-        *,
         num_layers: int = 1,
         num_heads: int = 8,
         ffn_channels: int = 1024,

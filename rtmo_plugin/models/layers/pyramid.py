@@ -15,22 +15,34 @@ _BACKBONE_CHANNELS = (256, 512, 1024)
 Layer = Callable[[Tensor], Tensor]
 
 
-def scale_channels(widen_factor: float) -> tuple[int, ...]:
-    """Return the channels of P3 to P5 of a CSPDarknet of that width."""
-    return tuple(int(channels * widen_factor) for channels in _BACKBONE_CHANNELS)
+def resolve_channels(in_channels: Sequence[int] | None, widen_factor: float) -> tuple[int, ...]:
+    """Return the channels of P3 to P5: those given, or those of a CSPDarknet of a width.
 
-
-def check_channels(in_channels: Sequence[int]) -> None:
-    """Raise ``ValueError`` unless there is one number of channels for each level."""
+    Raises:
+        ValueError: Not one number for each level.
+    """
+    if in_channels is None:
+        return tuple(int(channels * widen_factor) for channels in _BACKBONE_CHANNELS)
     if len(in_channels) != len(LEVELS):
         raise ValueError(f"in_channels needs one number for each of P3, P4 and P5, got {tuple(in_channels)}.")
+    return tuple(in_channels)
 
 
-def check_levels(name: str, levels: Sequence[int], *, required: bool = False) -> None:
-    """Raise ``ValueError`` unless ``levels``, named ``name``, ascend through the pyramid (at least one if required)."""
+def check_levels(name: str, levels: Sequence[int], *, required: bool = False) -> tuple[int, ...]:
+    """Return the levels that an argument names, once they are known to ascend through the pyramid.
+
+    Args:
+        name: The argument, for the message.
+        levels: Some of ``LEVELS``.
+        required: There must be one at least.
+
+    Raises:
+        ValueError: An unknown or repeated level, another order, or none although required.
+    """
     if tuple(levels) != tuple(sorted(set(levels) & set(LEVELS))) or (required and not levels):
         least = "one or more" if required else "any"
         raise ValueError(f"{name} must be {least} of {LEVELS}, each once and in this order, got {tuple(levels)}.")
+    return tuple(levels)
 
 
 def check_features(features: Sequence[Tensor], in_channels: Sequence[int]) -> None:

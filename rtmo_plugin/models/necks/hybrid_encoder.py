@@ -15,12 +15,11 @@ from rtmo_plugin.models.layers.encoder import MapEncoder
 from rtmo_plugin.models.layers.projector import LevelProjector
 from rtmo_plugin.models.layers.pyramid import (
     LEVELS,
-    check_channels,
     check_features,
     check_levels,
     fuse_bottom_up,
     fuse_top_down,
-    scale_channels,
+    resolve_channels,
 )
 from rtmo_plugin.registry import MODELS
 
@@ -92,35 +91,23 @@ class HybridEncoder(BaseModule):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = scale_channels(widen_factor) if in_channels is None else tuple(in_channels)
-        self.out_levels, self.encoder_levels = tuple(out_levels), tuple(encoder_levels)
-        check_channels(self.in_channels)
-        check_levels("encoder_levels", self.encoder_levels)
-        check_levels("out_levels", self.out_levels, required=True)
-        hidden, steps_down, steps_up = hidden_channels, LEVELS[1:], LEVELS[1 : LEVELS.index(max(out_levels)) + 1]
+        self.in_channels = resolve_channels(in_channels, widen_factor)
+        self.encoder_levels = check_levels("encoder_levels", encoder_levels)
+        self.out_levels = check_levels("out_levels", out_levels, required=True)
+        hidden, depth, steps_up = hidden_channels, round(3 * deepen_factor), LEVELS.index(self.out_levels[-1])
         cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         conv = partial(ConvModule, hidden, hidden, **cfgs)
-        csp = partial(
-            CSPRepLayer, 2 * hidden, hidden, num_blocks=round(3 * deepen_factor), expansion=widen_factor, **cfgs
-        )
-        encoder = partial(
-            MapEncoder,
-            hidden,
-            num_layers=num_encoder_layers,
-            num_heads=num_heads,
-            ffn_channels=ffn_channels,
-            dropout=dropout,
-            temperature=temperature,
-        )
+        csp = partial(CSPRepLayer, 2 * hidden, hidden, num_blocks=depth, expansion=widen_factor, **cfgs)
+        encoder = partial(MapEncoder, hidden, num_encoder_layers, num_heads, ffn_channels, dropout, temperature)
         # The order of these lines is the order of the parameters in optimizer states.
         self.input_proj = ModuleList(
             ConvModule(c, hidden, 1, norm_cfg=norm_cfg, act_cfg=None) for c in self.in_channels
         )
         self.encoder = ModuleList(encoder() for _ in self.encoder_levels)
-        self.lateral_convs = ModuleList(conv(kernel_size=1) for _ in steps_down)
-        self.fpn_blocks = ModuleList(csp() for _ in steps_down)
-        self.downsample_convs = ModuleList(conv(kernel_size=3, stride=2, padding=1) for _ in steps_up)
-        self.pan_blocks = ModuleList(csp() for _ in steps_up)
+        self.lateral_convs = ModuleList(conv(kernel_size=1) for _ in range(2))
+        self.fpn_blocks = ModuleList(csp() for _ in range(2))
+        self.downsample_convs = ModuleList(conv(kernel_size=3, stride=2, padding=1) for _ in range(steps_up))
+        self.pan_blocks = ModuleList(csp() for _ in range(steps_up))
         out_channels = int(512 * widen_factor) if out_channels is None else out_channels
         self.projector = LevelProjector(len(self.out_levels), hidden, out_channels, norm_cfg)
 

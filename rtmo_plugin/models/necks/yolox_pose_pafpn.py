@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from rtmo_plugin.models.layers.csp import CSPLayer
 from rtmo_plugin.models.layers.pyramid import (
     LEVELS,
-    check_channels,
     check_features,
     check_levels,
     fuse_bottom_up,
     fuse_top_down,
-    scale_channels,
+    resolve_channels,
 )
 from rtmo_plugin.registry import MODELS
 
@@ -83,15 +82,13 @@ class YOLOXPosePAFPN(BaseModule):
         init_cfg: dict[str, Any] | None = _KAIMING,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = scale_channels(widen_factor) if in_channels is None else tuple(in_channels)
-        self.out_levels = tuple(out_levels)
-        check_channels(self.in_channels)
-        check_levels("out_levels", self.out_levels, required=True)
+        self.in_channels = resolve_channels(in_channels, widen_factor)
+        self.out_levels = check_levels("out_levels", out_levels, required=True)
         out_channels = int(512 * widen_factor) if out_channels is None else out_channels
         cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         conv, csp = partial(ConvModule, **cfgs), partial(CSPLayer, num_blocks=round(3 * deepen_factor), **cfgs)
         steps = list(pairwise(self.in_channels))  # (fine, coarse) channels
-        steps_up = steps[: LEVELS.index(max(out_levels))]
+        steps_up = steps[: LEVELS.index(self.out_levels[-1])]
         # The order of these lines is the order of the parameters in optimizer states; the plain
         # lists stop MMEngine's init_weights, so that every convolution keeps what init_cfg gave it.
         self.reduce_layers = nn.ModuleList(conv(coarse, fine, 1) for fine, coarse in reversed(steps))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rtmo_plugin.models.layers.pyramid import check_levels, fuse_bottom_up, fuse_top_down, scale_channels
+from rtmo_plugin.models.layers.pyramid import check_levels, fuse_bottom_up, fuse_top_down, resolve_channels
 
 
 def make_maps():
@@ -44,13 +44,14 @@ def test_concatenation_has_the_travelling_map_first():
     assert last.unique().item() == 1
 
 
-def test_channels_follow_the_width():
-    assert scale_channels(0.375) == (96, 192, 384)
+def test_channels_follow_the_width_unless_given():
+    assert resolve_channels(None, 0.375) == (96, 192, 384)
+    assert resolve_channels([8, 16, 24], 0.375) == (8, 16, 24)
 
 
 @pytest.mark.parametrize("levels", [(6,), (5, 4), (4, 4), (3.5,)])
 def test_levels_must_be_of_the_pyramid_and_ascend(levels):
     with pytest.raises(ValueError, match=r"out_levels must be any of \(3, 4, 5\)"):
         check_levels("out_levels", levels)
-    check_levels("out_levels", ())
-    check_levels("out_levels", [3, 5])
+    assert check_levels("out_levels", ()) == ()
+    assert check_levels("out_levels", [3, 5]) == (3, 5)
