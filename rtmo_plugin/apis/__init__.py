@@ -1,0 +1,8 @@
+"""What the tools call, and programs may: ``train``, ``evaluate`` and ``predict``."""
+
+import rtmo_plugin.compat  # noqa: F401  (must come before any import of mmpose or mmdet)
+from rtmo_plugin.apis.prediction import ImagePrediction, Predictor, predict
+from rtmo_plugin.apis.testing import evaluate
+from rtmo_plugin.apis.training import TrainResult, train
+
+__all__ = ["ImagePrediction", "Predictor", "TrainResult", "evaluate", "predict", "train"]

@@ -1,0 +1,115 @@
+"""Find checkpoints and read them without running code from them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rtmo_plugin.apis.downloads import fetch, is_url
+from rtmo_plugin.errors import CheckpointError, MissingFileError
+
+# What torch's restricted unpickler and zip reader were seen to raise on damaged or foreign files.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    EOFError,
+    AssertionError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+)
+_NEEDED_TO_RESUME = ("optimizer", "message_hub", "param_schedulers")
+
+
+def locate_checkpoint(checkpoint: str | Path) -> Path:
+    """Return the local file of a checkpoint, after a download if it is a URL.
+
+    Raises:
+        MissingFileError: There is no such file, or the URL cannot be downloaded.
+    """
+    if is_url(str(checkpoint)):
+        return fetch(str(checkpoint))
+    path = Path(checkpoint).expanduser()
+    if path.is_dir():
+        raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth file in it.")
+    if not path.is_file():
+        raise MissingFileError(f"There is no checkpoint file {path}.")
+    return path
+
+
+def find_latest(work_dir: Path) -> Path | None:
+    """Return the checkpoint that a run in ``work_dir`` wrote last, or None if it wrote none.
+
+    Raises:
+        MissingFileError: The folder says which it was, but the file is gone.
+    """
+    note = work_dir / "last_checkpoint"
+    if not note.is_file():
+        return None
+    noted = Path(note.read_text().strip())
+    found = [path for path in (noted, work_dir / noted.name) if path.is_file()]  # the folder may have moved
+    if not found:
+        raise MissingFileError(f"The last checkpoint of {work_dir}, {noted}, is gone: name another with --resume.")
+    return found[0]
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """Read a checkpoint of MMEngine's format, or a bare state dict, onto the CPU.
+
+    Returns:
+        A dict with at least ``state_dict``.
+
+    Raises:
+        CheckpointError: The file is no checkpoint, is damaged, or holds more than tensors and
+            plain data, which could run code when loaded.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {_explain(error)}.") from error
+    if isinstance(content, dict) and "state_dict" not in content:
+        content = {"state_dict": content}
+    state = content.get("state_dict") if isinstance(content, Mapping) else None
+    if not _is_state_dict(state):
+        raise CheckpointError(f"{path} is not a checkpoint: it holds no state_dict with a model's weights.")
+    checkpoint: Mapping[str, Any] = content
+    return checkpoint
+
+
+def _is_state_dict(state: Any) -> bool:
+    if not isinstance(state, Mapping) or not state:
+        return False
+    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
+
+
+def _explain(error: Exception) -> str:
+    unsafe = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
+    if unsafe:
+        return f"it refers to {unsafe[1]}, and only tensors and plain data are loaded, for safety"
+    return "the file is damaged, empty or of another format"
+
+
+def check_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Check that training can continue from a checkpoint, not only start from its weights.
+
+    Raises:
+        CheckpointError: It lacks the optimizer's state, as published files do, or the epoch.
+    """
+    lacking = [name for name in _NEEDED_TO_RESUME if name not in checkpoint]
+    meta = checkpoint.get("meta")
+    if not isinstance(meta, Mapping) or "epoch" not in meta or "iter" not in meta:
+        lacking.append("meta.epoch")
+    if lacking:
+        raise CheckpointError(
+            f"{path} cannot be resumed, because it has no {lacking[0]}: to start from its weights, pass --load-from."
+        )

@@ -1,0 +1,107 @@
+"""Which keys a section of a config may have beyond those written in it: its class's parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine import registry as root
+from mmengine.optim import OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+_REGISTRIES = (
+    root.MODELS,
+    root.TASK_UTILS,
+    root.DATASETS,
+    root.DATA_SAMPLERS,
+    root.TRANSFORMS,
+    root.HOOKS,
+    root.METRICS,
+    root.OPTIMIZERS,
+    root.OPTIM_WRAPPERS,
+    root.OPTIM_WRAPPER_CONSTRUCTORS,
+    root.PARAM_SCHEDULERS,
+    root.VISUALIZERS,
+    root.VISBACKENDS,
+    root.LOOPS,
+    root.LOG_PROCESSORS,
+)
+# Sections that Runner completes itself: they name no class, or a default one.
+_READ_BY_RUNNER: Mapping[str, tuple[Any, ...]] = {
+    "train_cfg": (EpochBasedTrainLoop,),
+    "optim_wrapper": (OptimWrapper,),
+    "randomness": (Runner.set_randomness,),
+    "train_dataloader": (DataLoader, Runner.build_dataloader),
+    "val_dataloader": (DataLoader, Runner.build_dataloader),
+    "test_dataloader": (DataLoader, Runner.build_dataloader),
+}
+_EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
+    "": (
+        "custom_imports",
+        "compile",
+        "model_wrapper_cfg",
+        "activation_checkpointing",
+        "efficient_conv_bn_eval",
+        "find_unused_parameters",
+        "sync_bn",
+    ),
+    "train_cfg": ("by_epoch", "type"),
+    "optim_wrapper": ("constructor", "type", "optimizer", "paramwise_cfg", "clip_grad"),
+    "auto_scale_lr": ("enable", "base_batch_size"),
+}
+_NOT_CONFIGURED = ("self", "cls", "runner", "args", "kwargs", "params")
+
+
+def find_runner_parameters() -> list[str]:
+    """Return the top-level keys that MMEngine's Runner reads."""
+    return [*_list_parameters(Runner), *_EXTRA_KEYS[""]]
+
+
+def find_parameters(section: Mapping[str, Any], path: list[str]) -> list[str]:
+    """Return the parameters of whatever is built from ``section``, which stands at ``path``.
+
+    Args:
+        section: A section of a config; its ``type`` names a class.
+        path: The keys that lead to it.
+
+    Returns:
+        Names that may be set; none if the section is a plain dict.
+    """
+    where = ".".join(path)
+    builders: tuple[Any, ...] = _READ_BY_RUNNER.get(where, ())
+    found = _find_class(section.get("type"))
+    names = [name for builder in (*builders, *([found] if found else [])) for name in _list_parameters(builder)]
+    extra = ["priority"] if path[0] in ("default_hooks", "custom_hooks") and len(path) == 2 else []
+    return [*names, *_EXTRA_KEYS.get(where, ()), *extra]
+
+
+def _find_class(type_name: Any) -> type | None:
+    """Return the class that a config's ``type`` names, looked up as MMEngine would from MMPose."""
+    if not isinstance(type_name, str):
+        return type_name if inspect.isclass(type_name) else None
+    for registry in _REGISTRIES:
+        with registry.switch_scope_and_registry("mmpose") as scoped:
+            found = scoped.get(type_name)
+        if inspect.isclass(found):
+            return found
+    return None
+
+
+def _list_parameters(builder: Any) -> list[str]:
+    """Return the names of the parameters of ``builder``, through its bases where it takes ``**kwargs``."""
+    names: list[str] = []
+    for function in _walk_initialisers(builder):
+        parameters = inspect.signature(function).parameters.values()
+        names += [p.name for p in parameters if p.name not in (*names, *_NOT_CONFIGURED)]
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return names
+
+
+def _walk_initialisers(builder: Any) -> Iterator[Any]:
+    if not inspect.isclass(builder):
+        yield builder
+        return
+    yield from (vars(base)["__init__"] for base in builder.__mro__ if "__init__" in vars(base))

@@ -1,0 +1,136 @@
+"""Read a config file and change single values of it, refusing keys that lead nowhere."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rtmo_plugin.apis.config_keys import find_parameters, find_runner_parameters
+from rtmo_plugin.errors import ConfigError, MissingFileError, UnknownKeyError
+
+_NUM_KEYS_LISTED = 8
+_DELETE_KEY = "_delete_"  # MMEngine's way to replace a section instead of merging into it
+
+
+def load_config(config: str | Path | Config) -> Config:
+    """Read a config file, or copy a config that was read already.
+
+    Args:
+        config: A path, or MMEngine's ``Config``.
+
+    Raises:
+        MissingFileError: There is no such file; the message names the nearest one beside it.
+        ConfigError: The file is not a config that MMEngine can read, or has no ``model``.
+    """
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else _read_config(Path(config))
+    if "model" not in cfg:
+        raise ConfigError(f"{cfg.filename or 'The config'} describes no model: pass one of the files in configs/.")
+    return cfg
+
+
+def _read_config(path: Path) -> Config:
+    if not path.is_file():
+        raise MissingFileError(f"There is no config file {path}{_suggest_neighbour(path)}.")
+    try:
+        return Config.fromfile(str(path))
+    except (OSError, SyntaxError, KeyError, ImportError, TypeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config {path} cannot be read: {_join_lines(error)}") from error
+
+
+def _suggest_neighbour(path: Path) -> str:
+    names = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.parent / near[0]}?" if near else ""
+
+
+def _join_lines(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def walk_sections(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every dict inside ``value``, a config or a part of one, itself included."""
+    if isinstance(value, dict):
+        yield value
+        children: Any = value.values()
+    else:
+        children = value if isinstance(value, (list, tuple)) else ()
+    for child in children:
+        yield from walk_sections(child)
+
+
+def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
+    """Return a copy of ``cfg`` with the values of ``--cfg-options``.
+
+    A key must exist in the config, or be a parameter of the class that its section builds, so that
+    a misspelt key is not silently without effect.
+
+    Args:
+        cfg: The config.
+        options: Values by dotted key, for example ``{"train_cfg.max_epochs": 3}``.
+
+    Raises:
+        UnknownKeyError: A key that nothing reads; the message names the nearest existing ones.
+    """
+    changed = copy.deepcopy(cfg)
+    for key in options or {}:
+        _check_key(cfg, key)
+    try:
+        changed.merge_from_dict(dict(options or {}))
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"--cfg-options cannot be applied: {_join_lines(error)}") from error
+    return changed
+
+
+def _check_key(cfg: Config, key: str) -> None:
+    """Raise ``UnknownKeyError`` unless every part of the dotted ``key`` leads somewhere."""
+    parts = key.split(".")
+    _check_top_level(cfg, parts[0], key)
+    section: Any = cfg
+    for depth, part in enumerate(parts):
+        allowed = _list_keys(section, parts[:depth])
+        if part not in allowed:
+            raise UnknownKeyError(_describe_unknown_key(key, parts[:depth], part, allowed))
+        section = _enter(section, part)
+        if section is None:  # a parameter that the config leaves to its default: its class checks it
+            return
+
+
+def _check_top_level(cfg: Config, name: str, key: str) -> None:
+    """Refuse variables of the config file: what was computed from them would not follow."""
+    if name in cfg and name not in find_runner_parameters():
+        raise UnknownKeyError(
+            f"--cfg-options {key}: {name} is a variable of the config file, and what was computed from it would "
+            "not follow; set the keys that use it instead."
+        )
+
+
+def _list_keys(section: Any, path: list[str]) -> list[str]:
+    """Return the keys that may follow ``path``: those in the config first, then possible ones."""
+    if isinstance(section, (list, tuple)):
+        return [str(index) for index in range(len(section))]
+    if not isinstance(section, (dict, Config)):
+        return []
+    present = list(section)
+    possible = find_parameters(section, path) if path else find_runner_parameters()
+    return present + [name for name in possible if name not in present] + [_DELETE_KEY]
+
+
+def _enter(section: Any, part: str) -> Any:
+    if isinstance(section, (list, tuple)):
+        return section[int(part)]
+    return section.get(part)
+
+
+def _describe_unknown_key(key: str, path: list[str], part: str, allowed: list[str]) -> str:
+    where = ".".join(path)
+    if not allowed:
+        return f"--cfg-options {key}: {where} is a single value, so {part!r} cannot be set in it."
+    near = get_close_matches(part, allowed, n=3) or [name for name in allowed if name != _DELETE_KEY]
+    listed = ", ".join(".".join([*path, name]) for name in near[:_NUM_KEYS_LISTED])
+    verb = "the nearest existing are" if len(near) <= 3 else "existing are, among others,"
+    return f"--cfg-options {key}: there is no key {part!r} in {where or 'the config'}; {verb} {listed}."

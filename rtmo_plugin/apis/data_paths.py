@@ -1,0 +1,101 @@
+"""Where a config finds its data: move all of it to another folder, and check that it is there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.errors import ConfigError, MissingFileError
+
+_FILE_KEYS = ("ann_file", "bbox_file")
+_WHAT_TO_DO = "pass --data-root with the folder that holds the data"
+
+
+def set_data_root(cfg: Config, data_root: str | Path | None) -> Config:
+    """Return a copy of ``cfg`` whose data all lie under ``data_root``.
+
+    Every ``data_root`` changes, in combined datasets and in the datasets of hooks as well, and with
+    it the annotation files of evaluators, which name their path in full.
+
+    Args:
+        cfg: The config; a ``data_root`` below the common one keeps its sub-folder.
+        data_root: The new folder; None leaves everything as it is.
+
+    Raises:
+        ConfigError: The config reads no data from files, or from folders that have nothing in common.
+    """
+    changed = copy.deepcopy(cfg)
+    if data_root is None:
+        return changed
+    old_root = _find_common_root(cfg)
+    for section in walk_sections(changed._cfg_dict):
+        for key in ("data_root", *_FILE_KEYS):
+            if isinstance(section.get(key), str) and not (_has_root(section) and _is_below_root(section, key)):
+                section[key] = _move(Path(section[key]), old_root, Path(data_root))
+    return changed
+
+
+def _has_root(section: dict[str, Any]) -> bool:
+    return isinstance(section.get("data_root"), str)
+
+
+def _is_below_root(section: dict[str, Any], key: str) -> bool:
+    """Whether the dataset will join this path to its ``data_root``, so that it moves by itself."""
+    return key != "data_root" and not Path(section[key]).is_absolute()
+
+
+def _find_common_root(cfg: Config) -> Path:
+    """Return the longest folder that every ``data_root`` of ``cfg`` begins with."""
+    roots = sorted({section["data_root"] for section in walk_sections(cfg._cfg_dict) if _has_root(section)})
+    if not roots:
+        raise ConfigError("--data-root has nothing to change: no dataset of this config reads files.")
+    levels = zip(*(Path(root).parts for root in roots))
+    same = list(takewhile(lambda level: len(set(level)) == 1, levels))
+    if not same and len(roots) > 1:
+        raise ConfigError(f"--data-root cannot replace several roots ({', '.join(roots)}): use --cfg-options.")
+    return Path(*(level[0] for level in same))
+
+
+def _move(path: Path, old_root: Path, new_root: Path) -> str:
+    return str(new_root / path.relative_to(old_root)) if path.is_relative_to(old_root) else str(path)
+
+
+def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
+    """Check that the annotation files and image folders of ``cfg`` exist.
+
+    Args:
+        cfg: The config.
+        loaders: Which of ``"train"``, ``"val"`` and ``"test"`` will be used.
+
+    Raises:
+        MissingFileError: Something is missing; the message names the first missing path.
+    """
+    sections = [cfg.get(f"{loader}_{part}") for loader in loaders for part in ("dataloader", "evaluator")]
+    if "train" in loaders:
+        sections.append(cfg.get("custom_hooks"))  # the dataset of a later training stage
+    for section in walk_sections(sections):
+        for path, is_folder in _list_paths(section):
+            _check_path(path, is_folder, section.get("type", "dataset"))
+
+
+def _list_paths(section: dict[str, Any]) -> Iterator[tuple[Path, bool]]:
+    """Yield the paths that a dataset or evaluator reads, and whether each is a folder."""
+    root = Path(section.get("data_root") or "")
+    for key in _FILE_KEYS:
+        if section.get(key):
+            yield root / section[key], False
+    if _has_root(section) and isinstance(section.get("data_prefix"), dict):
+        yield from ((root / prefix, True) for prefix in section["data_prefix"].values())
+
+
+def _check_path(path: Path, is_folder: bool, reader: str) -> None:
+    if path.is_dir() if is_folder else path.is_file():
+        return
+    kind = "image folder" if is_folder else "annotation file"
+    raise MissingFileError(f"The {kind} {path} of {reader} does not exist: {_WHAT_TO_DO}, or correct the config.")

@@ -1,0 +1,169 @@
+"""Find people in images with a trained model, draw them and write their keypoints down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
+from torch import nn
+from tqdm import tqdm
+
+from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.configuration import load_config, set_options
+from rtmo_plugin.apis.pictures import read_skeleton, select_people
+from rtmo_plugin.apis.running import refuse_config_errors
+from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.inference.drawing import Image, draw_people
+from rtmo_plugin.inference.files import list_images, read_image, write_image
+
+PREDICTIONS_FILE = "predictions.json"
+
+
+@dataclass(frozen=True)
+class ImagePrediction:
+    """The people in one image, coordinates in its pixels.
+
+    Attributes:
+        image: Path of the image.
+        people: Each with ``score``, ``box`` (x1, y1, x2, y2) and ``keypoints`` (K times x, y, score).
+        error: Why the image could not be used, or None.
+    """
+
+    image: str
+    people: list[dict[str, Any]]
+    error: str | None = None
+
+
+class Predictor:
+    """A model of a config with the weights of a checkpoint, ready for images.
+
+    Args:
+        config: Path of a config file, or a config.
+        checkpoint: Path or URL of a checkpoint.
+        device: As torch names it; None takes a GPU if there is one.
+        cfg_options: Values to change in the config, by dotted key.
+
+    Raises:
+        UserError: The config, the checkpoint or the device is wrong.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path,
+        *,
+        device: str | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        cfg = set_options(load_config(config), cfg_options)
+        init_default_scope(cfg.get("default_scope", "mmpose"))
+        dataset = cfg.test_dataloader.dataset
+        with refuse_config_errors():
+            self.metainfo = DATASETS.build({**dataset, "lazy_init": True}).metainfo
+            # Whatever loads an image of the test set comes first; here it is in memory already.
+            self._pipeline = Compose([dict(type="LoadImage"), *dataset.pipeline[1:]])
+            model = MODELS.build(cfg.model)
+        self._model = _load_weights(model, locate_checkpoint(checkpoint)).to(_choose_device(device)).eval()
+
+    @torch.no_grad()
+    def predict(self, image: Image) -> Any:
+        """Return MMPose's data sample with the people in ``image``, (height, width, 3) BGR.
+
+        Raises:
+            DataError: The image is too thin to be scaled to the network's input.
+        """
+        info = {"img": image, "img_path": None, "id": 0, "img_id": 0, **self.metainfo}
+        try:
+            batch = pseudo_collate([self._pipeline(info)])
+        except cv2.error as error:
+            raise DataError(f"an image of {image.shape[1]} x {image.shape[0]} pixels cannot be scaled") from error
+        return self._model.test_step(batch)[0]  # type: ignore[operator]  # torch types it as a tensor
+
+
+def _choose_device(device: str | None) -> torch.device:
+    try:
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        raise ConfigError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
+    return chosen
+
+
+def _load_weights(model: nn.Module, path: Path) -> nn.Module:
+    content = read_checkpoint(path)
+    check_fits(model, content, path)
+    model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
+    return model
+
+
+def predict(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    score_thr: float = 0.3,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[ImagePrediction]:
+    """Draw the people in an image or in all images of a folder, and write ``predictions.json``.
+
+    An image that cannot be used is noted in the result, and the others go on.
+
+    Args:
+        config: Path of a config file, or a config.
+        checkpoint: Path or URL of a checkpoint.
+        images: An image or a folder.
+        out: Folder for the pictures, which keep their names, and for ``predictions.json``.
+        score_thr: People with a lower score are left out.
+        device: As torch names it; None takes a GPU if there is one.
+        cfg_options: Values to change in the config, by dotted key.
+
+    Raises:
+        UserError: The config, the checkpoint or the path is wrong, or no image could be used.
+    """
+    paths, folder = list_images(images), Path(out)
+    predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
+    results = [_predict_file(predictor, path, folder, score_thr) for path in tqdm(paths, unit="image", disable=None)]
+    write_predictions(folder / PREDICTIONS_FILE, results, predictor.metainfo)
+    failed = [result for result in results if result.error]
+    if len(failed) == len(results):
+        raise DataError(f"None of the {len(results)} images in {images} could be used: {failed[0].error}")
+    return results
+
+
+def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: float) -> ImagePrediction:
+    """Predict one image, write its picture, and return what was found or why nothing could be."""
+    try:
+        image = read_image(path)
+        sample = predictor.predict(image)
+    except DataError as error:
+        return ImagePrediction(path.name, [], f"{path.name}: {error}")
+    keypoints, keypoint_scores, scores, boxes = select_people(sample, score_thr)
+    drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo))
+    write_image(folder / path.name, drawn)
+    poses = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)
+    people = [
+        {"score": float(score), "box": box.round(2).tolist(), "keypoints": pose.round(3).tolist()}
+        for score, box, pose in zip(scores, boxes, poses)
+    ]
+    return ImagePrediction(path.name, people)
+
+
+def write_predictions(path: Path, results: Sequence[ImagePrediction], metainfo: Mapping[str, Any]) -> None:
+    """Write ``results`` as JSON, with the names of the keypoints."""
+    names = [metainfo["keypoint_id2name"][k] for k in range(metainfo["num_keypoints"])]
+    content = {"keypoints": names, "images": [asdict(result) for result in results]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")

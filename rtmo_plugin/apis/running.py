@@ -1,0 +1,144 @@
+"""MMEngine's Runner as the tools use it: quiet on the terminal, careful with configs and checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+from torch import nn
+
+from rtmo_plugin.apis.configuration import load_config, set_options
+from rtmo_plugin.apis.console import quieten
+from rtmo_plugin.apis.data_paths import set_data_root
+from rtmo_plugin.apis.state_dicts import check_optimizer_fits
+from rtmo_plugin.engine.progress import ProgressBarHook
+from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
+
+# What starts the processes of each launcher, and a variable that it sets in them.
+_LAUNCHERS = {
+    "pytorch": ("torchrun", "RANK"),
+    "slurm": ("srun", "SLURM_PROCID"),
+    "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
+}
+_BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, FileNotFoundError, ImportError)
+
+
+class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
+    """A Runner that prints what is useful, and whose charts go to its own folder.
+
+    The visualizer is a process-wide singleton by name in MMEngine: a second run in one process
+    would write into the folder of the first.
+    """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger as MMEngine does, and quieten its terminal half."""
+        logger = super().build_logger(*args, **kwargs)
+        quieten(logger)
+        return logger
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Build the visualizer under a name of this run."""
+        if isinstance(visualizer, dict):
+            visualizer = {**visualizer, "name": f"{visualizer.get('name')}_{id(self)}_{self.timestamp}"}
+        return super().build_visualizer(visualizer)
+
+
+class CheckpointGuardHook(Hook):  # type: ignore[misc]
+    """Keep from MMEngine what it would take from a checkpoint on trust.
+
+    ``Runner.resume`` runs the text of the config that wrote the file as Python: a file from
+    elsewhere could hold any program.  And it gives the optimizer whatever state is in the file.
+    """
+
+    priority = "VERY_HIGH"
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Remove the config in place, as MMEngine's hooks do, and check the optimizer's state."""
+        if "meta" in checkpoint:
+            checkpoint["meta"] = {name: value for name, value in checkpoint["meta"].items() if name != "config"}
+        if runner.cfg.get("resume"):
+            check_optimizer_fits(runner.optim_wrapper.optimizer, checkpoint["optimizer"])
+
+
+def prepare_config(
+    config: str | Path | Config,
+    *,
+    work_dir: str | Path | None = None,
+    data_root: str | Path | None = None,
+    launcher: str = "none",
+    seed: int | None = None,
+    deterministic: bool = False,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read a config and put the options of the tools into it, ``cfg_options`` last.
+
+    Raises:
+        UserError: The config, the launcher or an option is wrong.
+    """
+    cfg = set_data_root(load_config(config), data_root)
+    name = Path(cfg.filename).stem if cfg.filename else "run"
+    cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", name))
+    cfg.launcher = _check_launcher(launcher)
+    if seed is not None or deterministic:
+        cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
+    return set_options(cfg, cfg_options)
+
+
+def _check_launcher(launcher: str) -> str:
+    if launcher == "none":
+        return launcher
+    if launcher not in _LAUNCHERS:
+        raise ConfigError(f"There is no launcher {launcher!r}: choose none, {', '.join(_LAUNCHERS)}.")
+    program, variable = _LAUNCHERS[launcher]
+    if variable not in os.environ:
+        raise ConfigError(f"--launcher {launcher} is for processes that {program} starts, and {variable} is not set.")
+    if get_device() == "cpu":
+        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: MMEngine distributes to GPUs only.")
+    return launcher
+
+
+def build_runner(cfg: Config) -> QuietRunner:
+    """Build the runner and the model of ``cfg``.
+
+    Raises:
+        ConfigError: Something in the config cannot be built.
+    """
+    with refuse_config_errors():
+        runner: QuietRunner = QuietRunner.from_cfg(cfg)
+        runner.register_hook(CheckpointGuardHook())
+        runner.register_hook(ProgressBarHook())
+    return runner
+
+
+def get_model(runner: Runner) -> nn.Module:
+    """Return the runner's model without the wrapper of distributed training."""
+    model: nn.Module = getattr(runner.model, "module", runner.model)
+    return model
+
+
+@contextmanager
+def refuse_config_errors() -> Iterator[None]:
+    """Turn what constructors raise on wrong values into a ``ConfigError`` with the same words.
+
+    Raises:
+        ConfigError: Instead of the errors by which MMEngine, MMPose and this package refuse values.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except _BUILD_ERRORS as error:
+        words = " ".join(str(part) for part in error.args) or "no reason given"
+        kind = type(error).__name__
+        raise ConfigError(
+            f"The config cannot be built: {' '.join(words.split())} ({kind}; {TRACEBACK_VARIABLE}=1 shows where)"
+        ) from error

@@ -1,0 +1,91 @@
+"""Evaluate a checkpoint on the test data of a config."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.config import Config
+
+from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.data_paths import check_data
+from rtmo_plugin.apis.pictures import PictureHook
+from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
+from rtmo_plugin.apis.state_dicts import check_fits
+from rtmo_plugin.errors import ConfigError
+
+_METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
+_DUMP_FILES = (".pkl", ".pickle")
+
+
+def evaluate(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    *,
+    out: str | Path | None = None,
+    dump: str | Path | None = None,
+    show_dir: str | Path | None = None,
+    **options: Any,
+) -> dict[str, float]:
+    """Evaluate ``checkpoint`` on the test data of ``config``.
+
+    Args:
+        config: Path of a config file, or a config.
+        checkpoint: Path or URL of a checkpoint.
+        out: File for the metrics (.json, .yaml or .pkl).
+        dump: File for the predictions (.pkl), to evaluate them again elsewhere.
+        show_dir: Folder for pictures of the predictions.
+        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed`` and ``cfg_options``, see
+            ``prepare_config``.
+
+    Returns:
+        The metrics by name, such as ``coco/AP``.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the checkpoint is wrong; also
+            a ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
+    """
+    _check_suffix("--out", out, _METRIC_FILES)
+    _check_suffix("--dump", dump, _DUMP_FILES)
+    path = locate_checkpoint(checkpoint)
+    cfg = _use_checkpoint(prepare_config(config, **options), path, dump)
+    check_data(cfg, ("test",))
+    with leave_out_noise():
+        runner = _build(cfg, path)
+        if show_dir:
+            runner.register_hook(PictureHook(show_dir))
+        metrics: dict[str, float] = runner.test()
+    if out:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        mmengine.dump(metrics, str(out))
+    return metrics
+
+
+def _check_suffix(option: str, path: str | Path | None, allowed: tuple[str, ...]) -> None:
+    if path is not None and Path(path).suffix not in allowed:
+        raise ConfigError(f"{option} {path}: the file name must end with one of {', '.join(allowed)}.")
+
+
+def _use_checkpoint(cfg: Config, path: Path, dump: str | Path | None) -> Config:
+    changed = copy.deepcopy(cfg)
+    changed.load_from, changed.resume = str(path), False
+    if "test_evaluator" not in changed or "test_dataloader" not in changed:
+        raise ConfigError(f"{cfg.filename or 'The config'} has no test_dataloader and test_evaluator.")
+    if dump:
+        evaluators = changed.test_evaluator
+        listed = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
+        changed.test_evaluator = [*listed, dict(type="DumpResults", out_file_path=str(dump))]
+    return changed
+
+
+def _build(cfg: Config, path: Path) -> QuietRunner:
+    """Build everything that testing needs, so that what is wrong shows before the first image."""
+    content = read_checkpoint(path)
+    runner = build_runner(cfg)
+    check_fits(get_model(runner), content, path)
+    with refuse_config_errors():
+        runner.test_loop  # noqa: B018  (MMEngine builds it at the first access)
+    return runner

@@ -1,0 +1,164 @@
+"""Train a model from a config."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rtmo_plugin.apis.checkpoints import check_resumable, find_latest, locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.data_paths import check_data
+from rtmo_plugin.apis.metrics import find_average_precision
+from rtmo_plugin.apis.pictures import PictureHook
+from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
+from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
+from rtmo_plugin.apis.state_dicts import check_fits
+from rtmo_plugin.errors import ConfigError
+
+AUTO = "auto"
+_AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
+_PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run leaves behind.
+
+    Attributes:
+        metrics: Of the last validation, by name, such as ``coco/AP``; empty without validation.
+        checkpoint: The last one written, or None if the run was too short to write any.
+        log_dir: Folder with the log, the config and the curves (``vis_data/scalars.json``).
+    """
+
+    metrics: Mapping[str, float]
+    checkpoint: Path | None
+    log_dir: Path
+
+    def __str__(self) -> str:
+        precision = find_average_precision(self.metrics)
+        lines = {
+            "AP": "not validated" if precision is None else f"{precision:.3f} (last validation)",
+            "checkpoint": self.checkpoint or "none was written",
+            "log and curves": self.log_dir,
+        }
+        return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+
+
+def train(
+    config: str | Path | Config,
+    *,
+    resume: str | Path | bool | None = None,
+    load_from: str | Path | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    validate: bool = True,
+    from_scratch: bool = False,
+    show_dir: str | Path | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Train the model of ``config``.
+
+    Args:
+        config: Path of a config file, or a config.
+        resume: A checkpoint to continue from; ``"auto"`` or True for the last one in the work
+            folder, if there is one.
+        load_from: A checkpoint whose weights to start from.
+        amp: Train in half precision, on CPUs as well.
+        auto_scale_lr: Scale the learning rate to the actual batch size.
+        validate: Evaluate during training, as often as the config says.
+        from_scratch: Start from random weights, without the pretrained backbone.
+        show_dir: Folder for pictures of the predictions during validation.
+        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic`` and
+            ``cfg_options``, see ``prepare_config``.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or a checkpoint is wrong; also a
+            ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
+    """
+    cfg = prepare_config(config, **options)
+    cfg = cfg if validate else _drop_validation(cfg)
+    cfg = _enable_amp(cfg) if amp else cfg
+    cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
+    cfg = _choose_start(cfg, resume, load_from)
+    if from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no need of a download
+        cfg = drop_pretrained(cfg)
+    check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
+    fetch_pretrained(cfg)
+    with leave_out_noise():
+        runner = _build(cfg)
+        if show_dir:
+            runner.register_hook(PictureHook(show_dir))
+        runner.train()
+    return _summarise(runner)
+
+
+def _drop_validation(cfg: Config) -> Config:
+    return _change(cfg, val_cfg=None, val_dataloader=None, val_evaluator=None)
+
+
+def _change(cfg: Config, **values: Any) -> Config:
+    changed = copy.deepcopy(cfg)
+    for name, value in values.items():
+        changed[name] = value
+    return changed
+
+
+def _enable_amp(cfg: Config) -> Config:
+    wrapper = dict(cfg.optim_wrapper)
+    if wrapper.get("type", "OptimWrapper") not in _PLAIN_WRAPPERS:
+        raise ConfigError(f"--amp cannot be combined with optim_wrapper.type={wrapper['type']!r} of the config.")
+    if not isinstance(wrapper.get("loss_scale"), dict):  # MMEngine's wrapper also takes "dynamic" and numbers
+        wrapper.pop("loss_scale", None)
+    return _change(cfg, optim_wrapper={**wrapper, "type": _AMP_WRAPPER})
+
+
+def _enable_lr_scaling(cfg: Config) -> Config:
+    if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
+        raise ConfigError("--auto-scale-lr needs auto_scale_lr.base_batch_size, and the config does not have it.")
+    return _change(cfg, auto_scale_lr=dict(cfg.auto_scale_lr, enable=True))
+
+
+def _choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str | Path | None) -> Config:
+    """Return ``cfg`` with ``resume`` and ``load_from`` as MMEngine wants them, as local files."""
+    start: str | Path | None = load_from or cfg.get("load_from")
+    continued: str | Path | None
+    if not resume and cfg.get("resume") and not load_from:
+        resume = start or AUTO
+    if resume is True or resume == AUTO:
+        continued = find_latest(Path(cfg.work_dir))
+        print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting anew")
+    elif resume and load_from:
+        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start anew from the other.")
+    else:
+        continued = resume or None
+    path = continued or start
+    return _change(cfg, resume=bool(continued), load_from=str(locate_checkpoint(path)) if path else None)
+
+
+def _build(cfg: Config) -> QuietRunner:
+    """Build everything that training needs, so that what is wrong shows before the first step."""
+    checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
+    if checkpoint and cfg.resume:
+        check_resumable(checkpoint, Path(cfg.load_from))
+    runner = build_runner(cfg)
+    if checkpoint:
+        check_fits(get_model(runner), checkpoint, Path(cfg.load_from))
+    with refuse_config_errors():
+        runner.train_loop  # noqa: B018  (MMEngine builds it at the first access)
+        runner.val_loop  # noqa: B018
+    return runner
+
+
+def _summarise(runner: QuietRunner) -> TrainResult:
+    scalars = runner.message_hub.log_scalars
+    metrics = {name.removeprefix("val/"): buffer.current() for name, buffer in scalars.items() if _is_metric(name)}
+    return TrainResult(metrics, find_latest(Path(runner.work_dir)), Path(runner.log_dir))
+
+
+def _is_metric(name: str) -> bool:
+    return name.startswith("val/") and name not in ("val/time", "val/data_time")

@@ -1,0 +1,88 @@
+"""A bar with the time left, for terminals; logs and files keep MMEngine's lines."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tqdm import tqdm
+
+from rtmo_plugin.registry import HOOKS
+
+_SHOWN = {"loss": "train/loss", "lr": "train/lr"}
+
+
+@HOOKS.register_module()
+class ProgressBarHook(Hook):
+    """Show one bar for the whole training, and one for each evaluation.
+
+    It draws on stderr, and only on the main process and on a terminal.
+    """
+
+    priority = "VERY_LOW"  # after the hooks that compute what the bar shows
+
+    def __init__(self) -> None:
+        self._train_bar: tqdm[Any] | None = None
+        self._eval_bar: tqdm[Any] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Open the training bar where a resumed run stands."""
+        self._train_bar = _open_bar("training", runner.max_iters, runner.iter)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *_: Any, **__: Any) -> None:
+        """Advance, and show epoch, loss and learning rate."""
+        if self._train_bar is not None:
+            self._train_bar.set_description(f"epoch {runner.epoch + 1}/{runner.max_epochs}", refresh=False)
+            self._train_bar.set_postfix(_read_scalars(runner), refresh=False)
+            self._train_bar.update()
+
+    def after_train(self, runner: Runner) -> None:
+        """Close the training bar."""
+        self._train_bar = _close(self._train_bar)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Open a bar for this validation."""
+        self._eval_bar = _open_bar("validating", len(runner.val_dataloader))
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Open a bar for this test."""
+        self._eval_bar = _open_bar("testing", len(runner.test_dataloader))
+
+    def after_val_iter(self, *_: Any, **__: Any) -> None:
+        """Advance."""
+        self._advance_evaluation()
+
+    def after_test_iter(self, *_: Any, **__: Any) -> None:
+        """Advance."""
+        self._advance_evaluation()
+
+    def _advance_evaluation(self) -> None:
+        """Advance the evaluation bar, and close it when its images are done, before the metrics print."""
+        if self._eval_bar is not None:
+            self._eval_bar.update()
+            if self._eval_bar.n >= self._eval_bar.total:
+                self._eval_bar = _close(self._eval_bar)
+
+
+def is_bar_shown() -> bool:
+    """Whether a progress bar makes sense here: a terminal, and the main process."""
+    return sys.stderr.isatty() and is_main_process()
+
+
+def _open_bar(what: str, total: int, done: int = 0) -> tqdm[Any] | None:
+    if not is_bar_shown():
+        return None
+    return tqdm(desc=what, total=total, initial=done, leave=what == "training", dynamic_ncols=True, unit="batch")
+
+
+def _close(bar: tqdm[Any] | None) -> None:
+    if bar is not None:
+        bar.close()
+
+
+def _read_scalars(runner: Runner) -> dict[str, str]:
+    scalars = runner.message_hub.log_scalars
+    return {label: f"{scalars[name].current():.3g}" for label, name in _SHOWN.items() if name in scalars}

@@ -1,0 +1,95 @@
+"""Draw people on images with OpenCV: limbs in the person's colour, joints by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]  # (height, width, 3), BGR
+Floats = NDArray[np.floating[Any]]
+
+# Well apart from each other for normal and colour-blind eyes, on light and dark ground; BGR.
+_PALETTE = (
+    (0, 159, 230),
+    (233, 180, 86),
+    (115, 158, 0),
+    (66, 228, 240),
+    (178, 114, 0),
+    (0, 94, 213),
+    (167, 121, 204),
+    (80, 200, 120),
+    (60, 60, 220),
+    (200, 200, 60),
+)
+_LEFT, _RIGHT, _MIDDLE = (255, 255, 255), (40, 40, 40), (200, 200, 200)
+_SHIFT = 4  # OpenCV draws at 1/16 pixel, so that thin limbs of small people lie where they belong
+
+
+def draw_people(
+    image: Image,
+    keypoints: Floats,
+    scores: Floats,
+    skeleton: Sequence[Sequence[int]],
+    *,
+    flip_pairs: Sequence[Sequence[int]] = (),
+    keypoint_thr: float = 0.3,
+) -> Image:
+    """Return a copy of ``image`` with people drawn on it.
+
+    Args:
+        image: (height, width, 3) BGR.
+        keypoints: (N, K, 2) x and y in pixels of ``image``.
+        scores: (N, K) 0..1, of the keypoints.
+        skeleton: Pairs of keypoints to connect.
+        flip_pairs: Pairs of left and right keypoints; left joints are white, right ones dark.
+        keypoint_thr: Keypoints with a lower score are left out, and limbs that end there.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    joints = _choose_joint_colors(keypoints.shape[1] if keypoints.ndim == 3 else 0, flip_pairs)
+    for index, (points, point_scores) in enumerate(zip(keypoints, scores)):
+        is_shown = (point_scores >= keypoint_thr) & np.isfinite(points).all(axis=-1)
+        _draw_person(canvas, points, is_shown, skeleton, joints, _PALETTE[index % len(_PALETTE)])
+    return canvas
+
+
+def _choose_joint_colors(num_keypoints: int, flip_pairs: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+    left, right = {pair[0] for pair in flip_pairs}, {pair[1] for pair in flip_pairs}
+    return [_LEFT if k in left else _RIGHT if k in right else _MIDDLE for k in range(num_keypoints)]
+
+
+def _draw_person(
+    canvas: Image,
+    points: Floats,
+    is_shown: NDArray[np.bool_],
+    skeleton: Sequence[Sequence[int]],
+    joints: Sequence[tuple[int, int, int]],
+    color: tuple[int, int, int],
+) -> None:
+    """Draw one person onto ``canvas``, limbs first, so that joints lie above them."""
+    if not is_shown.any():
+        return
+    thickness = _choose_thickness(points[is_shown], canvas)
+    for a, b in skeleton:
+        if is_shown[a] and is_shown[b]:
+            cv2.line(canvas, _fix(points[a]), _fix(points[b]), color, thickness, cv2.LINE_AA, _SHIFT)
+    for k in np.flatnonzero(is_shown):
+        radius = max(1.0, 0.8 * thickness)
+        cv2.circle(canvas, _fix(points[k]), round(1.35 * radius * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, _fix(points[k]), round(0.7 * radius * 2**_SHIFT), joints[k], -1, cv2.LINE_AA, _SHIFT)
+
+
+def _choose_thickness(points: Floats, canvas: Image) -> int:
+    """Return a line width that suits the size of the person, and of the image."""
+    extent = float(np.ptp(points, axis=0).max())
+    finest = max(1.0, max(canvas.shape[:2]) / 640)
+    return round(min(max(finest, extent / 60), 6 * finest))
+
+
+def _fix(point: Floats) -> tuple[int, int]:
+    """Return a point in OpenCV's fixed-point pixels, kept where its integers do not overflow."""
+    x, y = np.clip(np.round(point * 2**_SHIFT), -(2**28), 2**28).astype(int)
+    return int(x), int(y)

@@ -1,0 +1,54 @@
+"""Images as files: list, read and write them, whatever their names and sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.inference.drawing import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def list_images(path: str | Path) -> list[Path]:
+    """Return the images that ``path`` names: itself, or those in the folder, sorted by name.
+
+    Raises:
+        MissingFileError: There is no such file or folder, or no image in the folder.
+    """
+    given = Path(path)
+    if given.is_file():
+        return [given]
+    if not given.is_dir():
+        raise MissingFileError(f"There is no image or folder {given}.")
+    found = sorted(entry for entry in given.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
+    if not found:
+        raise MissingFileError(f"There is no image in {given}: looked for {', '.join(SUFFIXES)}.")
+    return found
+
+
+def read_image(path: Path) -> Image:
+    """Return an image as (height, width, 3) BGR, turned upright as its EXIF data say.
+
+    Raises:
+        DataError: The file cannot be read or is not an image.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except (OSError, cv2.error) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    if image is None:
+        raise DataError(f"{path} is not an image that OpenCV can read.")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Write an image in the format of the path's suffix, and its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_encoded, content = cv2.imencode(path.suffix, image)
+    assert is_encoded, path  # only suffixes of ``SUFFIXES`` are written
+    path.write_bytes(content.tobytes())

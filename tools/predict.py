@@ -1,0 +1,28 @@
+"""Draw the people in images: python tools/predict.py CONFIG CHECKPOINT IMAGE_OR_DIR --out DIR."""
+
+import sys
+
+from rtmo_plugin.apis import predict
+from rtmo_plugin.apis.arguments import make_parser, parse
+from rtmo_plugin.errors import report_user_errors
+
+
+def main() -> None:
+    """Read the arguments, predict, and print what was found."""
+    parser = make_parser("Find people in images, draw them, and write their keypoints to predictions.json.")
+    parser.add_argument("checkpoint", help="checkpoint file or URL")
+    parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures and predictions.json")
+    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out people below this score (%(default)s)")
+    parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
+    arguments = parse(parser)
+    with report_user_errors():
+        results = predict(**arguments)
+        for failed in (result for result in results if result.error):
+            print(f"skipped {failed.error}", file=sys.stderr)
+        num_people = sum(len(result.people) for result in results)
+        print(f"{num_people} people in {len(results)} images: pictures and predictions.json in {arguments['out']}")
+
+
+if __name__ == "__main__":
+    main()
