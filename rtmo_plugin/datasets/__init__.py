@@ -1,0 +1,21 @@
+"""Data: synthetic people that need no download.
+
+From numbers to pixels: ``poses`` (body, ranges of joint angles) > ``figure`` (bodies in 3-D) >
+``scene`` (people placed in a frame) > ``parts`` and ``drawing`` (label map, image) >
+``annotation`` (COCO ground truth) > ``synthetic_people`` (the dataset) and ``images`` (its images
+as a transform and as files).
+"""
+
+from rtmo_plugin.datasets.coco_folder import write_coco_folder
+from rtmo_plugin.datasets.images import DrawSyntheticImage, SyntheticImageBackend, draw_image_at
+from rtmo_plugin.datasets.settings import SceneSettings
+from rtmo_plugin.datasets.synthetic_people import SyntheticPeople
+
+__all__ = [
+    "DrawSyntheticImage",
+    "SceneSettings",
+    "SyntheticImageBackend",
+    "SyntheticPeople",
+    "draw_image_at",
+    "write_coco_folder",
+]

@@ -1,0 +1,40 @@
+"""MMPose's description of the COCO keypoints, made from the schema instead of read from a file."""
+
+from typing import Any
+
+from rtmo_plugin.keypoint_schemas import COCO
+
+_NUM_UPPER_BODY = 11  # the first of COCO's keypoints, down to the wrists
+_COLOURS = {"": (51, 153, 255), "left": (0, 255, 0), "right": (255, 128, 0)}  # RGB
+# As in MMPose 1.3's metainfo of COCO: limbs weigh more the further out they end.
+_JOINT_WEIGHTS = {"elbow": 1.2, "wrist": 1.5, "knee": 1.2, "ankle": 1.5}
+
+
+def make_metainfo(dataset_name: str) -> dict[str, Any]:
+    """Return the ``METAINFO`` of an MMPose dataset with COCO's 17 keypoints.
+
+    Apart from its name it parses to what ``configs/_base_/datasets/coco.py`` of MMPose 1.3 does,
+    which MMPose looks for relative to the working directory.
+    """
+    return {
+        "dataset_name": dataset_name,
+        "paper_info": {},
+        "keypoint_info": {index: _describe_keypoint(index, name) for index, name in enumerate(COCO.names)},
+        "skeleton_info": {index: _describe_link(*link) for index, link in enumerate(COCO.skeleton)},
+        "joint_weights": [_JOINT_WEIGHTS.get(name.rpartition("_")[2], 1.0) for name in COCO.names],
+        "sigmas": list(COCO.sigmas),
+    }
+
+
+def _describe_keypoint(index: int, name: str) -> dict[str, Any]:
+    """Return what MMPose's metainfo says of one keypoint."""
+    side, _, joint = name.rpartition("_")
+    partner = {"left": f"right_{joint}", "right": f"left_{joint}"}.get(side, "")
+    half = "upper" if index < _NUM_UPPER_BODY else "lower"
+    return {"name": name, "id": index, "color": _COLOURS[side], "type": half, "swap": partner}
+
+
+def _describe_link(start: int, end: int) -> dict[str, Any]:
+    """Return what MMPose's metainfo says of one bone: coloured if both its ends are of one side."""
+    (first, _, _), (last, _, _) = COCO.names[start].rpartition("_"), COCO.names[end].rpartition("_")
+    return {"link": (COCO.names[start], COCO.names[end]), "color": _COLOURS[first if first == last else ""]}
