@@ -37,7 +37,7 @@ raise SystemExit(not (2, 1) <= tuple(map(int, torch.__version__.split(".")[:2]))
 PY
 }
 
-wanted=$(cat pyproject.toml requirements/* | cksum)
+wanted=$(cat pyproject.toml requirements/*.txt requirements/*.sh requirements/*/*.py | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$venv/bin/python" -c "" 2>/dev/null; then
     exit 0
 fi
@@ -51,16 +51,15 @@ if ! "$venv/bin/python" -c "" 2>/dev/null; then
 fi
 : >"$log"
 
+is_supported_torch || install "PyTorch ($torch)" $torch
+install "build tools" setuptools numpy
 # From Python 3.12 on xtcocotools has no wheel, so it is compiled, against the NumPy that is used.
-xtcocotools_needs=()
 if ! "$venv/bin/python" -c "import sys; sys.exit(sys.version_info >= (3, 12))"; then
     command -v cc >/dev/null || command -v gcc >/dev/null ||
         die "needs a C compiler on Python 3.12 and newer, for xtcocotools: install gcc, or use Python 3.10 or 3.11."
-    xtcocotools_needs=(Cython wheel)
+    install "Cython" Cython
+    PYTHONPATH=$PWD/requirements/xtcocotools install "xtcocotools, which is compiled" --no-build-isolation xtcocotools
 fi
-
-is_supported_torch || install "PyTorch ($torch)" $torch
-install "build tools" setuptools numpy "${xtcocotools_needs[@]+"${xtcocotools_needs[@]}"}"
 install "this package and what it needs" --no-build-isolation --editable ".[train,dev]"
 install "MMPose, MMDetection and MMCV" --no-deps --requirement requirements/openmmlab.txt
 "$venv/bin/python" -c "import rtmo_plugin.compat, mmpose.models" >>"$log" 2>&1 ||
