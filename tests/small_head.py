@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as MMPOSE_MODELS
+from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from rtmo_plugin.models.heads import RTMOHead
-from tests.oracle import load_official, randomize
+from tests.oracle import load_official, make_samples, randomize
 
 SIZE_WH = (128, 96)
+LOSSES = ["loss_cls", "loss_bbox", "loss_oks", "loss_vis", "loss_mle", "loss_bbox_aux"]
 WIDEN_FACTOR = 0.125
 DCC = {"feat_channels": 16, "num_bins": (24, 32), "encoding_channels": 16, "attention_channels": 8}
 _CHANNELS = 64  # of feature maps and pose vectors
@@ -66,3 +70,18 @@ def make_features(
         torch.randn(num_images, _CHANNELS, height // s, width // s, generator=generator, dtype=torch.float64).to(dtype)
         for s in (16, 32)
     )
+
+
+def make_batch(
+    counts: Sequence[int] = (3, 1), size_wh: tuple[int, int] = SIZE_WH, seed: int = 0, **options: Any
+) -> tuple[tuple[Tensor, ...], list[PoseDataSample], list[PoseDataSample]]:
+    """Return features and data samples with that many people; MMPose gets its own copy of the samples."""
+    samples = make_samples(list(counts), 17, size_wh, seed, **options)
+    return make_features(len(counts), size_wh, seed), samples, copy.deepcopy(samples)
+
+
+def compute_gradients(head: nn.Module, losses: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
+    """Return name to gradient, None where a loss does not reach, of all parameters that are trained."""
+    trained = {name: p for name, p in head.named_parameters() if p.requires_grad}
+    total = sum(losses[name].sum() for name in losses if "loss" in name)
+    return dict(zip(trained, torch.autograd.grad(total, list(trained.values()), allow_unused=True)))
