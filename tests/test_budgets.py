@@ -1,0 +1,117 @@
+"""The size of things, as DESIGN section 7 sets it, and the rules that ruff and import-linter check.
+
+Code lines are lines with a token that is neither a comment nor part of a docstring, counted from
+``def`` to the end of the body; a function within a function counts in both.
+"""
+
+import ast
+import io
+import statistics
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = sorted((ROOT / "rtmo_plugin").rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").glob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LAYOUT = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def measure_functions(source: str) -> dict[str, int]:
+    """Return the code lines of every function of a module, by ``line name``."""
+    tree = ast.parse(source)
+    lines = find_code_lines(source) - find_docstring_lines(tree)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
+    return {
+        f"{node.lineno} {node.name}": len(lines.intersection(range(node.lineno, node.end_lineno + 1)))
+        for node in nodes
+    }
+
+
+def find_code_lines(source: str) -> set[int]:
+    """Return the numbers of the lines that hold more than layout and comments."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    spans = [(token.start[0], token.end[0]) for token in tokens if token.type not in LAYOUT]
+    return {line for start, end in spans for line in range(start, end + 1)}
+
+
+def find_docstring_lines(tree: ast.Module) -> set[int]:
+    """Return the numbers of the lines of all docstrings."""
+    owners = [node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTION))]
+    docs = [owner.body[0] for owner in owners if ast.get_docstring(owner, clean=False) is not None]
+    return {line for doc in docs for line in range(doc.lineno, doc.end_lineno + 1)}
+
+
+def measure_all() -> dict[str, int]:
+    """Return the code lines of every function of the package and the tools, by ``file:line name``."""
+    return {
+        f"{path.relative_to(ROOT)}:{name}": size
+        for path in PACKAGE + TOOLS
+        for name, size in measure_functions(path.read_text(encoding="utf-8")).items()
+    }
+
+
+def count_lines(paths: list[Path]) -> dict[str, int]:
+    """Return the number of lines of each file."""
+    return {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+
+
+def select_over(sizes: dict[str, int], limit: int) -> dict[str, int]:
+    """Return what is larger than ``limit``."""
+    return {name: size for name, size in sizes.items() if size > limit}
+
+
+def test_the_measure_itself():
+    source = '''
+def outer(a,
+          b):
+    """Two lines
+    of words."""
+    # a comment
+
+    text = """not a docstring,
+    but two lines of code"""
+
+    def inner():
+        return text
+
+    return inner
+'''
+    assert measure_functions(source) == {"2 outer": 7, "11 inner": 2}
+
+
+def test_no_function_is_long():
+    assert select_over(measure_all(), 40) == {}
+
+
+def test_most_functions_are_short():
+    sizes = sorted(measure_all().values())
+    assert statistics.median(sizes) <= 10
+    assert statistics.quantiles(sizes, n=10)[-1] <= 30
+
+
+def test_no_file_is_long():
+    assert select_over(count_lines(PACKAGE + TOOLS + TESTS), 300) == {}
+
+
+def test_most_files_are_short():
+    assert statistics.median(count_lines(PACKAGE + TOOLS).values()) < 150
+
+
+def test_tools_are_arguments_in_and_one_call_out():
+    assert select_over(count_lines(TOOLS), 60) == {}
+
+
+@pytest.mark.parametrize("command", ["ruff check --no-cache .", "lint-imports --no-cache --no-logo"])
+def test_rules_hold(command):
+    program, *arguments = command.split()
+    program = Path(sys.executable).with_name(program)
+    if not program.exists():
+        pytest.skip(f"no {program.name} beside this Python; the extra `dev` has it")
+    done = subprocess.run([program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
