@@ -13,6 +13,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "rtmo_plugin").rglob("*.py"))
@@ -107,8 +108,10 @@ def test_tools_are_arguments_in_and_one_call_out():
     assert select_over(count_lines(TOOLS), 60) == {}
 
 
-@pytest.mark.parametrize("command", ["ruff check --no-cache .", "lint-imports --no-cache --no-logo"])
+@pytest.mark.parametrize("command", ["ruff check --no-cache .", "lint-imports --no-cache --no-logo", "mypy"])
 def test_rules_hold(command):
+    if command == "mypy" and not torch.__version__.startswith("2.13."):
+        pytest.skip("types are checked against the pinned torch, whose annotations differ from older ones")
     program, *arguments = command.split()
     program = Path(sys.executable).with_name(program)
     if not program.exists():
