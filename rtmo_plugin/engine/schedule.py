@@ -70,9 +70,11 @@ def find_dataset(dataset: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
 
 
 def _list_entries(schedule: Any) -> list[dict[str, Any]]:
-    if isinstance(schedule, Mapping):
-        return [{**entry, "stage": name} for name, entry in schedule.items()]
-    return [dict(entry) for entry in schedule]
+    if not isinstance(schedule, Mapping):
+        return [dict(entry) for entry in schedule]
+    entries = [{**entry, "stage": name} for name, entry in schedule.items()]
+    # A dict has no order of its own: the configs that MMEngine dumps beside checkpoints are alphabetical.
+    return sorted(entries, key=lambda entry: begin if isinstance(begin := entry.get("begin"), int) else -1)
 
 
 def _check_entry(entry: Mapping[str, Any]) -> None:

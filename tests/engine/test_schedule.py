@@ -1,4 +1,5 @@
 import pytest
+from mmengine.config import Config
 
 from rtmo_plugin.engine.schedule import find_dataset, find_stage, read_schedule
 from rtmo_plugin.errors import ConfigError
@@ -57,7 +58,7 @@ def test_dataset_of_a_stage():
         ({}, "it is empty"),
         ({"warmup": {"begin": 1}}, "must begin at epoch 0, but 'warmup' begins at 1"),
         ({"warmup": {"begin": 0}, "refine": {"begin": 0}}, "'refine' begins at 0 after 'warmup' at 0"),
-        ({"warmup": {"begin": 0}, "refine": {"begin": 9}, "finish": {"begin": 8}}, "begins must increase"),
+        ([{"stage": name, "begin": begin} for name, begin in (("a", 0), ("b", 9), ("c", 8))], "begins must increase"),
         ({"warmup": {}}, "stage 'warmup' needs 'begin', int; got None"),
         ({"warmup": {"begin": 0.0}}, "needs 'begin', int; got 0.0"),
         ([{"begin": 0}], "an entry without a stage needs 'stage'"),
@@ -68,3 +69,11 @@ def test_dataset_of_a_stage():
 def test_bad_schedule_is_refused(schedule, message):
     with pytest.raises(ConfigError, match=message):
         read_schedule(schedule)
+
+
+def test_config_that_mmengine_dumped_is_the_same_schedule():
+    # Config.dump sorts keys, so the file beside a checkpoint names `finish` before `warmup`.
+    schedule = Config({"schedule": {"warmup": {"begin": 0}, "refine": {"begin": 2}, "finish": {"begin": 4}}})
+    dumped = Config.fromstring(schedule.dump(), ".py")
+    assert list(dumped.schedule) != list(schedule.schedule)
+    assert read_schedule(dumped.schedule) == read_schedule(schedule.schedule)
