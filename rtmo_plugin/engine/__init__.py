@@ -1,6 +1,7 @@
 """What happens around the model during training: stages and mixed precision."""
 
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
+from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.engine.training_stages import TrainingStageHook
 
-__all__ = ["AutocastOptimWrapper", "TrainingStageHook"]
+__all__ = ["AutocastOptimWrapper", "ProgressBarHook", "TrainingStageHook"]
