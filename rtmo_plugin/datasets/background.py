@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 _NUM_THINGS = 14  # at clutter 1
+_FRACTION_BITS = 4
 
 
 def draw_background(rng: np.random.Generator, size_wh: tuple[int, int], horizon: int, clutter: float) -> np.ndarray:
@@ -174,26 +175,34 @@ def _draw_tree(rng: np.random.Generator, image: np.ndarray, horizon: int, green:
 def _draw_thing(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
     """Draw a box, a ball, a post or a heap of anything somewhere on the ground."""
     height, width = image.shape[:2]
-    ground = int(horizon + (height - horizon) * rng.random() ** 1.5)
-    x, size = int(width * rng.random()), height * (0.03 + 0.14 * rng.random())
-    colour, kind = _pick_colour(rng, 40, 230, 80), rng.random()
-    dark, line = _as_scalar(colour * 0.6), max(int(size / 12), 1)
+    foot = np.array([width * rng.random(), horizon + (height - horizon) * rng.random() ** 1.5])
+    size, colour, kind = height * (0.03 + 0.14 * rng.random()), _pick_colour(rng, 40, 230, 80), rng.random()
     if kind < 0.35:
-        corner = (x + int(size * (0.5 + rng.random())), ground - int(size * (0.4 + rng.random())))
-        cv2.rectangle(image, (x, ground), corner, _as_scalar(colour), -1)
-        cv2.rectangle(image, (x, ground), corner, dark, line)
+        half_width, top = size * (0.25 + 0.5 * rng.random()), size * (0.4 + rng.random())
+        outline = np.array([(-half_width, -top), (half_width, -top), (half_width, 0.0), (-half_width, 0.0)])
     elif kind < 0.6:
-        centre = (x, ground - int(size / 2))
-        cv2.circle(image, centre, int(size / 2), _as_scalar(colour), -1, cv2.LINE_AA)
-        cv2.circle(image, centre, int(size / 2), dark, line, cv2.LINE_AA)
+        turns = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
+        outline = size / 2 * (np.stack([np.cos(turns), np.sin(turns)], axis=-1) - (0.0, 1.0))
     elif kind < 0.8:
-        top = (x + int(size * 0.3 * (rng.random() - 0.5)), ground - int(size * (2 + 3 * rng.random())))
-        cv2.line(image, (x, ground), top, _as_scalar(colour), max(int(size / 5), 2), cv2.LINE_AA)
+        lean, top, half_width = size * 0.3 * (rng.random() - 0.5), size * (2 + 3 * rng.random()), size / 10 + 1
+        outline = np.array(
+            [(-half_width, 0.0), (half_width, 0.0), (half_width + lean, -top), (lean - half_width, -top)]
+        )
     else:
-        corners = np.array([x, ground]) + np.rint((rng.random((6, 2)) - (0.5, 1.0)) * size * 1.6).astype(int)
-        hull = cv2.convexHull(corners.astype(np.int32))
-        cv2.fillConvexPoly(image, hull, _as_scalar(colour), cv2.LINE_AA)
-        cv2.polylines(image, [hull], True, dark, line, cv2.LINE_AA)
+        corners = ((rng.random((6, 2)) - (0.5, 1.0)) * size * 1.6).astype(np.float32)
+        outline = cv2.convexHull(corners)[:, 0]
+    _fill_outlined(image, foot + outline, colour)
+
+
+def _fill_outlined(image: np.ndarray, polygon: np.ndarray, colour: np.ndarray) -> None:
+    """Draw a convex polygon (V, 2) with a dark rim.
+
+    Both are filled: each version of OpenCV clips thick lines in its own way.
+    """
+    middle = polygon.mean(axis=0)
+    for share, shade in ((1.0, 0.6), (0.85, 1.0)):
+        corners = np.rint((middle + share * (polygon - middle)) * 2**_FRACTION_BITS).astype(np.int32)
+        cv2.fillConvexPoly(image, corners, _as_scalar(colour * shade), cv2.LINE_AA, _FRACTION_BITS)
 
 
 def _as_scalar(colour: np.ndarray) -> tuple[float, ...]:

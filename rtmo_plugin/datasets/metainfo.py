@@ -4,7 +4,8 @@ from typing import Any
 
 from rtmo_plugin.keypoint_schemas import COCO
 
-_NUM_UPPER_BODY = 11  # the first of COCO's keypoints, down to the wrists
+_NUM_FACE, _NUM_UPPER_BODY = 5, 11  # of COCO's keypoints, which go from the head to the ankles
+_TRUNK = {5, 6, 11, 12}
 _COLOURS = {"": (51, 153, 255), "left": (0, 255, 0), "right": (255, 128, 0)}  # RGB
 # As in MMPose 1.3's metainfo of COCO: limbs weigh more the further out they end.
 _JOINT_WEIGHTS = {"elbow": 1.2, "wrist": 1.5, "knee": 1.2, "ankle": 1.5}
@@ -31,10 +32,16 @@ def _describe_keypoint(index: int, name: str) -> dict[str, Any]:
     side, _, joint = name.rpartition("_")
     partner = {"left": f"right_{joint}", "right": f"left_{joint}"}.get(side, "")
     half = "upper" if index < _NUM_UPPER_BODY else "lower"
-    return {"name": name, "id": index, "color": _COLOURS[side], "type": half, "swap": partner}
+    return {"name": name, "id": index, "color": _choose_colour(index), "type": half, "swap": partner}
 
 
 def _describe_link(start: int, end: int) -> dict[str, Any]:
-    """Return what MMPose's metainfo says of one bone: coloured if both its ends are of one side."""
-    (first, _, _), (last, _, _) = COCO.names[start].rpartition("_"), COCO.names[end].rpartition("_")
-    return {"link": (COCO.names[start], COCO.names[end]), "color": _COLOURS[first if first == last else ""]}
+    """Return what MMPose's metainfo says of one bone: those of the trunk have no side."""
+    colour = _COLOURS[""] if {start, end} <= _TRUNK else _choose_colour(start, end)
+    return {"link": (COCO.names[start], COCO.names[end]), "color": colour}
+
+
+def _choose_colour(*indices: int) -> tuple[int, int, int]:
+    """Return the colour of the side that all these keypoints are on; the face has no side."""
+    sides = {COCO.names[index].rpartition("_")[0] if index >= _NUM_FACE else "" for index in indices}
+    return _COLOURS[sides.pop() if len(sides) == 1 else ""]

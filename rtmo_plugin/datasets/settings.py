@@ -9,8 +9,8 @@ MAX_PEOPLE = 8  # what the 8-bit label map of ``drawing`` has room for
 ADDRESS_SCHEME = "synthetic-people"
 _MIN_SIDE = 32
 _ADDRESS = re.compile(
-    rf"{ADDRESS_SCHEME}://(\d+)x(\d+)/people-(\d+)-(\d+)/height-([\d.e-]+)-([\d.e]+)"
-    r"/occlusion-([\d.e]+)/truncation-([\d.e]+)/clutter-([\d.e]+)/seed-(\d+)/(\d+)\.png"
+    rf"{ADDRESS_SCHEME}://(\d+)x(\d+)/people-(\d+)\.\.(\d+)/height-([\d.e-]+?)\.\.([\d.e-]+)"
+    r"/occlusion-([\d.e-]+)/truncation-([\d.e-]+)/clutter-([\d.e-]+)/seed-(\d+)/(\d+)\.png"
 )
 
 
@@ -66,12 +66,12 @@ def format_address(settings: SceneSettings, seed: int, index: int) -> str:
     """Return the address of an image: everything that is needed to draw it again.
 
     Example:
-        >>> format_address(SceneSettings(), 7, 12)[-17:]
+        >>> format_address(SceneSettings(), 7, 12)[-18:]
         '/seed-7/000012.png'
     """
     (width, height), (fewest, most), (smallest, largest) = settings.size_wh, settings.num_people, settings.height_range
     return (
-        f"{ADDRESS_SCHEME}://{width}x{height}/people-{fewest}-{most}/height-{float(smallest)!r}-{float(largest)!r}"
+        f"{ADDRESS_SCHEME}://{width}x{height}/people-{fewest}..{most}/height-{float(smallest)!r}..{float(largest)!r}"
         f"/occlusion-{float(settings.occlusion)!r}/truncation-{float(settings.truncation)!r}"
         f"/clutter-{float(settings.clutter)!r}/seed-{seed}/{index:06d}.png"
     )
