@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
@@ -51,7 +52,7 @@ def report_user_errors() -> Iterator[None]:
     With the environment variable ``RTMO_TRACEBACK`` set the traceback is shown as well.
 
     Raises:
-        SystemExit: 2 after a ``UserError``, 130 after Ctrl-C.
+        SystemExit: 2 after a ``UserError``, 1 after a loss that is not finite, 130 after Ctrl-C.
     """
     try:
         yield
@@ -60,6 +61,9 @@ def report_user_errors() -> Iterator[None]:
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
+    except FloatingPointError as error:  # a loss that is not finite: nothing that options put right
+        print(f"error: training stopped: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_FAILURE) from None
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None

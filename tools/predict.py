@@ -18,10 +18,11 @@ def main() -> None:
     arguments = parse(parser)
     with report_user_errors():
         results = predict(**arguments)
-        for failed in (result for result in results if result.error):
-            print(f"skipped {failed.error}", file=sys.stderr)
-        num_people = sum(len(result.people) for result in results)
-        print(f"{num_people} people in {len(results)} images: pictures and predictions.json in {arguments['out']}")
+        failed = [result.error for result in results if result.error]
+        for error in failed:
+            print(f"skipped: {error}", file=sys.stderr)
+        num_people, num_images = sum(len(result.people) for result in results), len(results) - len(failed)
+        print(f"{num_people} people in {num_images} images: pictures and predictions.json in {arguments['out']}")
 
 
 if __name__ == "__main__":

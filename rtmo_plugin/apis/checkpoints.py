@@ -76,12 +76,12 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise CheckpointError(f"{path} is not a checkpoint: {_explain(error)}.") from error
+        raise CheckpointError(f"{path} cannot be loaded as a checkpoint: {_explain(error)}.") from error
     if isinstance(content, dict) and "state_dict" not in content:
         content = {"state_dict": content}
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     if not _is_state_dict(state):
-        raise CheckpointError(f"{path} is not a checkpoint: it holds no state_dict with a model's weights.")
+        raise CheckpointError(f"{path} cannot be loaded as a checkpoint: it holds no model's state_dict.")
     checkpoint: Mapping[str, Any] = content
     return checkpoint
 

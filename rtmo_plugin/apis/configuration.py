@@ -33,9 +33,20 @@ def load_config(config: str | Path | Config) -> Config:
     return cfg
 
 
+def require(cfg: Config, names: tuple[str, ...]) -> None:
+    """Check that ``cfg`` has the sections ``names``.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    missing = [name for name in names if cfg.get(name) is None]
+    if missing:
+        raise ConfigError(f"{cfg.filename or 'The config'} has no {missing[0]}, which this needs.")
+
+
 def _read_config(path: Path) -> Config:
     if not path.is_file():
-        raise MissingFileError(f"There is no config file {path}{_suggest_neighbour(path)}.")
+        raise MissingFileError(f"There is no config file {path}{_suggest_neighbour(path)}")
     try:
         return Config.fromfile(str(path))
     except (OSError, SyntaxError, KeyError, ImportError, TypeError, UnicodeDecodeError) as error:
@@ -45,7 +56,7 @@ def _read_config(path: Path) -> Config:
 def _suggest_neighbour(path: Path) -> str:
     names = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
     near = get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.parent / near[0]}?" if near else ""
+    return f": did you mean {path.parent / near[0]}?" if near else "."
 
 
 def _join_lines(error: Exception) -> str:
@@ -115,9 +126,10 @@ def _list_keys(section: Any, path: list[str]) -> list[str]:
         return [str(index) for index in range(len(section))]
     if not isinstance(section, (dict, Config)):
         return []
+    if not path:
+        return sorted(find_runner_parameters(), key=lambda name: name not in section)
     present = list(section)
-    possible = find_parameters(section, path) if path else find_runner_parameters()
-    return present + [name for name in possible if name not in present] + [_DELETE_KEY]
+    return present + [name for name in find_parameters(section, path) if name not in present] + [_DELETE_KEY]
 
 
 def _enter(section: Any, part: str) -> Any:
@@ -130,7 +142,7 @@ def _describe_unknown_key(key: str, path: list[str], part: str, allowed: list[st
     where = ".".join(path)
     if not allowed:
         return f"--cfg-options {key}: {where} is a single value, so {part!r} cannot be set in it."
-    near = get_close_matches(part, allowed, n=3) or [name for name in allowed if name != _DELETE_KEY]
-    listed = ", ".join(".".join([*path, name]) for name in near[:_NUM_KEYS_LISTED])
-    verb = "the nearest existing are" if len(near) <= 3 else "existing are, among others,"
-    return f"--cfg-options {key}: there is no key {part!r} in {where or 'the config'}; {verb} {listed}."
+    near = get_close_matches(part, allowed, n=3)
+    listed = [".".join([*path, name]) for name in near or allowed[:_NUM_KEYS_LISTED] if name != _DELETE_KEY]
+    introduction = "the nearest" if near else "there are"
+    return f"--cfg-options {key}: no key {part!r} in {where or 'the config'}; {introduction}: {', '.join(listed)}."

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from torch.utils.data import Dataset
 
 from rtmo_plugin.apis.configuration import walk_sections
-from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 
 _FILE_KEYS = ("ann_file", "bbox_file")
+_NUM_IMAGES_CHECKED = 100  # a look at each of 100,000 on a network drive would take minutes
 _WHAT_TO_DO = "pass --data-root with the folder that holds the data"
 
 
@@ -82,6 +84,24 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     for section in walk_sections(sections):
         for path, is_folder in _list_paths(section):
             _check_path(path, is_folder, section.get("type", "dataset"))
+
+
+def check_images(dataset: Dataset[Any]) -> None:
+    """Check that a data set that was read from files has images, and that a sample of them exists.
+
+    Raises:
+        DataError: There is no image in it.
+        MissingFileError: An image of the sample does not exist.
+    """
+    for part in getattr(dataset, "datasets", [dataset]):  # of a combined data set
+        if not getattr(part, "ann_file", None):
+            continue
+        if len(part) == 0:
+            raise DataError(f"The annotation file {part.ann_file} holds no usable image.")
+        for index in range(0, len(part), -(-len(part) // _NUM_IMAGES_CHECKED)):
+            path = part.get_data_info(index).get("img_path")
+            if path and not Path(path).is_file():
+                raise MissingFileError(f"The image {path}, which {part.ann_file} lists, does not exist.")
 
 
 def _list_paths(section: dict[str, Any]) -> Iterator[tuple[Path, bool]]:

@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from mmengine import fileio
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
-from torch import Tensor
 
 from rtmo_plugin.inference.drawing import draw_people
-from rtmo_plugin.inference.files import read_image, write_image
+from rtmo_plugin.inference.files import decode_image, read_image, write_image
 
 
 class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
-    """Write one picture for each evaluated image.
+    """Write one picture for each evaluated image, with the name of its file.
 
-    The image comes from its file; one that was never in a file, such as a synthetic one, is drawn as
-    the network saw it.
+    MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.
 
     Args:
         out_dir: Folder for the pictures; validations get a sub-folder for each epoch.
@@ -32,27 +32,20 @@ class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         self._score_thr = score_thr
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        """Draw the batch into ``epoch_N``."""
-        folder = self._out_dir / f"epoch_{runner.epoch}"
-        self._draw_batch(folder, data_batch["inputs"], outputs, runner.val_evaluator.dataset_meta)
+        """Draw the batch into ``epoch_N``, N being the epoch that was just trained."""
+        self._draw_batch(self._out_dir / f"epoch_{runner.epoch}", outputs, runner.val_evaluator.dataset_meta)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
         """Draw the batch into the folder itself."""
-        self._draw_batch(self._out_dir, data_batch["inputs"], outputs, runner.test_evaluator.dataset_meta)
+        self._draw_batch(self._out_dir, outputs, runner.test_evaluator.dataset_meta)
 
-    def _draw_batch(
-        self, folder: Path, inputs: Sequence[Tensor], samples: Sequence[PoseDataSample], meta: Mapping[str, Any]
-    ) -> None:
-        for tensor, sample in zip(inputs, samples):
+    def _draw_batch(self, folder: Path, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
+        for sample in samples:
             keypoints, scores, *_ = select_people(sample, self._score_thr)
-            path = Path(sample.get("img_path") or "")
-            if path.is_file():
-                image = read_image(path)
-            else:
-                image = np.ascontiguousarray(tensor.cpu().numpy().transpose(1, 2, 0).astype(np.uint8))
-                keypoints = _to_input(keypoints, sample)
-            name = path.stem or str(sample.get("img_id"))
-            write_image(folder / f"{name}.jpg", draw_people(image, keypoints, scores, **read_skeleton(meta)))
+            # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
+            image = decode_image(fileio.get(sample.img_path), sample.img_path)
+            path = folder / f"{Path(sample.img_path).stem}.jpg"
+            write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta)))
 
 
 def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any]:
@@ -76,7 +69,20 @@ def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {"skeleton": meta.get("skeleton_links", []), "flip_pairs": pairs}
 
 
-def _to_input(keypoints: Any, sample: PoseDataSample) -> Any:
-    """Map keypoints from the image to the network's input, which MMPose letterboxes about the centre."""
-    meta = {name: np.asarray(sample.metainfo[f"input_{name}"], dtype=float) for name in ("center", "scale", "size")}
-    return (keypoints - meta["center"] + meta["scale"] / 2) / meta["scale"] * meta["size"]
+def write_contact_sheet(pictures: Sequence[Path], path: Path, num_columns: int = 4) -> None:
+    """Write ``pictures`` side by side, each in a cell of the first one's size, as one picture.
+
+    Raises:
+        DataError: One of them cannot be read.
+    """
+    images = [read_image(picture) for picture in pictures]
+    if not images:
+        return
+    height, width = images[0].shape[:2]
+    num_rows = -(-len(images) // num_columns)
+    sheet = np.full((num_rows * height, min(num_columns, len(images)) * width, 3), 114, np.uint8)
+    for index, image in enumerate(images):
+        row, column = divmod(index, num_columns)
+        cell = sheet[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        cell[:] = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    write_image(path, sheet)

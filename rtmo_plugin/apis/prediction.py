@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, set_options
+from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.pictures import read_skeleton, select_people
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.inference.drawing import Image, draw_people
-from rtmo_plugin.inference.files import list_images, read_image, write_image
+from rtmo_plugin.inference.files import SUFFIXES, list_images, read_image, write_image
 
 PREDICTIONS_FILE = "predictions.json"
 
@@ -69,7 +70,7 @@ class Predictor:
         cfg = set_options(load_config(config), cfg_options)
         init_default_scope(cfg.get("default_scope", "mmpose"))
         dataset = cfg.test_dataloader.dataset
-        with refuse_config_errors():
+        with leave_out_noise(), refuse_config_errors():
             self.metainfo = DATASETS.build({**dataset, "lazy_init": True}).metainfo
             # Whatever loads an image of the test set comes first; here it is in memory already.
             self._pipeline = Compose([dict(type="LoadImage"), *dataset.pipeline[1:]])
@@ -77,17 +78,19 @@ class Predictor:
         self._model = _load_weights(model, locate_checkpoint(checkpoint)).to(_choose_device(device)).eval()
 
     @torch.no_grad()
-    def predict(self, image: Image) -> Any:
+    def predict(self, image: Image, name: str = "The image") -> Any:
         """Return MMPose's data sample with the people in ``image``, (height, width, 3) BGR.
 
         Raises:
-            DataError: The image is too thin to be scaled to the network's input.
+            DataError: The image is too thin to be scaled to the network's input; ``name`` is what
+                the message calls it.
         """
         info = {"img": image, "img_path": None, "id": 0, "img_id": 0, **self.metainfo}
         try:
             batch = pseudo_collate([self._pipeline(info)])
         except cv2.error as error:
-            raise DataError(f"an image of {image.shape[1]} x {image.shape[0]} pixels cannot be scaled") from error
+            size = " x ".join(map(str, image.shape[1::-1]))
+            raise DataError(f"{name} has {size} pixels and cannot be scaled to the network's input.") from error
         return self._model.test_step(batch)[0]  # type: ignore[operator]  # torch types it as a tensor
 
 
@@ -134,12 +137,16 @@ def predict(
         UserError: The config, the checkpoint or the path is wrong, or no image could be used.
     """
     paths, folder = list_images(images), Path(out)
+    if folder.resolve() == paths[0].parent.resolve():
+        raise ConfigError(f"--out {out} is where the images are, and would replace them: choose another folder.")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
-    results = [_predict_file(predictor, path, folder, score_thr) for path in tqdm(paths, unit="image", disable=None)]
+    with leave_out_noise():
+        bar = tqdm(paths, unit="image", disable=None)  # None: no bar unless on a terminal
+        results = [_predict_file(predictor, path, folder, score_thr) for path in bar]
     write_predictions(folder / PREDICTIONS_FILE, results, predictor.metainfo)
     failed = [result for result in results if result.error]
     if len(failed) == len(results):
-        raise DataError(f"None of the {len(results)} images in {images} could be used: {failed[0].error}")
+        raise DataError(f"No image of {images} could be used: {failed[0].error}")
     return results
 
 
@@ -147,12 +154,12 @@ def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: flo
     """Predict one image, write its picture, and return what was found or why nothing could be."""
     try:
         image = read_image(path)
-        sample = predictor.predict(image)
+        sample = predictor.predict(image, str(path))
     except DataError as error:
-        return ImagePrediction(path.name, [], f"{path.name}: {error}")
+        return ImagePrediction(path.name, [], str(error))
     keypoints, keypoint_scores, scores, boxes = select_people(sample, score_thr)
     drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo))
-    write_image(folder / path.name, drawn)
+    write_image(folder / (path.name if path.suffix.lower() in SUFFIXES else f"{path.name}.png"), drawn)
     poses = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)
     people = [
         {"score": float(score), "box": box.round(2).tolist(), "keypoints": pose.round(3).tolist()}
@@ -162,8 +169,8 @@ def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: flo
 
 
 def write_predictions(path: Path, results: Sequence[ImagePrediction], metainfo: Mapping[str, Any]) -> None:
-    """Write ``results`` as JSON, with the names of the keypoints."""
+    """Write ``results`` as JSON, one image a line, with the names of the keypoints."""
     names = [metainfo["keypoint_id2name"][k] for k in range(metainfo["num_keypoints"])]
-    content = {"keypoints": names, "images": [asdict(result) for result in results]}
+    images = ",\n".join(json.dumps(asdict(result)) for result in results)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    path.write_text(f'{{"keypoints": {json.dumps(names)},\n"images": [\n{images}\n]}}\n', encoding="utf-8")

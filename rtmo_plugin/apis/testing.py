@@ -10,8 +10,9 @@ import mmengine
 from mmengine.config import Config
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
-from rtmo_plugin.apis.data_paths import check_data
+from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
@@ -51,8 +52,10 @@ def evaluate(
     _check_suffix("--out", out, _METRIC_FILES)
     _check_suffix("--dump", dump, _DUMP_FILES)
     path = locate_checkpoint(checkpoint)
-    cfg = _use_checkpoint(prepare_config(config, **options), path, dump)
+    cfg = prepare_config(config, **options)
+    require(cfg, ("test_dataloader", "test_evaluator", "test_cfg"))
     check_data(cfg, ("test",))
+    cfg = _use_checkpoint(cfg, path, dump)
     with leave_out_noise():
         runner = _build(cfg, path)
         if show_dir:
@@ -72,8 +75,6 @@ def _check_suffix(option: str, path: str | Path | None, allowed: tuple[str, ...]
 def _use_checkpoint(cfg: Config, path: Path, dump: str | Path | None) -> Config:
     changed = copy.deepcopy(cfg)
     changed.load_from, changed.resume = str(path), False
-    if "test_evaluator" not in changed or "test_dataloader" not in changed:
-        raise ConfigError(f"{cfg.filename or 'The config'} has no test_dataloader and test_evaluator.")
     if dump:
         evaluators = changed.test_evaluator
         listed = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
@@ -87,5 +88,5 @@ def _build(cfg: Config, path: Path) -> QuietRunner:
     runner = build_runner(cfg)
     check_fits(get_model(runner), content, path)
     with refuse_config_errors():
-        runner.test_loop  # noqa: B018  (MMEngine builds it at the first access)
+        check_images(runner.test_loop.dataloader.dataset)
     return runner

@@ -11,8 +11,9 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.checkpoints import check_resumable, find_latest, locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
-from rtmo_plugin.apis.data_paths import check_data
+from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.metrics import find_average_precision
 from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
@@ -81,6 +82,7 @@ def train(
             ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
     """
     cfg = prepare_config(config, **options)
+    require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
     cfg = cfg if validate else _drop_validation(cfg)
     cfg = _enable_amp(cfg) if amp else cfg
     cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
@@ -149,8 +151,10 @@ def _build(cfg: Config) -> QuietRunner:
     if checkpoint:
         check_fits(get_model(runner), checkpoint, Path(cfg.load_from))
     with refuse_config_errors():
-        runner.train_loop  # noqa: B018  (MMEngine builds it at the first access)
-        runner.val_loop  # noqa: B018
+        check_images(runner.train_loop.dataloader.dataset)
+        if runner.val_loop is not None:
+            check_images(runner.val_loop.dataloader.dataset)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
 
 

@@ -37,12 +37,24 @@ def read_image(path: Path) -> Image:
         DataError: The file cannot be read or is not an image.
     """
     try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except (OSError, cv2.error) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    return decode_image(content, path)
+
+
+def decode_image(content: bytes, name: str | Path) -> Image:
+    """Return the image in a file's ``content`` as (height, width, 3) BGR.
+
+    Raises:
+        DataError: It is not an image; the message calls it ``name``.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:  # for example more pixels than OpenCV's limit
+        image = None
     if image is None:
-        raise DataError(f"{path} is not an image that OpenCV can read.")
+        raise DataError(f"{name} is not an image that OpenCV can read.")
     return np.asarray(image, dtype=np.uint8)
 
 
