@@ -226,6 +226,7 @@ def _get_trusted_functions() -> dict[str, Callable[..., Any]]:
         "numpy._core.multiarray._reconstruct": make_array,
         "numpy.core.multiarray.scalar": make_scalar,
         "numpy._core.multiarray.scalar": make_scalar,
+        "_codecs.encode": codecs.encode,  # bytes in an array's pickle; not on torch 2.4's own list
         "__builtin__.getattr": _get_history_statistic,
         "builtins.getattr": _get_history_statistic,
     }
@@ -288,8 +289,7 @@ class _Unpickler(pickle._Unpickler):
 def _get_allowed_names() -> dict[str, Any]:
     """Return the objects that a checkpoint may name, torch's own and ours, on torch before 2.4."""
     types = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in _get_trusted_types()}
-    encode = {"_codecs.encode": codecs.encode}
-    return {**torch._weights_only_unpickler._get_allowed_globals(), **types, **encode, **_get_trusted_functions()}
+    return {**torch._weights_only_unpickler._get_allowed_globals(), **types, **_get_trusted_functions()}
 
 
 apply_workarounds()
