@@ -21,156 +21,15 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpose.datasets.transforms import BottomupRandomAffine
-from mmpose.engine.hooks import ExpMomentumEMA
-from mmpose.models.task_modules import assigners as their_assigners
 from mmpose.registry import MODELS
 
-from rtmo_plugin.models.assigners import SimOTAAssigner
-from rtmo_plugin.models.heads import DynamicCoordinateClassifier, RTMOHead, RTMOHeadModule
-from rtmo_plugin.models.losses import IoULoss
-from rtmo_plugin.models.necks import HybridEncoder
+from tests.configs.recipe_tables import ADDED, DIFFERENT, READERS, RECIPES, RENAMED, Values, default_of
 
 OURS = Path(__file__).parents[2] / "configs"
 OFFICIAL = Path(mmpose.__file__).parent / ".mim/configs/body_2d_keypoint/rtmo"
-RECIPES = {
-    "rtmo-s_coco": "coco/rtmo-s_8xb32-600e_coco-640x640",
-    "rtmo-m_coco": "coco/rtmo-m_16xb16-600e_coco-640x640",
-    "rtmo-l_coco": "coco/rtmo-l_16xb16-600e_coco-640x640",
-    "rtmo-s_crowdpose": "crowdpose/rtmo-s_8xb32-700e_crowdpose-640x640",
-    "rtmo-m_crowdpose": "crowdpose/rtmo-m_16xb16-700e_crowdpose-640x640",
-    "rtmo-l_crowdpose": "crowdpose/rtmo-l_16xb16-700e_crowdpose-640x640",
-    "rtmo-t_body7": "body7/rtmo-t_8xb32-600e_body7-416x416",
-    "rtmo-s_body7": "body7/rtmo-s_8xb32-600e_body7-640x640",
-    "rtmo-m_body7": "body7/rtmo-m_16xb16-600e_body7-640x640",
-    "rtmo-l_body7": "body7/rtmo-l_16xb16-600e_body7-640x640",
-    "rtmo-l_body7-crowdpose": "crowdpose/rtmo-l_16xb16-700e_body7-crowdpose-640x640",
-}
-Values = dict[str, Any]
-
+TABLES = {"RENAMED": RENAMED, "DIFFERENT": DIFFERENT, "ADDED": ADDED}
 # What a run reads; the other top-level names are variables of the config file.
 RUN_KEYS = {*inspect.signature(Runner).parameters, "custom_imports", "backend_args"}
-
-STAGES = "model.head.stages"
-FINISH = "default_hooks.training_stages.schedule.finish"
-SWITCH = r"custom_hooks\.1\.epoch_attributes\.(\d+)"
-METAFILE = "configs/_base_/datasets/{}.py"
-KEYPOINTS = {17: "coco", 14: "crowdpose", METAFILE.format("coco"): "coco", METAFILE.format("crowdpose"): "crowdpose"}
-CENTERS = {True: "keypoints", False: "box"}
-
-
-def keep(value: Any, official: Values) -> Any:
-    return value
-
-
-def count_from_start(value: int, official: Values) -> int:
-    return official["train_cfg.max_epochs"] - value
-
-
-# MMPose's key; our key; the value as we write it.
-RENAMED: list[tuple[str, str, Any]] = [
-    # Two hooks that fire at one epoch each became one that follows the epoch.
-    (r"custom_hooks\.0\.new_train_pipeline\.(.+)", FINISH + r".pipeline.\1", keep),
-    (r"custom_hooks\.0\.new_train_dataset\.(?!pipeline)(.+)", FINISH + r".dataset.\1", keep),
-    (r"custom_hooks\.0\.num_last_epochs", FINISH + ".begin", count_from_start),
-    (r"custom_hooks\.[01]\.priority", "default_hooks.training_stages.priority", keep),
-    (SWITCH + r"\.proxy_target_cc", STAGES + ".refine.proxy_target", lambda v, _: {True: "dcc"}.get(v)),
-    (SWITCH + r"\.overlaps_power", STAGES + ".refine.class_target_power", keep),
-    (SWITCH + r"\.loss_(\w+)\.loss_weight", STAGES + r".refine.weights.\2", keep),
-    (r"custom_hooks\.2\.priority", "custom_hooks.0.priority", keep),
-    (r"custom_hooks\.3\.(.+)", r"custom_hooks.1.\1", keep),
-    # neck
-    (r"model\.(neck|head|head\.assigner)\.type", r"model.\1.type", lambda v, _: f"rtmo_plugin.{v}"),
-    (r"model\.neck\.hidden_dim", "model.neck.hidden_channels", keep),
-    (r"model\.neck\.encoder_cfg\.\w+\.embed_dims", "model.neck.hidden_channels", keep),
-    (r"model\.neck\.encoder_cfg\.self_attn_cfg\.num_heads", "model.neck.num_heads", keep),
-    (r"model\.neck\.encoder_cfg\.ffn_cfg\.feedforward_channels", "model.neck.ffn_channels", keep),
-    (r"model\.neck\.encoder_cfg\.(self_attn_cfg\.dropout|ffn_cfg\.ffn_drop)", "model.neck.dropout", keep),
-    (r"model\.neck\.output_indices", "model.neck.out_levels", lambda v, _: [index + 3 for index in v]),
-    # head
-    (r"model\.head\.(num_keypoints|.+\.metainfo)", "model.head.keypoints", lambda v, _: KEYPOINTS.get(v)),
-    (r"model\.head\.(featmap_strides|prior_generator\.strides)", "model.head.strides", keep),
-    (r"model\.head\.head_module_cfg\.(num_classes|widen_factor)", r"model.head.\1", keep),
-    (r"model\.head\.head_module_cfg\.cls_feat_channels", "model.head.head_module.feat_channels", keep),
-    (r"model\.head\.head_module_cfg\.(channels_per_group|stacked_convs)", r"model.head.head_module.\1", keep),
-    (r"model\.head\.dcc_cfg\.(feat_channels|num_bins)", r"model.head.dcc.\1", keep),
-    (r"model\.head\.dcc_cfg\.spe_channels", "model.head.dcc.encoding_channels", keep),
-    (r"model\.head\.dcc_cfg\.gau_cfg\.s", "model.head.dcc.attention_channels", keep),
-    (r"model\.head\.dcc_cfg\.gau_cfg\.expansion_factor", "model.head.dcc.expansion", keep),
-    (r"model\.head\.assigner\.dynamic_k_indicator", "model.head.assigner.dynamic_k", keep),
-    (r"model\.head\.assigner\.use_keypoints_for_center", "model.head.assigner.center", lambda v, _: CENTERS[v]),
-    # Loss weights belong to the stages.
-    (r"model\.head\.overlaps_power", STAGES + ".warmup.class_target_power", keep),
-    (r"model\.head\.loss_bbox_aux\.loss_weight", STAGES + ".finish.weights.bbox_aux", keep),
-    (r"model\.head\.loss_(\w+)\.loss_weight", STAGES + r".warmup.weights.\1", keep),
-    (r"model\.head\.loss_bbox\.mode", "model.head.loss_bbox.mode", keep),
-]
-
-DERIVED = "follows from widen_factor or keypoints; test_parameters_are_the_same compares all shapes"
-FIXED = "not an option here; the module's own tests compare its numbers with MMPose's"
-# MMPose's key; why there is none here.
-DIFFERENT: list[tuple[str, str]] = [
-    (r"custom_hooks\.[01]\.type", "one hook for all stages; MMPose's two count epochs differently, by one"),
-    (r"custom_hooks\.0\.new_train_dataset\.pipeline\..+", "MMPose's hook replaces it before any use"),
-    (r"custom_hooks\.2\.type", "SyncNormHook fails and hides it; MMEngine's SyncBuffersHook does what it should"),
-    (r".+\.backend_args", "None is the default of LoadImage"),
-    (r"model\.neck\.(in_channels|projector\.(in|out)_channels)", DERIVED),
-    (r"model\.head\.(head_module_cfg\.(in|pose_vec)_channels|dcc_cfg\.in_channels)", DERIVED),
-    (r"model\.neck\.projector\.(type|kernel_size|act_cfg|norm_cfg\.type|num_outs)", FIXED),
-    (r"model\.neck\.encoder_cfg\.ffn_cfg\.act_cfg\.type", FIXED),
-    (r"model\.head\.head_module_cfg\.(norm|act)_cfg\..+", FIXED),
-    (r"model\.head\.dcc_cfg\.gau_cfg\.(dropout_rate|drop_path|act_fn|pos_enc)", FIXED),
-    (r"model\.head\.prior_generator\.(type|centralize_points)", FIXED),
-    (r"model\.head\.assigner\.oks_calculator\.type", FIXED),
-    (r"model\.head\.loss_\w+\.(type|reduction|use_target_weight|eps)", FIXED),
-    (r"model\.test_cfg\.input_size", "nothing reads it: each image's metainfo maps its predictions back"),
-]
-
-
-def read_switch_epoch(official: Values) -> int:
-    (epoch,) = {int(match[1]) for match in map(re.compile(SWITCH).match, official) if match}
-    return epoch
-
-
-def default_of(reader: Any, parameter: str) -> Any:
-    return inspect.signature(reader).parameters[parameter].default
-
-
-def default_probability(official: Values) -> float:
-    (value,) = {default_of(BottomupRandomAffine, f"{what}_prob") for what in ("shift", "rotate", "scale")}
-    return value
-
-
-# Our key where MMPose's config has none; the value it must have, or a function that finds it.
-ADDED: list[tuple[str, Any]] = [
-    (r"custom_imports\.imports", ["rtmo_plugin"]),
-    (r"custom_imports\.allow_failed_imports", False),
-    (r"default_hooks\.training_stages\.type", "rtmo_plugin.TrainingStageHook"),
-    (r"default_hooks\.training_stages\.schedule\.warmup\.begin", 0),
-    (r"default_hooks\.training_stages\.schedule\.refine\.begin", read_switch_epoch),
-    (r"custom_hooks\.0\.type", "SyncBuffersHook"),
-    # Written out, though it is the default of MMPose's class.
-    (r"custom_hooks\.1\.gamma", lambda _: default_of(ExpMomentumEMA, "gamma")),
-    (re.escape(FINISH) + r"\.pipeline\.1\.(shift|rotate|scale)_prob", default_probability),
-    (
-        r"model\.head\.assigner\.center",
-        lambda _: CENTERS[default_of(their_assigners.SimOTAAssigner, "use_keypoints_for_center")],
-    ),
-    # Attributes of MMPose's head that only its hooks change.
-    (r"model\.head\.stages\.warmup\.proxy_target", "truth"),
-    (r"model\.head\.stages\.warmup\.weights\.bbox_aux", 0.0),
-]
-
-# Who reads a section: the source of the values that it leaves out.
-READERS = {
-    "model.neck": HybridEncoder,
-    "model.head": RTMOHead,
-    "model.head.head_module": RTMOHeadModule,
-    "model.head.dcc": DynamicCoordinateClassifier,
-    "model.head.assigner": SimOTAAssigner,
-    "model.head.loss_bbox": IoULoss,
-    FINISH + ".pipeline.1": BottomupRandomAffine,
-}
 
 
 def flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -203,8 +62,7 @@ def load_pair(recipe: str) -> tuple[Values, Values]:
 @cache
 def find_row(table: str, key: str) -> int | None:
     """Return the number of the first row of a table that covers ``key``."""
-    rows = {"RENAMED": RENAMED, "DIFFERENT": DIFFERENT, "ADDED": ADDED}[table]
-    return next((number for number, row in enumerate(rows) if re.fullmatch(row[0], key)), None)
+    return next((number for number, row in enumerate(TABLES[table]) if re.fullmatch(row[0], key)), None)
 
 
 def translate(key: str, value: Any, official: Values) -> tuple[str, Any]:
@@ -257,12 +115,11 @@ def test_all_official_recipes_are_here():
     assert found == set(RECIPES.values())
 
 
-@pytest.mark.parametrize("table", ["RENAMED", "DIFFERENT", "ADDED"])
+@pytest.mark.parametrize("table", TABLES)
 def test_every_row_is_needed(table):
     pairs = [load_pair(recipe) for recipe in RECIPES]
     keys = {key for ours, official in pairs for key in (ours if table == "ADDED" else official)}
-    rows = {"RENAMED": RENAMED, "DIFFERENT": DIFFERENT, "ADDED": ADDED}[table]
-    assert {find_row(table, key) for key in keys} - {None} == set(range(len(rows)))
+    assert {find_row(table, key) for key in keys} - {None} == set(range(len(TABLES[table])))
 
 
 class Wrong:

@@ -150,6 +150,17 @@ def test_stage_is_there_before_the_first_epoch(tmp_path):
     assert look.found == ("finish", 6)
 
 
+def test_config_of_the_run_is_not_changed(tmp_path):
+    class Look(Hook):
+        def after_train(self, runner):
+            self.dataset = runner.cfg.train_dataloader.dataset
+
+    look = Look()
+    hooks = [{"type": "rtmo_plugin.TrainingStageHook", "schedule": DATA_STAGES}, look]
+    run(tmp_path, DATA_STAGES, custom_hooks=hooks)
+    assert look.dataset == {"type": "rtmo_plugin.Numbers", "pipeline": add(0)}
+
+
 def test_model_in_a_distributed_wrapper(tmp_path):
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:

@@ -32,5 +32,11 @@ train_dataloader = dict(
         pipeline=_base_.warmup_pipeline,
     )
 )
-finish_dataset = dict(_base_.body7_sources.coco, data_root=_base_.data_root, data_mode="bottomup")
-default_hooks = dict(training_stages=dict(schedule=dict(finish=dict(dataset=finish_dataset))))
+default_hooks = dict(
+    training_stages=dict(
+        schedule=dict(
+            finish=dict(dataset=dict(_base_.body7_sources.coco, data_root=_base_.data_root, data_mode="bottomup"))
+        )
+    )
+)
+del to_coco  # only for reading this file
