@@ -80,7 +80,7 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """
     sections = [cfg.get(f"{loader}_{part}") for loader in loaders for part in ("dataloader", "evaluator")]
     if "train" in loaders:
-        sections.append(cfg.get("custom_hooks"))  # the dataset of a later training stage
+        sections += [cfg.get("default_hooks"), cfg.get("custom_hooks")]  # the dataset of a later training stage
     for section in walk_sections(sections):
         for path, is_folder in _list_paths(section):
             _check_path(path, is_folder, section.get("type", "dataset"))

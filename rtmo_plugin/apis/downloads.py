@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlparse
@@ -43,7 +44,7 @@ def fetch(url: str, alternative: str = "") -> Path:
     if not path.is_file():
         try:
             _download(url, path)
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             raise MissingFileError(
                 f"{url} cannot be downloaded ({error}): put the file at {path}{alternative}."
             ) from error
@@ -57,6 +58,9 @@ def _download(url: str, path: Path) -> None:
     try:
         with urlopen(url, timeout=_TIMEOUT_S) as response, part.open("wb") as file:
             shutil.copyfileobj(response, file)
+            length = response.headers.get("Content-Length")
+        if length is not None and part.stat().st_size != int(length):  # which urllib does not notice
+            raise ValueError(f"the connection broke after {part.stat().st_size} of {length} bytes")
         _check_hash(part, path.name)
         part.replace(path)
     finally:
