@@ -92,8 +92,8 @@ class DynamicCoordinateClassifier(BaseModule):
             fc.bias.requires_grad_(False)  # cannot change a distribution; kept for the checkpoints' sake
         self.sigma_fc = nn.Sequential(nn.Linear(in_channels, num_keypoints), nn.Sigmoid(), Scale(0.1))
         if bin_encoding == "learned":
-            self.x_bins = nn.Parameter(torch.randn(num_bins[0], encoding_channels))
-            self.y_bins = nn.Parameter(torch.randn(num_bins[1], encoding_channels))
+            self.x_encodings = nn.Parameter(torch.randn(num_bins[0], encoding_channels))
+            self.y_encodings = nn.Parameter(torch.randn(num_bins[1], encoding_channels))
 
     def forward(
         self, pose_vectors: Tensor, boxes: Tensor, prior_centers: Tensor, size_wh: tuple[int, int] | None = None
@@ -143,7 +143,7 @@ class DynamicCoordinateClassifier(BaseModule):
         center, size, num_bins = centers[:, axis], sizes[:, axis], self.num_bins[axis]
         projection = (self.x_fc, self.y_fc)[axis].weight.to(features.dtype)
         if self.bin_encoding == "learned":
-            encoding = (self.x_bins, self.y_bins)[axis].to(features.dtype)
+            encoding = (self.x_encodings, self.y_encodings)[axis].to(features.dtype)
         else:
             # not the difference of absolute bins, which would lose digits where the sines are steep
             relative_bins = allocate_bins(center - prior_centers[:, axis], size, num_bins)
