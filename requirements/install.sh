@@ -51,12 +51,15 @@ if ! "$venv/bin/python" -c "" 2>/dev/null; then
 fi
 : >"$log"
 
+# From Python 3.12 on xtcocotools has no wheel, so it is compiled, against the NumPy that is used.
+has_wheels=true
+"$venv/bin/python" -c "import sys; sys.exit(sys.version_info >= (3, 12))" || has_wheels=false
+$has_wheels || command -v cc >/dev/null || command -v gcc >/dev/null ||
+    die "needs a C compiler on Python 3.12 and newer, for xtcocotools: install gcc, or use Python 3.10 or 3.11."
+
 is_supported_torch || install "PyTorch ($torch)" $torch
 install "build tools" setuptools numpy
-# From Python 3.12 on xtcocotools has no wheel, so it is compiled, against the NumPy that is used.
-if ! "$venv/bin/python" -c "import sys; sys.exit(sys.version_info >= (3, 12))"; then
-    command -v cc >/dev/null || command -v gcc >/dev/null ||
-        die "needs a C compiler on Python 3.12 and newer, for xtcocotools: install gcc, or use Python 3.10 or 3.11."
+if ! $has_wheels; then
     install "Cython" Cython
     PYTHONPATH=$PWD/requirements/xtcocotools install "xtcocotools, which is compiled" --no-build-isolation xtcocotools
 fi
