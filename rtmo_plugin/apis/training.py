@@ -19,6 +19,7 @@ from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
+from rtmo_plugin.engine.curves import CurvesHook
 from rtmo_plugin.errors import ConfigError
 
 AUTO = "auto"
@@ -33,7 +34,8 @@ class TrainResult:
     Attributes:
         metrics: Of the last validation, by name, such as ``coco/AP``; empty without validation.
         checkpoint: The last one written, or None if the run was too short to write any.
-        log_dir: Folder with the log, the config and the curves (``vis_data/scalars.json``).
+        log_dir: Folder with the log, the config and the curves as numbers (``vis_data/scalars.json``);
+            as a picture they are ``curves.png`` in the work dir.
     """
 
     metrics: Mapping[str, float]
@@ -93,6 +95,7 @@ def train(
     fetch_pretrained(cfg)
     with leave_out_noise():
         runner = _build(cfg)
+        runner.register_hook(CurvesHook())
         if show_dir:
             runner.register_hook(PictureHook(show_dir))
         runner.train()

@@ -1,7 +1,8 @@
-"""What happens around the model during training: stages and mixed precision."""
+"""What happens around the model during training: stages, mixed precision, progress and curves."""
 
+from rtmo_plugin.engine.curves import CurvesHook
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
 from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.engine.training_stages import TrainingStageHook
 
-__all__ = ["AutocastOptimWrapper", "ProgressBarHook", "TrainingStageHook"]
+__all__ = ["AutocastOptimWrapper", "CurvesHook", "ProgressBarHook", "TrainingStageHook"]

@@ -2,7 +2,7 @@
 
 _base_ = ["./loaders.py", "../schedules/synthetic.py"]
 
-input_size = (256, 256)
+input_size = (192, 192)
 codec = dict(type="YOLOXPoseAnnotationProcessor", input_size=input_size)
 
 warmup_pipeline = [
@@ -12,7 +12,7 @@ warmup_pipeline = [
         input_size=input_size,
         shift_factor=0.1,
         rotate_factor=10,
-        scale_factor=(0.75, 1.0),
+        scale_factor=(0.75, 1.25),
         pad_val=114,
         distribution="uniform",
         transform_mode="perspective",
@@ -71,7 +71,7 @@ train_dataloader = dict(
     pin_memory=False,
     dataset=dict(
         type="rtmo_plugin.SyntheticPeople",
-        num_images=1000,
+        num_images=2500,
         seed=0,
         size_wh=input_size,
         cache=True,

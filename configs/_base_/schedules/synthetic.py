@@ -2,16 +2,16 @@
 
 _base_ = "./600e.py"
 
-train_cfg = dict(max_epochs=12, val_interval=4, dynamic_intervals=[(10, 1)])
+train_cfg = dict(max_epochs=8, val_interval=2, dynamic_intervals=[(8, 1)])
 
 param_scheduler = [
     dict(type="QuadraticWarmupLR", by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
     dict(
         type="CosineAnnealingLR",
-        eta_min=1e-4,
+        eta_min=4e-5,
         begin=1,
-        end=12,
-        T_max=11,
+        end=8,
+        T_max=7,
         by_epoch=True,
         convert_to_iter_based=True,
     ),
@@ -19,6 +19,6 @@ param_scheduler = [
 
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(interval=4),
-    training_stages=dict(schedule=dict(refine=dict(begin=5), finish=dict(begin=10))),
+    checkpoint=dict(interval=2),
+    training_stages=dict(schedule=dict(refine=dict(begin=2), finish=dict(begin=7))),
 )

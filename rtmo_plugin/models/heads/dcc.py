@@ -50,6 +50,9 @@ class DynamicCoordinateClassifier(BaseModule):
         bin_layout: ``"dynamic"``: over the padded box; ``"image"``: over the whole input, for ablation.
         bin_encoding: ``"sine"``: of the bin's coordinate; ``"learned"``: one vector per bin, whatever
             its coordinate, for ablation.
+        initial_gain: Scales the initial weights that match keypoints with bins. At 1, as in MMPose 1.3,
+            training starts from random spikes, and the steep sines send noise into the boxes; well
+            below 1 it starts from even distributions, which matters where training is short.
 
     Raises:
         ValueError: An unknown layout or encoding, or fewer than two bins.
@@ -69,6 +72,7 @@ class DynamicCoordinateClassifier(BaseModule):
         box_padding: float = 1.25,
         bin_layout: str = "dynamic",
         bin_encoding: str = "sine",
+        initial_gain: float = 1.0,
     ) -> None:
         super().__init__()
         if bin_layout not in ("dynamic", "image"):
@@ -89,6 +93,7 @@ class DynamicCoordinateClassifier(BaseModule):
         self.x_fc = nn.Linear(encoding_channels, feat_channels)
         self.y_fc = nn.Linear(encoding_channels, feat_channels)
         for fc in (self.x_fc, self.y_fc):
+            fc.weight.data.mul_(initial_gain)
             fc.bias.requires_grad_(False)  # cannot change a distribution; kept for the checkpoints' sake
         self.sigma_fc = nn.Sequential(nn.Linear(in_channels, num_keypoints), nn.Sigmoid(), Scale(0.1))
         if bin_encoding == "learned":

@@ -1,0 +1,27 @@
+"""For minutes of training from random weights, small batches and no GPU."""
+
+_base_ = "./runtime.py"
+
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-3),
+    paramwise_cfg=dict(
+        # The classifier's attention and sines want smaller steps than the convolutions; the
+        # transformer layer bears the full rate now that it starts from random weights.
+        custom_keys={"neck.encoder": dict(lr_mult=1.0), "head.dcc": dict(lr_mult=0.15)},
+    ),
+)
+auto_scale_lr = dict(base_batch_size=8)
+
+custom_hooks = [
+    dict(type="SyncBuffersHook", priority=48),
+    # An average over hundreds of steps, not tens of thousands.
+    dict(
+        type="EMAHook",
+        ema_type="ExpMomentumEMA",
+        momentum=2e-3,
+        gamma=100,
+        update_buffers=True,
+        strict_load=False,
+        priority=49,
+    ),
+]

@@ -1,0 +1,63 @@
+"""The main job on the embedded default: train, test and draw, with nothing but this package."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtmo_plugin.apis.metrics import find_average_precision
+from rtmo_plugin.apis.pictures import write_contact_sheet
+from rtmo_plugin.apis.testing import evaluate
+from rtmo_plugin.apis.training import train
+
+_SHEET = "predictions.jpg"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo leaves behind, and how well it did.
+
+    Attributes:
+        average_precision: OKS AP on held-out images, or None if there is none.
+        minutes: Of training, evaluations during it included.
+        work_dir: Holds all of the following.
+    """
+
+    average_precision: float | None
+    minutes: float
+    work_dir: Path
+    checkpoint: Path | None
+
+    def __str__(self) -> str:
+        precision = "none" if self.average_precision is None else f"{self.average_precision:.3f}"
+        lines = {
+            "AP": f"{precision} on held-out images, after {self.minutes:.1f} minutes of training",
+            "pictures": f"{self.work_dir / _SHEET} (all of them in {self.work_dir / 'pictures'})",
+            "checkpoint": self.checkpoint or "none was written",
+            "curves": self.work_dir / "curves.png",
+        }
+        return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+
+
+def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -> DemoResult:
+    """Train the model of ``config`` from random weights, test it, and draw its predictions.
+
+    Args:
+        config: Path of a config file.
+        work_dir: Folder for the checkpoint, the curves and the pictures.
+        num_pictures: How many of the pictures go on one sheet.
+
+    Raises:
+        UserError: The config cannot be run.
+    """
+    work_dir = Path(work_dir)
+    started = time.monotonic()
+    trained = train(config, work_dir=work_dir, amp=True, from_scratch=True, seed=0)
+    minutes = (time.monotonic() - started) / 60
+    if trained.checkpoint is None:
+        return DemoResult(None, minutes, work_dir, None)
+    pictures = work_dir / "pictures"
+    metrics = evaluate(config, trained.checkpoint, work_dir=work_dir / "test", show_dir=pictures)
+    write_contact_sheet(sorted(pictures.glob("*.jpg"))[:num_pictures], work_dir / _SHEET)
+    return DemoResult(find_average_precision(metrics), minutes, work_dir, trained.checkpoint)

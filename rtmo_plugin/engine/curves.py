@@ -1,0 +1,125 @@
+"""``curves.png``: losses by training stage, learning rate and AP of a run, from its own log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from rtmo_plugin.engine.schedule import read_schedule
+from rtmo_plugin.registry import HOOKS
+
+_METRICS = ("AP", "AP .5", "AR")
+_STAGE_COLOURS = ("#4c72b0", "#dd8452", "#55a868")
+
+
+def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
+    """Return all that the runs in a work dir logged, oldest run first; a resumed run takes over from its epoch.
+
+    Returns:
+        Dicts as MMEngine's ``LocalVisBackend`` writes them: those with ``epoch`` from training, the
+        others from validation, whose ``step`` is the epoch.
+    """
+    scalars: list[dict[str, Any]] = []
+    for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
+        entries = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        if entries:
+            first = find_epoch(entries[0])
+            scalars = [entry for entry in scalars if find_epoch(entry) < first] + entries
+    return scalars
+
+
+def find_epoch(entry: Mapping[str, Any]) -> float:
+    """Return the epoch, counted from 1, that a log entry speaks of."""
+    return float(entry.get("epoch", entry.get("step", 0)))
+
+
+def plot_curves(scalars: Sequence[Mapping[str, Any]], path: str | Path, stages: Mapping[str, int]) -> None:
+    """Draw losses, learning rate and average precision over epochs.
+
+    Args:
+        scalars: As ``read_scalars`` returns them.
+        path: PNG to write.
+        stages: First epoch of each training stage, counted from 0, in order.
+    """
+    from matplotlib.figure import Figure
+
+    train = [entry for entry in scalars if "loss" in entry]
+    names = sorted({key for entry in train for key in entry if key.startswith("loss_")})
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    panels = figure.subplots(2, 4).ravel()
+    epochs = _spread_within_epochs(train)
+    for panel, name in zip(panels, ["lr", *names]):
+        _plot_line(panel, epochs, [entry.get(name, float("nan")) for entry in train], name, stages)
+    _plot_metrics(panels[-1], [entry for entry in scalars if "loss" not in entry])
+    for panel in panels:
+        panel.set_xlabel("epoch", fontsize=8)
+        panel.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def _spread_within_epochs(train: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return where on the epoch axis each training entry stands: the last of an epoch at its end."""
+    last = {find_epoch(entry): entry["iter"] for entry in train}
+    starts = {epoch: last.get(epoch - 1, 0) for epoch in last}
+    places = []
+    for entry in train:
+        epoch = find_epoch(entry)
+        length = max(last[epoch] - starts[epoch], 1)
+        places.append(epoch - 1 + (entry["iter"] - starts[epoch]) / length)
+    return places
+
+
+def _plot_line(
+    panel: Any, epochs: Sequence[float], values: Sequence[float], name: str, stages: Mapping[str, int]
+) -> None:
+    """Draw one quantity, its line coloured by training stage."""
+    panel.set_title(name)
+    begins = [*stages.values(), float("inf")]
+    for stage, colour, begin, end in zip(stages, _STAGE_COLOURS, begins, begins[1:]):
+        # an entry at the very end of an epoch belongs to the stage of that epoch
+        points = [(e, v) for e, v in zip(epochs, values) if begin < e <= end or (e == begin == 0)]
+        if points:
+            panel.plot(*zip(*points), color=colour, linewidth=1.2, label=stage)
+    if name == "lr" and stages:
+        panel.legend(fontsize=8)
+
+
+def _plot_metrics(panel: Any, tested: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the precision and recall of each validation."""
+    panel.set_title("validation")
+    panel.set_ylim(0, 1)
+    for name in sorted({key for entry in tested for key in entry if key.split("/")[-1] in _METRICS}):
+        points = [(find_epoch(entry), entry[name]) for entry in tested if name in entry]
+        panel.plot(*zip(*points), marker="o", markersize=3, label=name.split("/")[-1])
+    if panel.lines:
+        panel.legend(fontsize=8)
+
+
+@HOOKS.register_module()
+class CurvesHook(Hook):
+    """Redraw ``curves.png`` in the work dir after each validation and at the end of training."""
+
+    priority = "VERY_LOW"  # after the logger
+
+    @master_only
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Redraw."""
+        self._draw(runner)
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Redraw."""
+        self._draw(runner)
+
+    def _draw(self, runner: Runner) -> None:
+        scalars = read_scalars(runner.work_dir)
+        hook = runner.cfg.get("default_hooks", {}).get("training_stages", {})
+        stages = {stage.name: stage.begin for stage in read_schedule(hook.get("schedule", {"warmup": {"begin": 0}}))}
+        if any("loss" in entry for entry in scalars):
+            plot_curves(scalars, Path(runner.work_dir) / "curves.png", stages)

@@ -1,0 +1,47 @@
+"""The curves of a run, read from its own log."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import pytest
+
+from rtmo_plugin.engine.curves import plot_curves, read_scalars
+
+
+def write_run(work_dir, name, entries):
+    folder = work_dir / name / "vis_data"
+    folder.mkdir(parents=True)
+    (folder / "scalars.json").write_text("\n".join(json.dumps(entry) for entry in entries))
+
+
+def make_entry(epoch, iteration, loss=1.0):
+    return {"lr": 0.1, "loss": loss, "loss_cls": loss, "epoch": epoch, "iter": iteration, "step": iteration}
+
+
+def test_a_resumed_run_takes_over_from_its_first_epoch(tmp_path):
+    write_run(tmp_path, "20260101_000000", [make_entry(1, 5), {"coco/AP": 0.1, "step": 1}, make_entry(2, 10, loss=9.0)])
+    write_run(tmp_path, "20260102_000000", [make_entry(2, 10, loss=2.0), {"coco/AP": 0.2, "step": 2}])
+    scalars = read_scalars(tmp_path)
+    assert [entry.get("loss", entry.get("coco/AP")) for entry in scalars] == [1.0, 0.1, 2.0, 0.2]
+
+
+def test_an_empty_work_dir_has_no_scalars(tmp_path):
+    write_run(tmp_path, "20260101_000000", [])
+    assert read_scalars(tmp_path) == []
+
+
+@pytest.mark.parametrize("stages", [{"warmup": 0}, {"warmup": 0, "refine": 1, "finish": 2}])
+def test_the_picture_has_a_line_in_every_panel_with_data(tmp_path, stages):
+    entries = [make_entry(epoch, 10 * epoch, loss=1 / epoch) for epoch in (1, 2, 3)] + [{"coco/AP": 0.5, "step": 3}]
+    plot_curves(entries, tmp_path / "full.png", stages)
+    plot_curves(entries[:1], tmp_path / "bare.png", stages)
+    full, bare = (cv2.imread(str(tmp_path / name)) for name in ("full.png", "bare.png"))
+    assert full.shape == bare.shape
+    assert count_coloured(full) > count_coloured(bare) + 200
+
+
+def count_coloured(image):
+    """Pixels of a line: neither grey nor white nor black."""
+    return int((image.max(axis=2).astype(int) - image.min(axis=2) > 40).sum())
