@@ -24,20 +24,34 @@ def resize(section):
 
 
 def make_tiny(recipe: str) -> Config:
-    """Return a recipe with a narrow model, small images, three epochs of one stage each, and no workers."""
+    """Return a recipe with a narrow model and three epochs of one stage each, on small images without workers."""
     cfg = Config.fromfile(OUR_CONFIGS / f"{recipe}.py")
     cfg.model = shrink(cfg.model)
+    simplify_data(cfg)
+    cfg.train_cfg = {"by_epoch": True, "max_epochs": 3, "val_interval": 3}
+    schedule = cfg.default_hooks.training_stages.schedule
+    schedule.refine.begin, schedule.finish.begin = 1, 2
+    cfg.param_scheduler = [{"type": "ConstantLR", "factor": 1.0, "by_epoch": True, "begin": 0, "end": 3}]
+    return cfg
+
+
+def simplify_data(cfg: Config) -> None:
+    """Make a config read small images, two at a time, without workers, and save every epoch."""
     cfg.model.data_preprocessor.batch_augments = None
     resize(cfg._cfg_dict)
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         cfg[name].update(num_workers=0, persistent_workers=False, pin_memory=False)
+        cfg[name].dataset.serialize_data = False
     cfg.train_dataloader.batch_size = 2
-    cfg.train_cfg = {"by_epoch": True, "max_epochs": 3, "val_interval": 3}
-    schedule = cfg.default_hooks.training_stages.schedule
-    schedule.refine.begin, schedule.finish.begin = 1, 2
     cfg.default_hooks.checkpoint.interval = 1
-    cfg.param_scheduler = [{"type": "ConstantLR", "factor": 1.0, "by_epoch": True, "begin": 0, "end": 3}]
-    return cfg
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leave_configs_unformatted():
+    """Spare yapf, which MMEngine runs on the config for every log and checkpoint: most of a tiny run's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, False))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,13 @@ def test_program_in_a_checkpoint_is_not_run(tmp_path, has_zip):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not a checkpoint", b"\xff\xd8\xff\xe0 JFIF", pickle.dumps({"state_dict": 3}), b"\x80\x02" + bytes(range(200))],
+    [
+        b"",
+        b"not a checkpoint",
+        b"\xff\xd8\xff\xe0 JFIF",
+        pickle.dumps({"state_dict": 3}),
+        b"\x80\x02" + bytes(range(200)),
+    ],
 )
 def test_file_of_another_format_is_refused(tmp_path, content):
     path = tmp_path / "other.pth"

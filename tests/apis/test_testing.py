@@ -1,0 +1,68 @@
+"""Evaluating a checkpoint: the numbers of the run that wrote it, and the files that were asked for."""
+
+import json
+import pickle
+
+import cv2
+import pytest
+import torch
+
+from rtmo_plugin.apis import evaluate
+from rtmo_plugin.apis.metrics import find_average_precision, format_table
+from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
+
+
+@pytest.fixture
+def test(config, data_root, trained, tmp_path):
+    """Return a function that evaluates the trained tiny model."""
+
+    def run(checkpoint=trained.checkpoint, **options):
+        return evaluate(config, checkpoint, **{"work_dir": tmp_path / "run", "data_root": data_root, **options})
+
+    return run
+
+
+def test_metrics_equal_those_of_the_last_validation(test, trained, tmp_path, capsys):
+    everyone = {"model.test_cfg.score_thr": 0.0}
+    metrics = test(out=tmp_path / "a/metrics.json", dump=tmp_path / "people.pkl", cfg_options=everyone)
+    assert json.loads((tmp_path / "a/metrics.json").read_text()) == metrics
+    assert metrics.keys() == trained.metrics.keys()
+    assert test() == pytest.approx(dict(trained.metrics))
+    samples = pickle.loads((tmp_path / "people.pkl").read_bytes())
+    assert all(len(sample["pred_instances"]["keypoints"]) for sample in samples)
+    assert "Average Precision" not in capsys.readouterr().out
+
+
+def test_pictures_have_the_names_and_sizes_of_the_images(test, data_root, tmp_path):
+    test(show_dir=tmp_path / "pictures")
+    names = {path.stem: cv2.imread(str(path)).shape for path in (tmp_path / "pictures").iterdir()}
+    assert names == {path.stem: cv2.imread(str(path)).shape for path in (data_root / "coco/val2017").iterdir()}
+
+
+@pytest.mark.parametrize(("option", "name"), [("out", "metrics.txt"), ("dump", "people.json")])
+def test_file_in_an_unknown_format_is_refused_at_once(test, option, name):
+    with pytest.raises(ConfigError, match=rf"--{option} {name}: the file name must end with one of"):
+        test(**{option: name})
+
+
+def test_missing_data_checkpoint_and_weights_are_refused(test, tmp_path):
+    with pytest.raises(MissingFileError, match="pass --data-root"):
+        test(data_root=None)
+    with pytest.raises(MissingFileError, match="There is no checkpoint file"):
+        test(tmp_path / "none.pth")
+    torch.save({"state_dict": {"backbone.weight": torch.ones(1)}}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"does not fit the config: it has no backbone\.stem"):
+        test(tmp_path / "other.pth")
+
+
+def test_config_without_a_test_set_cannot_be_tested(trained, tmp_path):
+    (tmp_path / "model.py").write_text("model = dict(type='Any')")
+    with pytest.raises(ConfigError, match="has no test_dataloader"):
+        evaluate(tmp_path / "model.py", trained.checkpoint)
+
+
+def test_table_of_metrics():
+    metrics = {"crowdpose/AP": 0.6731, "crowdpose/AP(E)": 0.74, "crowdpose/AR": 1.0}
+    assert format_table(metrics) == "   AP  AP(E)     AR\n0.673  0.740  1.000"
+    assert find_average_precision(metrics) == 0.6731
+    assert find_average_precision({"loss": 3.0}) is None
