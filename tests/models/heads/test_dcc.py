@@ -199,3 +199,14 @@ def test_wrong_options(option, message):
 def test_registered_by_both_names(name):
     dcc = MODELS.build({"type": f"rtmo_plugin.{name}", "num_keypoints": 5, "in_channels": 10, **SMALL})
     assert type(dcc) is DynamicCoordinateClassifier
+
+
+def test_a_small_initial_gain_starts_from_even_distributions():
+    inputs = make_inputs(dtype=torch.float32)
+    options = {"num_keypoints": 5, "in_channels": 10, **SMALL}
+    spread = {}
+    for gain in (1.0, 0.01):
+        torch.manual_seed(0)
+        probs = DynamicCoordinateClassifier(**options, initial_gain=gain)(*inputs).probs_x
+        spread[gain] = float((probs * SMALL["num_bins"][0] - 1).abs().max())  # 0 is perfectly even
+    assert spread[0.01] < 0.1 < spread[1.0]
