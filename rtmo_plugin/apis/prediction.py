@@ -26,7 +26,7 @@ from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.inference.drawing import Image, draw_people
-from rtmo_plugin.inference.files import SUFFIXES, list_images, read_image, write_image
+from rtmo_plugin.inference.files import SUFFIXES, list_images, make_folder, read_image, write_image
 
 PREDICTIONS_FILE = "predictions.json"
 
@@ -136,9 +136,10 @@ def predict(
     Raises:
         UserError: The config, the checkpoint or the path is wrong, or no image could be used.
     """
-    paths, folder = list_images(images), Path(out)
-    if folder.resolve() == paths[0].parent.resolve():
+    paths = list_images(images)
+    if Path(out).resolve() == paths[0].parent.resolve():
         raise ConfigError(f"--out {out} is where the images are, and would replace them: choose another folder.")
+    folder = make_folder(out, "--out")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
     with leave_out_noise():
         bar = tqdm(paths, unit="image", disable=None)  # None: no bar unless on a terminal
@@ -172,5 +173,4 @@ def write_predictions(path: Path, results: Sequence[ImagePrediction], metainfo: 
     """Write ``results`` as JSON, one image a line, with the names of the keypoints."""
     names = [metainfo["keypoint_id2name"][k] for k in range(metainfo["num_keypoints"])]
     images = ",\n".join(json.dumps(asdict(result)) for result in results)
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'{{"keypoints": {json.dumps(names)},\n"images": [\n{images}\n]}}\n', encoding="utf-8")

@@ -29,7 +29,7 @@ _LAUNCHERS = {
     "slurm": ("srun", "SLURM_PROCID"),
     "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
 }
-_BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, FileNotFoundError, ImportError)
+_BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, ImportError)
 
 
 class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
@@ -137,7 +137,7 @@ def refuse_config_errors() -> Iterator[None]:
     except UserError:
         raise
     except _BUILD_ERRORS as error:
-        words = " ".join(str(part) for part in error.args) or "no reason given"
+        words = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or "no reason given"
         kind = type(error).__name__
         raise ConfigError(
             f"The config cannot be built: {' '.join(words.split())} ({kind}; {TRACEBACK_VARIABLE}=1 shows where)"

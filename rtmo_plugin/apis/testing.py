@@ -17,6 +17,7 @@ from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.inference.files import make_folder
 
 _METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
 _DUMP_FILES = (".pkl", ".pickle")
@@ -49,8 +50,9 @@ def evaluate(
         UserError: Something in the arguments, the config, the data or the checkpoint is wrong; also
             a ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
     """
-    _check_suffix("--out", out, _METRIC_FILES)
-    _check_suffix("--dump", dump, _DUMP_FILES)
+    for option, file, suffixes in (("--out", out, _METRIC_FILES), ("--dump", dump, _DUMP_FILES)):
+        if file is not None:
+            _prepare_file(option, Path(file), suffixes)
     path = locate_checkpoint(checkpoint)
     cfg = prepare_config(config, **options)
     require(cfg, ("test_dataloader", "test_evaluator", "test_cfg"))
@@ -62,14 +64,15 @@ def evaluate(
             runner.register_hook(PictureHook(show_dir))
         metrics: dict[str, float] = runner.test()
     if out:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
         mmengine.dump(metrics, str(out))
     return metrics
 
 
-def _check_suffix(option: str, path: str | Path | None, allowed: tuple[str, ...]) -> None:
-    if path is not None and Path(path).suffix not in allowed:
-        raise ConfigError(f"{option} {path}: the file name must end with one of {', '.join(allowed)}.")
+def _prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    """Make sure that what takes hours to compute can be written to ``path``."""
+    if path.suffix not in suffixes:
+        raise ConfigError(f"{option} {path}: the file name must end with one of {', '.join(suffixes)}.")
+    make_folder(path.parent, f"The folder of {option},")
 
 
 def _use_checkpoint(cfg: Config, path: Path, dump: str | Path | None) -> Config:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.inference.drawing import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -56,6 +56,19 @@ def decode_image(content: bytes, name: str | Path) -> Image:
     if image is None:
         raise DataError(f"{name} is not an image that OpenCV can read.")
     return np.asarray(image, dtype=np.uint8)
+
+
+def make_folder(path: str | Path, option: str = "") -> Path:
+    """Make a folder if it is not there, and return it.
+
+    Raises:
+        ConfigError: It cannot be made; the message calls it what the user did, ``option``.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{option} {path} cannot be made a folder: {error.strerror}.".strip()) from error
+    return Path(path)
 
 
 def write_image(path: Path, image: Image) -> None:

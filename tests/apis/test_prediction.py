@@ -88,6 +88,11 @@ def test_pictures_may_not_replace_the_images(config, trained, folder):
         predict(config, trained.checkpoint, folder, folder)
 
 
+def test_folder_that_cannot_be_made_is_refused(config, trained, folder):
+    with pytest.raises(ConfigError, match=r"--out .*text\.png/out cannot be made a folder: Not a directory"):
+        predict(config, trained.checkpoint, folder, folder / "text.png/out")
+
+
 def test_image_with_an_unknown_suffix_becomes_png(config, trained, folder, tmp_path):
     (folder / "a.jpg").rename(folder / "a.download")
     predict(config, trained.checkpoint, folder / "a.download", tmp_path / "out")

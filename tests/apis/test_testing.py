@@ -4,12 +4,15 @@ import json
 import pickle
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
 from rtmo_plugin.apis import evaluate
 from rtmo_plugin.apis.metrics import find_average_precision, format_table
+from rtmo_plugin.apis.pictures import write_contact_sheet
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
+from rtmo_plugin.inference.files import write_image
 
 
 @pytest.fixture
@@ -45,6 +48,12 @@ def test_file_in_an_unknown_format_is_refused_at_once(test, option, name):
         test(**{option: name})
 
 
+def test_file_that_could_not_be_written_is_refused_at_once(test, data_root):
+    (annotations,) = (data_root / "coco/annotations").glob("*val2017.json")
+    with pytest.raises(ConfigError, match=r"The folder of --out, .* cannot be made a folder: "):
+        test(out=annotations / "metrics.json")
+
+
 def test_missing_data_checkpoint_and_weights_are_refused(test, tmp_path):
     with pytest.raises(MissingFileError, match="pass --data-root"):
         test(data_root=None)
@@ -66,3 +75,14 @@ def test_table_of_metrics():
     assert format_table(metrics) == "   AP  AP(E)     AR\n0.673  0.740  1.000"
     assert find_average_precision(metrics) == 0.6731
     assert find_average_precision({"loss": 3.0}) is None
+
+
+def test_contact_sheet_shows_every_picture_in_its_place(tmp_path):
+    paths = []
+    for index, (value, size) in enumerate({40: (20, 30), 90: (20, 30), 140: (40, 60)}.items()):
+        paths.append(tmp_path / f"{index}.png")
+        write_image(paths[-1], np.full((*size, 3), value, np.uint8))
+    write_contact_sheet(paths, tmp_path / "sheet.png", num_columns=2)
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape == (40, 60, 3)
+    assert [int(sheet[y, x, 0]) for y, x in ((5, 5), (5, 45), (25, 5), (25, 45))] == [40, 90, 140, 114]

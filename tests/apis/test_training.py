@@ -182,6 +182,11 @@ def test_config_without_training_cannot_be_trained(config, tmp_path):
         train(cfg, work_dir=tmp_path)
 
 
+def test_folder_that_cannot_be_made_is_refused(run, config):
+    with pytest.raises(ConfigError, match=r"The config cannot be built: .*Not a directory"):
+        run(work_dir=config / "run")
+
+
 def test_launcher_needs_its_processes(run, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ConfigError, match="--launcher pytorch is for processes that torchrun starts, and RANK is not"):
