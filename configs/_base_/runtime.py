@@ -1,6 +1,8 @@
 """What every run shares: scope, optimizer, moving average, logging.  No epoch number stands here."""
 
 default_scope = "mmpose"
+# Not read here, but MMPose's MMPoseInferencer asks for it.
+data_mode = "bottomup"
 custom_imports = dict(imports=["rtmo_plugin"], allow_failed_imports=False)
 
 # The learning rate is for 256 images a step; `tools/train.py --auto-scale-lr` adapts it to the real batch.

@@ -18,7 +18,7 @@ custom_hooks = [
     dict(
         type="EMAHook",
         ema_type="ExpMomentumEMA",
-        momentum=2e-3,
+        momentum=5e-3,
         gamma=100,
         update_buffers=True,
         strict_load=False,

@@ -23,8 +23,9 @@ _TURN_RANGES = np.array([
     [(-0.15, 0.25), (-0.60, 0.60), (-0.18, 0.18)],
     [(-0.30, 0.05), (0.00, 0.00), (-0.14, 0.14)],
 ])  # fmt: skip
-# Turn of the body about y: towards the camera, in profile, away from it.
-_YAW_SHARES = np.cumsum([0.62, 0.18, 0.20])
+# Turn of the body about y: towards the camera, in profile, away from it; and the share of the last
+# among those who do not face the camera.
+_BEHIND_SHARE = 0.20 / 0.38
 _YAW_RANGES = np.array([(0.0, 0.85), (0.85, 2.2), (2.3, np.pi)])
 _HEAD_SIZE_RANGE = np.array([0.94, 1.12])
 
@@ -35,14 +36,14 @@ def sample_between(rng: np.random.Generator, ranges: np.ndarray) -> np.ndarray:
     return low + rng.random(low.shape) * (high - low)
 
 
-def sample_figures(rng: np.random.Generator, num_figures: int) -> np.ndarray:
-    """Pose ``num_figures`` people and look at each from somewhere.
+def sample_figures(rng: np.random.Generator, num_figures: int, turned: float) -> np.ndarray:
+    """Pose ``num_figures`` people and look at each from somewhere, a share ``turned`` from the side or behind.
 
     Returns:
         Landmarks of shape (F, L, 3), view frame, origin between the hips; the first 17 are the
         COCO keypoints in their order.
     """
-    lean, nod, camera, yaw = _sample_turns(rng, num_figures)
+    lean, nod, camera, yaw = _sample_turns(rng, num_figures, turned)
     head_sizes = sample_between(rng, np.tile(_HEAD_SIZE_RANGE, (num_figures, 1)))
     points = _turn_trunks(lean, nod, head_sizes)
     points[:, poses.LIMB_JOINTS] = _hang_limbs(points[:, poses.LIMB_ROOTS], _aim_bones(rng, num_figures))
@@ -56,11 +57,11 @@ def sample_figures(rng: np.random.Generator, num_figures: int) -> np.ndarray:
     return points @ (camera @ yaw).transpose(0, 2, 1)
 
 
-def _sample_turns(rng: np.random.Generator, num_figures: int) -> np.ndarray:
+def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float) -> np.ndarray:
     """Return rotations (4, F, 3, 3): trunk on hips, head on neck, camera, body about y."""
     angles = np.zeros((4, num_figures, 3))
     angles[:3] = sample_between(rng, np.repeat(_TURN_RANGES[:, None], num_figures, axis=1))
-    choice = np.searchsorted(_YAW_SHARES[:-1], rng.random(num_figures))
+    choice = np.searchsorted([1 - turned, 1 - turned * _BEHIND_SHARE], rng.random(num_figures))
     angles[3, :, 1] = sample_between(rng, _YAW_RANGES[choice]) * np.where(rng.random(num_figures) < 0.5, -1.0, 1.0)
     return _rotate(angles)
 

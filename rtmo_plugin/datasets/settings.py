@@ -10,7 +10,7 @@ ADDRESS_SCHEME = "synthetic-people"
 _MIN_SIDE = 32
 _ADDRESS = re.compile(
     rf"{ADDRESS_SCHEME}://(\d+)x(\d+)/people-(\d+)\.\.(\d+)/height-([\d.e-]+?)\.\.([\d.e-]+)"
-    r"/occlusion-([\d.e-]+)/truncation-([\d.e-]+)/clutter-([\d.e-]+)/seed-(\d+)/(\d+)\.png"
+    r"/occlusion-([\d.e-]+)/truncation-([\d.e-]+)/clutter-([\d.e-]+)/turned-([\d.e-]+)/seed-(\d+)/(\d+)\.png"
 )
 
 
@@ -27,6 +27,7 @@ class SceneSettings:
             stand before them.
         truncation: Share of the people, 0..1, who are pushed over an image border.
         clutter: From 0, plain walls and empty floors, to 1, full of things.
+        turned: Share of the people, 0..1, who are seen from the side or from behind.
 
     Raises:
         ConfigError: A value outside its range (a ``ValueError``).
@@ -38,6 +39,7 @@ class SceneSettings:
     occlusion: float = 0.4
     truncation: float = 0.15
     clutter: float = 0.5
+    turned: float = 0.38
 
     def __post_init__(self) -> None:
         for name in ("size_wh", "num_people", "height_range"):
@@ -46,7 +48,7 @@ class SceneSettings:
                 raise ConfigError(f"{name} of synthetic people must be two numbers, got {pair}.")
             object.__setattr__(self, name, pair)  # lists, as configs give them, become hashable
         self._check_pairs()
-        for name in ("occlusion", "truncation", "clutter"):
+        for name in ("occlusion", "truncation", "clutter", "turned"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} of synthetic people must lie within 0..1, got {getattr(self, name)}.")
 
@@ -73,7 +75,7 @@ def format_address(settings: SceneSettings, seed: int, index: int) -> str:
     return (
         f"{ADDRESS_SCHEME}://{width}x{height}/people-{fewest}..{most}/height-{float(smallest)!r}..{float(largest)!r}"
         f"/occlusion-{float(settings.occlusion)!r}/truncation-{float(settings.truncation)!r}"
-        f"/clutter-{float(settings.clutter)!r}/seed-{seed}/{index:06d}.png"
+        f"/clutter-{float(settings.clutter)!r}/turned-{float(settings.turned)!r}/seed-{seed}/{index:06d}.png"
     )
 
 
@@ -90,6 +92,6 @@ def parse_address(address: str) -> tuple[SceneSettings, int, int]:
             "rtmo_plugin.SyntheticPeople; use LoadImage for images in files."
         )
     width, height, fewest, most = (int(number) for number in match.group(1, 2, 3, 4))
-    smallest, largest, *shares = (float(number) for number in match.group(5, 6, 7, 8, 9))
+    smallest, largest, *shares = (float(number) for number in match.group(5, 6, 7, 8, 9, 10))
     settings = SceneSettings((width, height), (fewest, most), (smallest, largest), *shares)
-    return settings, int(match.group(10)), int(match.group(11))
+    return settings, int(match.group(11)), int(match.group(12))

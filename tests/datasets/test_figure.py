@@ -1,0 +1,15 @@
+"""How people stand to the camera."""
+
+import numpy as np
+import pytest
+
+from rtmo_plugin.datasets.figure import sample_figures
+from rtmo_plugin.datasets.poses import LANDMARK_INDEX
+
+
+@pytest.mark.parametrize(("turned", "low", "high"), [(0.0, 0.0, 0.02), (0.38, 0.2, 0.4), (1.0, 0.6, 1.0)])
+def test_a_share_of_the_people_turns_away(turned, low, high):
+    figures = sample_figures(np.random.default_rng(0), 500, turned)
+    left, right = (figures[:, LANDMARK_INDEX[f"{side}_shoulder"], 0] for side in ("left", "right"))
+    # whoever faces the camera has the left shoulder on the right of the picture
+    assert low <= np.mean(left < right) <= high
