@@ -30,10 +30,12 @@ def collect_people(
         dtype: Of the result.
 
     Raises:
-        ValueError: Another number of keypoints, or a label outside 0..C-1, with the image's name.
+        ValueError: Another number of keypoints, boxes that are corners, or a label outside 0..C-1, with
+            the image's name.
     """
     for sample in data_samples:
         _check_keypoints(sample, num_keypoints)
+        _check_boxes(sample)
     instances = [sample.gt_instance_labels for sample in data_samples]
 
     def pad(name: str, dtype: torch.dtype = dtype) -> Tensor:
@@ -62,6 +64,16 @@ def _check_keypoints(sample: Any, num_keypoints: int) -> None:
         raise ValueError(
             f"{_name(sample)}: keypoints have shape {shape}, but the model was built for {num_keypoints} "
             "keypoints: check head.keypoints and the dataset's metainfo."
+        )
+
+
+def _check_boxes(sample: Any) -> None:
+    """Raise a ValueError that names the image whose boxes are no boxes, but (n, 4, 2) corners."""
+    boxes = sample.gt_instance_labels.bboxes
+    if len(boxes) and boxes.shape[1:] != (4,):
+        raise ValueError(
+            f"{_name(sample)}: boxes have shape {tuple(boxes.shape)}, not (people, 4): set bbox_keep_corner=False "
+            "in the pipeline's BottomupRandomAffine."
         )
 
 

@@ -60,6 +60,17 @@ def test_other_number_of_keypoints_names_the_image(samples):
         collect_people(samples, 1, 17)
 
 
+def test_corners_instead_of_boxes_name_the_image(samples):
+    """As BottomupRandomAffine gives by default."""
+    index = next(i for i, sample in enumerate(samples) if len(sample.gt_instance_labels.bboxes))
+    labels = samples[index].gt_instance_labels
+    corners = labels.bboxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    del labels.bboxes
+    labels.bboxes = corners
+    with pytest.raises(ValueError, match=rf"^image{index}\.jpg: boxes have shape .* set bbox_keep_corner=False"):
+        collect_people(samples, 1, 17)
+
+
 def test_other_classes_name_the_image(samples):
     samples[2].gt_instance_labels.labels[0] = 3
     with pytest.raises(ValueError, match=r"^image2\.jpg: class labels \[3\] are not within 0\.\.2: "):
