@@ -1,6 +1,6 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-PYTEST ?= .venv/bin/pytest -n 2
+PYTEST ?= .venv/bin/pytest -n 2 --dist loadfile
 ARGS ?=
 
 .DEFAULT_GOAL := help
