@@ -18,7 +18,8 @@ def format_table(metrics: Mapping[str, float]) -> str:
            AP  AP .5
         0.677  0.878
     """
-    cells = [(_strip_prefix(name), f"{value:.3f}") for name, value in metrics.items()]
+    # The COCO tools say -1 where the data have no person of that size.
+    cells = [(_strip_prefix(name), f"{value:.3f}" if value >= 0 else "-") for name, value in metrics.items()]
     widths = [max(map(len, cell)) for cell in cells]
     rows = zip(*cells)
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in rows)

@@ -71,8 +71,8 @@ def test_config_without_a_test_set_cannot_be_tested(trained, tmp_path):
 
 
 def test_table_of_metrics():
-    metrics = {"crowdpose/AP": 0.6731, "crowdpose/AP(E)": 0.74, "crowdpose/AR": 1.0}
-    assert format_table(metrics) == "   AP  AP(E)     AR\n0.673  0.740  1.000"
+    metrics = {"crowdpose/AP": 0.6731, "crowdpose/AP(E)": 0.74, "crowdpose/AR": 1.0, "AP (L)": -1.0}
+    assert format_table(metrics) == "   AP  AP(E)     AR  AP (L)\n0.673  0.740  1.000       -"
     assert find_average_precision(metrics) == 0.6731
     assert find_average_precision({"loss": 3.0}) is None
 
