@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -74,6 +75,25 @@ def build_pair(recipe: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
     return theirs, ours
 
 
+def spread_scores(head: nn.Module, std: float = 0.2) -> None:
+    """Let class scores differ from cell to cell; untrained ones are all 1 %."""
+    for conv in head.head_module.out_cls:
+        nn.init.normal_(conv.weight, std=std)
+        nn.init.constant_(conv.bias, -1.0)
+
+
+def to_float64(model: nn.Module) -> nn.Module:
+    """Convert a model, and compute anew what MMPose's keeps as float32 numbers."""
+    model.double()
+    numbers = torch.arange(64, dtype=torch.float64) / 64
+    if hasattr(model.head.dcc, "spe"):
+        model.head.dcc.x_bins = torch.linspace(-0.5, 0.5, 192, dtype=torch.float64)
+        model.head.dcc.y_bins = torch.linspace(-0.5, 0.5, 256, dtype=torch.float64)
+        model.head.dcc.spe.dim_t = 300**numbers
+        model.neck.sincos_pos_enc.dim_t = 10000**numbers
+    return model
+
+
 def enter_stage(theirs: nn.Module, ours: nn.Module, stage: str, official: Config) -> None:
     """Put both heads into a training stage, MMPose's by what its hooks would set at that epoch."""
     ours.enter_stage(stage)
@@ -137,6 +157,6 @@ def make_metainfo(size_wh: tuple[int, int], index: int = 0) -> dict[str, Any]:
         "img_shape": (height, width),
         "pad_shape": (height, width),
         "input_size": (width, height),
-        "input_center": (width / 2, height / 2),
-        "input_scale": (width, height),
+        "input_center": np.array([width / 2, height / 2]),
+        "input_scale": np.array([width, height], dtype=np.float64),
     }

@@ -1,0 +1,175 @@
+"""The whole estimator against MMPose 1.3.2's: same weights, same images, same numbers.
+
+Backbone, estimator and data preprocessor are MMPose's on both sides; neck and head are compared
+with theirs.  The reasons for the limits on gradients stand in tests/models/heads/test_parity.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.oracle import (
+    RECIPES,
+    STAGES,
+    build_model,
+    build_pair,
+    enter_stage,
+    load_official,
+    make_samples,
+    spread_scores,
+    to_float64,
+)
+
+SIZE_WH = (128, 96)
+COUNTS = [3, 0, 7, 1]
+M_AND_L = {"rtmo-m_coco", "rtmo-l_coco"}
+MILLION_PARAMETERS = {"rtmo-s_coco": 9.87, "rtmo-m_coco": 22.53, "rtmo-l_coco": 44.69, "rtmo-t_body7": 6.83}
+UNSTORED_BUFFERS = {
+    "neck.sincos_pos_enc.dim_t",
+    "head.dcc.x_bins",
+    "head.dcc.y_bins",
+    "head.dcc.spe.dim_t",
+    "head.loss_oks.sigmas",
+}
+# Biases that change nothing: of DCC's bin encodings (ours are frozen), and before a normalisation
+# that takes the mean away again.
+IDLE = (
+    "head.dcc.x_fc.bias",
+    "head.dcc.y_fc.bias",
+    "head.dcc.pose_to_kpts.0.bias",
+    "neck.input_proj.0.bn.bias",
+    "neck.input_proj.1.bn.bias",
+    "neck.encoder.0.layers.0.norms.1.bias",
+)
+# What MMPose logs beside its losses.
+EXTRAS = {"overlaps", "num_samples"}
+
+m_and_l_slow = [pytest.param(r, marks=pytest.mark.slow if r in M_AND_L else ()) for r in RECIPES]
+
+
+def build(recipe, seed=0, dtype=torch.float32):
+    """Return MMPose's model and ours with equal weights, whose class scores differ from cell to cell."""
+    theirs, ours = build_pair(recipe, seed)
+    spread_scores(theirs.head)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    if dtype == torch.float64:
+        theirs, ours = to_float64(theirs), to_float64(ours)
+    return theirs.train(), ours.train()
+
+
+def make_batch(model, seed=0, dtype=torch.float32, size_wh=SIZE_WH, counts=COUNTS):
+    """Return random pixels and people."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.rand(len(counts), 3, *reversed(size_wh), generator=generator, dtype=torch.float64) * 255
+    return pixels.to(dtype), make_samples(counts, model.head.schema.num_keypoints, size_wh, seed, dtype=dtype)
+
+
+def copy_samples(samples):
+    return [sample.clone() for sample in samples]
+
+
+def assert_relative(got, expected, limit, name):
+    """Compare the norm of the difference with the norm of what is expected."""
+    error = float((got - expected).norm() / expected.norm())
+    assert error <= limit, f"{name}: relative error {error:.1e}, allowed {limit:.1e}"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_state_dicts_and_parameter_counts(recipe):
+    theirs, ours = build_pair(recipe)  # which loads MMPose's state dict strictly
+    assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
+    count = sum(p.numel() for p in ours.parameters())
+    assert count == sum(p.numel() for p in theirs.parameters())
+    assert round(count / 1e6, 2) == MILLION_PARAMETERS.get(recipe, round(count / 1e6, 2))
+
+    other, state = build_model(load_official(recipe)), ours.state_dict()
+    missing, unexpected = other.load_state_dict(state, strict=False)
+    assert set(missing) == UNSTORED_BUFFERS
+    assert not unexpected
+    expected = theirs.state_dict()
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_raw_outputs_equal(recipe, seed):
+    """In eval mode, where the randomised statistics count, and in training mode; not square."""
+    theirs, ours = build(recipe, seed)
+    pixels, _ = make_batch(ours, seed)
+    for is_training in (False, True):
+        theirs.train(is_training), ours.train(is_training)
+        with torch.no_grad():
+            expected = theirs.head.forward(theirs.extract_feat(pixels))
+            maps = ours.head.head_module(ours.extract_feat(pixels), with_proxy=True)
+        got = (maps.class_logits, maps.box_deltas, maps.proxy_offsets, maps.visibility_logits, maps.pose_vectors)
+        for name, ours_levels, their_levels in zip(maps._fields, got, expected):
+            for a, b in zip(ours_levels, their_levels):
+                assert_relative(a, b, 1e-4, f"{name}, training={is_training}")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("recipe", m_and_l_slow)
+def test_assignment_equal(recipe, seed, monkeypatch):
+    theirs, ours = build(recipe, seed)
+    pixels, samples = make_batch(ours, seed, size_wh=(256, 192))
+    expected, got = record_assignments(monkeypatch, theirs), record_assignments(monkeypatch, ours)
+    for model in (theirs, ours):
+        model.loss(pixels, copy_samples(samples))
+    (assignment,) = got
+    # MMPose assigns image by image, and leaves out those with nobody
+    their_people = iter(each["gt_inds"] - 1 for each in expected)
+    nobody = torch.full_like(assignment.person[0], -1)
+    their_person = torch.stack([next(their_people) if count else nobody for count in COUNTS])
+    assert (their_person >= 0).sum() >= sum(COUNTS)
+    assert torch.equal(assignment.person, their_person)
+
+
+def record_assignments(monkeypatch, model):
+    """Return a list that the results of the model's assigner will be added to."""
+    results, assign = [], model.head.assigner.assign
+
+    def assign_and_record(*args, **kwargs):
+        results.append(assign(*args, **kwargs))
+        return results[-1]
+
+    monkeypatch.setattr(model.head.assigner, "assign", assign_and_record)
+    return results
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("recipe", m_and_l_slow)
+def test_losses_and_gradients_equal(recipe, stage, monkeypatch):
+    """In float32 to 1e-4, or to MMPose's own distance from the float64 result; in float64 to 1e-9."""
+    expected_losses, theirs, losses, ours = compute_both(recipe, stage, torch.float32)
+    for name, value in expected_losses.items():
+        assert_relative(losses[name], value, 1e-4, name)
+    # without the 1e-8 that MMPose adds to a softmax's sum, of which nothing depends but the last digits
+    monkeypatch.setattr("mmpose.models.heads.hybrid_heads.rtmo_head.EPS", 0.0)
+    true_losses, truth, exact_losses, exact = compute_both(recipe, stage, torch.float64)
+    # MMPose keeps the similarity of a match, the class target of the first stage, in float32
+    limit = 1e-6 if stage == "warmup" else 1e-9
+    for name, value in true_losses.items():
+        assert_relative(exact_losses[name], value, limit, name)
+    for name, true in truth.items():
+        assert_relative(exact[name], true, limit, name)
+        their_error = float((theirs[name].double() - true).norm() / true.norm())
+        assert_relative(ours[name], theirs[name], max(1e-4, 3 * their_error), name)
+
+
+def compute_both(recipe, stage, dtype):
+    """Return MMPose's losses and gradients, then ours."""
+    theirs, ours = build(recipe, dtype=dtype)
+    enter_stage(theirs.head, ours.head, stage, load_official(recipe))
+    pixels, samples = make_batch(ours, dtype=dtype)
+    results = []
+    for model in (theirs, ours):
+        losses = model.loss(pixels, copy_samples(samples))
+        losses = {k: v.mean() for k, v in losses.items() if k not in EXTRAS}
+        parameters = {n: p for n, p in model.named_parameters() if n not in IDLE}
+        grads = torch.autograd.grad(sum(losses.values()), list(parameters.values()))
+        results += [losses, dict(zip(parameters, grads))]
+    assert set(results[2]) - set(results[0]) <= {"loss_bbox_aux"}
+    assert set(results[0]) <= set(results[2])
+    return results
