@@ -205,6 +205,11 @@ def test_stage_is_no_part_of_the_state():
     assert set(head.state_dict()) == set(build_ours().state_dict())
 
 
+def test_options_reach_the_classifier():
+    dcc = build_ours(box_padding=1.5, dcc={"temperature": 100.0}).dcc
+    assert (dcc.box_padding, dcc.temperature, dcc.num_keypoints) == (1.5, 100.0, 17)
+
+
 def test_options_of_losses_reach_them():
     head = build_ours(loss_mle={"type": "rtmo_plugin.KLCCLoss", "sigma": 0.1}, loss_cls={"gamma": 1.0})
     assert isinstance(head.criterion.losses["mle"], KLCCLoss)
