@@ -23,8 +23,8 @@ def collect_people(
 
     Args:
         data_samples: MMPose's ``PoseDataSample``; of ``gt_instance_labels`` are read ``bboxes`` (n, 4),
-            ``labels`` (n,), ``keypoints`` (n, K, 2), ``keypoints_visible`` (n, K), ``areas`` (n,) and,
-            where it is there, ``keypoints_visible_weights`` (n, K).
+            ``labels`` (n,), ``keypoints`` (n, K, 2), ``keypoints_visible`` (n, K), ``areas`` (n,) and
+            ``keypoints_visible_weights`` (n, K), ones where an image has none.
         num_classes: C.
         num_keypoints: K.
         dtype: Of the result.
@@ -45,14 +45,16 @@ def collect_people(
     _check_labels(labels, num_classes, data_samples)
     counts = torch.tensor([len(each.labels) for each in instances])
     is_person = torch.arange(boxes.shape[1]) < counts[:, None]
-    is_weighted = all("keypoints_visible_weights" in each for each in instances)
+    weights = [
+        each.get("keypoints_visible_weights", torch.ones_like(each.keypoints_visible)).to(dtype) for each in instances
+    ]
     return People(
         is_person=is_person.to(boxes.device, non_blocking=True),
         labels=labels,
         boxes=boxes,
         keypoints=pad("keypoints"),
         visible=visible,
-        visible_weights=pad("keypoints_visible_weights") if is_weighted else torch.ones_like(visible),
+        visible_weights=pad_sequence(weights, batch_first=True),
         areas=pad("areas"),
     )
 

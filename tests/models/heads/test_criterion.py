@@ -129,7 +129,7 @@ def test_sums_are_divided_by_the_number_of_positives(inputs, monkeypatch):
     expected = RTMOCriterion()(*inputs, TRUTH)
     monkeypatch.setattr(criterion_module, "count_positives", lambda targets: 2.0 * len(targets.prior))
     halved = RTMOCriterion()(*inputs, TRUTH)
-    ratios = {name: float(halved[name] / expected[name]) for name in LOSSES if name != "loss_bbox_aux"}
+    ratios = {name: (halved[name] / expected[name]).item() for name in LOSSES if name != "loss_bbox_aux"}
     is_mean = {"loss_oks", "loss_vis", "loss_mle"}
     assert ratios == pytest.approx({name: 1.0 if name in is_mean else 0.5 for name in ratios})
 

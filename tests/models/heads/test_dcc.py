@@ -208,5 +208,5 @@ def test_a_small_initial_gain_starts_from_even_distributions():
     for gain in (1.0, 0.01):
         torch.manual_seed(0)
         probs = DynamicCoordinateClassifier(**options, initial_gain=gain)(*inputs).probs_x
-        spread[gain] = float((probs * SMALL["num_bins"][0] - 1).abs().max())  # 0 is perfectly even
+        spread[gain] = (probs * SMALL["num_bins"][0] - 1).abs().max().item()  # 0 is perfectly even
     assert spread[0.01] < 0.1 < spread[1.0]

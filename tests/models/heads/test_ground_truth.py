@@ -49,7 +49,9 @@ def test_nobody_in_the_batch():
 
 def test_visibility_labels_count_fully_where_no_weights_are_given(samples):
     del samples[2].gt_instance_labels.keypoints_visible_weights
-    assert (collect_people(samples, 1, 17).visible_weights == 1).all()
+    weights = collect_people(samples, 1, 17).visible_weights
+    assert (weights[2, 0] == 1).all()
+    assert torch.equal(weights[0], samples[0].gt_instance_labels.keypoints_visible_weights)
 
 
 def test_other_number_of_keypoints_names_the_image(samples):
