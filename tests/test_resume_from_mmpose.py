@@ -73,7 +73,7 @@ def make_config(recipe, data_root, work_dir, max_epochs, **options):
             "param_scheduler": [schedule],
             "custom_hooks": [h for h in load_official("rtmo-t_body7").custom_hooks if h.type == "EMAHook"],
             "train_cfg": {"by_epoch": True, "max_epochs": max_epochs},
-            "default_hooks": {"checkpoint": {"type": "CheckpointHook", "interval": 1}},
+            "default_hooks": {"checkpoint": {"type": "CheckpointHook", "interval": 3}},
             "work_dir": str(work_dir),
             "experiment_name": work_dir.name,
             "randomness": {"seed": 0},
