@@ -178,9 +178,11 @@ def test_keypoints_of_ones_own():
 def test_training_lowers_every_loss():
     head, (feats, samples, _) = build_ours(), make_batch([2, 1])
     head.enter_stage("finish")
-    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
+    for fc in (head.dcc.x_fc, head.dcc.y_fc):
+        fc.weight.data.mul_(0.01)  # calm, so that the boxes are not shaken by the steep sines (see initial_gain)
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
     history = []
-    for _ in range(48):
+    for _ in range(60):
         losses = head.loss(feats, samples)
         optimizer.zero_grad()
         sum(losses.values()).backward()
