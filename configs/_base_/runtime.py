@@ -34,6 +34,7 @@ custom_hooks = [
         strict_load=False,
         priority=49,
     ),
+    dict(type="rtmo_plugin.ChannelsLastHook"),
 ]
 
 env_cfg = dict(

@@ -24,4 +24,5 @@ custom_hooks = [
         strict_load=False,
         priority=49,
     ),
+    dict(type="rtmo_plugin.ChannelsLastHook"),
 ]

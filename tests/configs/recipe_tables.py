@@ -132,6 +132,7 @@ ADDED: list[tuple[str, Any]] = [
     (r"default_hooks\.training_stages\.schedule\.warmup\.begin", 0),
     (r"default_hooks\.training_stages\.schedule\.refine\.begin", read_switch_epoch),
     (r"custom_hooks\.0\.type", "SyncBuffersHook"),
+    (r"custom_hooks\.2\.type", "rtmo_plugin.ChannelsLastHook"),  # faster, and the same up to rounding
     # Written out, though it is the default of MMPose's class.
     (r"custom_hooks\.1\.gamma", lambda _: default_of(ExpMomentumEMA, "gamma")),
     (re.escape(FINISH) + r"\.pipeline\.1\.(shift|rotate|scale)_prob", default_probability),
