@@ -1,0 +1,14 @@
+"""Files of labels before training: check and fix COCO files, convert them to other formats and back.
+
+``files`` (JSON) > ``categories``, ``people``, ``pictures`` (what can be wrong, ``kinds`` in words) >
+``checking`` > ``fixing`` > ``report``.  Neither torch nor OpenMMLab is needed, and nothing here
+changes what it is given.
+"""
+
+from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.files import read_coco
+from rtmo_plugin.labels.fixing import Fixed, fix_coco
+from rtmo_plugin.labels.kinds import KINDS, Problem
+from rtmo_plugin.labels.workflow import check_file
+
+__all__ = ["KINDS", "Fixed", "Problem", "check_coco", "check_file", "fix_coco", "read_coco"]

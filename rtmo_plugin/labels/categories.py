@@ -1,0 +1,121 @@
+"""Categories of a COCO file: keypoint names, flip pairs and skeleton."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rtmo_plugin.labels.files import Coco
+from rtmo_plugin.labels.kinds import Problem
+from rtmo_plugin.labels.numbers import is_id
+
+_WORDS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))  # before or after the name
+_LETTERS = (("l_", "r_"), ("L_", "R_"), ("_l", "_r"), ("_L", "_R"))
+
+
+def find_in_categories(coco: Coco) -> Iterator[Problem]:
+    """Yield what is wrong with the categories of a COCO file, but for repeated ids."""
+    first_names = None
+    for index, category in enumerate(coco["categories"]):
+        if not is_category(category):
+            yield Problem("category-broken", index, f"categories[{index}]: {_shorten(category)}")
+            continue
+        word, names = f"category {category['id']} ({category['name']})", category.get("keypoints")
+        fault = find_name_fault(names)
+        if fault:
+            yield Problem("category-keypoints", index, f"{word}: {fault}")
+            continue
+        for kind, faults in (
+            ("category-flip", find_flip_faults(names, category.get("flip_pairs"))),
+            ("category-skeleton", find_skeleton_faults(len(names), category.get("skeleton", []))),
+        ):
+            if faults:
+                yield Problem(kind, index, f"{word}: {'; '.join(faults)}")
+        first_names = first_names or names
+        if names != first_names:
+            text = (
+                f"{word}: {len(names)} keypoints ({_shorten(names)}), not {len(first_names)} ({_shorten(first_names)})"
+            )
+            yield Problem("category-differs", index, text)
+
+
+def is_category(category: Any) -> bool:
+    """Whether an entry has an id and a name."""
+    return isinstance(category, dict) and is_id(category.get("id")) and isinstance(category.get("name"), str)
+
+
+def find_name_fault(names: Any) -> str:
+    """Return what is wrong with a category's list of keypoint names, or nothing."""
+    if not isinstance(names, list) or not names:
+        return f"keypoints is {_shorten(names)}, not a list of names"
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    if wrong:
+        return f"{wrong[0]!r} is not a name"
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    return f"the name {repeated[0]!r} is there more than once" if repeated else ""
+
+
+def swap_side(name: str) -> str:
+    """Return the name of the same keypoint on the other side; the name itself where it has no side.
+
+    Example:
+        >>> swap_side("left_eye"), swap_side("eye_R"), swap_side("nose")
+        ('right_eye', 'eye_L', 'nose')
+    """
+    for left, right in (*_WORDS, *_LETTERS):
+        for side, other in ((left, right), (right, left)):
+            if name.startswith(side) and not side.startswith("_"):
+                return other + name[len(side) :]
+            if name.endswith(side) and not side.endswith("_"):
+                return name[: -len(side)] + other
+    return name
+
+
+def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
+    """Return what keeps a flip from exchanging keypoints: names without a partner, or wrong ``pairs``.
+
+    Args:
+        names: K names.
+        pairs: The category's ``flip_pairs`` where it has them: pairs of names, or of numbers from 1
+            as in ``skeleton``.  Without them the names tell (see ``swap_side``).
+    """
+    if pairs is None:
+        return [f"{name} has no partner {swap_side(name)}" for name in names if swap_side(name) not in names]
+    if not isinstance(pairs, list):
+        return [f"flip_pairs is {_shorten(pairs)}, not a list of pairs"]
+    known = {*names, *range(1, len(names) + 1)}
+    wrong = [pair for pair in pairs if not _is_pair(pair) or not known.issuperset(pair)]
+    if wrong:
+        return [f"flip pair {_shorten(pair)}" for pair in wrong]
+    uses = Counter(end if isinstance(end, str) else names[end - 1] for pair in pairs for end in pair)
+    return [f"flip pairs name {name} {count} times" for name, count in uses.items() if count > 1]
+
+
+def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
+    """Return the bones of a category that lead nowhere; COCO counts keypoints from 1.
+
+    Example:
+        >>> find_skeleton_faults(3, [[1, 2], [0, 1]])
+        ['bone [0, 1], with keypoints 1 to 3']
+    """
+    if not isinstance(skeleton, list):
+        return [f"skeleton is {_shorten(skeleton)}, not a list of pairs"]
+    bones = [bone for bone in skeleton if not is_bone(bone, num_keypoints)]
+    return [f"bone {_shorten(bone)}, with keypoints 1 to {num_keypoints}" for bone in bones]
+
+
+def is_bone(bone: Any, num_keypoints: int) -> bool:
+    """Whether ``bone`` joins two different keypoints, counted from 1."""
+    return _is_pair(bone) and all(is_id(end) and 1 <= end <= num_keypoints for end in bone)
+
+
+def _is_pair(pair: Any) -> bool:
+    if not isinstance(pair, list) or len(pair) != 2:
+        return False
+    return all(is_id(end) or isinstance(end, str) for end in pair) and pair[0] != pair[1]
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

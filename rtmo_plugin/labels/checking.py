@@ -1,0 +1,82 @@
+"""Check a COCO file: everything that is wrong with it, by kind."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rtmo_plugin.labels.categories import find_in_categories
+from rtmo_plugin.labels.files import SECTIONS, Coco
+from rtmo_plugin.labels.kinds import KINDS, Problem
+from rtmo_plugin.labels.numbers import is_id
+from rtmo_plugin.labels.people import find_in_people
+from rtmo_plugin.labels.pictures import Picture
+
+_ENTRY = {"images": "image", "annotations": "annotation", "categories": "category"}
+
+
+def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dict[str, list[Problem]]:
+    """Return what is wrong with a COCO file, by kind, in the order of ``KINDS``.
+
+    Args:
+        coco: What ``read_coco`` returned.
+        pictures: What was found on opening the images, by file name; without it they are not judged.
+    """
+    found: dict[str, list[Problem]] = defaultdict(list)
+    for finder in (find_in_categories(coco), _find_in_images(coco, pictures or {}), find_in_people(coco)):
+        for problem in finder:
+            found[problem.kind].append(problem)
+    for section in SECTIONS:
+        for problem in _find_repeats(section, coco[section]):
+            found[problem.kind].append(problem)
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def _find_in_images(coco: Coco, pictures: Mapping[str, Picture]) -> Iterator[Problem]:
+    for index, image in enumerate(coco["images"]):
+        fault = _find_fault(image)
+        if fault:
+            yield Problem("image-broken", index, f"images[{index}]: {fault}")
+        elif image["file_name"] in pictures:
+            yield from _judge_picture(index, image, pictures[image["file_name"]])
+
+
+def _find_fault(image: Any) -> str:
+    """Return what keeps an entry from being an image, or nothing."""
+    if not isinstance(image, dict):
+        return f"a {type(image).__name__}, not an object"
+    if not is_id(image.get("id")):
+        return f"id is {image.get('id')!r}"
+    if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+        return f"file_name is {image.get('file_name')!r}"
+    sides = [name for name in ("width", "height") if not is_id(image.get(name)) or image[name] <= 0]
+    return ", ".join(f"{name} is {image.get(name)!r}" for name in sides)
+
+
+def _judge_picture(index: int, image: dict[str, Any], picture: Picture) -> Iterator[Problem]:
+    name = f"image {image['id']} ({image['file_name']})"
+    if picture.fault:
+        yield Problem(picture.kind, index, f"{name}: {picture.fault}")
+    elif picture.size_wh != (image["width"], image["height"]):
+        width, height = picture.size_wh
+        said = f"{image['width']} x {image['height']}"
+        yield Problem("image-size", index, f"{name}: {width} x {height}, but the file says {said}")
+
+
+def _find_repeats(section: str, entries: list[Any]) -> Iterator[Problem]:
+    """Yield entries whose id another has: repeats where they are equal, conflicts where they are not."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for index, entry in enumerate(entries):
+        if isinstance(entry, dict) and is_id(entry.get("id")):
+            places[entry["id"]].append(index)
+    word = _ENTRY[section]
+    for entry_id, indices in places.items():
+        if len(indices) == 1:
+            continue
+        first, *others = indices
+        is_same = all(entries[index] == entries[first] for index in others)
+        # Of images that differ, the first is no better than the others.
+        for index in indices if section == "images" and not is_same else others:
+            text = f"{word} {entry_id}: {section}[{index}], of {len(indices)} with this id"
+            yield Problem(f"{word}-{'repeated' if is_same else 'conflict'}", index, text)

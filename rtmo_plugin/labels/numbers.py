@@ -1,0 +1,36 @@
+"""Small questions about values that were read from a file and may be anything."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any, TypeGuard
+
+_NUMBERS = {int, float}  # bool is neither
+
+
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether ``value`` is a whole number; bool is not."""
+    return type(value) is int
+
+
+def are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether ``values`` is a list of finite numbers, and of so many."""
+    if not isinstance(values, list) or (count is not None and len(values) != count):
+        return False
+    if not _NUMBERS.issuperset(map(type, values)):
+        return False
+    try:
+        return is_finite(sum(values))  # one term that is not finite makes the sum so: one test for all
+    except OverflowError:  # a whole number that no float can hold
+        return False
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite number."""
+    return type(value) in _NUMBERS and is_finite(value)
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one that a float can hold, and neither NaN nor infinite."""
+    return abs(value) <= sys.float_info.max if type(value) is int else math.isfinite(value)
