@@ -10,7 +10,7 @@ from rtmo_plugin.errors import report_user_errors
 def main() -> None:
     """Read the arguments, predict, and print what was found."""
     parser = make_parser("Find people in images, draw them, and write their keypoints to predictions.json.")
-    parser.add_argument("checkpoint", help="checkpoint file or URL")
+    parser.add_argument("checkpoint", help="checkpoint: file, URL, or a name such as rtmo-s_body7 (tools/zoo.py list)")
     parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures and predictions.json")
     parser.add_argument("--score-thr", type=float, default=0.3, help="leave out people below this score (%(default)s)")

@@ -9,7 +9,7 @@ from rtmo_plugin.errors import report_user_errors
 def main() -> None:
     """Read the arguments, evaluate, and print the metrics."""
     parser = make_parser("Evaluate a checkpoint on the test data of a config.")
-    parser.add_argument("checkpoint", help="checkpoint file or URL")
+    parser.add_argument("checkpoint", help="checkpoint: file, URL, or a name such as rtmo-s_body7 (tools/zoo.py list)")
     add_run_arguments(parser)
     parser.add_argument("--out", metavar="FILE", help="write the metrics to FILE (.json, .yaml or .pkl)")
     parser.add_argument("--dump", metavar="FILE", help="write the predictions to FILE (.pkl)")

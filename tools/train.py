@@ -16,7 +16,9 @@ def main() -> None:
         metavar="CHECKPOINT",
         help="continue from CHECKPOINT, or, without a name, from the last one in the work folder",
     )
-    parser.add_argument("--load-from", metavar="CHECKPOINT", help="start from the weights of CHECKPOINT")
+    parser.add_argument(
+        "--load-from", metavar="CHECKPOINT", help="start from these weights: file, URL, or name as tools/zoo.py lists"
+    )
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")

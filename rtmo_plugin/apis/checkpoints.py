@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rtmo_plugin.apis.downloads import fetch, is_url
 from rtmo_plugin.errors import CheckpointError, MissingFileError
+from rtmo_plugin.zoo import CATALOGUE, ONNX, describe_url, fetch, find_weights, is_url, suggest_name
 
 # What torch's restricted unpickler and zip reader were seen to raise on damaged or foreign files.
 _UNREADABLE = (
@@ -32,19 +32,33 @@ _NEEDED_TO_RESUME = ("optimizer", "message_hub", "param_schedulers")
 
 
 def locate_checkpoint(checkpoint: str | Path) -> Path:
-    """Return the local file of a checkpoint, after a download if it is a URL.
+    """Return the local file of a checkpoint, after a download if it is a URL or a name of the zoo.
+
+    Args:
+        checkpoint: A file; a URL; or a name such as ``rtmo-s_body7``, unless a file has that name.
 
     Raises:
-        MissingFileError: There is no such file, or the URL cannot be downloaded.
+        MissingFileError: There is no such file, or it cannot be downloaded.
+        CheckpointError: The downloaded file is not the published one, or no checkpoint but a model.
     """
-    if is_url(str(checkpoint)):
-        return fetch(str(checkpoint))
-    path = Path(checkpoint).expanduser()
+    name, path = str(checkpoint), Path(checkpoint).expanduser()
+    if is_url(name):
+        return fetch(describe_url(name))
+    if path.is_file():
+        return path
+    if name in CATALOGUE:
+        return _fetch_by_name(name)
     if path.is_dir():
         raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth file in it.")
-    if not path.is_file():
-        raise MissingFileError(f"There is no checkpoint file {path}.")
-    return path
+    is_name = path.name == name and not path.suffix
+    raise MissingFileError(f"There is no checkpoint file {path}{suggest_name(name) if is_name else '.'}")
+
+
+def _fetch_by_name(name: str) -> Path:
+    weights = find_weights(name)
+    if weights.kind == ONNX:
+        raise CheckpointError(f"{name} is an ONNX model, and a checkpoint is needed: leave out -onnx.")
+    return fetch(weights)
 
 
 def find_latest(work_dir: Path) -> Path | None:

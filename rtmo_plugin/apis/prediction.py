@@ -51,7 +51,7 @@ class Predictor:
 
     Args:
         config: Path of a config file, or a config.
-        checkpoint: Path or URL of a checkpoint.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         device: As torch names it; None takes a GPU if there is one.
         cfg_options: Values to change in the config, by dotted key.
 
@@ -126,7 +126,7 @@ def predict(
 
     Args:
         config: Path of a config file, or a config.
-        checkpoint: Path or URL of a checkpoint.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         images: An image or a folder.
         out: Folder for the pictures, which keep their names, and for ``predictions.json``.
         score_thr: People with a lower score are left out.

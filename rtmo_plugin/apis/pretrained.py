@@ -1,4 +1,8 @@
-"""Backbone weights that a config asks for: drop the request, or make sure the file is there."""
+"""Backbone weights that a config asks for: drop the request, or make sure the file is there.
+
+MMEngine loads them while it initialises the model: from a path, or from a URL by way of torch's
+cache.  It never gets to download anything, because the file is in that cache by then.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
+from rtmo_plugin.apis.checkpoints import read_checkpoint
 from rtmo_plugin.apis.configuration import walk_sections
-from rtmo_plugin.apis.downloads import fetch, is_url
 from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.zoo import CATALOGUE, describe_url, fetch, is_url
 
 _ALTERNATIVE = ", or pass --from-scratch to begin with random weights"
 
@@ -34,16 +40,31 @@ def _is_pretrained(section: Any) -> bool:
     return isinstance(section, dict) and section.get("type") in ("Pretrained", "PretrainedInit")
 
 
-def fetch_pretrained(cfg: Config) -> None:
-    """Download the pretrained weights of ``cfg`` now, before anything slow is built.
+def fetch_pretrained(cfg: Config) -> Config:
+    """Make sure that the pretrained weights of ``cfg`` are here and can be used, before anything slow is built.
+
+    Returns:
+        A copy of ``cfg`` in which the published address stands in place of a name such as ``yolox-s``.
 
     Raises:
         MissingFileError: A file is not there and cannot be downloaded; the message says where it
             can be put.
+        CheckpointError: It is not the published file, or no checkpoint, or could run code.
     """
-    for section in filter(_is_pretrained, walk_sections(cfg.model)):
-        name = str(section.get("checkpoint"))
-        if is_url(name):
-            fetch(name, _ALTERNATIVE)
-        elif "://" not in name and not Path(name).expanduser().is_file():
-            raise MissingFileError(f"The pretrained weights {name} do not exist: put the file there{_ALTERNATIVE}.")
+    changed = copy.deepcopy(cfg)
+    for section in filter(_is_pretrained, walk_sections(changed._cfg_dict["model"])):
+        given = str(section.get("checkpoint"))
+        name = CATALOGUE[given].url if given in CATALOGUE else given
+        if is_url(name) or "://" not in name:  # else for other loaders of MMEngine, such as s3://
+            read_checkpoint(_locate(name))
+        section["checkpoint"] = name
+    return changed
+
+
+def _locate(name: str) -> Path:
+    if is_url(name):  # to where MMEngine will look, which a program may have changed
+        return fetch(describe_url(name), folder=Path(torch.hub.get_dir(), "checkpoints"), alternative=_ALTERNATIVE)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise MissingFileError(f"The pretrained weights {name} do not exist: put the file there{_ALTERNATIVE}.")
+    return path

@@ -36,7 +36,7 @@ def evaluate(
 
     Args:
         config: Path of a config file, or a config.
-        checkpoint: Path or URL of a checkpoint.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: File for the metrics (.json, .yaml or .pkl).
         dump: File for the predictions (.pkl), to evaluate them again elsewhere.
         show_dir: Folder for pictures of the predictions.

@@ -70,7 +70,7 @@ def train(
         config: Path of a config file, or a config.
         resume: A checkpoint to continue from; ``"auto"`` or True for the last one in the work
             folder, if there is one.
-        load_from: A checkpoint whose weights to start from.
+        load_from: A checkpoint whose weights to start from: path, URL or a name such as ``rtmo-s_body7``.
         amp: Train in half precision, on CPUs as well.
         auto_scale_lr: Scale the learning rate to the actual batch size.
         validate: Evaluate during training, as often as the config says.
@@ -92,7 +92,7 @@ def train(
     if from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no need of a download
         cfg = drop_pretrained(cfg)
     check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
-    fetch_pretrained(cfg)
+    cfg = fetch_pretrained(cfg)
     with leave_out_noise():
         runner = _build(cfg)
         runner.register_hook(CurvesHook())

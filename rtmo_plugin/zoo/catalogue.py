@@ -1,0 +1,148 @@
+"""The published weights: eleven checkpoints, four ONNX files and the backbones that training starts from.
+
+Names, addresses and AP are MMPose 1.3.2's own (its ``projects/rtmo`` and configs).  The eight hex
+digits in the name of a checkpoint are the first of its SHA-256, by which MMPose publishes.  The name
+of an ONNX archive repeats those of its checkpoint and says nothing of the archive itself.  MMPose
+publishes neither sizes nor whole hashes: the few below are what users of the files report (docs/zoo.md).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from urllib.parse import urlparse
+
+from rtmo_plugin.errors import MissingFileError, UnknownKeyError
+
+CHECKPOINT, ONNX, BACKBONE = "checkpoint", "onnx", "backbone"
+_HOST = "https://download.openmmlab.com/"
+_RTMO = f"{_HOST}mmpose/v1/projects/rtmo/"
+_CHECKPOINTS = {  # name: published file, AP on COCO val2017, or on CrowdPose test where that was trained on
+    "rtmo-s_coco": ("rtmo-s_8xb32-600e_coco-640x640-8db55a59_20231211", 0.677),
+    "rtmo-m_coco": ("rtmo-m_16xb16-600e_coco-640x640-6f4e0306_20231211", 0.709),
+    "rtmo-l_coco": ("rtmo-l_16xb16-600e_coco-640x640-516a421f_20231211", 0.724),
+    "rtmo-t_body7": ("rtmo-t_8xb32-600e_body7-416x416-f48f75cb_20231219", 0.574),
+    "rtmo-s_body7": ("rtmo-s_8xb32-600e_body7-640x640-dac2bf74_20231211", 0.686),
+    "rtmo-m_body7": ("rtmo-m_16xb16-600e_body7-640x640-39e78cc4_20231211", 0.726),
+    "rtmo-l_body7": ("rtmo-l_16xb16-600e_body7-640x640-b37118ce_20231211", 0.748),
+    "rtmo-s_crowdpose": ("rtmo-s_8xb32-700e_crowdpose-640x640-79f81c0d_20231211", 0.673),
+    "rtmo-m_crowdpose": ("rrtmo-m_16xb16-700e_crowdpose-640x640-0eaf670d_20231211", 0.711),  # published with two r
+    "rtmo-l_crowdpose": ("rtmo-l_16xb16-700e_crowdpose-640x640-1008211f_20231211", 0.732),
+    "rtmo-l_body7-crowdpose": ("rtmo-l_16xb16-700e_body7-crowdpose-640x640-5bafdc11_20231219", 0.838),
+}
+_WITH_ONNX = ("rtmo-t_body7", "rtmo-s_body7", "rtmo-m_body7", "rtmo-l_body7")
+_BACKBONES = {
+    "yolox-tiny": "mmdetection/v2.0/yolox/yolox_tiny_8x8_300e_coco/yolox_tiny_8x8_300e_coco_20211124_171234-b4047906",
+    "yolox-s": "mmdetection/v2.0/yolox/yolox_s_8x8_300e_coco/yolox_s_8x8_300e_coco_20211121_095711-4592a793",
+    "yolox-m": "mmpose/v1/pretrained_models/yolox_m_8x8_300e_coco_20230829",
+    "yolox-l": "mmdetection/v2.0/yolox/yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23",
+}
+_REPORTED_HASHES = {
+    "rtmo-s_body7": "dac2bf749bbfb51e69ca577ca0327dff4433e3be9a56b782f0b7ef94fb45247e",
+    "rtmo-s_body7-onnx": "3da7ad88b209f9da8be87ba5c325610639af04de3b5c8a96649b98cd9e2848a2",
+}
+_REPORTED_SIZES = {"rtmo-s_body7": 39_766_454, "rtmo-l_body7": 179_277_852, "rtmo-s_body7-onnx": 36_442_532}
+# MMPose's and torch's naming: digits after a hyphen, perhaps a date after them.  A date alone is no hash.
+_HASH_IN_NAME = re.compile(r"-(?!20\d{6}\.)([0-9a-f]{8,})(?:_\d{8})?\.(?!zip$)\w+$")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights, and what is known about it.
+
+    Attributes:
+        name: Short name, or the address of a file that is not in the catalogue.
+        url: Where it was published.
+        kind: ``"checkpoint"``, ``"onnx"`` (an archive with one model) or ``"backbone"``.
+        sha256: The first hex digits of its SHA-256, or all 64; None if they are not known.
+        size: In bytes, as reported; None if it is not known.  Shown, never used to refuse a file.
+        ap: Published average precision, or None if there is none.
+    """
+
+    name: str
+    url: str
+    kind: str = CHECKPOINT
+    sha256: str | None = None
+    size: int | None = None
+    ap: float | None = None
+
+    @property
+    def ap_on(self) -> str:
+        """The set of images that ``ap`` is of."""
+        return "CrowdPose test" if self.name.endswith("crowdpose") else "COCO val2017"
+
+    @property
+    def file(self) -> str:
+        """Name of the published file."""
+        return PurePosixPath(urlparse(self.url).path).name
+
+    @property
+    def model_file(self) -> str:
+        """Name of the file to use, which for an archive is the model that comes out of it."""
+        return str(PurePosixPath(self.file).with_suffix(".onnx")) if self.kind == ONNX else self.file
+
+
+def find_weights(name: str) -> Weights:
+    """Return the weights of a short name, such as ``rtmo-s_body7``.
+
+    Raises:
+        UnknownKeyError: There are none; the message has the nearest name.
+
+    Examples:
+        >>> find_weights("rtmo-s_coco").sha256
+        '8db55a59'
+    """
+    if name not in CATALOGUE:
+        raise UnknownKeyError(f"There are no weights named {name!r}{suggest_name(name)}")
+    return CATALOGUE[name]
+
+
+def suggest_name(name: str) -> str:
+    """Return the end of a message about an unknown name."""
+    near = get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
+    return f": did you mean {near[0]}?" if near else "; `python tools/zoo.py list` shows the names."
+
+
+def describe_url(url: str) -> Weights:
+    """Return what is known about the file at ``url``, which need not be in the catalogue.
+
+    Raises:
+        MissingFileError: The address is none, or ends without the name of a file.
+
+    Examples:
+        >>> describe_url("https://example.org/mine-0123abcd.pth").sha256
+        '0123abcd'
+    """
+    known = [weights for weights in CATALOGUE.values() if weights.url == url]
+    if not known and not _has_file(url):
+        raise MissingFileError(f"{url} is no address of a file.")
+    return known[0] if known else _make(url, url)
+
+
+def _has_file(url: str) -> bool:
+    try:
+        return bool(PurePosixPath(urlparse(url).path).name)
+    except ValueError:  # brackets that do not match
+        return False
+
+
+def _make(name: str, url: str, kind: str = CHECKPOINT, ap: float | None = None) -> Weights:
+    """Return the weights at ``url``, with the hash that is reported or stands in the name of the file."""
+    stated = _HASH_IN_NAME.search(urlparse(url).path)
+    sha256 = _REPORTED_HASHES.get(name, stated[1] if stated else None)
+    return Weights(name, url, kind, sha256, _REPORTED_SIZES.get(name), ap)
+
+
+def _make_catalogue() -> dict[str, Weights]:
+    """Return all weights by name, in the order in which they are shown."""
+    listed = [
+        *(_make(name, f"{_RTMO}{stem}.pth", ap=ap) for name, (stem, ap) in _CHECKPOINTS.items()),
+        *(_make(f"{name}-onnx", f"{_RTMO}onnx_sdk/{_CHECKPOINTS[name][0]}.zip", ONNX) for name in _WITH_ONNX),
+        *(_make(name, f"{_HOST}{path}.pth", BACKBONE) for name, path in _BACKBONES.items()),
+    ]
+    return {weights.name: weights for weights in listed}
+
+
+CATALOGUE = _make_catalogue()

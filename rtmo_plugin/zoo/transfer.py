@@ -1,0 +1,163 @@
+"""Bring one file over from one address, however often the connection breaks.
+
+What has arrived stays in a part file, and the next attempt asks only for the rest (HTTP ``Range``).
+A server that does not know ``Range`` sends everything again, which is noticed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+TIMEOUT_S = 20.0
+_CHUNK_BYTES = 1 << 16
+_MAX_ATTEMPTS = 20
+_RANGE_IS_BEYOND_END = 416
+_PARTIAL_CONTENT = 206
+_BROKEN = (OSError, http.client.HTTPException, ValueError)  # ValueError: what urllib makes of malformed addresses
+
+Progress = Callable[[int, "int | None"], None]
+
+
+class TransferError(Exception):
+    """A file cannot be had from an address; the message says why."""
+
+
+class Transfer:
+    """The download of one address into a part file, and what the server has said about it.
+
+    Args:
+        url: The address.
+        part: File for what has arrived; if it exists, only the rest is asked for.
+        timeout_s: An attempt ends when nothing, or less than 64 KiB, comes in this many seconds.
+        is_checked: Whether the hash of the whole file is compared afterwards, so that parts from
+            different times and places may be put together.
+        show: Called with the number of bytes that are here, and of all, if that is known.
+    """
+
+    def __init__(self, url: str, part: Path, *, timeout_s: float, is_checked: bool, show: Progress) -> None:
+        self._url, self._part, self._timeout_s = url, part, timeout_s
+        self._is_checked, self._show = is_checked, show
+        self._version: str | None = None  # by which the server can tell that its file has not changed
+
+    def run(self) -> None:
+        """Download, and go on after a broken connection as long as each attempt brings 64 KiB or more.
+
+        Raises:
+            TransferError: The server refuses, stalls, or breaks off again and again.
+        """
+        if not self._is_checked:
+            self._part.unlink(missing_ok=True)
+        for _ in range(_MAX_ATTEMPTS):
+            before = self._count_bytes()
+            try:
+                self._attempt()
+                return
+            except _BROKEN as error:
+                if isinstance(error, HTTPError) or self._count_bytes() < before + _CHUNK_BYTES:
+                    raise TransferError(_explain(error)) from error
+        raise TransferError(f"the connection broke {_MAX_ATTEMPTS} times")
+
+    def _count_bytes(self) -> int:
+        return self._part.stat().st_size if self._part.is_file() else 0
+
+    def _attempt(self) -> None:
+        """Ask once for what is missing, and append it to the part file."""
+        start = self._count_bytes() if self._is_checked or self._version else 0
+        try:
+            with self._open(start) as response:
+                start, total = self._agree(response, start)
+                with self._part.open("ab") as file:
+                    file.seek(file.truncate(start))
+                    self._receive(response, file, total)
+        except HTTPError as error:
+            if not start or error.code != _RANGE_IS_BEYOND_END:
+                raise
+            if _read_total(error.headers.get("Content-Range")) != start:  # not a part of this file
+                self._part.unlink()
+                self._attempt()
+
+    def _open(self, start: int) -> AbstractContextManager[Any]:
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        if start and self._version and not self._is_checked:
+            headers["If-Range"] = self._version
+        opened: AbstractContextManager[Any] = urlopen(Request(self._url, headers=headers), timeout=self._timeout_s)
+        return opened
+
+    def _agree(self, response: Any, start: int) -> tuple[int, int | None]:
+        """Return from which byte on the server sends, and how many bytes the whole file has.
+
+        Raises:
+            TransferError: It sends something else than it was asked for.
+        """
+        headers = response.headers
+        if (headers.get("Content-Type") or "").startswith("text/html"):
+            raise TransferError("a web page came in place of the file")
+        self._version = _find_version(headers)
+        if response.status == _PARTIAL_CONTENT:
+            if not (headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
+                raise TransferError(f"it was asked for the bytes from {start} on, and sends others")
+        else:
+            start = 0
+        length = headers.get("Content-Length") or ""
+        return start, start + int(length) if length.isdigit() else None
+
+    def _receive(self, response: Any, file: BinaryIO, total: int | None) -> None:
+        """Write what comes, and see that it keeps coming and that it is all.
+
+        Raises:
+            TimeoutError: It comes too slowly.
+            ConnectionError: It ends early.
+        """
+        received = file.tell()
+        counted, deadline = received, time.monotonic() + self._timeout_s
+        while chunk := response.read1(_CHUNK_BYTES):
+            file.write(chunk)
+            received += len(chunk)
+            self._show(received, total)
+            if received - counted >= _CHUNK_BYTES:
+                counted, deadline = received, time.monotonic() + self._timeout_s
+            elif time.monotonic() > deadline:
+                raise TimeoutError(f"only {received - counted} bytes came in {self._timeout_s:g} s")
+        if total is not None and received != total:
+            raise ConnectionError(f"the connection broke after {received} of {total} bytes")
+
+
+def _find_version(headers: Any) -> str | None:
+    """Return what names this version of a file in ``If-Range``: a strong ETag, or its date."""
+    tag: str | None = headers.get("ETag")
+    date: str | None = headers.get("Last-Modified")
+    return tag if tag and not tag.startswith("W/") else date
+
+
+def _read_total(content_range: str | None) -> int | None:
+    """Return the size of the whole file from ``Content-Range``, if it is there.
+
+    Examples:
+        >>> _read_total("bytes 200-999/1000")
+        1000
+    """
+    found = re.search(r"/(\d+)$", content_range or "")
+    return int(found[1]) if found else None
+
+
+def _explain(error: Exception) -> str:
+    reason = getattr(error, "reason", None)  # urllib wraps what it meets while connecting
+    if isinstance(error, HTTPError) or not isinstance(reason, (OSError, str)):
+        return str(error) or type(error).__name__
+    return str(reason)
+
+
+def show_percentage(received: int, total: int | None) -> None:
+    """Show on a terminal how much of a file has arrived."""
+    if sys.stderr.isatty():
+        share = f"{received / total:4.0%}" if total else f"{received / 1e6:.0f} MB"
+        print(f"\r{share}", end="\n" if received == total else "", file=sys.stderr, flush=True)
