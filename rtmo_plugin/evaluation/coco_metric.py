@@ -1,0 +1,164 @@
+"""COCO's keypoint metric."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub
+
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.evaluation.ground_truth import (
+    Json,
+    collect_annotations,
+    keep_needed,
+    make_ground_truth,
+    read_annotations,
+)
+from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
+from rtmo_plugin.evaluation.matching import Matcher
+from rtmo_plugin.evaluation.options import CROWD, MetricOptions
+from rtmo_plugin.evaluation.predictions import (
+    drop_repeated,
+    find_detections,
+    rank_predictions,
+    write_results,
+)
+from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+from rtmo_plugin.evaluation.samples import parse_sample
+from rtmo_plugin.evaluation.summary import summarize_coco, summarize_crowdpose
+from rtmo_plugin.registry import METRICS
+
+_SAMPLES = "the samples' `raw_ann_info`"
+
+
+@METRICS.register_module()
+class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
+    """AP and AR of keypoints by OKS, with the options and to the digit the numbers of MMPose 1.3's ``CocoMetric``.
+
+    Nothing goes through files.  Nothing detected at all is an AP of 0; where there is nobody of a size
+    to be found, its numbers are -1, as in the COCO tools.  Different from MMPose on purpose: the ground
+    truth of samples is that of each evaluation instead of the first one, a sample that comes twice
+    counts once whatever the sampler, and what cannot be evaluated is an error.
+
+    Args:
+        ann_file: COCO annotation file.  Without one the metric takes the file of the data set, as
+            MMPose's do; and where there is none, the samples' own ``raw_ann_info``.
+        collect_device: ``cpu`` or ``gpu``: how results of several processes come together.
+        prefix: Before the names of the metrics; ``coco`` by default.
+        **options: See ``MetricOptions``.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+        TypeError: There is no such option.
+        DataError: The annotation file is damaged; later, data or predictions are not usable.
+        MissingFileError: There is no annotation file.
+    """
+
+    default_prefix = "coco"
+
+    def __init__(
+        self, ann_file: str | None = None, collect_device: str = "cpu", prefix: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self._options = MetricOptions(**options)
+        self._prediction_mapping = KeypointMapping.from_config(self._options.pred_converter)
+        self._truth_mapping = KeypointMapping.from_config(self._options.gt_converter)
+        self._where = f"the annotation file {ann_file}" if ann_file else _SAMPLES
+        self._content: Json | None = read_annotations(ann_file) if ann_file else None
+        if ann_file and not self._options.format_only and "annotations" not in (self._content or {}):
+            raise DataError(f"The annotation file {ann_file} has no list `annotations`, which evaluation needs.")
+
+    @BaseMetric.dataset_meta.setter
+    def dataset_meta(self, dataset_meta: Mapping[str, Any]) -> None:
+        """Take the metainfo of the data set, and its annotation file where the metric was given none."""
+        self._dataset_meta = dataset_meta
+        if self._content is None:
+            name = f"{dataset_meta.get('dataset_name')}_ann_file"
+            path = MessageHub.get_current_instance().get_info(name, None)
+            if path is not None:
+                self._content, self._where = read_annotations(path), f"the annotation file {path}"
+
+    @property
+    def sigmas(self) -> np.ndarray:
+        """The keypoints' sigmas (K,), of the options or of the data set."""
+        sigmas = np.asarray(self.dataset_meta["sigmas"] if self._options.sigmas is None else self._options.sigmas)
+        return self._truth_mapping.apply(sigmas[None], fill=1)[0] if self._truth_mapping else sigmas
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what evaluation needs of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: See ``predictions.parse_sample``; without an annotation file also with
+                ``raw_ann_info``, and for CrowdPose ``crowd_index``.
+
+        Raises:
+            DataError: Predictions or ground truth are not usable.
+        """
+        for sample in data_samples:
+            result = parse_sample(sample, len(self.sigmas), self._prediction_mapping)
+            if self._content is None:
+                result = self._add_truth(result, sample)
+            self.results.append(result)
+
+    def _add_truth(self, result: SampleResult, sample: Mapping[str, Any]) -> SampleResult:
+        if "raw_ann_info" not in sample:
+            raise DataError(
+                "The metric has no annotations: give it an `ann_file`, or put 'raw_ann_info' into the meta_keys of "
+                "PackPoseInputs."
+            )
+        given = sample["raw_ann_info"]
+        image = {"id": result.image_id, **({"crowdIndex": sample["crowd_index"]} if "crowd_index" in sample else {})}
+        return dataclasses.replace(
+            result, image=image, annotations=keep_needed(given if isinstance(given, (list, tuple)) else [given])
+        )
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gather the results of all processes once, and return the metrics.
+
+        Args:
+            size: Not used: MMEngine cuts the results at the size of the data set and relies on the
+                sampler's order; here a sample that comes twice is known by its ids.
+        """
+        metrics: dict[str, float] = super().evaluate(sys.maxsize)
+        return metrics
+
+    def compute_metrics(self, results: Sequence[SampleResult]) -> dict[str, float]:
+        """Return the metrics by name; none for ``format_only``.
+
+        Args:
+            results: Of all samples of the data set.
+
+        Raises:
+            DataError: Predictions and ground truth do not belong together.
+        """
+        results = drop_repeated(results)
+        found = rank_predictions(results, self._options, len(self.sigmas), self.sigmas)
+        if self._options.outfile_prefix is not None:
+            write_results(found, Path(f"{self._options.outfile_prefix}.keypoints.json"))
+        if self._options.format_only:
+            return {}
+        truth = self._make_truth(results)
+        matcher = Matcher(truth, find_detections(found, truth, self._where), self.sigmas)
+        return self._summarize(matcher, truth)
+
+    def _make_truth(self, results: Sequence[SampleResult]) -> GroundTruth:
+        content = self._content
+        if content is None:
+            content = collect_annotations(results, self.dataset_meta.get("CLASSES"))
+        return make_ground_truth(content, self._where, self._options, len(self.sigmas), self._truth_mapping)
+
+    def _summarize(self, matcher: Matcher, truth: GroundTruth) -> dict[str, float]:
+        curves = matcher.match()
+        if self._options.iou_type != CROWD or truth.crowd_index is None:
+            return summarize_coco(curves)
+        crowding = np.digitize(truth.crowd_index, self._options.crowd_index_splits)
+        names = ("AP(E)", "AP(M)", "AP(H)")
+        by_crowding = {name: matcher.match(np.flatnonzero(crowding == level)) for level, name in enumerate(names)}
+        return summarize_crowdpose(curves, by_crowding)

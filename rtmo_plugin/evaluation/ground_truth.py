@@ -1,0 +1,167 @@
+"""Ground truth for evaluation: from a COCO annotation file, or from what the samples carry.
+
+As in the COCO tools, annotations of images or categories that the file does not list are left out,
+and images without people count (detections there are false).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.fileio import get_local_path
+
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
+from rtmo_plugin.evaluation.options import CROWD, MetricOptions
+from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+
+_PERSON_SHARE = 0.53  # of the box: CrowdPose's area of a person, whose annotations have none
+_KEPT = ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd", "area", "num_keypoints")
+
+Json = dict[str, Any]
+
+
+def read_annotations(path: str | Path) -> Json:
+    """Read a COCO annotation file.
+
+    Raises:
+        MissingFileError: There is no such file.
+        DataError: It is not JSON, not all of it is there, or it holds no images.
+    """
+    try:
+        with get_local_path(str(path)) as local, Path(local).open(encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no annotation file {path}.") from None
+    except ValueError as error:  # of JSON, or of the encoding
+        raise DataError(f"The annotation file {path} is damaged or not complete: it is no JSON ({error}).") from error
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise DataError(f"The annotation file {path} is not in COCO's format: it has no list `images`.")
+    return content
+
+
+def keep_needed(annotations: Iterable[Mapping[str, Any] | None]) -> tuple[Json, ...]:
+    """Return annotations without what evaluation does not read, such as masks; without ``None`` as well."""
+    return tuple({key: each[key] for key in _KEPT if key in each} for each in annotations if each is not None)
+
+
+def collect_annotations(results: Sequence[SampleResult], categories: Sequence[Any] | None) -> Json:
+    """Return the ground truth that samples carry in the format of an annotation file, each person once.
+
+    Args:
+        results: Of all samples, with ``image`` and ``annotations``.
+        categories: ``CLASSES`` of MMPose's metainfo; None or names only for the categories that occur.
+    """
+    images = {result.image_id: result.image for result in results if result.image is not None}
+    annotations = {each["id"]: each for result in results for each in result.annotations}
+    content: Json = {"images": list(images.values()), "annotations": list(annotations.values())}
+    if categories and all(isinstance(each, Mapping) for each in categories):
+        content["categories"] = list(categories)
+    return content
+
+
+def make_ground_truth(
+    content: Json, where: str, options: MetricOptions, num_keypoints: int, mapping: KeypointMapping | None = None
+) -> GroundTruth:
+    """Return the people of an annotation file's content.
+
+    Args:
+        content: The content of the file.
+        where: What to call it in messages.
+        options: Of the metric: what areas and which people count depends on ``use_area`` and ``iou_type``.
+        num_keypoints: K of the metric's metainfo.
+        mapping: From the keypoints in the file to those of the metric.
+
+    Raises:
+        DataError: Something that evaluation needs is missing or of another shape.
+    """
+    if not isinstance(content.get("annotations"), list):
+        raise DataError(f"{where} has no list `annotations`: without ground truth there is only `format_only=True`.")
+    image_ids = _sort_ids(content["images"])
+    category_ids = _sort_ids(content.get("categories") or _list_categories(content["annotations"]))
+    images = {each: index for index, each in enumerate(image_ids)}
+    categories = {each: index for index, each in enumerate(category_ids)}
+    people = [
+        each
+        for each in content["annotations"]
+        if each.get("image_id") in images and each.get("category_id") in categories
+    ]
+    keypoints = _stack(people, "keypoints", where, None if mapping else 3 * num_keypoints)
+    keypoints = keypoints.reshape(len(people), keypoints.shape[1] // 3, 3)
+    keypoints = mapping.apply(keypoints) if mapping else keypoints
+    boxes = _stack(people, "bbox", where, 4)
+    is_crowd = np.array([bool(each.get("iscrowd", 0)) for each in people], bool)
+    return GroundTruth(
+        image_ids=image_ids,
+        category_ids=category_ids,
+        image=np.array([images[each["image_id"]] for each in people], int),
+        category=np.array([categories[each["category_id"]] for each in people], int),
+        keypoints=keypoints,
+        boxes_xywh=boxes,
+        areas=_read_areas(people, where) if options.use_area else boxes[:, 2] * boxes[:, 3] * _PERSON_SHARE,
+        is_crowd=is_crowd,
+        is_ignored=is_crowd | (_count_keypoints(people, keypoints, where, options, mapping) == 0),
+        crowd_index=_read_crowd_index(content["images"], where) if options.iou_type == CROWD else None,
+    )
+
+
+def _sort_ids(entries: Iterable[Mapping[str, Any]]) -> tuple[Any, ...]:
+    return tuple(sorted({each["id"] for each in entries}))
+
+
+def _list_categories(annotations: Iterable[Mapping[str, Any]]) -> list[Json]:
+    return [{"id": each["category_id"]} for each in annotations]
+
+
+def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.ndarray:
+    """Return a list of numbers of each person as one array (G, length), of the first one's length for None."""
+    for each in people:
+        if not isinstance(each.get(key), (list, tuple, np.ndarray)):
+            raise DataError(f"Annotation {each.get('id')} of {where} has no `{key}`.")
+        length = length or len(each[key])
+        if len(each[key]) != length:
+            raise DataError(
+                f"Annotation {each.get('id')} of {where} has {len(each[key])} numbers in `{key}`, not {length}: "
+                "do the config's keypoints belong to these data?"
+            )
+    values = np.array([each[key] for each in people], np.float64).reshape(len(people), length or 0)
+    broken = np.flatnonzero(~np.isfinite(values).all(1))
+    if len(broken):
+        raise DataError(f"Annotation {people[broken[0]].get('id')} of {where} has `{key}` that are not finite.")
+    return values
+
+
+def _read_areas(people: list[Json], where: str) -> np.ndarray:
+    for each in people:
+        if not isinstance(each.get("area"), (int, float)) or not np.isfinite(each["area"]):
+            raise DataError(
+                f"Annotation {each.get('id')} of {where} has no `area`: set `use_area=False` in the metric, "
+                "as for CrowdPose, to take 0.53 of the box."
+            )
+    return np.array([each["area"] for each in people], np.float64)
+
+
+def _count_keypoints(
+    people: list[Json], keypoints: np.ndarray, where: str, options: MetricOptions, mapping: KeypointMapping | None
+) -> np.ndarray:
+    """Return how many keypoints of each person count: CrowdPose has its own number, of the visible ones."""
+    if options.iou_type != CROWD:
+        return (keypoints[..., 2] > 0).sum(1)
+    if mapping:  # as MMPose 1.3: everybody who is mapped has all keypoints
+        return np.full(len(people), keypoints.shape[1])
+    for each in people:
+        if "num_keypoints" not in each:
+            raise DataError(f"Annotation {each.get('id')} of {where} has no `num_keypoints`, which CrowdPose needs.")
+    return np.array([each["num_keypoints"] for each in people], int)
+
+
+def _read_crowd_index(images: list[Json], where: str) -> np.ndarray:
+    for each in images:
+        if "crowdIndex" not in each:
+            raise DataError(f"Image {each['id']} of {where} has no `crowdIndex`: is this an annotation of CrowdPose?")
+    index = {each["id"]: each["crowdIndex"] for each in images}
+    return np.array([index[each] for each in sorted(index)], np.float64)

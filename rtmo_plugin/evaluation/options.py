@@ -1,0 +1,61 @@
+"""The options of the metrics, under MMPose's names and with its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rtmo_plugin.evaluation.scoring import SCORE_MODES
+from rtmo_plugin.evaluation.suppression import NMS_MODES
+
+PLAIN, CROWD = "keypoints", "keypoints_crowd"
+_CHOICES = {"iou_type": (PLAIN, CROWD), "score_mode": SCORE_MODES, "nms_mode": NMS_MODES}
+
+
+@dataclass(frozen=True)
+class MetricOptions:
+    """What can be set, and is checked at construction.
+
+    Attributes:
+        use_area: Take a person's ``area``; otherwise 0.53 of the box, as for CrowdPose.
+        iou_type: ``keypoints``, or ``keypoints_crowd`` for CrowdPose's table.
+        score_mode: See ``scoring.rescore``.
+        keypoint_score_thr: Keypoints at or below it do not count in ``score_mode='bbox_keypoint'``.
+        nms_mode: See ``suppression.suppress``.
+        nms_thr: Its threshold.
+        format_only: Write the results and compute nothing; needs ``outfile_prefix``.
+        pred_converter: ``dict(num_keypoints=.., mapping=[(source, target), ..])`` for the predictions.
+        gt_converter: Likewise for the ground truth and the sigmas.
+        outfile_prefix: Write the results to ``<outfile_prefix>.keypoints.json`` in COCO's format.
+        sigmas: (K,) in place of those of the data set's metainfo.
+        crowd_index_splits: Images with a ``crowdIndex`` below the first are easy, from the second on
+            hard.
+
+    Raises:
+        ValueError: A value is not one of those allowed, or ``format_only`` lacks ``outfile_prefix``.
+    """
+
+    use_area: bool = True
+    iou_type: str = PLAIN
+    score_mode: str = "bbox_keypoint"
+    keypoint_score_thr: float = 0.2
+    nms_mode: str = "oks_nms"
+    nms_thr: float = 0.9
+    format_only: bool = False
+    pred_converter: Mapping[str, Any] | None = None
+    gt_converter: Mapping[str, Any] | None = None
+    outfile_prefix: str | None = None
+    sigmas: Sequence[float] | None = None
+    crowd_index_splits: tuple[float, float] = (0.2, 0.8)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
+        if self.format_only and self.outfile_prefix is None:
+            raise ValueError("format_only=True needs outfile_prefix, where the results are written.")
+        first, second = self.crowd_index_splits
+        if not 0 <= first <= second <= 1:
+            raise ValueError(f"crowd_index_splits={self.crowd_index_splits} must be two rising numbers from 0 to 1.")
