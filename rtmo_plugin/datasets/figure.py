@@ -36,17 +36,19 @@ def sample_between(rng: np.random.Generator, ranges: np.ndarray) -> np.ndarray:
     return low + rng.random(low.shape) * (high - low)
 
 
-def sample_figures(rng: np.random.Generator, num_figures: int, turned: float) -> np.ndarray:
+def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, motion: float = 1.0) -> np.ndarray:
     """Pose ``num_figures`` people and look at each from somewhere, a share ``turned`` from the side or behind.
+
+    ``motion`` scales all angles but those of the camera: at 0 everybody stands straight.
 
     Returns:
         Landmarks of shape (F, L, 3), view frame, origin between the hips; the first 17 are the
         COCO keypoints in their order.
     """
-    lean, nod, camera, yaw = _sample_turns(rng, num_figures, turned)
+    lean, nod, camera, yaw = _sample_turns(rng, num_figures, turned, motion)
     head_sizes = sample_between(rng, np.tile(_HEAD_SIZE_RANGE, (num_figures, 1)))
     points = _turn_trunks(lean, nod, head_sizes)
-    points[:, poses.LIMB_JOINTS] = _hang_limbs(points[:, poses.LIMB_ROOTS], _aim_bones(rng, num_figures))
+    points[:, poses.LIMB_JOINTS] = _hang_limbs(points[:, poses.LIMB_ROOTS], _aim_bones(rng, num_figures, motion))
     (shoulders, _), ((elbows, _, _), (knees, ankles, toes)) = (
         np.moveaxis(points[:, poses.LIMB_ROOTS], 0, 1),
         np.moveaxis(points[:, poses.LIMB_JOINTS], 0, 2),
@@ -57,10 +59,11 @@ def sample_figures(rng: np.random.Generator, num_figures: int, turned: float) ->
     return points @ (camera @ yaw).transpose(0, 2, 1)
 
 
-def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float) -> np.ndarray:
+def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> np.ndarray:
     """Return rotations (4, F, 3, 3): trunk on hips, head on neck, camera, body about y."""
     angles = np.zeros((4, num_figures, 3))
     angles[:3] = sample_between(rng, np.repeat(_TURN_RANGES[:, None], num_figures, axis=1))
+    angles[:2] *= motion
     choice = np.searchsorted([1 - turned, 1 - turned * _BEHIND_SHARE], rng.random(num_figures))
     angles[3, :, 1] = sample_between(rng, _YAW_RANGES[choice]) * np.where(rng.random(num_figures) < 0.5, -1.0, 1.0)
     return _rotate(angles)
@@ -75,14 +78,14 @@ def _turn_trunks(lean: np.ndarray, nod: np.ndarray, head_sizes: np.ndarray) -> n
     return points
 
 
-def _aim_bones(rng: np.random.Generator, num_figures: int) -> np.ndarray:
+def _aim_bones(rng: np.random.Generator, num_figures: int, motion: float) -> np.ndarray:
     """Return the directions of all bones, (F, 2 limbs, 3 bones, S, 3)."""
     arm_choice = np.searchsorted(poses.ARM_SHARES[:-1], rng.random((num_figures, 2)))
     leg_choice = np.searchsorted(poses.LEG_SHARES[:-1], rng.random(num_figures))
     is_swapped = rng.random((num_figures, 1, 1, 1)) < 0.5
     legs = np.where(is_swapped, poses.LEG_POSES[leg_choice, ::-1], poses.LEG_POSES[leg_choice])
     ranges = np.stack([poses.ARM_POSES[arm_choice], legs], axis=1)  # (F, 2 limbs, S, 4 angles, 2)
-    flexion, abduction, bend, swing = np.moveaxis(sample_between(rng, ranges), -1, 0)
+    flexion, abduction, bend, swing = np.moveaxis(sample_between(rng, ranges) * motion, -1, 0)
     bend, swing = bend * _BEND_SIGNS, abduction + swing
     toes_out = swing[:, 1] + 0.1 + 0.3 * rng.random((num_figures, 1))
     flexions = np.stack([flexion, flexion + bend, flexion + bend + _LAST_BONE_FLEXION], axis=2)

@@ -63,7 +63,7 @@ def sample_scene(settings: SceneSettings, seed: int, index: int) -> Scene:
     rng = np.random.default_rng((seed, index, 0))
     num_people = _sample_num_people(rng, settings)
     heights = _sample_heights(rng, settings, num_people)
-    figures = figure.sample_figures(rng, num_people, settings.turned) * heights[:, None, None]
+    figures = figure.sample_figures(rng, num_people, settings.turned, settings.motion) * heights[:, None, None]
     horizon, slope = settings.size_wh[1] * (0.1 + 0.3 * rng.random()), 0.8 + 0.4 * rng.random()
     landmarks = _place_figures(rng, settings, figures, heights, horizon + slope * heights)
     colours, options = _sample_looks(rng, num_people)

@@ -8,9 +8,11 @@ from rtmo_plugin.errors import ConfigError, DataError
 MAX_PEOPLE = 8  # what the 8-bit label map of ``drawing`` has room for
 ADDRESS_SCHEME = "synthetic-people"
 _MIN_SIDE = 32
+_SHARES = ("occlusion", "truncation", "clutter", "turned", "motion")  # within 0..1
 _ADDRESS = re.compile(
-    rf"{ADDRESS_SCHEME}://(\d+)x(\d+)/people-(\d+)\.\.(\d+)/height-([\d.e-]+?)\.\.([\d.e-]+)"
-    r"/occlusion-([\d.e-]+)/truncation-([\d.e-]+)/clutter-([\d.e-]+)/turned-([\d.e-]+)/seed-(\d+)/(\d+)\.png"
+    rf"{ADDRESS_SCHEME}://(\d+)x(\d+)/people-(\d+)\.\.(\d+)/height-([\d.e-]+?)\.\.([\d.e-]+)/"
+    + "/".join(rf"{name}-([\d.e-]+)" for name in _SHARES)
+    + r"/seed-(\d+)/(\d+)\.png"
 )
 
 
@@ -28,6 +30,8 @@ class SceneSettings:
         truncation: Share of the people, 0..1, who are pushed over an image border.
         clutter: From 0, plain walls and empty floors, to 1, full of things.
         turned: Share of the people, 0..1, who are seen from the side or from behind.
+        motion: From 0, all stand straight with hanging arms, to 1, they wave, walk, sit and kneel;
+            scales the angles of all joints.
 
     Raises:
         ConfigError: A value outside its range (a ``ValueError``).
@@ -40,6 +44,7 @@ class SceneSettings:
     truncation: float = 0.15
     clutter: float = 0.5
     turned: float = 0.38
+    motion: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("size_wh", "num_people", "height_range"):
@@ -48,7 +53,7 @@ class SceneSettings:
                 raise ConfigError(f"{name} of synthetic people must be two numbers, got {pair}.")
             object.__setattr__(self, name, pair)  # lists, as configs give them, become hashable
         self._check_pairs()
-        for name in ("occlusion", "truncation", "clutter", "turned"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} of synthetic people must lie within 0..1, got {getattr(self, name)}.")
 
@@ -72,10 +77,10 @@ def format_address(settings: SceneSettings, seed: int, index: int) -> str:
         '/seed-7/000012.png'
     """
     (width, height), (fewest, most), (smallest, largest) = settings.size_wh, settings.num_people, settings.height_range
+    shares = "/".join(f"{name}-{float(getattr(settings, name))!r}" for name in _SHARES)
     return (
         f"{ADDRESS_SCHEME}://{width}x{height}/people-{fewest}..{most}/height-{float(smallest)!r}..{float(largest)!r}"
-        f"/occlusion-{float(settings.occlusion)!r}/truncation-{float(settings.truncation)!r}"
-        f"/clutter-{float(settings.clutter)!r}/turned-{float(settings.turned)!r}/seed-{seed}/{index:06d}.png"
+        f"/{shares}/seed-{seed}/{index:06d}.png"
     )
 
 
@@ -92,6 +97,6 @@ def parse_address(address: str) -> tuple[SceneSettings, int, int]:
             "rtmo_plugin.SyntheticPeople; use LoadImage for images in files."
         )
     width, height, fewest, most = (int(number) for number in match.group(1, 2, 3, 4))
-    smallest, largest, *shares = (float(number) for number in match.group(5, 6, 7, 8, 9, 10))
-    settings = SceneSettings((width, height), (fewest, most), (smallest, largest), *shares)
-    return settings, int(match.group(11)), int(match.group(12))
+    smallest, largest, *shares = (float(number) for number in match.groups()[4:-2])
+    settings = SceneSettings((width, height), (fewest, most), (smallest, largest), **dict(zip(_SHARES, shares)))
+    return settings, int(match.groups()[-2]), int(match.groups()[-1])

@@ -47,7 +47,7 @@ class SyntheticPeople(BaseCocoStyleDataset):  # type: ignore[misc]
             Costs ``num_images`` x width x height x 3 bytes.
         data_mode: MMPose's ``'bottomup'`` (records of images) or ``'topdown'`` (records of people).
         **options: The fields of ``SceneSettings`` (``size_wh``, ``num_people``, ``height_range``,
-            ``occlusion``, ``truncation``, ``clutter``, ``turned``); everything else goes to MMPose's
+            ``occlusion``, ``truncation``, ``clutter``, ``turned``, ``motion``); everything else goes to MMPose's
             ``BaseCocoStyleDataset`` (``pipeline``, ``test_mode``, ...).
 
     Raises:

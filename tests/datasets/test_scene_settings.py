@@ -20,6 +20,7 @@ from rtmo_plugin.errors import UserError
         ({"occlusion": 1.1}, "occlusion"),
         ({"truncation": -0.1}, "truncation"),
         ({"clutter": float("nan")}, "clutter"),
+        ({"motion": 1.5}, "motion"),
     ],
 )
 def test_settings_out_of_range_are_named(options, named):
@@ -33,7 +34,7 @@ def test_settings_out_of_range_are_named(options, named):
     [
         SceneSettings(),
         SceneSettings([64, 48], [1, 1], [0.1, 1 / 3], 0, 1, 1e-7),
-        SceneSettings(occlusion=0.1 + 0.2, height_range=(1e-1, 2)),
+        SceneSettings(occlusion=0.1 + 0.2, height_range=(1e-1, 2), turned=0.25, motion=0.75),
     ],
 )
 def test_an_address_can_be_read_back(settings):
