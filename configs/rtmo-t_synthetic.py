@@ -5,4 +5,4 @@ python tools/train.py configs/rtmo-t_synthetic.py --amp
 
 _base_ = ["_base_/runtime_short.py", "_base_/sizes/t_short.py", "_base_/data/synthetic.py"]
 
-train_dataloader = dict(batch_size=8)
+train_dataloader = dict(batch_size=16)

@@ -3,14 +3,14 @@
 _base_ = "./runtime.py"
 
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3),
+    optimizer=dict(lr=3e-3),
     paramwise_cfg=dict(
         # The classifier's attention and sines want smaller steps than the convolutions; the
         # transformer layer bears the full rate now that it starts from random weights.
-        custom_keys={"neck.encoder": dict(lr_mult=1.0), "head.dcc": dict(lr_mult=0.15)},
+        custom_keys={"neck.encoder": dict(lr_mult=1.0), "head.dcc": dict(lr_mult=0.25)},
     ),
 )
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=16)
 
 custom_hooks = [
     dict(type="SyncBuffersHook", priority=48),

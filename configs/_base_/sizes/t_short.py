@@ -11,7 +11,7 @@ model = dict(
         assigner=dict(dynamic_k="iou"),
         stages=dict(
             warmup=dict(weights=dict(oks=10.0, mle=1.0)),
-            refine=dict(weights=dict(mle=1.0)),
+            refine=dict(weights=dict(mle=2.0)),
         ),
     ),
     # AP counts people of any score; short training leaves scores low.
