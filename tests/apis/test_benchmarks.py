@@ -1,0 +1,92 @@
+"""What the benchmark says of times that are known, and the measurement of evaluation on a small set."""
+
+import argparse
+import json
+import runpy
+import sys
+import time
+
+import pytest
+
+from rtmo_plugin.apis.benchmarks import SUBJECTS
+from rtmo_plugin.apis.benchmarks.evaluation import make_predictions
+from rtmo_plugin.apis.benchmarks.report import Report, Timing, time_alternately
+from tests.conftest import ROOT
+
+
+def test_sides_take_turns_and_are_timed():
+    order = []
+
+    def wait(name, seconds):
+        order.append(name)
+        time.sleep(seconds)
+        return len(order)
+
+    timings, returned = time_alternately({"slow": lambda: wait("slow", 0.05), "fast": lambda: wait("fast", 0)}, 3)
+    assert order == ["slow", "fast"] * 3
+    assert returned == {"slow": [1, 3, 5], "fast": [2, 4, 6]}
+    slow, fast = timings
+    assert min(slow.seconds) >= 0.05 > max(slow.cpu_seconds)  # sleeping is no work
+    assert len(fast.cpu_seconds) == 3
+
+
+def test_report_compares_medians_with_the_first_side(tmp_path):
+    timings = (Timing("theirs", (10.0, 12.0, 30.0), (9.0, 9.0, 9.0)), Timing("ours", (1.0, 2.0, 1.0), (1.0, 1.0, 1.0)))
+    report = Report("Evaluation", "python tools/benchmark.py eval", timings, {"num_images": 3}, {"AP": 0.5})
+    report.write(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert [(side["median"], side["times_faster"], side["least_times_faster"]) for side in content["sides"]] == [
+        (12.0, 1.0, 1.0),
+        (1.0, 12.0, 6.0),
+    ]
+    assert content["hardware"]["processor"]
+    assert {"python", "numpy", "torch", "faster-coco-eval", "mmpose", "xtcocotools"} <= set(content["versions"])
+    (ours,) = (line for line in report.format().splitlines() if line.startswith("ours"))
+    assert ours.split() == ["ours", "1.000", "1.000", "2.000", "1.000", "12.0x", "9.0x"]
+
+
+def test_predictions_are_as_many_as_asked_for_and_the_same_again():
+    truth, samples = make_predictions(200, 20)
+    assert (len(truth["images"]), len(samples)) == (200, 200)
+    assert {len(sample["pred_instances"]["keypoints"]) for sample in samples} == {20}
+    assert 200 < len(truth["annotations"]) < 700  # COCO's val2017 has 2.2 an image
+    assert json.dumps(make_predictions(200, 20)[0]) == json.dumps(truth)
+
+
+@pytest.mark.parametrize("settings", ["recipe", "default"])
+def test_tool_measures_evaluation_and_both_sides_agree(tmp_path, capsys, settings):
+    options = ["--num-images", "30", "--rounds", "1", "--settings", settings, "--out", str(tmp_path / "report.json")]
+    assert run_tool(["eval", *options]) == 0
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["results"]["largest difference"] < 1e-9
+    assert content["results"]["AP"] > 0.01
+    assert content["command"].endswith(f"eval --num-images 30 --num-detections 20 --settings {settings} --rounds 1")
+    printed = capsys.readouterr().out
+    assert printed.count("AP  AP .5") == 2
+    assert "rtmo_plugin.CocoMetric" in printed
+
+
+def test_tool_refuses_nothing_to_measure(capsys):
+    assert run_tool(["eval", "--rounds", "0"]) == 2
+    assert "must be at least 1" in capsys.readouterr().err
+    assert run_tool(["train-of-thought"]) == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def run_tool(arguments):
+    """Run ``tools/benchmark.py`` in this process, and return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["benchmark.py", *arguments])
+        try:
+            runpy.run_path(str(ROOT / "tools/benchmark.py"), run_name="__main__")
+        except SystemExit as error:
+            return error.code
+    return 0
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_subject_says_what_it_measures(name):
+    parser = argparse.ArgumentParser()
+    SUBJECTS[name].add_arguments(parser)
+    assert SUBJECTS[name].summary
+    assert vars(parser.parse_args([]))
