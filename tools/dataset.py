@@ -3,11 +3,13 @@
 import argparse
 
 from rtmo_plugin.errors import EXIT_FAILURE, report_user_errors
-from rtmo_plugin.labels import check_file
+from rtmo_plugin.labels import FORMATS, check_file, convert_file
 
 EXAMPLES = """examples:
   python tools/dataset.py check people.json                                    # the file alone: seconds
   python tools/dataset.py check people.json --images photos/ --fix clean.json  # and every image
+  python tools/dataset.py convert people.json cvat.xml --to cvat               # for labelling on
+  python tools/dataset.py convert cvat.xml people2.json --from cvat            # and back: nothing is lost
 
 exit code: 0 nothing is wrong (with --fix: with the copy), 1 something is, 2 the file cannot be read"""
 
@@ -15,7 +17,7 @@ exit code: 0 nothing is wrong (with --fix: with the copy), 1 something is, 2 the
 def parse_arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(
-        description="Look at labelled people before training.",
+        description="Check labels before training, and convert them.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -26,6 +28,15 @@ def parse_arguments() -> argparse.Namespace:
     check.add_argument("--fix", metavar="OUT", help="write a cleaned copy to OUT; FILE itself is never changed")
     check.add_argument("--examples", type=int, default=3, metavar="N", help="of each kind (%(default)s)")
     check.set_defaults(run=check_file)
+    convert = commands.add_parser("convert", help="bring labels to COCO and back; docs/dataset-tool.md says how")
+    convert.add_argument("source", help="COCO file, CVAT file, YOLO or LabelMe folder")
+    convert.add_argument("out", help="of the same sorts; nothing is overwritten")
+    for side, name in (("--from", "source_format"), ("--to", "target_format")):
+        convert.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help="format (%(default)s)")
+    convert.add_argument("--images", metavar="DIR", help="the images, if the format does not tell their size (YOLO)")
+    convert.add_argument("--keypoints", nargs="+", metavar="NAME", help="their names, if the format does not tell them")
+    convert.add_argument("--split", default="train", help="of a YOLO folder (%(default)s)")
+    convert.set_defaults(run=convert_file)
     return parser.parse_args()
 
 

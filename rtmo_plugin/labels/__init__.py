@@ -1,14 +1,18 @@
 """Files of labels before training: check and fix COCO files, convert them to other formats and back.
 
 ``files`` (JSON) > ``categories``, ``people``, ``pictures`` (what can be wrong, ``kinds`` in words) >
-``checking`` > ``fixing`` > ``report``.  Neither torch nor OpenMMLab is needed, and nothing here
-changes what it is given.
+``checking`` > ``fixing`` > ``report``.  ``tree`` (people below their image) > ``yolo``, ``labelme``, ``cvat`` >
+``formats`` > ``conversion``, with ``patches`` for what a format cannot hold.
+
+Neither torch nor OpenMMLab is needed, and nothing here changes what it is given.
 """
 
 from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.conversion import convert_file
 from rtmo_plugin.labels.files import read_coco
 from rtmo_plugin.labels.fixing import Fixed, fix_coco
+from rtmo_plugin.labels.formats import FORMATS
 from rtmo_plugin.labels.kinds import KINDS, Problem
 from rtmo_plugin.labels.workflow import check_file
 
-__all__ = ["KINDS", "Fixed", "Problem", "check_coco", "check_file", "fix_coco", "read_coco"]
+__all__ = ["FORMATS", "KINDS", "Fixed", "Problem", "check_coco", "check_file", "convert_file", "fix_coco", "read_coco"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,15 @@ def read_text(path: str | Path) -> str:
 
 def write_json(path: str | Path, content: Any, indent: int | None = None) -> None:
     """Write ``content`` as JSON: the file appears when it is whole."""
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=indent))
+    write_text(path, [json.dumps(content, ensure_ascii=False, indent=indent)])
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_coco(path: str | Path, coco: Coco) -> None:
+    """Write a COCO file, an entry a line, without holding the text of all of it at once."""
+    write_text(path, _spell_coco(coco))
+
+
+def write_text(path: str | Path, parts: Iterable[str]) -> None:
     """Write a text file, and the folders above it: the file appears when it is whole.
 
     Raises:
@@ -85,11 +90,25 @@ def write_text(path: str | Path, text: str) -> None:
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
         os.replace(part, target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _spell_coco(coco: Coco) -> Iterator[str]:
+    spell = json.JSONEncoder(ensure_ascii=False).encode
+    for number, (key, value) in enumerate(coco.items()):
+        yield f"{',' if number else '{'}\n{spell(key)}: "
+        if key not in SECTIONS:
+            yield spell(value)
+            continue
+        yield "["
+        yield from (f"{',' if index else ''}\n{spell(entry)}" for index, entry in enumerate(value))
+        yield "]"
+    yield "}\n"
 
 
 def _describe_place(text: str, error: json.JSONDecodeError) -> str:

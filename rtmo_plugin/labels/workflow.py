@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.files import Coco, read_coco, write_json
+from rtmo_plugin.labels.files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.fixing import fix_coco
 from rtmo_plugin.labels.pictures import Picture, look_at_pictures
 from rtmo_plugin.labels.report import format_check, format_fix
@@ -44,7 +44,7 @@ def check_file(
         return not problems
     print(format_check(file, coco, check_coco(coco, pictures), examples))
     fixed = fix_coco(coco, pictures)
-    write_json(fix, fixed.coco)
+    write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
     return not fixed.remaining
 

@@ -1,0 +1,45 @@
+"""``dataset.py convert`` as a user runs it."""
+
+import json
+
+import pytest
+
+from rtmo_plugin.labels import read_coco
+from tests.labels.conftest import make_set
+from tests.tools.test_tools import run_in_process
+
+
+@pytest.fixture
+def file(coco, tmp_path):
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(coco))
+    return path
+
+
+@pytest.mark.parametrize("name", ["yolo", "labelme", "cvat"])
+def test_there_and_back(file, tmp_path, capsys, name):
+    out, back = tmp_path / f"as_{name}", tmp_path / "back.json"
+    code, said, err = run_in_process(capsys, "dataset", "convert", file, out, "--to", name, "--split", "val")
+    contents = "3 images, 3 annotations, 2 categories: walker (5 keypoints), dancer (5 keypoints)"
+    assert (code, said, err) == (0, f"{out}: {contents}\n", "")
+    code, said, _ = run_in_process(capsys, "dataset", "convert", out, back, "--from", name, "--split", "val")
+    assert (code, said) == (0, f"{back}: {contents}\n")
+    assert read_coco(back) == make_set()
+
+
+def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "x").touch()
+    mistakes = [
+        ((file, full, "--to", "yolo"), f"{full} is there already: name another place, nothing is overwritten."),
+        ((file, tmp_path / "x"), "One side of a conversion is COCO, and only one: for other ways convert twice."),
+        ((file, tmp_path / "x", "--from", "yolo", "--to", "cvat"), "One side of a conversion is COCO"),
+        ((full, tmp_path / "x", "--from", "yolo"), f"There is no file {full / 'data.yaml'}."),
+        ((tmp_path / "none", tmp_path / "x", "--from", "cvat"), f"There is no file {tmp_path / 'none'}."),
+    ]
+    for arguments, sentence in mistakes:
+        code, out, err = run_in_process(capsys, "dataset", "convert", *arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: {sentence}")
+        assert err.count("\n") == 1
