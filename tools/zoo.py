@@ -5,6 +5,11 @@ import argparse
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.zoo import fetch, find_weights, format_catalogue, locate
 
+COMMANDS = {
+    "list": "show names, published AP, hashes, and which files are here",
+    "fetch": "download what is not here, check it, and print where it is",
+    "path": "print where a file is, or has to be put; download nothing",
+}
 EXAMPLES = """examples:
   python tools/zoo.py list
   python tools/zoo.py fetch rtmo-s_body7 rtmo-m_body7
@@ -27,11 +32,10 @@ def parse_arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="list | fetch | path")
-    commands.add_parser("list", help="show names, published AP, hashes, and which files are here")
-    get = commands.add_parser("fetch", help="download what is not here, check it, and print where it is")
-    get.add_argument("names", nargs="+", metavar="NAME", help="such as rtmo-s_body7")
-    where = commands.add_parser("path", help="print where a file is, or has to be put; download nothing")
-    where.add_argument("names", nargs="+", metavar="NAME", help="such as rtmo-s_body7")
+    for command, purpose in COMMANDS.items():
+        subparser = commands.add_parser(command, help=purpose, description=f"{purpose.capitalize()}.")
+        if command != "list":
+            subparser.add_argument("names", nargs="+", metavar="NAME", help="such as rtmo-s_body7")
     return parser.parse_args()
 
 

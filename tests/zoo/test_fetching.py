@@ -9,6 +9,7 @@ import pytest
 
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 from rtmo_plugin.zoo import Weights, describe_url, fetch
+from rtmo_plugin.zoo.transfer import TIMEOUT_S
 from tests.hostile_server import NOWHERE, cache, server  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -16,14 +17,14 @@ CONTENT = np.random.default_rng(0).bytes(400_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = f"model-{SHA256[:8]}_20231211.pth"
 PLAIN = "model.pth"  # says nothing of its hash
-TIMEOUT_S = 0.2
+SHORT_S = 1.0  # for servers that stall: the default would be long, and less is too little on a busy machine
 
 
 @pytest.fixture
 def get(server):  # noqa: F811
     """Return a function that fetches a file from the server, by name."""
     server.files = {NAME: CONTENT, PLAIN: CONTENT, "other-00000000.pth": CONTENT}
-    return lambda name=NAME: fetch(describe_url(f"{server.url}/{name}"), timeout_s=TIMEOUT_S)
+    return lambda name=NAME, **options: fetch(describe_url(f"{server.url}/{name}"), **options)
 
 
 def list_files(folder):
@@ -131,7 +132,7 @@ def test_without_hash_and_version_a_broken_connection_means_all_again(get, serve
         ("404", "HTTP Error 404: Not Found"),
         ("500", "HTTP Error 500: Internal Server Error"),
         ("never answer", "timed out"),
-        ("drip", r"only \d+ bytes came in 0.2 s"),
+        ("drip", r"only \d+ bytes came in 1 s"),
         ("lie", f"its SHA-256 begins with [0-9a-f]{{8}}, and not with {SHA256[:8]}"),
         ("web page", "a web page came in place of the file"),
     ],
@@ -141,17 +142,18 @@ def test_server_that_does_not_send_the_file_is_named_with_the_reason(get, server
     words = rf"/{NAME} cannot be downloaded \({words}\): put the file at {cache / NAME}"
     start = time.monotonic()
     with pytest.raises(MissingFileError, match=words):
-        get()
-    assert time.monotonic() - start < 2
+        get(timeout_s=SHORT_S)
+    assert time.monotonic() - start < TIMEOUT_S
     assert not (cache / NAME).exists()
 
 
 def test_stalls_end_and_what_came_before_is_kept(get, server):  # noqa: F811
-    server.manners = ["stall", "stall", "be good"]
+    server.manners = ["stall", "be good"]
     start = time.monotonic()
-    assert get().read_bytes() == CONTENT
-    assert server.ranges == [None, "bytes=200000-", "bytes=300000-"]
-    assert time.monotonic() - start < 2
+    assert get(timeout_s=SHORT_S).read_bytes() == CONTENT
+    assert time.monotonic() - start < TIMEOUT_S
+    assert server.ranges[0] is None
+    assert 65_536 <= int(server.ranges[1].strip("bytes=-")) <= 200_000
 
 
 def test_connection_that_breaks_off_again_and_again_is_given_up(get, server):  # noqa: F811
@@ -188,7 +190,7 @@ def test_lie_leaves_nothing_behind(get, server, cache):  # noqa: F811
 @pytest.mark.parametrize("name", ["a.pth", " absent.pth"])
 def test_address_that_leads_nowhere_is_named(name):
     with pytest.raises(MissingFileError, match=rf"{NOWHERE}/{name} cannot be downloaded"):
-        fetch(describe_url(f"{NOWHERE}/{name}"), timeout_s=TIMEOUT_S)
+        fetch(describe_url(f"{NOWHERE}/{name}"))
 
 
 @pytest.mark.parametrize("url", [NOWHERE, f"{NOWHERE}/", "http://[::1/a.pth"])
@@ -223,7 +225,7 @@ def test_published_weights_are_tried_at_mirrors_first_and_then_at_the_host(serve
     weights = Weights("rtmo-s_body7", f"{server.url}/host/{NAME}", sha256=SHA256)
     server.files = {f"{place}/{NAME}": CONTENT for place in ("a", "b", "host")}
     server.manners = ["lie", "break", "404", "be good"]
-    assert fetch(weights, timeout_s=TIMEOUT_S).read_bytes() == CONTENT
+    assert fetch(weights).read_bytes() == CONTENT
     places = [(name.split("/")[0], ranged) for name, ranged in server.requests]
     assert places == [("a", None), ("b", None), ("b", "bytes=200000-"), ("host", "bytes=200000-")]
 
@@ -231,7 +233,7 @@ def test_published_weights_are_tried_at_mirrors_first_and_then_at_the_host(serve
 def test_offline_the_message_has_every_place_and_where_to_put_the_file(server, cache, monkeypatch):  # noqa: F811
     monkeypatch.setenv("RTMO_MIRRORS", server.url)
     with pytest.raises(MissingFileError) as error:
-        fetch(Weights("rtmo-s_body7", f"{NOWHERE}/{NAME}", sha256=SHA256), timeout_s=TIMEOUT_S)
+        fetch(Weights("rtmo-s_body7", f"{NOWHERE}/{NAME}", sha256=SHA256))
     message = str(error.value)
     assert message.startswith(f"rtmo-s_body7 cannot be downloaded ({server.url}/{NAME}: HTTP Error 404: Not Found; ")
     assert f"{NOWHERE}/{NAME}: [Errno" in message
