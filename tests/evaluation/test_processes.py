@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from rtmo_plugin.evaluation import CocoMetric
 from tests.conftest import ROOT
@@ -23,7 +22,7 @@ from rtmo_plugin.evaluation import CocoMetric
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 samples, meta = pickle.load(open(f"{folder}/samples.pkl", "rb"))
-metric = CocoMetric(f"{folder}/truth.json", collect_device=sys.argv[3], score_mode="bbox", nms_mode="none")
+metric = CocoMetric(f"{folder}/truth.json", score_mode="bbox", nms_mode="none")
 metric.dataset_meta = meta
 metric.process(None, [samples[0], *samples[rank::2]])
 metrics = metric.evaluate(len(samples))
@@ -31,14 +30,13 @@ pickle.dump((metrics, len(metric.results)), open(f"{folder}/{rank}.pkl", "wb"))
 """
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.slow)])
-def test_two_processes_gather_once_and_without_duplicates(small_truth, tmp_path, device):
+def test_two_processes_gather_once_and_without_duplicates(small_truth, tmp_path):
     samples, meta = predict(small_truth, seed=2, num_keypoints=3), make_meta(np.full(3, 0.05), small_truth)
     path = write_annotations(small_truth, tmp_path)
     (tmp_path / "samples.pkl").write_bytes(pickle.dumps((samples, meta)))
     command = [sys.executable, "-c", RANK]
     ranks = [
-        subprocess.Popen([*command, str(rank), str(tmp_path), device], cwd=tmp_path, env=_make_environment())
+        subprocess.Popen([*command, str(rank), str(tmp_path)], cwd=tmp_path, env=_make_environment())
         for rank in range(2)
     ]
     assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
