@@ -50,6 +50,7 @@ _EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
     "train_cfg": ("by_epoch", "type"),
     "optim_wrapper": ("constructor", "type", "optimizer", "paramwise_cfg", "clip_grad"),
     "auto_scale_lr": ("enable", "base_batch_size"),
+    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), ("num_batch_per_epoch",)),
 }
 _NOT_CONFIGURED = ("self", "cls", "runner", "args", "kwargs", "params")
 

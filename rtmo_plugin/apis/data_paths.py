@@ -16,6 +16,7 @@ from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 
 _FILE_KEYS = ("ann_file", "bbox_file")
 _NUM_IMAGES_CHECKED = 100  # a look at each of 100,000 on a network drive would take minutes
+_NUM_BYTES_CHECKED = 1024  # white space may stand around a document
 _WHAT_TO_DO = "pass --data-root with the folder that holds the data"
 
 
@@ -69,7 +70,7 @@ def _move(path: Path, old_root: Path, new_root: Path) -> str:
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Check that the annotation files and image folders of ``cfg`` exist.
+    """Check that the annotation files and image folders of ``cfg`` exist, and that the files are whole.
 
     Args:
         cfg: The config.
@@ -77,6 +78,7 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     Raises:
         MissingFileError: Something is missing; the message names the first missing path.
+        DataError: A JSON file does not begin and end as one: a download was cut short, or is a web page.
     """
     sections = [cfg.get(f"{loader}_{part}") for loader in loaders for part in ("dataloader", "evaluator")]
     if "train" in loaders:
@@ -84,6 +86,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     for section in walk_sections(sections):
         for path, is_folder in _list_paths(section):
             _check_path(path, is_folder, section.get("type", "dataset"))
+            if path.suffix == ".json" and not is_folder:
+                _check_is_whole(path)
 
 
 def check_images(dataset: Dataset[Any]) -> None:
@@ -112,6 +116,15 @@ def _list_paths(section: dict[str, Any]) -> Iterator[tuple[Path, bool]]:
             yield root / section[key], False
     if _has_root(section) and isinstance(section.get("data_prefix"), dict):
         yield from ((root / prefix, True) for prefix in section["data_prefix"].values())
+
+
+def _check_is_whole(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(_NUM_BYTES_CHECKED).strip()
+        file.seek(max(path.stat().st_size - _NUM_BYTES_CHECKED, 0))
+        end = file.read().strip()
+    if (start[:1], end[-1:]) not in ((b"{", b"}"), (b"[", b"]")):
+        raise DataError(f"The annotation file {path} is not whole JSON: a download cut short? Get it again.")
 
 
 def _check_path(path: Path, is_folder: bool, reader: str) -> None:

@@ -82,6 +82,7 @@ def test_unknown_key_is_refused_by_name(cfg, key, message):
         ("model.neck.num_heads", 4),
         ("train_dataloader.dataset.indices", 8),  # of a base class of the dataset
         ("train_dataloader.timeout", 60),  # of torch's loader
+        ("train_dataloader.num_batch_per_epoch", 5),  # MMEngine takes it out of the section itself
         ("default_hooks.checkpoint.save_best", "coco/AP"),
         ("default_hooks.training_stages.schedule.refine.begin", 1),
         ("randomness.seed", 3),  # a section that the config does not have

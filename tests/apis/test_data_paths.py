@@ -82,6 +82,14 @@ def test_missing_data_is_named(config, writable, removed, loader, kind):
     assert "pass --data-root" in str(error.value)
 
 
+@pytest.mark.parametrize("content", ["", '{"images": [{"id": 1}, {"i', "<!DOCTYPE html><html>404</html>"])
+def test_annotation_file_that_is_not_whole_is_named(config, writable, content):
+    path = writable / "coco/annotations/person_keypoints_train2017.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=f"The annotation file {path} is not whole JSON"):
+        check_data(set_data_root(Config.fromfile(config), writable), ("train",))
+
+
 def test_data_of_a_later_training_stage_is_checked_at_the_start(config, writable):
     cfg = set_data_root(Config.fromfile(config), writable)
     finish = cfg.default_hooks.training_stages.schedule.finish
