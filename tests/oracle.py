@@ -66,10 +66,13 @@ def randomize(module: nn.Module, seed: int) -> None:
             tensor.add_(noise.to(tensor.dtype) * 0.05 if "sigmas" not in name else 0)
 
 
-def build_pair(recipe: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
-    """Return MMPose's model and ours with equal weights."""
+def build_pair(recipe: str, seed: int = 0, same_backbone: bool = False) -> tuple[nn.Module, nn.Module]:
+    """Return MMPose's model and ours with equal weights, and with backbones equal to the last bit if asked to."""
     torch.manual_seed(seed)
-    theirs, ours = build_model(load_official(recipe)), build_model(load_ours(recipe))
+    official, config = load_official(recipe), load_ours(recipe)
+    if same_backbone:
+        official.model.backbone.act_cfg = config.model.backbone.act_cfg
+    theirs, ours = build_model(official), build_model(config)
     randomize(theirs, seed)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return theirs, ours

@@ -48,9 +48,9 @@ EXTRAS = {"overlaps", "num_samples"}
 m_and_l_slow = [pytest.param(r, marks=pytest.mark.slow if r in M_AND_L else ()) for r in RECIPES]
 
 
-def build(recipe, seed=0, dtype=torch.float32):
+def build(recipe, seed=0, dtype=torch.float32, same_backbone=False):
     """Return MMPose's model and ours with equal weights, whose class scores differ from cell to cell."""
-    theirs, ours = build_pair(recipe, seed)
+    theirs, ours = build_pair(recipe, seed, same_backbone)
     spread_scores(theirs.head)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     if dtype == torch.float64:
@@ -159,8 +159,12 @@ def test_losses_and_gradients_equal(recipe, stage, monkeypatch):
 
 
 def compute_both(recipe, stage, dtype):
-    """Return MMPose's losses and gradients, then ours."""
-    theirs, ours = build(recipe, dtype=dtype)
+    """Return MMPose's losses and gradients, then ours.
+
+    In float32 the backbones agree to the last bit: SiLU and MMPose's Swish, the same function, are
+    rounded differently, and untrained weights make that a thousand times as large in some gradients.
+    """
+    theirs, ours = build(recipe, dtype=dtype, same_backbone=dtype == torch.float32)
     enter_stage(theirs.head, ours.head, stage, load_official(recipe))
     pixels, samples = make_batch(ours, dtype=dtype)
     results = []
