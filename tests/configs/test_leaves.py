@@ -1,6 +1,7 @@
 """Every config in configs/: short, complete, and a model that learns and predicts."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,11 @@ def get_batch(cfg, pipeline):
     return pseudo_collate([dataset[0], dataset[1]])
 
 
-@pytest.mark.parametrize("leaf", LEAVES)
+# The data and transforms of m and l are those of s.
+LIKE_S = {leaf for leaf in LEAVES if re.fullmatch(r"rtmo-[ml]_(coco|crowdpose|body7)", leaf)}
+
+
+@pytest.mark.parametrize("leaf", [pytest.param(x, marks=pytest.mark.slow if x in LIKE_S else ()) for x in LEAVES])
 def test_leaf_learns_in_every_stage_and_predicts(leaf):
     """With its own transforms, sizes and loss weights, on narrow models and synthetic people."""
     cfg = load(leaf)

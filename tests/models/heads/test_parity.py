@@ -126,8 +126,11 @@ def test_assignment_equal(recipe, seed):
     torch.testing.assert_close(assignment.quality, quality, rtol=1e-5, atol=1e-7)
 
 
+M_AND_L = {"rtmo-m_coco", "rtmo-l_coco"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [pytest.param(r, marks=pytest.mark.slow if r in M_AND_L else ()) for r in RECIPES])
 def test_losses_and_gradients_equal(recipe, stage, monkeypatch):
     """In float32 losses to 1e-4 and gradients to 3e-4; in float64 both to 1e-9.
 
