@@ -74,7 +74,7 @@ def test_defect_08_norm_statistics_of_all_ranks(tmp_path):
     ]
     for process in processes:
         process.start()
-    results = sorted(queue.get(timeout=60) for _ in processes)
+    results = sorted(queue.get(timeout=300) for _ in processes)
     for process in processes:
         process.join()
     assert [after_theirs for _, after_theirs, _, _ in results] == [0.0, 1.0]
