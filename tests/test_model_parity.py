@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from tests.oracle import (
+    IDLE,
     RECIPES,
     STAGES,
+    assert_relative,
     build_model,
     build_pair,
     enter_stage,
@@ -32,16 +34,6 @@ UNSTORED_BUFFERS = {
     "head.dcc.spe.dim_t",
     "head.loss_oks.sigmas",
 }
-# Biases that change nothing: of DCC's bin encodings (ours are frozen), and before a normalisation
-# that takes the mean away again.
-IDLE = (
-    "head.dcc.x_fc.bias",
-    "head.dcc.y_fc.bias",
-    "head.dcc.pose_to_kpts.0.bias",
-    "neck.input_proj.0.bn.bias",
-    "neck.input_proj.1.bn.bias",
-    "neck.encoder.0.layers.0.norms.1.bias",
-)
 # What MMPose logs beside its losses.
 EXTRAS = {"overlaps", "num_samples"}
 
@@ -67,12 +59,6 @@ def make_batch(model, seed=0, dtype=torch.float32, size_wh=SIZE_WH, counts=COUNT
 
 def copy_samples(samples):
     return [sample.clone() for sample in samples]
-
-
-def assert_relative(got, expected, limit, name):
-    """Compare the norm of the difference with the norm of what is expected."""
-    error = float((got - expected).norm() / expected.norm())
-    assert error <= limit, f"{name}: relative error {error:.1e}, allowed {limit:.1e}"
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

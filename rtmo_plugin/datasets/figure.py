@@ -36,10 +36,10 @@ def sample_between(rng: np.random.Generator, ranges: np.ndarray) -> np.ndarray:
     return low + rng.random(low.shape) * (high - low)
 
 
-def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, motion: float = 1.0) -> np.ndarray:
+def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> np.ndarray:
     """Pose ``num_figures`` people and look at each from somewhere, a share ``turned`` from the side or behind.
 
-    ``motion`` scales all angles but those of the camera: at 0 everybody stands straight.
+    ``motion`` scales the angles of trunk, head and limbs: at 0 everybody stands straight.
 
     Returns:
         Landmarks of shape (F, L, 3), view frame, origin between the hips; the first 17 are the

@@ -9,7 +9,7 @@ from rtmo_plugin.datasets.poses import LANDMARK_INDEX
 
 @pytest.mark.parametrize(("turned", "low", "high"), [(0.0, 0.0, 0.02), (0.38, 0.2, 0.4), (1.0, 0.6, 1.0)])
 def test_a_share_of_the_people_turns_away(turned, low, high):
-    figures = sample_figures(np.random.default_rng(0), 500, turned)
+    figures = sample_figures(np.random.default_rng(0), 500, turned, 1.0)
     left, right = (figures[:, LANDMARK_INDEX[f"{side}_shoulder"], 0] for side in ("left", "right"))
     # whoever faces the camera has the left shoulder on the right of the picture
     assert low <= np.mean(left < right) <= high
@@ -27,8 +27,3 @@ def find_share_of_raised_hands(motion):
 def test_less_motion_raises_fewer_hands_and_none_raises_none():
     many, some, none = map(find_share_of_raised_hands, (1.0, 0.6, 0.0))
     assert many > 2 * some > none == 0
-
-
-def test_full_motion_is_the_default():
-    default, full = (sample_figures(np.random.default_rng(0), 5, 0.4, *motion) for motion in ((), (1.0,)))
-    np.testing.assert_array_equal(default, full)

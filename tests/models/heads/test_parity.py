@@ -16,6 +16,7 @@ from rtmo_plugin.registry import MODELS
 from tests.oracle import (
     RECIPES,
     STAGES,
+    assert_relative,
     enter_stage,
     load_official,
     load_ours,
@@ -151,12 +152,6 @@ def test_losses_and_gradients_equal(recipe, stage, monkeypatch):
         assert_relative(exact[name], true, limit, name)
         their_error = float((theirs[name].double() - true).norm() / true.norm())
         assert_relative(ours[name], theirs[name], max(FLOAT32_LIMITS.get(name, 3e-4), 3 * their_error), name)
-
-
-def assert_relative(got, expected, limit, name):
-    """Compare the norm of the difference with the norm of what is expected."""
-    error = float((got - expected).norm() / expected.norm())
-    assert error <= limit, f"{name}: relative error {error:.1e}, allowed {limit:.1e}"
 
 
 def compute_both(recipe, stage, dtype, seed=0):
