@@ -1,4 +1,4 @@
-"""RTMO-t fitted to 32 COCO images and tested on the same, for 2 CPU cores: can it learn real images by heart?
+"""RTMO-t fitted to 32 COCO images and tested on the same, for 2 CPU cores: the AP of learning real images by heart.
 
 python tools/train.py configs/rtmo-t_fit32.py --amp
 """
