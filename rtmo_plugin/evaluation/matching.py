@@ -1,9 +1,10 @@
 """Precision and recall: detections against people, matched by faster-coco-eval.
 
-Why faster-coco-eval: of the maintained libraries it alone knows CrowdPose's protocol and areas from
-boxes, it matches in C++ with the rules of the COCO tools for ties, crowds and ignored people, and it
-has wheels for every Python that this package supports.  Its own OKS loop over people is most of its
-time; ours computes all pairs at once, and hands them over.
+Why faster-coco-eval: it matches in C++ by the rules of the COCO tools for ties, crowds and ignored
+people, and takes an OKS from outside.  Ours is xtcocotools' to the last bit, with single precision
+sigmas as MMPose has them and for CrowdPose's areas, and it computes all pairs at once, where the
+library's own loop over people is most of its time.  pycocotools takes one as well, and matches in
+Python; hotcoco is the fastest, and has no such door.  docs/evaluation.md compares them.
 """
 
 from __future__ import annotations

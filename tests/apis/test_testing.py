@@ -43,14 +43,14 @@ def test_our_metric_gives_the_same_table_as_mmposes(test, data_root, tmp_path):
         person["area"] *= 50  # so that even an untrained model's guesses are near enough
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     options = {"model.test_cfg.score_thr": 0.0, "test_evaluator.ann_file": str(tmp_path / "truth.json")}
-    expected = test(cfg_options=options)
-    types = {f"{split}_evaluator.type": "rtmo_plugin.CocoMetric" for split in ("val", "test")}
-    metrics = test(cfg_options={**options, **types})
+    metrics = test(cfg_options=options)
+    types = {f"{split}_evaluator.type": "CocoMetric" for split in ("val", "test")}
+    expected = test(cfg_options={**options, **types})
     assert metrics == pytest.approx(expected, abs=1e-9)
     assert format_table(metrics) == format_table(expected)
     assert 0 < metrics["coco/AP"] < 1
     with pytest.raises(ConfigError, match="score_mode='best' is not one of"):
-        test(cfg_options={**types, "test_evaluator.score_mode": "best"})
+        test(cfg_options={"test_evaluator.score_mode": "best"})
 
 
 def test_pictures_have_the_names_and_sizes_of_the_images(test, data_root, tmp_path):

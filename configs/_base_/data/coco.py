@@ -28,7 +28,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type="CocoMetric",
+    type="rtmo_plugin.CocoMetric",
     ann_file=_base_.data_root + "coco/annotations/person_keypoints_val2017.json",
     score_mode="bbox",
     nms_mode="none",

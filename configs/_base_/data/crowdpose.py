@@ -30,7 +30,7 @@ test_dataloader = val_dataloader
 # The metric takes the annotation file from the dataset.  CrowdPose has no areas: the metric uses
 # 0.53 x width x height of the box.
 val_evaluator = dict(
-    type="CocoMetric",
+    type="rtmo_plugin.CocoMetric",
     score_mode="bbox",
     nms_mode="none",
     iou_type="keypoints_crowd",

@@ -111,5 +111,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type="CocoMetric", score_mode="bbox", nms_mode="none")
+val_evaluator = dict(type="rtmo_plugin.CocoMetric", score_mode="bbox", nms_mode="none")
 test_evaluator = val_evaluator
