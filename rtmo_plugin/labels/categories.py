@@ -8,10 +8,8 @@ from typing import Any
 
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import Problem
+from rtmo_plugin.labels.names import swap_side
 from rtmo_plugin.labels.numbers import is_id
-
-_WORDS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))  # before or after the name
-_LETTERS = (("l_", "r_"), ("L_", "R_"), ("_l", "_r"), ("_L", "_R"))
 
 
 def find_in_categories(coco: Coco) -> Iterator[Problem]:
@@ -54,22 +52,6 @@ def find_name_fault(names: Any) -> str:
         return f"{wrong[0]!r} is not a name"
     repeated = [name for name, count in Counter(names).items() if count > 1]
     return f"the name {repeated[0]!r} is there more than once" if repeated else ""
-
-
-def swap_side(name: str) -> str:
-    """Return the name of the same keypoint on the other side; the name itself where it has no side.
-
-    Example:
-        >>> swap_side("left_eye"), swap_side("eye_R"), swap_side("nose")
-        ('right_eye', 'eye_L', 'nose')
-    """
-    for left, right in (*_WORDS, *_LETTERS):
-        for side, other in ((left, right), (right, left)):
-            if name.startswith(side) and not side.startswith("_"):
-                return other + name[len(side) :]
-            if name.endswith(side) and not side.endswith("_"):
-                return name[: -len(side)] + other
-    return name
 
 
 def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.labels.categories import is_bone
 from rtmo_plugin.labels.files import Coco, read_coco, read_json, write_coco, write_json
 from rtmo_plugin.labels.formats import FORMATS, Format
 from rtmo_plugin.labels.patches import apply_patch, find_patch
@@ -32,6 +33,7 @@ def convert_file(
     *,
     images: str | Path | None = None,
     keypoints: list[str] | None = None,
+    skeleton: list[str] | None = None,
     split: str = "train",
 ) -> bool:
     """Convert labels to or from COCO, and print what was written.
@@ -43,6 +45,7 @@ def convert_file(
         target_format: Likewise; one of the two is ``"coco"``.
         images: Folder of the images, for formats that do not tell their size (YOLO).
         keypoints: Names of the keypoints, for formats that do not tell them or their order.
+        skeleton: Bones as ``'head,neck'``, which no format but COCO tells.
         split: Of a YOLO folder.
 
     Returns:
@@ -59,13 +62,34 @@ def convert_file(
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"{target} is there already: name another place, nothing is overwritten.")
     if target_format == "coco":
-        coco = convert_to_coco(path, source_format, images, keypoints, split)
+        coco = connect(convert_to_coco(path, source_format, images, keypoints, split), skeleton or [])
         write_coco(target, coco)
     else:
         coco = read_coco(path)
         convert_from_coco(coco, target, target_format, split)
     print(f"{target}: {describe_contents(coco)}")
     return True
+
+
+def connect(coco: Coco, skeleton: list[str]) -> Coco:
+    """Return a COCO file whose categories have the bones ``skeleton``; none leave it as it is.
+
+    Raises:
+        DataError: A bone is not two names of a category, with a comma between.
+    """
+    if not skeleton:
+        return coco
+    categories = []
+    for category in coco["categories"]:
+        names = category["keypoints"]
+        ends = [[names.index(end) + 1 if end in names else 0 for end in bone.split(",")] for bone in skeleton]
+        wrong = [bone for bone, pair in zip(skeleton, ends) if not is_bone(pair, len(names))]
+        if wrong:
+            raise DataError(
+                f"--skeleton {wrong[0]}: two of {', '.join(names)} are needed, such as {','.join(names[:2])}."
+            )
+        categories.append({**category, "skeleton": ends})
+    return {**coco, "categories": categories}
 
 
 def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") -> None:

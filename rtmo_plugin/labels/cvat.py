@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.files import read_text, write_text
 from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
-from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema
+from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
 from rtmo_plugin.labels.yolo import tidy_text
 
 Element = dict[str, Any]  # {"tag": ..., "attrib": {...}, "text": ..., "children": [...]}, as JSON can hold it
@@ -78,11 +78,7 @@ def decode_cvat(root: Element, schema: Schema, sizes: Sizes) -> Tree:
         except (KeyError, ValueError) as error:
             raise DataError(f"Image {name!r} of the CVAT file has a missing or wrong attribute: {error}.") from None
         images[name] = {"fields": fields, "people": people, "crowds": []}
-    return {
-        "top": {},
-        "categories": {name: {"keypoints": list(names)} for name, names in schema.items()},
-        "images": images,
-    }
+    return make_tree(schema, images)
 
 
 def find_schema(root: Element, names: list[str] | None, known: Schema) -> Schema:

@@ -41,7 +41,9 @@ class _Context(NamedTuple):
     new_ids: Iterator[int]
 
 
-def fix_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> Fixed:
+def fix_coco(
+    coco: Coco, pictures: Mapping[str, Picture] | None = None, problems: dict[str, list[Problem]] | None = None
+) -> Fixed:
     """Return a copy of a COCO file with everything put right for which ``KINDS`` names a remedy.
 
     Fixing a fixed file changes nothing.
@@ -49,9 +51,10 @@ def fix_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> Fixed
     Args:
         coco: What ``read_coco`` returned; stays as it is.
         pictures: As for ``check_coco``.
+        problems: What ``check_coco`` found in them, if that is known already.
     """
     changes: Counter[str] = Counter()
-    problems = check_coco(coco, pictures)
+    problems = check_coco(coco, pictures) if problems is None else problems
     for _ in range(_MAX_ROUNDS):
         todo = {kind: found for kind, found in problems.items() if KINDS[kind].remedy}
         if not todo:

@@ -16,7 +16,7 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.labels.files import read_json, write_json
 from rtmo_plugin.labels.numbers import are_numbers, is_id
 from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
-from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema
+from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
 
 Documents = dict[str, Any]
 Shape = dict[str, Any]
@@ -82,11 +82,7 @@ def decode_labelme(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
         groups = _group_shapes(f"{stem}.json", document["shapes"])
         people = [_read_person(f"{stem}.json", group, shapes, schema) for group, shapes in groups.items()]
         images[name] = {"fields": fields, "people": people, "crowds": []}
-    return {
-        "top": {},
-        "categories": {name: {"keypoints": list(names)} for name, names in schema.items()},
-        "images": images,
-    }
+    return make_tree(schema, images)
 
 
 def find_schema(documents: Documents, names: list[str] | None, known: Schema) -> Schema:

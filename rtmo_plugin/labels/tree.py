@@ -69,6 +69,12 @@ def from_tree(tree: Tree) -> Coco:
     return {**tree["top"], "images": images, "annotations": _number_entries(people), "categories": categories}
 
 
+def make_tree(schema: Schema, images: dict[str, Any]) -> Tree:
+    """Return the tree of a format that knows of a category only its keypoints."""
+    categories = {name: {"keypoints": list(names)} for name, names in schema.items()}
+    return {"top": {}, "categories": categories, "images": images}
+
+
 def list_schema(tree: Tree) -> Schema:
     """Return the keypoint names of each category."""
     return {name: entry["keypoints"] for name, entry in tree["categories"].items()}

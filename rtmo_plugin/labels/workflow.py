@@ -38,12 +38,11 @@ def check_file(
         raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
     coco = read_coco(file)
     pictures = None if images is None else _open_pictures(coco, images)
+    problems = check_coco(coco, pictures)
+    print(format_check(file, coco, problems, examples))
     if fix is None:
-        problems = check_coco(coco, pictures)
-        print(format_check(file, coco, problems, examples))
         return not problems
-    print(format_check(file, coco, check_coco(coco, pictures), examples))
-    fixed = fix_coco(coco, pictures)
+    fixed = fix_coco(coco, pictures, problems)
     write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
     return not fixed.remaining

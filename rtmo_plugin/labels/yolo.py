@@ -14,10 +14,10 @@ import yaml
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.keypoint_schemas import COCO
-from rtmo_plugin.labels.categories import swap_side
 from rtmo_plugin.labels.files import read_text, write_text
+from rtmo_plugin.labels.names import swap_side
 from rtmo_plugin.labels.person import list_points, make_person, tidy
-from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema
+from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
 
 Documents = dict[str, Any]
 _FRACTION_DECIMALS = 15  # survive the way to pixels and back, which ``tidy`` rounds to 10
@@ -112,7 +112,7 @@ def decode_yolo(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
             raise DataError(f"{stem}.txt names a class that data.yaml has not: it has 0 to {len(categories) - 1}.")
         people = [_decode_row(row, categories[row[0]], sizes[name], documents["data"]["kpt_shape"][1]) for row in rows]
         images[name] = {"fields": dict(zip(("width", "height"), sizes[name])), "people": people, "crowds": []}
-    return {"top": {}, "categories": {name: {"keypoints": schema[name]} for name in categories}, "images": images}
+    return make_tree({name: schema[name] for name in categories}, images)
 
 
 def find_schema(documents: Documents, names: list[str] | None, known: Schema) -> Schema:

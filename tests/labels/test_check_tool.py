@@ -1,8 +1,10 @@
 """``dataset.py check`` as a user runs it: the report, the copy, the exit codes, one sentence for a broken file."""
 
+import ast
 import json
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -163,3 +165,16 @@ def test_file_of_cocos_size_takes_under_20_seconds_and_2_gigabytes(tmp_path):
     # Time on the processor, which does not depend on what else the machine does.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
     assert after.ru_maxrss < 2_000_000  # kilobytes, and the largest of all children
+
+
+def test_what_it_imports_comes_with_the_package():
+    """Without the extra `train`, which brings torch."""
+    files = [ROOT / "tools/dataset.py", *(ROOT / "rtmo_plugin/labels").glob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    others = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - {"rtmo_plugin"}
+    (declared,) = re.findall(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.M)
+    names = {"PIL": "pillow", "yaml": "pyyaml"}
+    assert others == {"PIL", "numpy", "tqdm", "yaml"}
+    assert all(f'"{names.get(name, name)}' in declared for name in others)

@@ -43,3 +43,16 @@ def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
         assert (code, out) == (2, "")
         assert err.startswith(f"error: {sentence}")
         assert err.count("\n") == 1
+
+
+def test_bones_are_added_on_the_way_to_coco(file, tmp_path, capsys):
+    labelme, back = tmp_path / "labelme", tmp_path / "back.json"
+    run_in_process(capsys, "dataset", "convert", file, labelme, "--to", "labelme")
+    options = (back, "--from", "labelme", "--skeleton")
+    code, _, err = run_in_process(capsys, "dataset", "convert", labelme, *options, "head,tail")
+    assert code == 2
+    assert err.startswith("error: --skeleton head,tail: two of head, left_hand, right_hand, left_foot, right_foot are")
+    code, _, _ = run_in_process(capsys, "dataset", "convert", labelme, *options, "head,left_hand", "right_foot,head")
+    assert code == 0
+    expected = [{**category, "skeleton": [[1, 2], [5, 1]]} for category in make_set()["categories"]]
+    assert read_coco(back) == {**make_set(), "categories": expected}
