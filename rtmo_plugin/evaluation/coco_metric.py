@@ -23,13 +23,9 @@ from rtmo_plugin.evaluation.ground_truth import (
 from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
 from rtmo_plugin.evaluation.matching import Matcher
 from rtmo_plugin.evaluation.options import CROWD, MetricOptions
-from rtmo_plugin.evaluation.predictions import (
-    drop_repeated,
-    find_detections,
-    rank_predictions,
-    write_results,
-)
-from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+from rtmo_plugin.evaluation.predictions import drop_repeated, find_detections, rank_predictions
+from rtmo_plugin.evaluation.records import Comparison, GroundTruth, SampleResult
+from rtmo_plugin.evaluation.results_file import write_results
 from rtmo_plugin.evaluation.samples import parse_sample
 from rtmo_plugin.evaluation.summary import summarize_coco, summarize_crowdpose
 from rtmo_plugin.registry import METRICS
@@ -53,6 +49,10 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         prefix: Before the names of the metrics; ``coco`` by default.
         **options: See ``MetricOptions``.
 
+    Attributes:
+        comparison: What the last evaluation compared, for whoever wants to look closer
+            (``evaluation.analysis``); None before, and in processes that did not compute the metrics.
+
     Raises:
         ValueError: An option has a value that is not allowed.
         TypeError: There is no such option.
@@ -66,6 +66,7 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         self, ann_file: str | None = None, collect_device: str = "cpu", prefix: str | None = None, **options: Any
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.comparison: Comparison | None = None
         self._options = MetricOptions(**options)
         self._prediction_mapping = KeypointMapping.from_config(self._options.pred_converter)
         self._truth_mapping = KeypointMapping.from_config(self._options.gt_converter)
@@ -102,7 +103,8 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
             DataError: Predictions or ground truth are not usable.
         """
         for sample in data_samples:
-            result = parse_sample(sample, len(self.sigmas), self._prediction_mapping)
+            category_ids = (self.dataset_meta or {}).get("category_ids")
+            result = parse_sample(sample, len(self.sigmas), self._prediction_mapping, category_ids)
             if self._content is None:
                 result = self._add_truth(result, sample)
             self.results.append(result)
@@ -145,8 +147,8 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         if self._options.format_only:
             return {}
         truth = self._make_truth(results)
-        matcher = Matcher(truth, find_detections(found, truth, self._where), self.sigmas)
-        return self._summarize(matcher, truth)
+        self.comparison = Comparison(truth, find_detections(found, truth, self._where), self.sigmas)
+        return self._summarize(Matcher(self.comparison), truth)
 
     def _make_truth(self, results: Sequence[SampleResult]) -> GroundTruth:
         content = self._content

@@ -9,51 +9,53 @@ Python; hotcoco is the fastest, and has no such door.  docs/evaluation.md compar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
-from rtmo_plugin.evaluation.records import Curves, Detections, GroundTruth
-from rtmo_plugin.evaluation.similarity import compute_oks
+from rtmo_plugin.evaluation.pairs import MAX_DETECTIONS, choose_best, compare_groups
+from rtmo_plugin.evaluation.records import Comparison, Curves, Detections, GroundTruth
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
 AREA_RANGES = {"all": (0.0, 1e10), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}  # in square pixels
-MAX_DETECTIONS = 20  # an image and category, the best ones
 
 
 class Matcher:
     """Detections and people of a data set, made ready to be matched on any of its images.
 
     Args:
-        truth: The people.
-        detections: What was found.
-        sigmas: (K,) of the keypoints.
+        comparison: The people, what was found, and the sigmas of the keypoints.
     """
 
-    def __init__(self, truth: GroundTruth, detections: Detections, sigmas: np.ndarray) -> None:
-        order, group = _choose_best(detections, len(truth.category_ids))
+    def __init__(self, comparison: Comparison) -> None:
+        truth, detections = comparison.truth, comparison.detections
+        order, group = choose_best(detections, len(truth.category_ids))
         self._num_images, self._num_categories = len(truth.image_ids), len(truth.category_ids)
-        self._oks = _group_oks(truth, detections.keypoints[order], group, sigmas)
+        oks = compare_groups(truth, detections.keypoints[order], group, comparison.sigmas)
+        self._oks = {name: values.tolist() for name, values in oks.items()}
         self._truth, self._found = _describe_people(truth), _describe_detections(detections, order)
 
-    def match(self, images: Iterable[int] | None = None) -> Curves:
+    def match(
+        self, images: Iterable[int] | None = None, areas: Mapping[str, tuple[float, float]] = AREA_RANGES
+    ) -> Curves:
         """Match the detections with the people.
 
         Args:
             images: Which images, as indices; None for all.
+            areas: Ranges of area in square pixels, by name.
 
         Returns:
             Precision (T, R, C, A) and recall (T, C, A) at ``OKS_THRESHOLDS``, ``RECALL_THRESHOLDS``
-            and ``AREA_RANGES``.
+            and ``areas``.
         """
         chosen = range(self._num_images) if images is None else list(images)
         if not len(chosen):
-            shape = (len(OKS_THRESHOLDS), len(RECALL_THRESHOLDS), self._num_categories, len(AREA_RANGES))
+            shape = (len(OKS_THRESHOLDS), len(RECALL_THRESHOLDS), self._num_categories, len(areas))
             return Curves(-np.ones(shape), -np.ones((shape[0], *shape[2:])))
-        evaluator = _Evaluator(self._index(self._truth), self._index(self._found), self._oks)
+        evaluator = _Evaluator(self._index(self._truth), self._index(self._found), self._oks, areas)
         evaluator.params.imgIds, evaluator.params.catIds = list(chosen), list(range(self._num_categories))
         evaluator.evaluate()
         evaluator.accumulate()
@@ -68,11 +70,17 @@ class Matcher:
 class _Evaluator(COCOeval_faster):  # type: ignore[misc]
     """The library's evaluator with an OKS that is already there."""
 
-    def __init__(self, truth: COCO, found: COCO, oks: dict[tuple[int, int], list[list[float]]]) -> None:
+    def __init__(
+        self,
+        truth: COCO,
+        found: COCO,
+        oks: Mapping[tuple[int, int], list[list[float]]],
+        areas: Mapping[str, tuple[float, float]],
+    ) -> None:
         super().__init__(truth, found, iouType="keypoints", print_function=_keep_quiet)
         self._oks = oks
         self.params.iouThrs, self.params.recThrs = OKS_THRESHOLDS, RECALL_THRESHOLDS
-        self.params.areaRng, self.params.areaRngLbl = [list(each) for each in AREA_RANGES.values()], list(AREA_RANGES)
+        self.params.areaRng, self.params.areaRngLbl = [list(each) for each in areas.values()], list(areas)
         self.params.maxDets = [MAX_DETECTIONS]
 
     def computeOks(self, imgId: int, catId: int) -> list[list[float]]:  # noqa: N802, N803  (the library's names)
@@ -82,39 +90,6 @@ class _Evaluator(COCOeval_faster):  # type: ignore[misc]
 
 def _keep_quiet(*_: object) -> None:
     """Print nothing: the caller has a table of its own."""
-
-
-def _choose_best(detections: Detections, num_categories: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which detections count, best first in each image and category, and these two as one number."""
-    group = detections.image * num_categories + detections.category
-    order = np.lexsort((-detections.scores, group))  # stable: of equal scores the first comes first
-    group = group[order]
-    is_first = np.diff(group, prepend=-1) != 0
-    starts = np.flatnonzero(is_first)
-    rank = np.arange(len(group)) - starts[np.cumsum(is_first) - 1] if len(group) else np.empty(0, int)
-    return order[rank < MAX_DETECTIONS], group[rank < MAX_DETECTIONS]
-
-
-def _group_oks(
-    truth: GroundTruth, points: np.ndarray, group: np.ndarray, sigmas: np.ndarray
-) -> dict[tuple[int, int], list[list[float]]]:
-    """Return the OKS of detections (rows, sorted by ``group``) and people of each image and category with both."""
-    num_categories = len(truth.category_ids)
-    people_group = truth.image * num_categories + truth.category
-    people = np.argsort(people_group, kind="stable")
-    groups, starts, num_people = np.unique(people_group[people], return_index=True, return_counts=True)
-    place = np.minimum(np.searchsorted(groups, group), max(len(groups) - 1, 0))
-    is_paired = groups[place] == group if len(groups) else np.zeros(len(group), bool)
-    rows, place = np.flatnonzero(is_paired), place[is_paired]
-    widths = num_people[place]
-    ends = np.cumsum(widths)
-    within = np.arange(widths.sum()) - np.repeat(ends - widths, widths)
-    partners = people[np.repeat(starts[place], widths) + within]
-    oks = compute_oks(points[np.repeat(rows, widths)], truth, partners, sigmas)
-    firsts = np.flatnonzero(np.diff(place, prepend=-1))
-    blocks = np.split(oks, (ends - widths)[firsts[1:]]) if len(firsts) else []
-    names = [divmod(int(each), num_categories) for each in groups[place[firsts]]]
-    return {name: block.reshape(-1, width).tolist() for name, block, width in zip(names, blocks, widths[firsts])}
 
 
 def _describe_people(truth: GroundTruth) -> list[dict[str, float]]:

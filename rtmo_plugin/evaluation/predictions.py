@@ -10,11 +10,9 @@ Rules, beside those of the options:
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,22 +120,6 @@ def _suppress_each_image(
     )
 
 
-def write_results(found: Predictions, path: Path) -> None:
-    """Write predictions in the format of COCO's server."""
-    points = np.concatenate([found.keypoints, found.keypoint_scores[..., None]], -1)
-    columns = zip(
-        found.image_ids,
-        found.category_ids.tolist(),
-        points.reshape(len(points), -1).tolist(),
-        found.scores.tolist(),
-    )
-    rows = [dict(zip(("image_id", "category_id", "keypoints", "score"), row)) for row in columns]
-    if found.boxes_xywh is not None:
-        rows = [{**row, "bbox": box} for row, box in zip(rows, found.boxes_xywh.tolist())]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows), encoding="utf-8")
-
-
 def find_detections(found: Predictions, truth: GroundTruth, where: str) -> Detections:
     """Return predictions by their place in the ground truth, in double precision.
 
@@ -157,6 +139,7 @@ def find_detections(found: Predictions, truth: GroundTruth, where: str) -> Detec
         image=np.array([images[each] for each in found.image_ids], int)[counts],
         category=np.array([categories[each] for each in found.category_ids.tolist()], int)[counts],
         keypoints=keypoints[counts],
+        keypoint_scores=found.keypoint_scores.astype(np.float64)[counts],
         scores=found.scores.astype(np.float64)[counts],
         areas=sizes.astype(np.float64).prod(1)[counts],
     )

@@ -52,8 +52,18 @@ class Detections:
     image: np.ndarray  # (D,)
     category: np.ndarray  # (D,)
     keypoints: np.ndarray  # (D, K, 2)
+    keypoint_scores: np.ndarray  # (D, K)
     scores: np.ndarray  # (D,)
     areas: np.ndarray  # (D,)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an evaluation compares."""
+
+    truth: GroundTruth
+    detections: Detections
+    sigmas: np.ndarray  # (K,)
 
 
 @dataclass(frozen=True)

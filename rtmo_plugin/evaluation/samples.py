@@ -6,7 +6,7 @@ has, are errors: they show a broken model or a config that does not belong to it
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,23 @@ from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
 from rtmo_plugin.evaluation.records import SampleResult
 
 
-def parse_sample(sample: Mapping[str, Any], num_keypoints: int, mapping: KeypointMapping | None = None) -> SampleResult:
+def parse_sample(
+    sample: Mapping[str, Any],
+    num_keypoints: int,
+    mapping: KeypointMapping | None = None,
+    category_ids: Sequence[int] | None = None,
+) -> SampleResult:
     """Return what evaluation needs of one sample's predictions.
 
     Args:
         sample: A ``PoseDataSample`` as a dict, with ``img_id``, ``id`` and ``pred_instances``:
             ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K), and if they are there ``bboxes``
             (N, 4), ``bbox_scores`` (N,) and ``labels`` (N,).  All are of category ``category_id`` where the
-            sample has one; else of their label + 1, as MMPose counts; else of category 1.
+            sample has one; else of their label's in ``category_ids``, or of label + 1, as MMPose counts;
+            else of category 1.
         num_keypoints: K of the data set.
         mapping: From the model's keypoints to the data set's.
+        category_ids: Of the data set, by label.
 
     Raises:
         DataError: A shape is wrong, or a number is not finite.
@@ -43,7 +50,7 @@ def parse_sample(sample: Mapping[str, Any], num_keypoints: int, mapping: Keypoin
     result = SampleResult(
         image_id=image_id,
         sample_id=_unwrap(sample.get("id", ())),
-        category_ids=_find_categories(sample, len(keypoints)),
+        category_ids=_find_categories(sample, len(keypoints), category_ids),
         keypoints=keypoints,
         keypoint_scores=keypoint_scores,
         scores=_find_scores(found, given, len(keypoints)),
@@ -64,12 +71,15 @@ def _unwrap(value: Any) -> Hashable:
     return tuple(plain) if isinstance(plain, list) else plain
 
 
-def _find_categories(sample: Mapping[str, Any], num_people: int) -> np.ndarray:
+def _find_categories(sample: Mapping[str, Any], num_people: int, category_ids: Sequence[int] | None) -> np.ndarray:
     category = sample.get("category_id")
     if category is not None and np.ndim(category) == 0:  # bottom-up samples may carry those of the ground truth
         return np.full(num_people, int(category))
     found = sample["pred_instances"]
-    return _to_numpy(found["labels"]) + 1 if "labels" in found else np.ones(num_people, int)
+    if "labels" not in found:
+        return np.ones(num_people, int)
+    labels = _to_numpy(found["labels"]).astype(int)
+    return labels + 1 if category_ids is None else np.asarray(category_ids, int)[labels]
 
 
 def _find_scores(found: Mapping[str, Any], given: Mapping[str, Any], num_people: int) -> np.ndarray:

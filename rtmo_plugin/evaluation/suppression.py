@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtmo_plugin.evaluation.matching import MAX_DETECTIONS
+from rtmo_plugin.evaluation.pairs import MAX_DETECTIONS
 
 NMS_MODES = ("oks_nms", "soft_oks_nms", "none")
 _TINY = np.spacing(1)

@@ -1,0 +1,95 @@
+"""Result files: what a model found in a whole data set, in the format of COCO's server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.evaluation.predictions import Predictions
+
+_NEEDED = ("image_id", "category_id", "keypoints", "score")
+
+
+def write_results(found: Predictions, path: Path) -> None:
+    """Write predictions in the format of COCO's server."""
+    points = np.concatenate([found.keypoints, found.keypoint_scores[..., None]], -1)
+    columns = zip(
+        found.image_ids,
+        found.category_ids.tolist(),
+        points.reshape(len(points), -1).tolist(),
+        found.scores.tolist(),
+    )
+    rows = [dict(zip(("image_id", "category_id", "keypoints", "score"), row)) for row in columns]
+    if found.boxes_xywh is not None:
+        rows = [{**row, "bbox": box} for row, box in zip(rows, found.boxes_xywh.tolist())]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def read_results(path: str | Path) -> list[dict[str, Any]]:
+    """Read a result file, as ``outfile_prefix`` and the COCO tools write them.
+
+    Returns:
+        One sample for each image with somebody, as ``CocoMetric.process`` takes them, which checks the
+        numbers.
+
+    Raises:
+        MissingFileError: There is no such file.
+        DataError: It is not JSON, not all of it is there, or an entry lacks something.
+    """
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no result file {path}.") from None
+    except ValueError as error:  # of JSON, or of the encoding
+        raise DataError(f"The result file {path} is damaged or not complete: it is no JSON ({error}).") from error
+    if not isinstance(rows, list):
+        raise DataError(f"The result file {path} is not in COCO's format: it is no list of detections.")
+    images: dict[Any, list[dict[str, Any]]] = {}
+    for row in _check_rows(rows, path):
+        images.setdefault(row["image_id"], []).append(row)
+    return [_make_sample(image_id, of_image, path) for image_id, of_image in images.items()]
+
+
+def _check_rows(rows: list[Any], path: str | Path) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(rows):
+        missing = [name for name in _NEEDED if not isinstance(row, dict) or name not in row]
+        if missing:
+            raise DataError(f"Detection {number} of the result file {path} has no `{missing[0]}`.")
+        yield row
+
+
+def _make_sample(image_id: Any, rows: list[dict[str, Any]], path: str | Path) -> dict[str, Any]:
+    """Return the detections of one image as a model's sample; labels count from 0, categories from 1."""
+    lengths = {len(row["keypoints"]) for row in rows}
+    if len(lengths) > 1 or lengths.pop() % 3:
+        raise DataError(
+            f"The detections of image {image_id} in the result file {path} do not have three numbers (x, y, score) "
+            "for each of equally many keypoints."
+        )
+    try:
+        found = _stack_rows(rows)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"The detections of image {image_id} in the result file {path} have numbers that cannot be read: {error}."
+        ) from error
+    return {"id": [image_id], "img_id": image_id, "pred_instances": found, "gt_instances": {}}
+
+
+def _stack_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    points = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), -1, 3)
+    found = {
+        "keypoints": points[..., :2],
+        "keypoint_scores": points[..., 2],
+        "bbox_scores": np.array([row["score"] for row in rows], np.float64),
+        "labels": np.array([row["category_id"] for row in rows], int) - 1,
+    }
+    if all("bbox" in row for row in rows):
+        boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(len(rows), 4)
+        found["bboxes"] = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    return found
