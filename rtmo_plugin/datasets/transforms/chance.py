@@ -1,0 +1,31 @@
+"""Random numbers from where MMCV and MMPose draw theirs: the generator that MMEngine seeds in each worker."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def toss(prob: float) -> bool:
+    """Return True as often as ``prob`` says."""
+    return np.random.rand() < prob  # noqa: NPY002  (see above)
+
+
+def draw_uniform(low: float, high: float) -> float:
+    """Return a number between ``low`` and ``high``."""
+    return np.random.uniform(low, high)  # noqa: NPY002
+
+
+def draw_signed(size: int) -> NDArray[np.float64]:
+    """Return numbers between -1 and 1."""
+    return np.random.uniform(-1, 1, size)  # noqa: NPY002
+
+
+def draw_integer(below: int) -> int:
+    """Return a whole number from 0, less than ``below``."""
+    return int(np.random.randint(0, below))  # noqa: NPY002
+
+
+def draw_bits(size: int) -> NDArray[np.int64]:
+    """Return zeros and ones."""
+    return np.random.randint(0, 2, size)  # noqa: NPY002
