@@ -50,7 +50,8 @@ def find_schema(keypoints: "str | dict | KeypointSchema") -> KeypointSchema:
 
     Raises:
         KeyError: The name is unknown; the message lists the known ones.
-        ValueError: The dict does not describe a keypoint set (see ``KeypointSchema``).
+        ValueError: The dict does not describe a keypoint set (see ``KeypointSchema``), or leaves that to
+            an annotation file.
     """
     if isinstance(keypoints, KeypointSchema):
         return keypoints
@@ -59,4 +60,9 @@ def find_schema(keypoints: "str | dict | KeypointSchema") -> KeypointSchema:
             known = ", ".join(sorted(KEYPOINT_SCHEMAS))
             raise KeyError(f"Unknown keypoint set {keypoints!r}: name one of {known}, or give a dict of its fields.")
         return KEYPOINT_SCHEMAS[keypoints]
+    if "from_data" in keypoints:
+        raise ValueError(
+            "This config takes its keypoints from an annotation file, which tools/train.py reads: use that tool, or "
+            "the config that it writes beside the checkpoints."
+        )
     return KeypointSchema.from_dict(keypoints)

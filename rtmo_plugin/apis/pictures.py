@@ -41,25 +41,33 @@ class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
 
     def _draw_batch(self, folder: Path, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
         for sample in samples:
-            keypoints, scores, *_ = select_people(sample, self._score_thr)
+            keypoints, scores, _, _, labels = select_people(sample, self._score_thr)
             # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
             image = decode_image(fileio.get(sample.img_path), sample.img_path)
             path = folder / f"{Path(sample.img_path).stem}.jpg"
-            write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta)))
+            texts = name_classes(labels, meta)
+            write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta), texts=texts))
 
 
-def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any]:
+def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any, Any]:
     """Return the people whose score is at least ``score_thr``.
 
     Returns:
-        Keypoints (N, K, 2) in pixels of the image, their scores (N, K), the people's scores (N,)
-        and their boxes (N, 4) as x1, y1, x2, y2.
+        Keypoints (N, K, 2) in pixels of the image, their scores (N, K), the people's scores (N,),
+        their boxes (N, 4) as x1, y1, x2, y2, and their class labels (N,).
     """
     people = sample.pred_instances
     kept = np.asarray(people.bbox_scores) >= score_thr
-    values = (people.keypoints, people.keypoint_scores, people.bbox_scores, people.bboxes)
-    keypoints, keypoint_scores, scores, boxes = (np.asarray(value)[kept] for value in values)
-    return keypoints, keypoint_scores, scores, boxes
+    labels = people.get("labels", np.zeros(len(kept), int))  # other heads than ours have none
+    values = (people.keypoints, people.keypoint_scores, people.bbox_scores, people.bboxes, labels)
+    keypoints, keypoint_scores, scores, boxes, labels = (np.asarray(value)[kept] for value in values)
+    return keypoints, keypoint_scores, scores, boxes, labels
+
+
+def name_classes(labels: Sequence[int], meta: Mapping[str, Any]) -> list[str]:
+    """Return the class name of each person; nothing where the data set knows but one class."""
+    classes = meta.get("classes", ())
+    return [classes[label] for label in labels] if len(classes) > 1 else []
 
 
 def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:

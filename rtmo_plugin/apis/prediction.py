@@ -21,7 +21,8 @@ from tqdm import tqdm
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import leave_out_noise
-from rtmo_plugin.apis.pictures import read_skeleton, select_people
+from rtmo_plugin.apis.custom_data import adopt_task
+from rtmo_plugin.apis.pictures import name_classes, read_skeleton, select_people
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError, DataError
@@ -37,7 +38,8 @@ class ImagePrediction:
 
     Attributes:
         image: Path of the image.
-        people: Each with ``score``, ``box`` (x1, y1, x2, y2) and ``keypoints`` (K times x, y, score).
+        people: Each with ``score``, ``box`` (x1, y1, x2, y2) and ``keypoints`` (K times x, y, score), and
+            with ``class`` where the model knows several.
         error: Why the image could not be used, or None.
     """
 
@@ -67,7 +69,7 @@ class Predictor:
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
-        cfg = set_options(load_config(config), cfg_options)
+        cfg = adopt_task(set_options(load_config(config), cfg_options))
         init_default_scope(cfg.get("default_scope", "mmpose"))
         dataset = cfg.test_dataloader.dataset
         with leave_out_noise(), refuse_config_errors():
@@ -158,15 +160,17 @@ def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: flo
         sample = predictor.predict(image, str(path))
     except DataError as error:
         return ImagePrediction(path.name, [], str(error))
-    keypoints, keypoint_scores, scores, boxes = select_people(sample, score_thr)
-    drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo))
+    keypoints, keypoint_scores, scores, boxes, labels = select_people(sample, score_thr)
+    names = name_classes(labels, predictor.metainfo)
+    drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo), texts=names)
     write_image(folder / (path.name if path.suffix.lower() in SUFFIXES else f"{path.name}.png"), drawn)
     poses = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)
     people = [
         {"score": float(score), "box": box.round(2).tolist(), "keypoints": pose.round(3).tolist()}
         for score, box, pose in zip(scores, boxes, poses)
     ]
-    return ImagePrediction(path.name, people)
+    named = [{"class": name, **person} for name, person in zip(names, people)]
+    return ImagePrediction(path.name, named or people)
 
 
 def write_predictions(path: Path, results: Sequence[ImagePrediction], metainfo: Mapping[str, Any]) -> None:

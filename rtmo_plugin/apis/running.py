@@ -18,6 +18,7 @@ from torch import nn
 
 from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import quieten
+from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.data_paths import set_data_root
 from rtmo_plugin.apis.state_dicts import check_optimizer_fits
 from rtmo_plugin.engine.progress import ProgressBarHook
@@ -79,7 +80,7 @@ def prepare_config(
     deterministic: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Read a config and put the options of the tools into it, ``cfg_options`` last.
+    """Read a config and put the options of the tools into it, ``cfg_options`` last, then what its data decide.
 
     Raises:
         UserError: The config, the launcher or an option is wrong.
@@ -90,7 +91,7 @@ def prepare_config(
     cfg.launcher = _check_launcher(launcher)
     if seed is not None or deterministic:
         cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
-    return set_options(cfg, cfg_options)
+    return adopt_task(set_options(cfg, cfg_options))
 
 
 def _check_launcher(launcher: str) -> str:

@@ -1,4 +1,4 @@
-"""Data: synthetic people that need no download.
+"""Data: COCO files with keypoints of any kind (``coco_keypoints``), and people that need no download.
 
 From numbers to pixels: ``poses`` (body, ranges of joint angles) > ``figure`` (bodies in 3-D) >
 ``scene`` (people placed in a frame) > ``parts`` and ``drawing`` (label map, image) >
@@ -7,15 +7,19 @@ as a transform and as files).
 """
 
 from rtmo_plugin.datasets.coco_folder import write_coco_folder
+from rtmo_plugin.datasets.coco_keypoints import CocoKeypoints
 from rtmo_plugin.datasets.images import DrawSyntheticImage, SyntheticImageBackend, draw_image_at
+from rtmo_plugin.datasets.robots import write_robots
 from rtmo_plugin.datasets.settings import SceneSettings
 from rtmo_plugin.datasets.synthetic_people import SyntheticPeople
 
 __all__ = [
+    "CocoKeypoints",
     "DrawSyntheticImage",
     "SceneSettings",
     "SyntheticImageBackend",
     "SyntheticPeople",
     "draw_image_at",
     "write_coco_folder",
+    "write_robots",
 ]

@@ -1,8 +1,9 @@
-"""MMPose's description of the COCO keypoints, made from the schema instead of read from a file."""
+"""MMPose's description of keypoints, made from a schema instead of read from a file."""
 
 from typing import Any
 
 from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.structures import KeypointSchema
 
 _NUM_FACE, _NUM_UPPER_BODY = 5, 11  # of COCO's keypoints, which go from the head to the ankles
 _TRUNK = {5, 6, 11, 12}
@@ -24,6 +25,19 @@ def make_metainfo(dataset_name: str) -> dict[str, Any]:
         "skeleton_info": {index: _describe_link(*link) for index, link in enumerate(COCO.skeleton)},
         "joint_weights": [_JOINT_WEIGHTS.get(name.rpartition("_")[2], 1.0) for name in COCO.names],
         "sigmas": list(COCO.sigmas),
+    }
+
+
+def describe_schema(dataset_name: str, schema: KeypointSchema) -> dict[str, Any]:
+    """Return the ``metainfo`` of an MMPose dataset with the keypoints of ``schema``."""
+    names = schema.names
+    partners = {a: names[b] for pair in schema.flip_pairs for a, b in (pair, pair[::-1])}
+    return {
+        "dataset_name": dataset_name,
+        "keypoint_info": {k: {"name": name, "id": k, "swap": partners.get(k, "")} for k, name in enumerate(names)},
+        "skeleton_info": {number: {"link": (names[a], names[b])} for number, (a, b) in enumerate(schema.skeleton)},
+        "joint_weights": [1.0] * len(names),
+        "sigmas": list(schema.sigmas),
     }
 
 

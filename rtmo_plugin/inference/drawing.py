@@ -37,6 +37,7 @@ def draw_people(
     *,
     flip_pairs: Sequence[Sequence[int]] = (),
     keypoint_thr: float = 0.3,
+    texts: Sequence[str] = (),
 ) -> Image:
     """Return a copy of ``image`` with people drawn on it.
 
@@ -47,12 +48,16 @@ def draw_people(
         skeleton: Pairs of keypoints to connect.
         flip_pairs: Pairs of left and right keypoints; left joints are white, right ones dark.
         keypoint_thr: Keypoints with a lower score are left out, and limbs that end there.
+        texts: To write above each person; none for no writing.
     """
     canvas = np.ascontiguousarray(image).copy()
     joints = _choose_joint_colors(keypoints.shape[1] if keypoints.ndim == 3 else 0, flip_pairs)
     for index, (points, point_scores) in enumerate(zip(keypoints, scores)):
         is_shown = (point_scores >= keypoint_thr) & np.isfinite(points).all(axis=-1)
-        _draw_person(canvas, points, is_shown, skeleton, joints, _PALETTE[index % len(_PALETTE)])
+        color = _PALETTE[index % len(_PALETTE)]
+        _draw_person(canvas, points, is_shown, skeleton, joints, color)
+        if texts and is_shown.any():
+            _write_text(canvas, texts[index], points[is_shown], color)
     return canvas
 
 
@@ -80,6 +85,18 @@ def _draw_person(
         radius = max(1.0, 0.8 * thickness)
         cv2.circle(canvas, _fix(points[k]), round(1.35 * radius * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, _fix(points[k]), round(0.7 * radius * 2**_SHIFT), joints[k], -1, cv2.LINE_AA, _SHIFT)
+
+
+def _write_text(canvas: Image, text: str, points: Floats, color: tuple[int, int, int]) -> None:
+    """Write a word above the highest of a person's points, within the image, readable on any ground."""
+    scale = 0.5 * max(1.0, max(canvas.shape[:2]) / 640)
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    (middle, _), top = points.mean(axis=0), points[:, 1].min()
+    left = int(np.clip(middle - width / 2, 0, max(canvas.shape[1] - width, 0)))
+    base = int(np.clip(top - height, height, max(canvas.shape[0] - 1, height)))
+    for ink, thickness in (((0, 0, 0), 3), (color, 1)):
+        where = (canvas, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, scale)
+        cv2.putText(*where, ink, round(thickness * max(1.0, 2 * scale)), cv2.LINE_AA)
 
 
 def _choose_thickness(points: Floats, canvas: Image) -> int:

@@ -24,13 +24,20 @@ EXPECTED = {
     "rtmo-l_body7-crowdpose",
     "rtmo-t_synthetic",
     "rtmo-t_fit32",
+    "rtmo-s_custom",
+    "rtmo-t_custom",
 }
-SHORT = ("rtmo-t_synthetic", "rtmo-t_fit32")  # not for many GPUs, but for minutes on a processor
+SHORT = ("rtmo-t_synthetic", "rtmo-t_fit32", "rtmo-t_custom")  # not for many GPUs, but for minutes on a processor
+CUSTOM = ("rtmo-s_custom", "rtmo-t_custom")  # what their keypoints are, the data say
 
 
 def load(leaf):
     init_default_scope("mmpose")
-    return Config.fromfile(CONFIGS / f"{leaf}.py")
+    cfg = Config.fromfile(CONFIGS / f"{leaf}.py")
+    if leaf in CUSTOM:
+        assert cfg.model.head.keypoints == {"from_data": True, "sigmas": None}
+        cfg.model.head.keypoints = "coco"
+    return cfg
 
 
 def test_leaves_are_those_promised():
@@ -51,8 +58,9 @@ def test_leaf_is_short_and_says_what_it_is(leaf):
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_leaf_names_the_hardware_of_its_batch(leaf):
     images = load(leaf).train_dataloader.batch_size
+    gpus = "1 GPU" if leaf in CUSTOM else f"{256 // images} GPUs"
     if leaf not in SHORT:
-        assert f"for {256 // images} GPUs x {images} images" in (CONFIGS / f"{leaf}.py").read_text()
+        assert f"for {gpus} x {images} images" in (CONFIGS / f"{leaf}.py").read_text()
 
 
 @pytest.mark.parametrize("leaf", sorted(EXPECTED - RECIPES.keys()))
@@ -60,7 +68,7 @@ def test_model_builds_at_its_own_size(leaf):
     """As test_recipes shows of the official ones."""
     with torch.device("meta"):
         model = MODELS.build(load(leaf).model)
-    assert model.head.head_module.out_pose[0].out_channels == 512 * 0.375
+    assert model.head.head_module.out_pose[0].out_channels == 512 * {"t": 0.375, "s": 0.5}[leaf[5]]
     assert model.head.schema.num_keypoints == 17
 
 
@@ -70,7 +78,7 @@ def get_batch(cfg, pipeline):
 
 
 # The data and transforms of m and l are those of s.
-LIKE_S = {leaf for leaf in LEAVES if re.fullmatch(r"rtmo-[ml]_(coco|crowdpose|body7)", leaf)}
+LIKE_S = {leaf for leaf in LEAVES if re.fullmatch(r"rtmo-[ml]_(coco|crowdpose|body7)|rtmo-s_custom", leaf)}
 
 
 @pytest.mark.parametrize("leaf", [pytest.param(x, marks=pytest.mark.slow if x in LIKE_S else ()) for x in LEAVES])
@@ -97,7 +105,7 @@ def test_leaf_learns_in_every_stage_and_predicts(leaf):
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_pipelines_are_of_the_size(leaf):
     cfg = load(leaf)
-    side = {"rtmo-t_synthetic": 192}.get(leaf, 416 if leaf.startswith("rtmo-t") else 640)
+    side = {"rtmo-t_synthetic": 192, "rtmo-t_custom": 192}.get(leaf, 416 if leaf.startswith("rtmo-t") else 640)
     stages = cfg.default_hooks.training_stages.schedule
     pipelines = [cfg.train_dataloader.dataset.pipeline, stages.finish.pipeline, cfg.test_dataloader.dataset.pipeline]
     sizes = [

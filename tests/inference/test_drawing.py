@@ -57,3 +57,16 @@ def test_lines_are_thicker_on_larger_people():
     large = draw_people(np.full((4000, 4000, 3), 128, np.uint8), POINTS * 40, np.ones((1, 3)), SKELETON)
     heights = [int((image[:, x] != 128).any(axis=-1).sum()) for image, x in ((small, 50), (large, 2000))]
     assert 1 <= heights[0] < heights[1]
+
+
+def test_words_stand_above_their_people_and_within_the_image():
+    plain = draw_people(BLANK, POINTS, np.ones((1, 3)), SKELETON)
+    written = draw_people(BLANK, POINTS, np.ones((1, 3)), SKELETON, texts=["cat"])
+    rows, columns = np.nonzero((plain != written).any(axis=-1))
+    assert 10 < rows.min() < rows.max() < 40
+    assert 20 < columns.min() < columns.max() < 80
+    corner = draw_people(BLANK, POINTS - [60, 60], np.ones((1, 3)), SKELETON, texts=["cat"])
+    unwritten = draw_people(BLANK, POINTS - [60, 60], np.ones((1, 3)), SKELETON)
+    assert (corner != unwritten)[:20, :30].any()
+    nobody = draw_people(BLANK, POINTS, np.zeros((1, 3)), SKELETON, texts=["cat"])
+    assert (nobody == 128).all()

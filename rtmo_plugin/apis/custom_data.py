@@ -1,0 +1,80 @@
+"""Keypoints and classes that a config leaves to its annotation file.
+
+``keypoints=dict(from_data=True)`` in a head becomes what the categories of the training file say, in the
+head and in every dataset, before anything is built.  The config that is written beside the checkpoints
+has it in full, so that a trained model needs the data no longer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.labels.task import Task, read_task
+
+_DATASET = "rtmo_plugin.CocoKeypoints"
+_METRIC = "rtmo_plugin.CocoMetric"
+
+
+def adopt_task(cfg: Config) -> Config:
+    """Return a copy of ``cfg`` with keypoints and classes of its data, and print what they are.
+
+    A config that names its keypoints comes back as it is.
+
+    Raises:
+        MissingFileError: The annotation file of the training set does not exist.
+        DataError: An annotation file cannot be trained on, or the files differ in classes or keypoints.
+    """
+    wanted = (cfg.model.get("head") or {}).get("keypoints")
+    if not (isinstance(wanted, Mapping) and wanted.get("from_data")):
+        return cfg
+    changed = copy.deepcopy(cfg)
+    datasets = [section for section in walk_sections(changed._cfg_dict) if section.get("type") == _DATASET]
+    path = _find_file(changed.train_dataloader.dataset)
+    if not path.is_file():
+        raise MissingFileError(
+            f"The annotation file {path}, whose keypoints the model is to have, does not exist: pass --data-root with "
+            "its folder, or, for a trained model, the config that training wrote beside the checkpoint."
+        )
+    task = read_task(path, wanted.get("sigmas"))
+    others = {other: None for other in map(_find_file, datasets) if other != path and other.is_file()}
+    tasks = [task, *(_read_other(other, path, task) for other in others)]
+    print(f"{path}: {task}")
+    keypoints = {name: [*map(_listed, value)] for name, value in asdict(task.schema).items()}
+    changed.model.head.keypoints = keypoints  # not `update`, which would merge the two
+    changed.model.head.num_classes = len(task.classes)
+    for dataset in datasets:
+        dataset.update(keypoints=keypoints, classes=list(task.classes))
+    if not all(each.has_areas for each in tasks):
+        print("not everybody has an area: 0.53 of the box is taken in evaluation")
+        for section in walk_sections(changed._cfg_dict):
+            if section.get("type") == _METRIC:
+                section["use_area"] = False
+    return changed
+
+
+def _find_file(dataset: Mapping[str, Any]) -> Path:
+    return Path(dataset.get("data_root") or "", dataset["ann_file"])
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read_other(path: Path, first: Path, task: Task) -> Task:
+    """Return the task of another file, which must be that of the ``first``."""
+    other = read_task(path, task.schema.sigmas)
+    same = ((set(other.classes), set(task.classes), "classes"), (other.schema.names, task.schema.names, "keypoints"))
+    for found, expected, what in same:
+        if found != expected:
+            raise DataError(
+                f"{path} has the {what} {sorted(found)}, and {first} has {sorted(expected)}: both must have the same."
+            )
+    return other

@@ -1,0 +1,72 @@
+"""The registered dataset of COCO files with any keypoints, any number of classes and ids of any value."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+
+from rtmo_plugin.datasets.metainfo import describe_schema
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.keypoint_schemas import find_schema
+from rtmo_plugin.registry import DATASETS
+from rtmo_plugin.structures import KeypointSchema
+
+_MAX_CLASSES = 127  # MMPose's target codec holds labels in eight bits
+
+
+@DATASETS.register_module()
+class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
+    """Images and people of a COCO file whose categories have the keypoints of a schema.
+
+    Categories are found by their names, so that files may number them differently.  Records carry
+    the class as MMPose's codecs want it, numbered from 1 in the order of ``classes``, and the metainfo
+    has ``classes`` and, for evaluation, the file's own ``category_ids`` in the same order.
+
+    Args:
+        keypoints: Name of a keypoint set, or a dict of its fields.
+        classes: Names of the C categories.
+        data_mode: MMPose's ``'bottomup'`` (records of images) or ``'topdown'`` (records of people).
+        **options: For MMPose's ``BaseCocoStyleDataset`` (``ann_file``, ``data_root``, ``pipeline``, ...).
+
+    Raises:
+        KeyError: An unknown keypoint set.
+        ConfigError: More classes than MMPose's codecs can hold.
+        DataError: Later, on reading: the file has no category of one of the names.
+    """
+
+    def __init__(
+        self,
+        *,
+        keypoints: str | Mapping[str, Any] | KeypointSchema,
+        classes: Sequence[str],
+        data_mode: str = "bottomup",
+        **options: Any,
+    ) -> None:
+        if len(classes) > _MAX_CLASSES:
+            raise ConfigError(f"MMPose's targets hold {_MAX_CLASSES} classes, and there are {len(classes)}.")
+        self.classes = tuple(classes)
+        self._numbers: dict[Any, int] = {}
+        metainfo = {**describe_schema("custom", find_schema(keypoints))}
+        super().__init__(metainfo=metainfo, data_mode=data_mode, **options)
+        self._metainfo["classes"] = self.classes
+
+    def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the record of a person, or None for categories that are not asked for."""
+        if not self._numbers:  # the base class has just read the categories
+            self._numbers = self._number_categories()
+        record = super().parse_data_info(raw_data_info)
+        number = self._numbers.get(raw_data_info["raw_ann_info"].get("category_id"))
+        if record is None or number is None:
+            return None
+        outline = record["segmentation"] or None  # labelling programs write [], which no mask can be made of
+        return {**record, "category_id": np.array(number), "segmentation": outline}
+
+    def _number_categories(self) -> dict[Any, int]:
+        """Return the class by category id, from 1, and note the ids for evaluation."""
+        ids = {category["name"]: category["id"] for category in self._metainfo.get("CLASSES", [])}
+        missing = [name for name in self.classes if name not in ids]
+        if missing:
+            raise DataError(f"{self.ann_file} has no category {missing[0]!r}: its categories are {list(ids)}.")
+        self._metainfo["category_ids"] = tuple(ids[name] for name in self.classes)
+        return {ids[name]: number for number, name in enumerate(self.classes, start=1)}
