@@ -30,7 +30,7 @@ def draw_images(pipeline: Any) -> Any:
         return [draw_images(step) for step in pipeline]
     if not isinstance(pipeline, dict):
         return pipeline
-    if pipeline.get("type") == "LoadImage":
+    if pipeline.get("type") in ("LoadImage", "rtmo_plugin.LoadImage"):
         return {"type": "rtmo_plugin.DrawSyntheticImage"}
     return {key: draw_images(value) if key == "pre_transform" else value for key, value in pipeline.items()}
 

@@ -14,6 +14,7 @@ from mmpose.datasets.transforms import BottomupRandomAffine
 from mmpose.engine.hooks import ExpMomentumEMA
 from mmpose.models.task_modules import assigners as their_assigners
 
+from rtmo_plugin.datasets import transforms
 from rtmo_plugin.models.assigners import SimOTAAssigner
 from rtmo_plugin.models.heads import DynamicCoordinateClassifier, RTMOHead, RTMOHeadModule
 from rtmo_plugin.models.losses import IoULoss
@@ -37,6 +38,7 @@ Values = dict[str, Any]
 STAGES = "model.head.stages"
 FINISH = "default_hooks.training_stages.schedule.finish"
 SWITCH = r"custom_hooks\.1\.epoch_attributes\.(\d+)"
+FASTER = transforms.__all__  # by MMPose's names
 METAFILE = "configs/_base_/datasets/{}.py"
 KEYPOINTS = {17: "coco", 14: "crowdpose", METAFILE.format("coco"): "coco", METAFILE.format("crowdpose"): "crowdpose"}
 CENTERS = {True: "keypoints", False: "box"}
@@ -66,6 +68,12 @@ RENAMED: list[tuple[str, str, Any]] = [
     (r"(val|test)_evaluator\.type", r"\1_evaluator.type", lambda v, _: f"rtmo_plugin.{v}"),
     # the same function; SiLU is one operation of torch, in place
     (r"model\.backbone\.act_cfg\.type", "model.backbone.act_cfg.type", lambda v, _: {"Swish": "SiLU"}.get(v)),
+    # the same transforms, faster
+    (
+        r"train_dataloader\.dataset\.pipeline\.(\d(?:\.pre_transform\.0)?)\.type",
+        r"train_dataloader.dataset.pipeline.\1.type",
+        lambda v, _: f"rtmo_plugin.{v}" if v in FASTER else v,
+    ),
     # neck
     (r"model\.(neck|head|head\.assigner)\.type", r"model.\1.type", lambda v, _: f"rtmo_plugin.{v}"),
     (r"model\.neck\.hidden_dim", "model.neck.hidden_channels", keep),
@@ -101,6 +109,7 @@ DIFFERENT: list[tuple[str, str]] = [
     (r"custom_hooks\.0\.new_train_dataset\.pipeline\..+", "MMPose's hook replaces it before any use"),
     (r"custom_hooks\.2\.type", "SyncNormHook fails and hides it; MMEngine's SyncBuffersHook does what it should"),
     (r".+\.backend_args", "None is the default of LoadImage"),
+    (r"train_dataloader\.dataset\.pipeline\.2\.(distribution|transform_mode|bbox_keep_corner|clip_border)", FIXED),
     (r"model\.neck\.(in_channels|projector\.(in|out)_channels)", DERIVED),
     (r"model\.head\.(head_module_cfg\.(in|pose_vec)_channels|dcc_cfg\.in_channels)", DERIVED),
     (r"model\.neck\.projector\.(type|kernel_size|act_cfg|norm_cfg\.type|num_outs)", FIXED),

@@ -7,25 +7,26 @@ small_input_size = (416, 416)
 small_codec = dict(type="YOLOXPoseAnnotationProcessor", input_size=small_input_size)
 
 small_warmup_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="Mosaic", img_scale=small_input_size, pad_val=114.0, pre_transform=[dict(type="LoadImage")]),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(
-        type="BottomupRandomAffine",
+        type="rtmo_plugin.Mosaic",
+        img_scale=small_input_size,
+        pad_val=114.0,
+        pre_transform=[dict(type="rtmo_plugin.LoadImage")],
+    ),
+    dict(
+        type="rtmo_plugin.BottomupRandomAffine",
         input_size=small_input_size,
         shift_factor=0.1,
         rotate_factor=10,
         scale_factor=(0.75, 1.0),
         pad_val=114,
-        distribution="uniform",
-        transform_mode="perspective",
-        bbox_keep_corner=False,
-        clip_border=True,
     ),
-    dict(type="YOLOXHSVRandomAug"),
-    dict(type="RandomFlip"),
+    dict(type="rtmo_plugin.YOLOXHSVRandomAug"),
+    dict(type="rtmo_plugin.RandomFlip"),
     dict(type="FilterAnnotations", by_kpt=True, by_box=True, keep_empty=False),
     dict(type="GenerateTarget", encoder=small_codec),
-    dict(type="PackPoseInputs"),
+    dict(type="rtmo_plugin.PackPoseInputs"),
 ]
 
 small_finish_pipeline = [

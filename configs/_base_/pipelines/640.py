@@ -3,33 +3,35 @@
 input_size = (640, 640)
 codec = dict(type="YOLOXPoseAnnotationProcessor", input_size=input_size)
 
+# MMPose's transforms of these names: the same samples from the same random numbers, sooner.
 warmup_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="Mosaic", img_scale=input_size, pad_val=114.0, pre_transform=[dict(type="LoadImage")]),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(
-        type="BottomupRandomAffine",
+        type="rtmo_plugin.Mosaic",
+        img_scale=input_size,
+        pad_val=114.0,
+        pre_transform=[dict(type="rtmo_plugin.LoadImage")],
+    ),
+    dict(
+        type="rtmo_plugin.BottomupRandomAffine",
         input_size=input_size,
         shift_factor=0.1,
         rotate_factor=10,
         scale_factor=(0.75, 1.0),
         pad_val=114,
-        distribution="uniform",
-        transform_mode="perspective",
-        bbox_keep_corner=False,
-        clip_border=True,
     ),
     dict(
-        type="YOLOXMixUp",
+        type="rtmo_plugin.YOLOXMixUp",
         img_scale=input_size,
         ratio_range=(0.8, 1.6),
         pad_val=114.0,
-        pre_transform=[dict(type="LoadImage")],
+        pre_transform=[dict(type="rtmo_plugin.LoadImage")],
     ),
-    dict(type="YOLOXHSVRandomAug"),
-    dict(type="RandomFlip"),
+    dict(type="rtmo_plugin.YOLOXHSVRandomAug"),
+    dict(type="rtmo_plugin.RandomFlip"),
     dict(type="FilterAnnotations", by_kpt=True, by_box=True, keep_empty=False),
     dict(type="GenerateTarget", encoder=codec),
-    dict(type="PackPoseInputs"),
+    dict(type="rtmo_plugin.PackPoseInputs"),
 ]
 
 finish_pipeline = [
