@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -91,8 +92,12 @@ def _find_class(type_name: Any) -> type | None:
 
 
 def _list_parameters(builder: Any) -> list[str]:
-    """Return the names of the parameters of ``builder``, through its bases where it takes ``**kwargs``."""
-    names: list[str] = []
+    """Return the names of the parameters of ``builder``, through its bases where it takes ``**kwargs``.
+
+    A class whose ``**kwargs`` are the fields of a dataclass names it ``OPTIONS``.
+    """
+    options = getattr(builder, "OPTIONS", None)
+    names = [field.name for field in dataclasses.fields(options)] if options else []
     for function in _walk_initialisers(builder):
         parameters = inspect.signature(function).parameters.values()
         names += [p.name for p in parameters if p.name not in (*names, *_NOT_CONFIGURED)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def find_average_precision(metrics: Mapping[str, float]) -> float | None:
@@ -18,11 +18,41 @@ def format_table(metrics: Mapping[str, float]) -> str:
            AP  AP .5
         0.677  0.878
     """
+    return _format_rows([("", _name_columns(metrics)), ("", _format_values(metrics))])
+
+
+def format_tables(models: Mapping[str, Mapping[str, float]], differences: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the metrics of several models under one head, and differences of them with their signs.
+
+    Example:
+        >>> print(format_tables({"a": {"coco/AP": 0.5}, "b": {"coco/AP": 0.625}}, {"b - a": {"coco/AP": 0.125}}))
+                   AP
+        a       0.500
+        b       0.625
+        b - a  +0.125
+    """
+    head = _name_columns(next(iter(models.values())))
+    rows = [("", head), *((name, _format_values(metrics)) for name, metrics in models.items())]
+    changes = [(name, [f"{value:+.3f}" for value in change.values()]) for name, change in differences.items()]
+    return _format_rows([*rows, *changes])
+
+
+def _name_columns(metrics: Mapping[str, float]) -> list[str]:
+    return [_strip_prefix(name) for name in metrics]
+
+
+def _format_values(metrics: Mapping[str, float]) -> list[str]:
     # The COCO tools say -1 where the data have no person of that size.
-    cells = [(_strip_prefix(name), f"{value:.3f}" if value >= 0 else "-") for name, value in metrics.items()]
-    widths = [max(map(len, cell)) for cell in cells]
-    rows = zip(*cells)
-    return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in rows)
+    return [f"{value:.3f}" if value >= 0 else "-" for value in metrics.values()]
+
+
+def _format_rows(rows: Sequence[tuple[str, list[str]]]) -> str:
+    """Return named rows with their cells under each other, to the right; names only where there are any."""
+    widest = max(len(name) for name, _ in rows)
+    widths = [max(map(len, column)) for column in zip(*(cells for _, cells in rows))]
+    names = [[name.ljust(widest)] if widest else [] for name, _ in rows]
+    lines = zip(names, ([text.rjust(width) for text, width in zip(cells, widths)] for _, cells in rows))
+    return "\n".join("  ".join([*name, *cells]) for name, cells in lines)
 
 
 def _strip_prefix(name: str) -> str:

@@ -19,7 +19,7 @@ from rtmo_plugin.apis.state_dicts import check_fits
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.files import make_folder
 
-_METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
+METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
 _DUMP_FILES = (".pkl", ".pickle")
 
 
@@ -50,16 +50,14 @@ def evaluate(
         UserError: Something in the arguments, the config, the data or the checkpoint is wrong; also
             a ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
     """
-    for option, file, suffixes in (("--out", out, _METRIC_FILES), ("--dump", dump, _DUMP_FILES)):
+    for option, file, suffixes in (("--out", out, METRIC_FILES), ("--dump", dump, _DUMP_FILES)):
         if file is not None:
-            _prepare_file(option, Path(file), suffixes)
+            prepare_file(option, Path(file), suffixes)
     path = locate_checkpoint(checkpoint)
-    cfg = prepare_config(config, **options)
-    require(cfg, ("test_dataloader", "test_evaluator", "test_cfg"))
+    cfg = prepare_test(config, **options)
     check_data(cfg, ("test",))
-    cfg = _use_checkpoint(cfg, path, dump)
     with leave_out_noise():
-        runner = _build(cfg, path)
+        runner = build_test_runner(cfg, path, dump)
         if show_dir:
             runner.register_hook(PictureHook(show_dir))
         metrics: dict[str, float] = runner.test()
@@ -68,7 +66,18 @@ def evaluate(
     return metrics
 
 
-def _prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+def prepare_test(config: str | Path | Config, **options: Any) -> Config:
+    """Read a config that has test data, with ``prepare_config``'s options.
+
+    Raises:
+        UserError: The config or an option is wrong.
+    """
+    cfg = prepare_config(config, **options)
+    require(cfg, ("test_dataloader", "test_evaluator", "test_cfg"))
+    return cfg
+
+
+def prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
     """Make sure that what takes hours to compute can be written to ``path``."""
     if path.suffix not in suffixes:
         raise ConfigError(f"{option} {path}: the file name must end with one of {', '.join(suffixes)}.")
@@ -85,10 +94,14 @@ def _use_checkpoint(cfg: Config, path: Path, dump: str | Path | None) -> Config:
     return changed
 
 
-def _build(cfg: Config, path: Path) -> QuietRunner:
-    """Build everything that testing needs, so that what is wrong shows before the first image."""
+def build_test_runner(cfg: Config, path: Path, dump: str | Path | None = None) -> QuietRunner:
+    """Build everything that testing needs, so that what is wrong shows before the first image.
+
+    Raises:
+        UserError: Something cannot be built, or the checkpoint does not belong to the config.
+    """
     content = read_checkpoint(path)
-    runner = build_runner(cfg)
+    runner = build_runner(_use_checkpoint(cfg, path, dump))
     check_fits(get_model(runner), content, path)
     with refuse_config_errors():
         check_images(runner.test_loop.dataloader.dataset)

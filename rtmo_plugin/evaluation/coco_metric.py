@@ -61,6 +61,7 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     """
 
     default_prefix = "coco"
+    OPTIONS = MetricOptions
 
     def __init__(
         self, ann_file: str | None = None, collect_device: str = "cpu", prefix: str | None = None, **options: Any

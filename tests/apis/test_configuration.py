@@ -58,6 +58,7 @@ def test_base_file_without_a_model_is_refused():
         ("optim_wrapper.optimizer.momentumm", "no key 'momentumm' in optim_wrapper.optimizer"),
         ("param_scheduler.9.end", "no key '9' in param_scheduler; there are: param_scheduler.0"),
         ("train_cfg.max_epochs.first", "train_cfg.max_epochs is a single value, so 'first' cannot be set in it"),
+        ("test_evaluator.outfile_prefx", "the nearest: test_evaluator.outfile_prefix"),
         ("default_hooks.checkpoint.intervall", "the nearest: default_hooks.checkpoint.interval"),
         ("data_root", "data_root is a variable of the config file"),
     ],

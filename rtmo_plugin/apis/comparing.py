@@ -1,0 +1,77 @@
+"""Two models side by side: their tables, and whether the difference is more than noise."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.config import Config
+
+from rtmo_plugin.apis.evaluated import evaluate_source
+from rtmo_plugin.apis.metrics import format_tables
+from rtmo_plugin.apis.testing import METRIC_FILES, prepare_file
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.evaluation.analysis import Difference, compare
+
+_NOT_FOR_TWO = ("dump", "show_dir")
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """The metrics of two models, and what can be said about the difference of their APs."""
+
+    names: tuple[str, str]
+    metrics: tuple[dict[str, float], dict[str, float]]
+    difference: Difference
+
+    def format(self) -> str:
+        """Return both tables, one under the other, and a sentence."""
+        first, second = self.metrics
+        change = {name: second[name] - first[name] for name in first}
+        table = format_tables(dict(zip(self.names, self.metrics)), {"difference": change})
+        return f"{table}\n\n{self.difference.describe(*self.names)}"
+
+
+def compare_models(
+    config: str | Path | Config,
+    first: str | Path,
+    second: str | Path,
+    *,
+    out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    **options: Any,
+) -> ModelComparison:
+    """Evaluate two models on the test data of a config, and compare their APs.
+
+    Args:
+        config: Path of a config file, or a config.
+        first: A checkpoint as ``evaluate`` takes it, or a result file in COCO's format (.json).
+        second: Likewise.
+        out: File for the metrics and the difference (.json, .yaml or .pkl).
+        checkpoint: Must be None; the tool passes what stands beside ``--compare`` on.
+        **options: See ``prepare_config``.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the models is wrong.
+    """
+    if checkpoint is not None:
+        raise ConfigError(f"--compare names both models: leave {checkpoint} out, or name it there.")
+    given = [name for name in _NOT_FOR_TWO if options.pop(name, None)]
+    if given:
+        raise ConfigError(f"--{given[0].replace('_', '-')} is for one model, and --compare has two.")
+    if out is not None:
+        prepare_file("--out", Path(out), METRIC_FILES)
+    before, after = (evaluate_source(config, source, **options) for source in (first, second))
+    difference = compare(before.comparison, after.comparison)
+    result = ModelComparison(_name_apart(first, second), (before.metrics, after.metrics), difference)
+    if out is not None:
+        mmengine.dump(dict(zip("AB", result.metrics), difference=asdict(difference)), str(out))
+    return result
+
+
+def _name_apart(first: str | Path, second: str | Path) -> tuple[str, str]:
+    """Return the names of the files, or their whole paths where these are the same."""
+    names = (Path(first).name, Path(second).name)
+    return names if names[0] != names[1] else (str(first), str(second))

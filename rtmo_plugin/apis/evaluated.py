@@ -1,0 +1,140 @@
+"""A model's answers to the test data of a config, whether it still has to give them or has already."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, METRICS
+
+from rtmo_plugin.apis.checkpoints import locate_checkpoint
+from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.data_paths import check_data
+from rtmo_plugin.apis.running import refuse_config_errors
+from rtmo_plugin.apis.testing import build_test_runner, prepare_test
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.evaluation import CocoMetric
+from rtmo_plugin.evaluation.records import Comparison
+from rtmo_plugin.evaluation.results_file import read_results
+
+RESULTS_SUFFIX = ".json"
+_THEIRS, _OURS = ("CocoMetric", "mmpose.CocoMetric"), "rtmo_plugin.CocoMetric"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One model's answers, and what they were compared with."""
+
+    metrics: dict[str, float]
+    comparison: Comparison
+    metainfo: Mapping[str, Any]  # of the data set
+    image_paths: Mapping[Hashable, str]  # by image id
+
+
+def evaluate_source(config: str | Path | Config, source: str | Path, **options: Any) -> Evaluated:
+    """Evaluate a checkpoint, or a result file of the config's test data.
+
+    Args:
+        config: Path of a config file, or a config.
+        source: A checkpoint as ``evaluate`` takes it, or a result file in COCO's format (.json).
+        **options: See ``prepare_config``.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the source is wrong.
+    """
+    cfg = _use_our_metric(prepare_test(config, **options))
+    if cfg.get("launcher", "none") != "none":
+        raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")
+    if Path(source).suffix == RESULTS_SUFFIX:
+        return _evaluate_results(cfg, Path(source))
+    path = locate_checkpoint(source)
+    check_data(cfg, ("test",))
+    with leave_out_noise():
+        runner = build_test_runner(cfg, path)
+        metrics = runner.test()
+    metric = _find_metric(runner.test_evaluator.metrics)
+    infos = _list_infos(runner.test_loop.dataloader.dataset)
+    assert metric.comparison is not None
+    return Evaluated(metrics, metric.comparison, metric.dataset_meta, _find_paths(infos))
+
+
+def _use_our_metric(cfg: Config) -> Config:
+    """Return a config whose COCO metrics are ours, which has the numbers of MMPose's and keeps what it compared."""
+    changed = copy.deepcopy(cfg)
+    found = changed.test_evaluator
+    for evaluator in found if isinstance(found, (list, tuple)) else [found]:
+        if evaluator.get("type") in _THEIRS:
+            evaluator["type"] = _OURS
+    return changed
+
+
+def _find_metric(metrics: list[Any]) -> CocoMetric:
+    found = [metric for metric in metrics if isinstance(metric, CocoMetric)]
+    if not found:
+        raise ConfigError("This config's test_evaluator has no CocoMetric, which a comparison and an analysis need.")
+    return found[0]
+
+
+def _evaluate_results(cfg: Config, path: Path) -> Evaluated:
+    """Evaluate a result file, whose scores are those that ``score_mode`` and ``nms_mode`` left, with neither again."""
+    samples = read_results(path)
+    init_default_scope(cfg.get("default_scope", "mmpose"))
+    found = cfg.test_evaluator
+    evaluators = list(found) if isinstance(found, (list, tuple)) else [found]
+    with leave_out_noise(), refuse_config_errors():
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        metric = _find_metric([METRICS.build(_take_as_is(evaluator)) for evaluator in evaluators])
+    metric.dataset_meta = dataset.metainfo
+    infos = _list_infos(dataset)
+    for sample in _complete(samples, infos, len(metric.sigmas), path):
+        metric.process(None, [sample])
+    metrics = metric.evaluate(len(infos))
+    assert metric.comparison is not None
+    return Evaluated(metrics, metric.comparison, dataset.metainfo, _find_paths(infos))
+
+
+def _take_as_is(evaluator: Mapping[str, Any]) -> dict[str, Any]:
+    is_ours = str(evaluator.get("type")).startswith("rtmo_plugin.")
+    return {**evaluator, "score_mode": "bbox", "nms_mode": "none"} if is_ours else dict(evaluator)
+
+
+def _list_infos(dataset: Any) -> list[dict[str, Any]]:
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
+
+
+def _find_paths(infos: list[dict[str, Any]]) -> dict[Hashable, str]:
+    return {info["img_id"]: info["img_path"] for info in infos}
+
+
+def _complete(
+    samples: list[dict[str, Any]], infos: list[dict[str, Any]], num_keypoints: int, path: Path
+) -> list[dict[str, Any]]:
+    """Return one sample for each image of a data set, with its annotations, in the order of the data set.
+
+    Raises:
+        DataError: There are detections in another image.
+    """
+    by_image = {sample["img_id"]: sample for sample in samples}
+    unknown = by_image.keys() - {info["img_id"] for info in infos}
+    if unknown:
+        raise DataError(
+            f"The result file {path} has detections in image {min(unknown)}, which the config's test data do not have "
+            f"({len(unknown)} such ids)."
+        )
+    nobody = {
+        "keypoints": np.zeros((0, num_keypoints, 2)),
+        "keypoint_scores": np.zeros((0, num_keypoints)),
+        "bbox_scores": np.zeros(0),
+    }
+    given = ("id", "img_id", "raw_ann_info", "crowd_index")
+    empty: dict[str, Any] = {"pred_instances": nobody, "gt_instances": {}}
+    return [
+        {**by_image.get(info["img_id"], empty), **{name: info[name] for name in given if name in info}}
+        for info in infos
+    ]
