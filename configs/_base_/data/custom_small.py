@@ -1,4 +1,4 @@
-"""Small images of any COCO keypoint file, for minutes of training without a GPU: 192 x 192 pixels, no mosaic or mixup."""
+"""Small images of any COCO keypoint file, for minutes of training without a GPU: 192 x 192, no mosaic, no mixup."""
 
 _base_ = ["./custom.py"]
 
