@@ -35,6 +35,10 @@ custom_hooks = [
         priority=49,
     ),
     dict(type="rtmo_plugin.ChannelsLastHook"),
+    dict(type="rtmo_plugin.RandomnessHook"),
+    dict(type="rtmo_plugin.BrokenSampleHook", max_broken=100),
+    # last.pth, beside the recipe's own checkpoints: an interruption costs ten minutes and a part of an epoch.
+    dict(type="rtmo_plugin.ResumePointHook", minutes=10),
 ]
 
 env_cfg = dict(

@@ -1,9 +1,21 @@
-"""What happens around the model during training: stages, precision, memory format, progress and curves."""
+"""What happens around the model during training: stages, random numbers, resume points, precision, progress, curves."""
 
+from rtmo_plugin.engine.broken_samples import BrokenSampleHook
 from rtmo_plugin.engine.curves import CurvesHook
 from rtmo_plugin.engine.memory_format import ChannelsLastHook
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
 from rtmo_plugin.engine.progress import ProgressBarHook
+from rtmo_plugin.engine.randomness import RandomnessHook
+from rtmo_plugin.engine.resume_point import ResumePointHook
 from rtmo_plugin.engine.training_stages import TrainingStageHook
 
-__all__ = ["AutocastOptimWrapper", "ChannelsLastHook", "CurvesHook", "ProgressBarHook", "TrainingStageHook"]
+__all__ = [
+    "AutocastOptimWrapper",
+    "BrokenSampleHook",
+    "ChannelsLastHook",
+    "CurvesHook",
+    "ProgressBarHook",
+    "RandomnessHook",
+    "ResumePointHook",
+    "TrainingStageHook",
+]

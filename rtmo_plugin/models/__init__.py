@@ -1,3 +1,3 @@
 """Everything that registers a model part; imported by MMEngine on the first look-up in our scope."""
 
-from rtmo_plugin.models import assigners, heads, losses, necks  # noqa: F401
+from rtmo_plugin.models import assigners, batch_resize, heads, losses, necks  # noqa: F401

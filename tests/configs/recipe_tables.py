@@ -68,6 +68,12 @@ RENAMED: list[tuple[str, str, Any]] = [
     (r"(val|test)_evaluator\.type", r"\1_evaluator.type", lambda v, _: f"rtmo_plugin.{v}"),
     # the same function; SiLU is one operation of torch, in place
     (r"model\.backbone\.act_cfg\.type", "model.backbone.act_cfg.type", lambda v, _: {"Swish": "SiLU"}.get(v)),
+    # the same sizes with the same probabilities, as a function of seed and step
+    (
+        r"model\.data_preprocessor\.batch_augments\.0\.type",
+        "model.data_preprocessor.batch_augments.0.type",
+        lambda v, _: {"BatchSyncRandomResize": "rtmo_plugin.BatchRandomResize"}.get(v),
+    ),
     # the same transforms, faster
     (
         r"train_dataloader\.dataset\.pipeline\.(\d(?:\.pre_transform\.0)?)\.type",
@@ -146,6 +152,12 @@ ADDED: list[tuple[str, Any]] = [
     (r"default_hooks\.training_stages\.schedule\.refine\.begin", read_switch_epoch),
     (r"custom_hooks\.0\.type", "SyncBuffersHook"),
     (r"custom_hooks\.2\.type", "rtmo_plugin.ChannelsLastHook"),  # faster, and the same up to rounding
+    # What makes a run exact, and lets it survive broken samples and interruptions; the recipe is as it was.
+    (r"custom_hooks\.3\.type", "rtmo_plugin.RandomnessHook"),
+    (r"custom_hooks\.4\.type", "rtmo_plugin.BrokenSampleHook"),
+    (r"custom_hooks\.4\.max_broken", 100),
+    (r"custom_hooks\.5\.type", "rtmo_plugin.ResumePointHook"),
+    (r"custom_hooks\.5\.minutes", 10),
     # Written out, though it is the default of MMPose's class.
     (r"custom_hooks\.1\.gamma", lambda _: default_of(ExpMomentumEMA, "gamma")),
     (re.escape(FINISH) + r"\.pipeline\.1\.(shift|rotate|scale)_prob", default_probability),

@@ -19,7 +19,9 @@ model = dict(
         pad_size_divisor=32,
         mean=[0, 0, 0],
         std=[1, 1, 1],
-        batch_augments=[dict(type="BatchSyncRandomResize", random_size_range=(480, 800), size_divisor=32, interval=1)],
+        batch_augments=[
+            dict(type="rtmo_plugin.BatchRandomResize", random_size_range=(480, 800), size_divisor=32, interval=1)
+        ],
     ),
     backbone=dict(
         type="CSPDarknet",

@@ -4,7 +4,9 @@ _base_ = "./s.py"
 
 model = dict(
     data_preprocessor=dict(
-        batch_augments=[dict(type="BatchSyncRandomResize", random_size_range=(320, 640), size_divisor=32, interval=1)]
+        batch_augments=[
+            dict(type="rtmo_plugin.BatchRandomResize", random_size_range=(320, 640), size_divisor=32, interval=1)
+        ]
     ),
     backbone=dict(
         widen_factor=0.375,

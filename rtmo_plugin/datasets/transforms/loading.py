@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcv.transforms import BaseTransform
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rtmo_plugin.datasets.transforms.image_cache import find_cache
 from rtmo_plugin.registry import TRANSFORMS
@@ -75,5 +75,5 @@ def read_jpeg_shape(path: str) -> tuple[int, int] | None:
     try:
         with Image.open(path, formats=["JPEG"]) as image:
             return None if "exif" in image.info else image.size[::-1]
-    except UnidentifiedImageError:
+    except OSError:  # another format, or cut short: decoding it says so, with its name
         return None

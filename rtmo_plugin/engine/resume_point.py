@@ -1,0 +1,73 @@
+"""Save often enough that an interruption costs minutes, beside the checkpoints that a recipe keeps."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from rtmo_plugin.registry import HOOKS
+
+LAST, PREVIOUS = "last.pth", "previous.pth"
+
+
+@HOOKS.register_module()
+class ResumePointHook(Hook):
+    """Save ``last.pth`` at the end of an epoch, and keep the one before as ``previous.pth``.
+
+    MMEngine's ``CheckpointHook`` saves every 40 epochs in the official recipes, which is a day on
+    some machines.  These two are for ``--resume`` only, and are removed when a run ends with a
+    regular checkpoint.
+
+    Args:
+        minutes: Nothing is saved before so much time has passed since any checkpoint was written;
+            0 saves after every epoch.
+    """
+
+    priority = "LOWEST"  # after CheckpointHook
+
+    def __init__(self, minutes: float = 10.0) -> None:
+        self._seconds = 60 * minutes
+        self._saved_at = 0.0
+        self._regular: str | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._saved_at = time.monotonic()
+        self._regular = _find_regular(runner)
+
+    @master_only
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Save, unless a checkpoint was written only just now."""
+        if _find_regular(runner) == self._regular and time.monotonic() - self._saved_at < self._seconds:
+            return
+        if _find_regular(runner) == self._regular:
+            _save(runner)
+        self._regular = _find_regular(runner)
+        self._saved_at = time.monotonic()
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Remove both files, if a regular checkpoint was written after them."""
+        regular, last = Path(self._regular or ""), Path(runner.work_dir, LAST)
+        if regular.is_file() and last.is_file() and regular.stat().st_mtime >= last.stat().st_mtime:
+            for name in (LAST, PREVIOUS):
+                Path(runner.work_dir, name).unlink(missing_ok=True)
+
+
+def _find_regular(runner: Runner) -> str | None:
+    """Return where ``CheckpointHook`` saved last."""
+    path: str | None = runner.message_hub.runtime_info.get("last_ckpt")
+    return path
+
+
+def _save(runner: Runner) -> None:
+    last = Path(runner.work_dir, LAST)
+    if last.is_file():
+        os.replace(last, last.with_name(PREVIOUS))
+    runner.save_checkpoint(runner.work_dir, LAST)
+    last.with_name("last_checkpoint").write_text(str(last))  # where MMEngine looks for it
