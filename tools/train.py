@@ -19,6 +19,9 @@ def main() -> None:
     parser.add_argument(
         "--load-from", metavar="CHECKPOINT", help="start from these weights: file, URL, or name as tools/zoo.py lists"
     )
+    parser.add_argument(
+        "--transfer-from", metavar="CHECKPOINT", help="the same, of a model with other keypoints or classes, by name"
+    )
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")

@@ -61,8 +61,14 @@ def _is_optional(name: str) -> bool:
     return bool(_DERIVED.fullmatch(name)) or name.endswith("num_batches_tracked")
 
 
-def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
+def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advice: str = "") -> None:
     """Check that a checkpoint holds exactly the weights of ``model``.
+
+    Args:
+        model: The model.
+        checkpoint: What ``read_checkpoint`` returned.
+        path: Of the checkpoint, for the message.
+        advice: What to do about it, for the message.
 
     Raises:
         CheckpointError: It does not; the message names both models where it can tell, and the
@@ -71,7 +77,8 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> N
     given, expected = get_state_dict(checkpoint), model.state_dict()
     mismatch = compare_state_dicts(given, expected)
     if mismatch:
-        raise CheckpointError(f"{path} does not fit the config: {_describe(given, expected, mismatch)}.")
+        words = "; ".join([_describe(given, expected, mismatch), *([advice] if advice else [])])
+        raise CheckpointError(f"{path} does not fit the config: {words}.")
 
 
 def _describe(given: StateDict, expected: StateDict, mismatch: Mismatch) -> str:

@@ -19,6 +19,7 @@ from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
+from rtmo_plugin.apis.transfer import ADVICE, TransferHook, is_transferable, plan_transfer
 from rtmo_plugin.engine.curves import CurvesHook
 from rtmo_plugin.errors import ConfigError
 
@@ -52,11 +53,12 @@ class TrainResult:
         return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
 
 
-def train(
+def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     config: str | Path | Config,
     *,
     resume: str | Path | bool | None = None,
     load_from: str | Path | None = None,
+    transfer_from: str | Path | None = None,
     amp: bool = False,
     auto_scale_lr: bool = False,
     validate: bool = True,
@@ -71,6 +73,8 @@ def train(
         resume: A checkpoint to continue from; ``"auto"`` or True for the last one in the work
             folder, if there is one.
         load_from: A checkpoint whose weights to start from: path, URL or a name such as ``rtmo-s_body7``.
+        transfer_from: Likewise, of a model with other keypoints or classes: those of the same name are
+            taken over, and what is new starts from random weights.
         amp: Train in half precision, on CPUs as well.
         auto_scale_lr: Scale the learning rate to the actual batch size.
         validate: Evaluate during training, as often as the config says.
@@ -88,13 +92,15 @@ def train(
     cfg = cfg if validate else _drop_validation(cfg)
     cfg = _enable_amp(cfg) if amp else cfg
     cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
-    cfg = _choose_start(cfg, resume, load_from)
+    if load_from and transfer_from:
+        raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
+    cfg = _choose_start(cfg, resume, load_from or transfer_from)
     if from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no need of a download
         cfg = drop_pretrained(cfg)
     check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
     cfg = fetch_pretrained(cfg)
     with leave_out_noise():
-        runner = _build(cfg)
+        runner = _build(cfg, is_transferred=bool(transfer_from) and not cfg.resume)
         runner.register_hook(CurvesHook())
         if show_dir:
             runner.register_hook(PictureHook(show_dir))
@@ -145,14 +151,20 @@ def _choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str 
     return _change(cfg, resume=bool(continued), load_from=str(locate_checkpoint(path)) if path else None)
 
 
-def _build(cfg: Config) -> QuietRunner:
+def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
     """Build everything that training needs, so that what is wrong shows before the first step."""
     checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
     if checkpoint and cfg.resume:
         check_resumable(checkpoint, Path(cfg.load_from))
     runner = build_runner(cfg)
-    if checkpoint:
-        check_fits(get_model(runner), checkpoint, Path(cfg.load_from))
+    if checkpoint and is_transferred:
+        dataset = runner.train_loop.dataloader.dataset
+        transfer = plan_transfer(checkpoint, Path(cfg.load_from), get_model(runner), dataset.metainfo)
+        print(transfer)
+        runner.register_hook(TransferHook(transfer))
+    elif checkpoint:
+        advice = ADVICE if not cfg.resume and is_transferable(checkpoint, get_model(runner)) else ""
+        check_fits(get_model(runner), checkpoint, Path(cfg.load_from), advice)
     with refuse_config_errors():
         check_images(runner.train_loop.dataloader.dataset)
         if runner.val_loop is not None:

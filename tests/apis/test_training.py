@@ -97,8 +97,9 @@ def test_two_starting_points_are_refused(run, trained):
 def test_checkpoint_of_other_keypoints_is_refused(run, trained, config, option):
     cfg = load_config(config)
     cfg.model.head.keypoints = "crowdpose"
-    with pytest.raises(CheckpointError, match=r"with 17 keypoints, config is .* with 14 keypoints"):
+    with pytest.raises(CheckpointError, match=r"with 17 keypoints, config is .* with 14 keypoints") as error:
         run(cfg, **{option: str(trained.checkpoint)})
+    assert str(error.value).endswith("pass --transfer-from in place of --load-from.") == (option == "load_from")
 
 
 def test_published_checkpoint_cannot_be_resumed(run, trained, tmp_path):
