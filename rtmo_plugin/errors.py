@@ -45,6 +45,10 @@ class DataError(UserError, ValueError):
     """The data are there, but not usable."""
 
 
+class ExportError(UserError, ValueError):
+    """A file was written that does not compute what the model computes, or cannot be written or read."""
+
+
 @contextmanager
 def report_user_errors() -> Iterator[None]:
     """Turn a ``UserError`` into its sentence on stderr and exit code 2; everything else passes.

@@ -50,12 +50,16 @@ class MapEncoder(nn.Module):
         shape_hw = (feature.shape[2], feature.shape[3])
         positions = encode_cells(
             shape_hw, self.channels, self.temperature, dtype=feature.dtype, device=feature.device
-        ).to(feature.dtype)
+        )
+        return self.attend(feature, positions.to(feature.dtype))
+
+    def attend(self, feature: Tensor, positions: Tensor) -> Tensor:
+        """Map (B, C, H, W), whose cells have (H x W, C) encoded positions, to (B, C, H, W)."""
         # Contiguous tokens keep the linear layers one matrix product; channels_last maps already are.
         tokens = feature.flatten(2).transpose(1, 2).contiguous()
         for layer in self.layers:
             tokens = layer(tokens, positions)
-        return tokens.transpose(1, 2).unflatten(2, shape_hw)
+        return tokens.transpose(1, 2).reshape(feature.shape)
 
 
 class EncoderLayer(nn.Module):

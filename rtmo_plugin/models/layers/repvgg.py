@@ -47,16 +47,20 @@ def fold_repvgg(block: RepVGGBlock) -> nn.Conv2d:
     Raises:
         ValueError: The block's norm is no BatchNorm: other norms depend on the input.
     """
-    weight_3x3, bias_3x3 = _fold_norm(block.branch_3x3)
-    weight_1x1, bias_1x1 = _fold_norm(block.branch_1x1)
+    weight_3x3, bias_3x3 = fold_norm(block.branch_3x3)
+    weight_1x1, bias_1x1 = fold_norm(block.branch_1x1)
     conv = copy.deepcopy(block.branch_3x3.conv)
     conv.weight = nn.Parameter((weight_3x3 + F.pad(weight_1x1, (1, 1, 1, 1))).detach())
     conv.bias = nn.Parameter((bias_3x3 + bias_1x1).detach())
     return conv
 
 
-def _fold_norm(branch: ConvModule) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the convolution that does what a branch does in eval mode."""
+def fold_norm(branch: ConvModule) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the convolution that does what a convolution and its norm do in eval mode.
+
+    Raises:
+        ValueError: The norm is no BatchNorm: other norms depend on the input.
+    """
     conv, norm = branch.conv, branch.norm
     if norm is None:
         return conv.weight, conv.bias

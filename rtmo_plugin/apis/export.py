@@ -1,0 +1,169 @@
+"""Write a trained model as a file for other runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
+
+from rtmo_plugin import __version__
+from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.configuration import load_config, set_options, walk_sections
+from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.running import refuse_config_errors
+from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.export.options import ExportOptions, parse_dynamic, parse_size
+from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.inference.files import make_folder
+from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.zoo import CATALOGUE
+
+FORMATS = {"onnx": ".onnx"}  # and how the file's name must end
+_DEFAULT_SIZE = (640, 640)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A file that was written, and how well it does what PyTorch does."""
+
+    path: Path
+    info: ModelInfo
+    differences: Differences
+
+    def describe(self) -> str:
+        """Return the summary that the tool prints."""
+        width, height = self.info.size_wh
+        found, size = self.differences, self.path.stat().st_size / 1e6
+        kinds = ("score", "box", "keypoint", "maps")
+        worst = max(kinds, key=lambda name: float(getattr(found, name)))
+        return (
+            f"{self.path}: {size:.1f} MB, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
+            f"compared with PyTorch: {found.num_images} images, {found.num_people} people; the largest difference "
+            f"({worst}) is {getattr(found, worst):.2g} of the tolerance"
+        )
+
+
+def export(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",  # noqa: A002  (the word of the command line)
+    size: str | None = None,
+    dynamic: str = "batch",
+    cfg_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ExportResult:
+    """Write a model as a file for other runtimes, and compare the file with PyTorch.
+
+    Args:
+        config: Path of a config file, or a config.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
+        out: The file to write.
+        format: A key of ``FORMATS``.
+        size: Such as ``640x384``; by default that of the config's test pipeline.
+        dynamic: ``batch``, ``size``, ``batch,size`` or ``none``.
+        cfg_options: Values to change in the config, by dotted key.
+        **options: Others of ``ExportOptions``: ``cut``, ``input``, ``half``, ``score_thr``, ``nms_thr``,
+            ``max_people``, ``top_k``.
+
+    Raises:
+        UserError: An argument is wrong, or the file does not compute what PyTorch computes.
+    """
+    path = Path(out)
+    write = _find_writer(format, path)
+    cfg = set_options(load_config(config), cfg_options)
+    size_wh = parse_size(size) if size else _find_size(cfg)
+    thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
+    chosen = {name: value for name, value in {**thresholds, **options}.items() if value is not None}
+    wanted = ExportOptions(size_wh=size_wh, dynamic=parse_dynamic(dynamic), **chosen)
+    make_folder(path.parent, "The folder of --out,")
+    with leave_out_noise():
+        model, content = _build_model(cfg, locate_checkpoint(checkpoint))
+        info = _describe(cfg, model, wanted, _find_ap(content, str(checkpoint)))
+        differences = write(model, path, wanted, info)
+    return ExportResult(path, info, differences)
+
+
+def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
+    """Return what writes a format, once the name of the file fits it."""
+    if name not in FORMATS:
+        raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
+    if path.suffix != FORMATS[name]:
+        raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
+    from rtmo_plugin.export.onnx_file import write_onnx
+
+    return write_onnx
+
+
+def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:
+    """Return the steps of the test pipeline that make images as large as the input."""
+    pipeline = (cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline", [])
+    return [step for step in walk_sections(pipeline) if "BottomupResize" in str(step.get("type"))]
+
+
+def _find_size(cfg: Config) -> tuple[int, int]:
+    sizes = [tuple(step["input_size"]) for step in _find_steps(cfg)]
+    return sizes[0] if sizes else _DEFAULT_SIZE
+
+
+def _build_model(cfg: Config, path: Path) -> tuple[Any, Mapping[str, Any]]:
+    """Return the model with the checkpoint's weights, in eval mode, and the checkpoint."""
+    init_default_scope(cfg.get("default_scope", "mmpose"))
+    content = read_checkpoint(path)
+    with refuse_config_errors():
+        model = MODELS.build(cfg.model)
+    if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
+        raise ConfigError(f"{cfg.filename or 'The config'} describes no RTMO of this package, and only these export.")
+    check_fits(model, content, path)
+    model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
+    return model.eval(), content
+
+
+def _describe(cfg: Config, model: Any, options: ExportOptions, ap: float | None) -> ModelInfo:
+    pads = [step.get("pad_val", 0) for step in _find_steps(cfg)] or [114]
+    pad = tuple(pads[0]) if isinstance(pads[0], (tuple, list)) else (pads[0],) * 3
+    return ModelInfo(
+        schema=model.head.schema,
+        classes=_name_classes(cfg, model.head.num_classes),
+        size_wh=options.size_wh,
+        cut=options.cut,
+        input=options.input,
+        dynamic=options.dynamic,
+        precision="float16" if options.half else "float32",
+        score_thr=options.score_thr,
+        nms_thr=options.nms_thr,
+        max_people=options.max_people,
+        strides=model.head.strides,
+        pad_value=(pad[0], pad[1], pad[2]),
+        name=Path(cfg.filename).stem if cfg.filename else "",
+        version=__version__,
+        training_ap=ap,
+    )
+
+
+def _name_classes(cfg: Config, num_classes: int) -> tuple[str, ...]:
+    """Return the names that the test data give the classes; ``person`` and numbers where they give none."""
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset")
+    if dataset:
+        with refuse_config_errors():
+            classes = DATASETS.build({**dataset, "lazy_init": True}).metainfo.get("classes") or ()
+        if len(classes) == num_classes:
+            return tuple(classes)
+    return ("person",) if num_classes == 1 else tuple(f"class {index}" for index in range(num_classes))
+
+
+def _find_ap(checkpoint: Mapping[str, Any], name: str) -> float | None:
+    """Return the AP of the last validation before the checkpoint, or the published one of a named checkpoint."""
+    hub = checkpoint.get("message_hub")
+    scalars = hub.get("log_scalars", {}) if isinstance(hub, Mapping) else {}
+    validated = [scalars[key] for key in scalars if key.endswith("/AP")]
+    if validated:
+        return float(validated[0].current())
+    return CATALOGUE[name].ap if name in CATALOGUE else None

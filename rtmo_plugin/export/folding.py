@@ -1,0 +1,196 @@
+"""Rewrite a trained model into one that computes the same with less: for inference and for exported files.
+
+Nothing here knows a file format.  Every rule is exact up to rounding: norms go into the convolution or
+the linear layer before them, both branches of a RepVGG block into one convolution, the slices before
+the stem into its kernel, wide poolings into a chain of narrow ones, and the encoder's positions, where
+the size of the input is fixed, into a constant.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_weights
+
+from rtmo_plugin.models.layers.encoder import MapEncoder
+from rtmo_plugin.models.layers.norm import PersonBatchNorm1d
+from rtmo_plugin.models.layers.repvgg import RepVGGBlock, fold_norm, fold_repvgg
+from rtmo_plugin.ops.encoding import encode_cells
+
+# Row and column, within a 2 x 2 patch of pixels, of the four slices that Focus stacks.
+_FOCUS_OFFSETS = ((0, 0), (1, 0), (0, 1), (1, 1))
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model``, in eval mode, with everything folded that does not depend on the input.
+
+    Norms other than BatchNorm depend on the input, and stay.
+    """
+    folded = _fold_module(copy.deepcopy(model).eval())
+    return folded.requires_grad_(False)
+
+
+def _fold_module(module: nn.Module) -> nn.Module:
+    """Return what replaces ``module``: itself, with children replaced, where no rule applies."""
+    for matches, rule in _RULES:
+        if matches(module):
+            return rule(module)
+    for name, child in module.named_children():
+        setattr(module, name, _fold_module(child))
+    return module
+
+
+def _is_foldable_block(module: nn.Module) -> bool:
+    return isinstance(module, RepVGGBlock) and all(map(_is_foldable_conv, (module.branch_3x3, module.branch_1x1)))
+
+
+def _fold_block(block: Any) -> nn.Module:
+    return nn.Sequential(fold_repvgg(block), block.act)
+
+
+def _is_foldable_conv(module: nn.Module) -> bool:
+    return (
+        isinstance(module, ConvModule)
+        and module.order == ("conv", "norm", "act")
+        and not module.with_explicit_padding
+        and (not module.with_norm or isinstance(module.norm, nn.BatchNorm2d))
+    )
+
+
+def _fold_conv(module: Any) -> nn.Module:
+    weight, bias = fold_norm(module)
+    conv = _replace_weights(module.conv, weight, bias)
+    folded: nn.Module = nn.Sequential(conv, module.activate) if module.with_activation else conv
+    return folded
+
+
+def _replace_weights(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:
+    """Return a copy of a convolution or linear layer with other weights."""
+    changed = copy.copy(layer)
+    changed._parameters = dict(layer._parameters)
+    changed.weight = nn.Parameter(weight.detach())
+    changed.bias = None if bias is None else nn.Parameter(bias.detach())
+    return changed
+
+
+def _is_person_norm(module: nn.Module) -> bool:
+    if not isinstance(module, nn.Sequential) or len(module) != 2:
+        return False
+    return isinstance(module[0], nn.Linear) and isinstance(module[1], PersonBatchNorm1d)
+
+
+def _fold_person_norm(module: Any) -> Any:
+    linear, norm = module
+    weight, bias = fuse_linear_bn_weights(
+        linear.weight, linear.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    return _replace_weights(linear, weight, bias)
+
+
+def _is_foldable_focus(module: nn.Module) -> bool:
+    from mmpose.models.backbones.csp_darknet import Focus
+
+    return isinstance(module, Focus) and _is_foldable_conv(module.conv) and module.conv.groups == 1
+
+
+def _fold_focus(module: Any) -> nn.Module:
+    """Turn slicing and a k x k convolution of stride s into one 2k x 2k convolution of stride 2s."""
+    weight, bias = fold_norm(module.conv)
+    old = module.conv.conv
+    channels, (height, width) = old.in_channels // 4, old.kernel_size
+    spread = weight.new_zeros(old.out_channels, channels, 2 * height, 2 * width)
+    for (row, column), part in zip(_FOCUS_OFFSETS, torch.split(weight.detach(), channels, dim=1)):
+        spread[:, :, row::2, column::2] = part
+    stride, padding = (tuple(2 * n for n in values) for values in (old.stride, old.padding))
+    conv = nn.Conv2d(channels, old.out_channels, (2 * height, 2 * width), stride, padding)
+    return nn.Sequential(_replace_weights(conv, spread, bias), module.conv.activate)
+
+
+class PoolingChain(nn.Module):
+    """Poolings of 5, 9, 13 pixels as three of 5 in a row, between the two convolutions of an SPP bottleneck.
+
+    The maximum over a window of 9 is the maximum, over a window of 5, of maxima over windows of 5.
+    """
+
+    def __init__(self, conv1: nn.Module, conv2: nn.Module, kernel_sizes: list[int]) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv1, conv2
+        steps = [after - before + 1 for before, after in pairwise([1, *kernel_sizes])]
+        self.poolings = nn.ModuleList(nn.MaxPool2d(step, stride=1, padding=step // 2) for step in steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H, W)."""
+        maps = [self.conv1(x)]
+        for pooling in self.poolings:
+            maps.append(pooling(maps[-1]))
+        pooled: Tensor = self.conv2(torch.cat(maps, dim=1))
+        return pooled
+
+
+def _is_foldable_pyramid(module: nn.Module) -> bool:
+    from mmpose.models.backbones.csp_darknet import SPPBottleneck
+
+    if not isinstance(module, SPPBottleneck):
+        return False
+    sizes = [pooling.kernel_size for pooling in module.poolings]
+    return all(after > before and after % 2 for before, after in pairwise([1, *sizes]))
+
+
+def _fold_pyramid(module: Any) -> nn.Module:
+    sizes = [pooling.kernel_size for pooling in module.poolings]
+    return PoolingChain(_fold_module(module.conv1), _fold_module(module.conv2), sizes)
+
+
+_Rule = tuple[Callable[[nn.Module], bool], Callable[[Any], nn.Module]]
+_RULES: tuple[_Rule, ...] = (
+    (_is_foldable_block, _fold_block),
+    (_is_foldable_focus, _fold_focus),
+    (_is_foldable_pyramid, _fold_pyramid),
+    (_is_foldable_conv, _fold_conv),
+    (_is_person_norm, _fold_person_norm),
+)
+
+
+class FixedMapEncoder(nn.Module):
+    """A ``MapEncoder`` for maps of one size, whose positions are constants.
+
+    Args:
+        encoder: Its layers are shared.
+        shape_hw: Height and width of the map in cells.
+    """
+
+    positions: Tensor
+
+    def __init__(self, encoder: MapEncoder, shape_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.encoder, self.shape_hw = encoder, shape_hw
+        positions = encode_cells(shape_hw, encoder.channels, encoder.temperature)
+        self.register_buffer("positions", positions, persistent=False)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C, H, W)."""
+        return self.encoder.attend(feature, self.positions.to(feature.dtype))
+
+
+def fix_size(neck: Any, size_wh: tuple[int, int]) -> Any:
+    """Return a shallow copy of a neck that takes inputs of one size alone; others than ``HybridEncoder`` as they are.
+
+    Args:
+        neck: Of a folded model.
+        size_wh: Width and height of the network's input, multiples of 32.
+    """
+    if not hasattr(neck, "encoder_levels"):
+        return neck
+    fixed: Any = copy.copy(neck)
+    fixed._modules = dict(neck._modules)
+    strides = [2**level for level in neck.encoder_levels]
+    width, height = size_wh
+    encoders = [FixedMapEncoder(each, (height // s, width // s)) for each, s in zip(neck.encoder, strides)]
+    fixed.encoder = nn.ModuleList(encoders)
+    return fixed

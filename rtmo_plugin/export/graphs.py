@@ -1,0 +1,162 @@
+"""The modules that are written into files: an image in, arrays out, composed of the model's own parts.
+
+    input ─ normalise ─ backbone ─ neck ─ head's convolutions ─┬─ raw maps                     cut "raw"
+                                                               └─ decode ─┬─ top-k ─ DCC       cut "decoded"
+                                                                          └─ NMS ─ DCC         cut "end2end"
+
+Shape letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network's input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rtmo_plugin.export.folding import fix_size, fold
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.suppression import select_rows
+from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.rtmo_head import find_size_wh
+from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
+from rtmo_plugin.structures import DensePredictions
+
+RAW_OUTPUTS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")
+
+
+class ImageInput(nn.Module):
+    """What the model's preprocessor does to an image, for either kind of input."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocessor: Any, kind: str) -> None:
+        super().__init__()
+        self.is_uint8 = kind == "uint8"
+        self.swaps_channels = bool(getattr(preprocessor, "_channel_conversion", False))
+        mean, std = (getattr(preprocessor, name, None) for name in ("mean", "std"))
+        self.register_buffer("mean", torch.zeros(3, 1, 1) if mean is None else mean.float(), persistent=False)
+        self.register_buffer("std", torch.ones(3, 1, 1) if std is None else std.float(), persistent=False)
+        self.normalises = bool(self.mean.any() or (self.std != 1).any())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (B, H, W, 3) uint8 or (B, 3, H, W) float32 BGR to the (B, 3, H, W) that the backbone takes."""
+        if self.is_uint8:
+            image = image.permute(0, 3, 1, 2).float()
+        if self.swaps_channels:
+            image = image.flip(1)
+        return (image - self.mean) / self.std if self.normalises else image
+
+
+class RawGraph(nn.Module):
+    """An image to the head's maps, level by level."""
+
+    def __init__(self, model: nn.Module, options: ExportOptions) -> None:
+        super().__init__()
+        folded: Any = fold(model)
+        self.image_input = ImageInput(folded.data_preprocessor, options.input)
+        is_fixed = "size" not in options.dynamic
+        self.backbone = folded.backbone
+        self.neck = fix_size(folded.neck, options.size_wh) if is_fixed else folded.neck
+        self.head = folded.head
+        self.half_precision = options.half
+        if options.half:
+            for part in (self.backbone, self.neck, self.head.head_module):
+                part.half()
+        self.output_names = [f"{name}_{stride}" for stride in self.head.strides for name in RAW_OUTPUTS]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map an image to ``output_names``, each (B, C, H / stride, W / stride)."""
+        levels = zip(*self.compute_maps(image)[: len(RAW_OUTPUTS)])
+        return tuple(each for level in levels for each in level)
+
+    def compute_maps(self, image: Tensor) -> RawMaps:
+        """Return the head's maps in float32."""
+        image = self.image_input(image)
+        maps: RawMaps = self.head(self.neck(self.backbone(image.half() if self.half_precision else image)))
+        return RawMaps(*([each.float() for each in levels] for levels in maps))
+
+
+class DecodedGraph(RawGraph):
+    """An image to its best priors, as boxes, scores and keypoints; duplicates stay."""
+
+    def __init__(self, model: nn.Module, options: ExportOptions) -> None:
+        super().__init__(model, options)
+        self.output_names = ["dets", "labels", "keypoints"]
+        width, height = options.size_wh
+        # A number, so that the rows are as many for every input.
+        self.top_k = min(options.top_k, sum((width // s) * (height // s) for s in self.head.strides))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map an image to (B, N, 5) boxes and scores, (B, N) labels and (B, N, K, 3) keypoints and scores.
+
+        N is ``top_k``, or as many as there are priors in an input of the size of the options; best first.
+        """
+        predictions, size_wh = self.predict_densely(image)
+        scores, labels = predictions.class_logits.sigmoid().max(dim=-1)
+        best, priors = scores.topk(self.top_k, dim=1)
+        dets, keypoints = self.describe(predictions, best, priors, size_wh)
+        return dets, labels.gather(1, priors), keypoints
+
+    def predict_densely(self, image: Tensor) -> tuple[DensePredictions, tuple[int, int]]:
+        """Return predictions at all priors, and the width and height of the input."""
+        maps = self.compute_maps(image)
+        strides = self.head.strides
+        return densify(maps, strides), find_size_wh(maps.class_logits, strides)
+
+    def describe(
+        self, predictions: DensePredictions, scores: Tensor, priors: Tensor, size_wh: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes with scores (B, N, 5), and keypoints with scores (B, N, K, 3), of (B, N) priors."""
+        boxes, poses, visibility = (
+            _gather_rows(each, priors).flatten(0, 1)
+            for each in (predictions.boxes, predictions.pose_vectors, predictions.visibility_logits)
+        )
+        centers = predictions.priors.centers.index_select(0, priors.flatten())
+        located = self.head.dcc(poses, boxes, centers, size_wh).keypoints
+        keypoints = torch.cat([located, visibility.sigmoid()[..., None]], dim=-1)
+        dets = torch.cat([boxes, scores.reshape(-1, 1)], dim=-1)
+        shape = (-1, priors.shape[1])
+        return torch.unflatten(dets, 0, shape), torch.unflatten(keypoints, 0, shape)
+
+
+class EndToEndGraph(DecodedGraph):
+    """An image to its people, with the outputs of MMDeploy's RTMO files."""
+
+    score_thr: Tensor
+    nms_thr: Tensor
+    max_people: Tensor
+
+    def __init__(self, model: nn.Module, options: ExportOptions) -> None:
+        super().__init__(model, options)
+        self.output_names = ["dets", "keypoints"]
+        # Buffers, so that they have names in the file and can be changed there.
+        self.register_buffer("score_thr", torch.tensor([options.score_thr]))
+        self.register_buffer("nms_thr", torch.tensor([options.nms_thr]))
+        self.register_buffer("max_people", torch.tensor([options.max_people]))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map an image to (B, N, 5) boxes and scores, and (B, N, K, 3) keypoints and their scores.
+
+        N is the number of people in the image with the most, at least 1; rows of zeros are nobody.
+        """
+        predictions, size_wh = self.predict_densely(image)
+        scores = predictions.class_logits.sigmoid().amax(dim=-1)
+        best, priors = select_rows(predictions.boxes, scores, self.score_thr, self.nms_thr, self.max_people)
+        dets, keypoints = self.describe(predictions, best, priors, size_wh)
+        is_person = (best > 0).to(dets.dtype)[..., None]
+        return dets * is_person, keypoints * is_person[..., None]
+
+
+def _gather_rows(values: Tensor, priors: Tensor) -> Tensor:
+    """Return (B, N, C) rows of (B, P, C) values; nothing here depends on the batch size that a tracer sees."""
+    return values.gather(1, priors[..., None].expand(-1, -1, values.shape[-1]))
+
+
+_GRAPHS = {"end2end": EndToEndGraph, "decoded": DecodedGraph, "raw": RawGraph}
+
+
+def build_graph(model: nn.Module, options: ExportOptions) -> RawGraph:
+    """Return the module that a file shall hold, in eval mode; ``model`` stays as it is."""
+    return _GRAPHS[options.cut](model, options).eval()

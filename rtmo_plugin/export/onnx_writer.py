@@ -1,0 +1,124 @@
+"""Write a graph as ONNX: standard operators, named axes, metadata inside."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph
+from rtmo_plugin.export.options import ExportOptions
+
+try:
+    import onnx
+except ImportError:  # an extra: ``pip install "rtmo-plugin[export]"``
+    onnx = None  # type: ignore[assignment]
+
+OPSET = 17
+INPUT_NAME = "input"
+SCORE_THRESHOLD = "score_thr"  # the initializer of an end-to-end file
+
+
+def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[str, str]) -> Any:
+    """Return the ``onnx.ModelProto`` of a graph.
+
+    torch's TorchScript exporter writes it: it is in every torch from 2.1 to 2.13, needs no other
+    package, and takes operators such as NMS as they are meant.
+
+    Args:
+        graph: What the file shall hold.
+        options: Which axes are dynamic, and the size.
+        metadata: Strings by name, to be read back by programs.
+
+    Raises:
+        ConfigError: The package ``onnx`` is missing.
+    """
+    if onnx is None:
+        raise ConfigError('Writing ONNX needs the package onnx: pip install "rtmo-plugin[export]".')
+    model = onnx.load_from_string(_trace(graph, options))
+    _name_rows(model, graph)
+    model.producer_name, model.producer_version = "rtmo-plugin", _read_version(metadata)
+    for node in model.graph.node:
+        node.doc_string = ""
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model)
+    return model
+
+
+def make_example(options: ExportOptions, num_images: int = 2) -> Tensor:
+    """Return an input of the kind that ``options`` describe, grey all over.
+
+    Two images, so that a tracer cannot take the number for a constant 1.
+    """
+    width, height = options.size_wh
+    if options.input == "uint8":
+        return torch.full((num_images, height, width, 3), 114, dtype=torch.uint8)
+    return torch.full((num_images, 3, height, width), 114.0)
+
+
+def _trace(graph: RawGraph, options: ExportOptions) -> bytes:
+    buffer = io.BytesIO()
+    keywords: dict[str, Any] = {"opset_version": OPSET, "input_names": [INPUT_NAME]}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # torch 2.5 and newer
+        keywords["dynamo"] = False
+    example = make_example(options, 2 if "batch" in options.dynamic else 1)
+    with warnings.catch_warnings(), torch.no_grad():
+        # of the exporter's age, and of tests of shapes whose outcome a file of one size fixes
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            (example,),
+            buffer,  # type: ignore[arg-type]  # its types know files alone
+            output_names=list(graph.output_names),
+            dynamic_axes=_list_axes(graph.output_names, options),
+            **keywords,
+        )
+    return buffer.getvalue()
+
+
+def _list_axes(output_names: list[str], options: ExportOptions) -> dict[str, dict[int, str]]:
+    """Return the dynamic axes of input and outputs, by name and number."""
+    batch = {0: "batch"} if "batch" in options.dynamic else {}
+    axes = {name: dict(batch) for name in (INPUT_NAME, *output_names)}
+    if "size" in options.dynamic:
+        first = 1 if options.input == "uint8" else 2
+        axes[INPUT_NAME] |= {first: "height", first + 1: "width"}
+        if options.cut == "raw":
+            for name in output_names:
+                stride = name.rsplit("_", 1)[1]
+                axes[name] |= {2: f"height_{stride}", 3: f"width_{stride}"}
+    return axes
+
+
+def _name_rows(model: Any, graph: RawGraph) -> None:
+    """Say how many rows the outputs have, which the exporter cannot tell; ``model`` is our own."""
+    for output in model.graph.output:
+        rows = output.type.tensor_type.shape.dim[1]
+        if isinstance(graph, EndToEndGraph):
+            rows.dim_param = "people"
+        elif isinstance(graph, DecodedGraph):
+            rows.dim_value = graph.top_k
+
+
+def _read_version(metadata: Mapping[str, str]) -> str:
+    return metadata.get("version", "").strip('"')
+
+
+def expose_score_threshold(model: Any) -> bytes:
+    """Return the content of a file whose score threshold is an optional input; ``model`` stays as it is.
+
+    For the comparison alone: the file that users get has the input that MMDeploy's have.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    if any(tensor.name == SCORE_THRESHOLD for tensor in changed.graph.initializer):
+        value = onnx.helper.make_tensor_value_info(SCORE_THRESHOLD, onnx.TensorProto.FLOAT, [1])
+        changed.graph.input.append(value)
+    content: bytes = changed.SerializeToString()
+    return content

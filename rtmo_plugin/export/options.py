@@ -1,0 +1,98 @@
+"""What an exported file shall be: where it ends, which sizes it takes, in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.inference.model_info import CUTS, INPUTS
+
+DYNAMIC = ("batch", "size")
+SIZE_DIVISOR = 32
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an exported file shall be.
+
+    Attributes:
+        size_wh: Width and height of the input; with a dynamic size those that the check begins with.
+        cut: ``"end2end"``: people, NMS inside; ``"decoded"``: the ``top_k`` best priors as boxes, scores
+            and keypoints, without NMS; ``"raw"``: the head's maps.
+        dynamic: What may differ from call to call: ``"batch"``, ``"size"``, both or nothing.
+        input: ``"float32"``: (B, 3, H, W) BGR, 0..255; ``"uint8"``: (B, H, W, 3) BGR, as OpenCV reads.
+        half: Convolutions and attention in float16; inputs, outputs and geometry stay float32.
+        score_thr: People must score above this.
+        nms_thr: Boxes of higher IoU are one person; 1 keeps all.
+        max_people: At most so many people an image.
+        top_k: Priors that the decoded cut returns for each image.
+
+    Raises:
+        ConfigError: A value that cannot be.
+    """
+
+    size_wh: tuple[int, int] = (640, 640)
+    cut: str = "end2end"
+    dynamic: tuple[str, ...] = ("batch",)
+    input: str = "float32"
+    half: bool = False
+    score_thr: float = 0.1
+    nms_thr: float = 0.65
+    max_people: int = 100
+    top_k: int = 300
+
+    def __post_init__(self) -> None:
+        check_size(self.size_wh)
+        for option, value, allowed in (("cut", self.cut, CUTS), ("input", self.input, INPUTS)):
+            if value not in allowed:
+                raise ConfigError(f"--{option} {value}: choose {', '.join(allowed)}.")
+        unknown = sorted(set(self.dynamic) - set(DYNAMIC))
+        if unknown:
+            raise ConfigError(f"--dynamic {unknown[0]}: choose batch, size, batch,size or none.")
+        if min(self.max_people, self.top_k) < 1:
+            raise ConfigError(f"At least one person must fit, got max_people={self.max_people}, top_k={self.top_k}.")
+        for name in ("score_thr", "nms_thr"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
+
+
+def check_size(size_wh: Iterable[int]) -> None:
+    """Check that an input has a size that the network can take.
+
+    Raises:
+        ConfigError: Width or height is no positive multiple of 32; the message names the next one.
+    """
+    size = tuple(size_wh)
+    if len(size) != 2 or any(n < SIZE_DIVISOR or n % SIZE_DIVISOR for n in size):
+        fitting = "x".join(str(max(1, -(-n // SIZE_DIVISOR)) * SIZE_DIVISOR) for n in size)
+        raise ConfigError(
+            f"The size {'x'.join(map(str, size))} cannot be: width and height must be multiples of {SIZE_DIVISOR}, "
+            f"such as {fitting}."
+        )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``WxH``, or one number for a square.
+
+    Raises:
+        ConfigError: It is neither.
+
+    Example:
+        >>> parse_size("640x384"), parse_size("416")
+        ((640, 384), (416, 416))
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"--size {text}: write WIDTHxHEIGHT, such as 640x384, or one number for a square.")
+    return int(parts[0]), int(parts[-1])
+
+
+def parse_dynamic(text: str) -> tuple[str, ...]:
+    """Read a list such as ``batch,size``; ``none`` is an empty one.
+
+    Example:
+        >>> parse_dynamic("batch,size"), parse_dynamic("none")
+        (('batch', 'size'), ())
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip() not in ("", "none"))

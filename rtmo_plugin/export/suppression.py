@@ -1,0 +1,78 @@
+"""Select people inside of an exported graph: NMS, and the kept priors of each image as rows.
+
+In PyTorch a selection is a list of indices, as many as there are people.  A file has one array for a
+batch: as many rows as the image with the most people needs, at least one, best first.  Rows of score 0
+are nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rtmo_plugin.ops.nms import suppress_duplicates
+
+
+class SelectPeople(torch.autograd.Function):
+    """The priors that are people, as one operator to PyTorch's tracer and standard operators in ONNX."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, boxes: Tensor, scores: Tensor, score_thr: Tensor, nms_thr: Tensor, max_people: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Select.
+
+        Args:
+            ctx: Of autograd.
+            boxes: (B, P, 4) x1, y1, x2, y2.
+            scores: (B, P).
+            score_thr: (1,) scores must be above this.
+            nms_thr: (1,) boxes of higher IoU are the same person.
+            max_people: (1,) at most so many an image.
+
+        Returns:
+            (B, N) scores, best first, 0 where there is nobody, and the (B, N) priors; N is at least 1.
+        """
+        each = [
+            _select(image_boxes, image_scores, float(score_thr), float(nms_thr))[: int(max_people)]
+            for image_boxes, image_scores in zip(boxes, scores)
+        ]
+        num_rows = max(1, *map(len, each))
+        priors = torch.stack([torch.nn.functional.pad(prior, (0, num_rows - len(prior))) for prior in each])
+        is_person = torch.arange(num_rows) < torch.tensor([[len(prior)] for prior in each])
+        return scores.gather(1, priors) * is_person.to(scores), priors
+
+    @staticmethod
+    def symbolic(g: Any, boxes: Any, scores: Any, score_thr: Any, nms_thr: Any, max_people: Any) -> tuple[Any, Any]:
+        """Write the same as operators of opset 17."""
+
+        def ints(*values: int) -> Any:
+            return g.op("Constant", value_t=torch.tensor(values))
+
+        by_class = g.op("Unsqueeze", scores, ints(1))
+        # (S, 3) image, class, prior
+        kept = g.op("NonMaxSuppression", boxes, by_class, max_people, nms_thr, score_thr)
+        where = g.op("Gather", kept, ints(0, 2), axis_i=1)
+        values = g.op("GatherND", scores, where)
+        nothing = g.op("Mul", scores, g.op("Constant", value_t=torch.zeros(1)))
+        kept_scores = g.op("ScatterND", nothing, where, values)
+        is_kept = g.op("Cast", g.op("Greater", kept_scores, g.op("Constant", value_t=torch.zeros(1))), to_i=7)
+        counts = g.op("ReduceSum", is_kept, ints(1), keepdims_i=0)
+        num_rows = g.op("Max", g.op("ReduceMax", counts, keepdims_i=1), ints(1))
+        best, priors = g.op("TopK", kept_scores, num_rows, axis_i=1, largest_i=1, sorted_i=1, outputs=2)
+        shaped = scores.type().with_sizes([None, None])
+        best.setType(shaped)
+        priors.setType(shaped.with_dtype(torch.int64))
+        return best, priors
+
+
+select_rows: Callable[..., tuple[Tensor, Tensor]] = SelectPeople.apply
+
+
+def _select(boxes: Tensor, scores: Tensor, score_thr: float, nms_thr: float) -> Tensor:
+    """Return the priors of one image that are people, best first."""
+    above = (scores > score_thr).nonzero()[:, 0]
+    return above[suppress_duplicates(boxes[above], scores[above], nms_thr)]
