@@ -25,6 +25,9 @@ def main() -> None:
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
+    parser.add_argument(
+        "--cache-gb", type=float, default=0, metavar="GB", help="keep decoded training images in so much memory"
+    )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
     with report_user_errors():
         print(f"\n{train(**parse(parser))}")

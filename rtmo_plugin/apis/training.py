@@ -14,6 +14,7 @@ from rtmo_plugin.apis.checkpoints import check_resumable, find_latest, locate_ch
 from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data, check_images
+from rtmo_plugin.apis.image_cache import set_image_cache
 from rtmo_plugin.apis.metrics import find_average_precision
 from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
@@ -64,6 +65,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     validate: bool = True,
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
+    cache_gb: float = 0,
     **options: Any,
 ) -> TrainResult:
     """Train the model of ``config``.
@@ -80,6 +82,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         validate: Evaluate during training, as often as the config says.
         from_scratch: Start from random weights, without the pretrained backbone.
         show_dir: Folder for pictures of the predictions during validation.
+        cache_gb: Memory for decoded training images, 10**9 bytes, of this process and its workers.
         **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic`` and
             ``cfg_options``, see ``prepare_config``.
 
@@ -90,6 +93,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     cfg = prepare_config(config, **options)
     require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
     cfg = cfg if validate else _drop_validation(cfg)
+    cfg = set_image_cache(cfg, cache_gb) if cache_gb else cfg
     cfg = _enable_amp(cfg) if amp else cfg
     cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
     if load_from and transfer_from:

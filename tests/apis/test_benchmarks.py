@@ -90,3 +90,19 @@ def test_every_subject_says_what_it_measures(name):
     SUBJECTS[name].add_arguments(parser)
     assert SUBJECTS[name].summary
     assert vars(parser.parse_args([]))
+
+
+@pytest.mark.parametrize("options", [["--num-samples", "0"], ["--data-root", "nowhere"]])
+def test_data_cannot_be_measured_without_data(capsys, options):
+    assert run_tool(["data", *options]) == 2
+    assert ("must be at least 1" if "0" in options else "nowhere") in capsys.readouterr().err
+
+
+def test_tool_measures_data_and_both_sides_agree(tmp_path, capsys):
+    options = ["--num-images", "3", "--num-samples", "3", "--rounds", "1", "--cache-gb", "0.01"]
+    assert run_tool(["data", *options, "--out", str(tmp_path / "report.json")]) == 0
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert [side["name"] for side in content["sides"]] == ["MMPose", "rtmo_plugin", "rtmo_plugin, cached"]
+    assert content["results"]["largest difference of a keypoint (pixels)"] < 0.01
+    assert content["results"]["largest difference with the cache"] == 0
+    assert "3 stage-1 training samples" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("numpy", "torch", "mmengine", "mmpose", "xtcocotools", "faster-coco-eval", "rtmo-plugin")
+_PACKAGES = ("numpy", "opencv-python", "torch", "mmengine", "mmpose", "xtcocotools", "faster-coco-eval", "rtmo-plugin")
 
 
 @dataclass(frozen=True)

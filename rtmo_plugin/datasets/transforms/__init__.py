@@ -12,9 +12,12 @@ from rtmo_plugin.datasets.transforms.affine import BottomupRandomAffine
 from rtmo_plugin.datasets.transforms.colour import YOLOXHSVRandomAug
 from rtmo_plugin.datasets.transforms.flip import RandomFlip
 from rtmo_plugin.datasets.transforms.loading import LoadImage
+from rtmo_plugin.datasets.transforms.memory import keep_freed_memory
 from rtmo_plugin.datasets.transforms.mixup import YOLOXMixUp
 from rtmo_plugin.datasets.transforms.mosaic import Mosaic
 from rtmo_plugin.datasets.transforms.packing import PackPoseInputs
+
+keep_freed_memory()  # in workers too: they inherit it, or import this
 
 __all__ = [
     "BottomupRandomAffine",

@@ -37,9 +37,11 @@ class YOLOXHSVRandomAug(BaseTransform):
         """Return the record with another ``img``, (H, W, 3) uint8 BGR."""
         shifts = draw_signed(3) * self.deltas * draw_bits(3)
         hue, saturation, value = (int(shift) for shift in shifts)
-        planes = cv2.split(cv2.cvtColor(results["img"], cv2.COLOR_BGR2HSV))
+        image = cv2.cvtColor(results["img"], cv2.COLOR_BGR2HSV)
+        planes = cv2.split(image)
         shifted = (rotate_hue(planes[0], hue), shift_level(planes[1], saturation), shift_level(planes[2], value))
-        return {**results, "img": cv2.cvtColor(cv2.merge(shifted), cv2.COLOR_HSV2BGR)}
+        cv2.merge(shifted, dst=image)
+        return {**results, "img": cv2.cvtColor(image, cv2.COLOR_HSV2BGR)}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(deltas={self.deltas})"
