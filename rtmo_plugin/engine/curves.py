@@ -27,7 +27,8 @@ def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
     """
     scalars: list[dict[str, Any]] = []
     for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
-        entries = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        # an interruption may cut the last line
+        entries = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         if entries:
             first = find_epoch(entries[0])
             scalars = [entry for entry in scalars if find_epoch(entry) < first] + entries
@@ -37,6 +38,12 @@ def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
 def find_epoch(entry: Mapping[str, Any]) -> float:
     """Return the epoch, counted from 1, that a log entry speaks of."""
     return float(entry.get("epoch", entry.get("step", 0)))
+
+
+def find_stages(cfg: Mapping[str, Any]) -> dict[str, int]:
+    """Return the first epoch, counted from 0, of each training stage of a config, in order."""
+    hook = (cfg.get("default_hooks") or {}).get("training_stages", {})
+    return {stage.name: stage.begin for stage in read_schedule(hook.get("schedule", {"warmup": {"begin": 0}}))}
 
 
 def plot_curves(scalars: Sequence[Mapping[str, Any]], path: str | Path, stages: Mapping[str, int]) -> None:
@@ -119,7 +126,5 @@ class CurvesHook(Hook):
 
     def _draw(self, runner: Runner) -> None:
         scalars = read_scalars(runner.work_dir)
-        hook = runner.cfg.get("default_hooks", {}).get("training_stages", {})
-        stages = {stage.name: stage.begin for stage in read_schedule(hook.get("schedule", {"warmup": {"begin": 0}}))}
         if any("loss" in entry for entry in scalars):
-            plot_curves(scalars, Path(runner.work_dir) / "curves.png", stages)
+            plot_curves(scalars, Path(runner.work_dir) / "curves.png", find_stages(runner.cfg))

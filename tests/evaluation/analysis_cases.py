@@ -1,7 +1,10 @@
 """People on a meadow, and a model of them whose errors are known, for the tests of the analysis."""
 
+import dataclasses
+
 import numpy as np
 
+from rtmo_plugin.evaluation.analysis.study import study
 from rtmo_plugin.evaluation.records import Comparison, Detections, GroundTruth
 from rtmo_plugin.keypoint_schemas import COCO
 
@@ -65,3 +68,17 @@ def shake(points, pixels, random):
     """Return poses (N, K, 2) with every keypoint ``pixels`` away from its place, in any direction."""
     angles = random.uniform(0, 2 * np.pi, points.shape[:2])
     return points + pixels * np.stack([np.cos(angles), np.sin(angles)], -1)
+
+
+def inject(inverted=0.0, shaken=0.0, dropped=0.0):
+    """Return people, and answers in which some shares have exchanged sides, 5 px of jitter, or are dropped."""
+    truth, random = make_people(50), np.random.default_rng(0)
+    kept = np.flatnonzero(np.arange(200) % 10 != 0) if dropped else np.arange(200)
+    detections = answer(truth, kept)
+    place = np.arange(len(kept)) % 6
+    is_shaken, is_inverted = (place < 3) & (shaken > 0), (place == 4) & (inverted > 0)
+    detections.keypoints[is_shaken] = shake(detections.keypoints[is_shaken], 5.0, random)
+    detections.keypoints[is_inverted] = exchange_sides(detections.keypoints[is_inverted])
+    comparison = compare_with(truth, detections)
+    oks = study(comparison, COCO.flip_pairs).oks  # a model whose scores know
+    return compare_with(truth, dataclasses.replace(detections, scores=oks * 0.9 + 0.05))

@@ -14,7 +14,7 @@ from rtmo_plugin.evaluation.analysis.precision import WeightedPrecision, average
 from rtmo_plugin.evaluation.analysis.study import KINDS, study
 from rtmo_plugin.evaluation.analysis.worst import find_worst_images
 from rtmo_plugin.keypoint_schemas import COCO
-from tests.evaluation.analysis_cases import answer, compare_with, exchange_sides, make_people, shake
+from tests.evaluation.analysis_cases import answer, compare_with, exchange_sides, inject, make_people
 from tests.evaluation.detections import COCO_SIGMAS, evaluate, make_meta, predict
 
 COCO_119 = "coco/annotations/person_keypoints_val2017.json"
@@ -150,20 +150,6 @@ def test_putting_right_gains_what_it_costs_and_everything_right_is_perfect(real)
     assert average_precision(correct(found, [])) == pytest.approx(metrics["coco/AP"], abs=1e-12)
     exact = dataclasses.replace(found, kinds=np.where(found.kinds == 0, KINDS.index("jitter"), found.kinds))
     assert average_precision(correct(exact, ERRORS)) == 1
-
-
-def inject(inverted=0.0, shaken=0.0, dropped=0.0):
-    """Return people, and answers in which some shares have exchanged sides, 5 px of jitter, or are dropped."""
-    truth, random = make_people(50), np.random.default_rng(0)
-    kept = np.flatnonzero(np.arange(200) % 10 != 0) if dropped else np.arange(200)
-    detections = answer(truth, kept)
-    place = np.arange(len(kept)) % 6
-    is_shaken, is_inverted = (place < 3) & (shaken > 0), (place == 4) & (inverted > 0)
-    detections.keypoints[is_shaken] = shake(detections.keypoints[is_shaken], 5.0, random)
-    detections.keypoints[is_inverted] = exchange_sides(detections.keypoints[is_inverted])
-    comparison = compare_with(truth, detections)
-    oks = study(comparison, COCO.flip_pairs).oks  # a model whose scores know
-    return compare_with(truth, dataclasses.replace(detections, scores=oks * 0.9 + 0.05))
 
 
 @pytest.mark.parametrize(

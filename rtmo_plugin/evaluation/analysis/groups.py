@@ -29,7 +29,7 @@ class GroupResult:
 def split_by_size(comparison: Comparison) -> list[GroupResult]:
     """Return AP by the square root of a person's area; false detections count by their own size, as in COCO."""
     truth = comparison.truth
-    names = _name_ranges(SIZES, "{:g} to {:g} px", "above {:g} px")
+    names = _name_ranges(SIZES, "{:g} to {:g}", "above {:g}")
     areas = {name: (low**2, high**2) for name, low, high in zip(names, SIZES, SIZES[1:])}
     curves = Matcher(comparison).match(areas=areas)
     place = np.digitize(np.sqrt(truth.areas), SIZES[1:-1], right=True)
