@@ -44,9 +44,9 @@ def draw_robots(seed: int, index: int, size_wh: tuple[int, int] = (192, 192)) ->
     """
     rng = np.random.default_rng([seed, index])
     width, height = size_wh
-    coarse = rng.integers(60, 200, (6, 6, 3), dtype=np.uint8)
-    image = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC)
-    image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    coarse = rng.integers(90, 200, (5, 5, 1)) + rng.integers(-12, 13, (5, 5, 3))
+    image = cv2.resize(coarse.astype(np.float32), size_wh, interpolation=cv2.INTER_CUBIC)
+    image = np.clip(image + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)
     owners = np.zeros((height, width), np.uint8)
     robots: list[Robot] = []
     for _ in range(int(rng.integers(1, _MAX_ROBOTS + 1))):
@@ -99,7 +99,8 @@ def _make_robot(rng: np.random.Generator, middle: np.ndarray, height: float) -> 
     points = np.array([(0.0, -0.34), *hands, *feet])  # it faces us: its left is on the right
     angle = rng.normal(0, 0.12)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    color = tuple(int(value) for value in rng.integers(0, 256, 3))
+    shade = np.uint8([[[rng.integers(180), rng.integers(160, 256), rng.integers(110, 256)]]])  # hue, saturation, value
+    color = tuple(cv2.cvtColor(shade, cv2.COLOR_HSV2BGR)[0, 0].tolist())
     return Robot(int(rng.integers(2)), height, color, middle, middle + height * points @ turn.T)  # type: ignore[arg-type]
 
 
@@ -116,12 +117,11 @@ def _paint(canvas: np.ndarray, robot: Robot, color: Any) -> None:
         cv2.line(canvas, place((x + dx * unit, y + dy * unit)), place(end), color, limb)
         cv2.circle(canvas, place(end), limb, color, -1)
     cv2.line(canvas, place((x, y)), place(robot.keypoints[0]), color, limb)
-    cv2.circle(canvas, place(robot.keypoints[0]), round(_HEAD * unit), color, -1)
-    if CLASSES[robot.label] == "round_robot":
-        cv2.circle(canvas, place((x, y)), round(_BODY * unit), color, -1)
-    else:
-        reach = _BODY * unit
-        cv2.rectangle(canvas, place((x - reach, y - reach)), place((x + reach, y + reach)), color, -1)
+    for middle, reach in ((robot.keypoints[0], _HEAD * unit), (robot.middle, _BODY * unit)):
+        if CLASSES[robot.label] == "round_robot":
+            cv2.circle(canvas, place(middle), round(reach), color, -1)
+        else:
+            cv2.rectangle(canvas, place(middle - reach), place(middle + reach), color, -1)
 
 
 def _label(robot: Robot, number: int, owners: np.ndarray) -> Iterator[dict[str, Any]]:

@@ -89,7 +89,7 @@ def _draw_person(
 
 def _write_text(canvas: Image, text: str, points: Floats, color: tuple[int, int, int]) -> None:
     """Write a word above the highest of a person's points, within the image, readable on any ground."""
-    scale = 0.5 * max(1.0, max(canvas.shape[:2]) / 640)
+    scale = 0.4 * max(1.0, max(canvas.shape[:2]) / 640)
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     (middle, _), top = points.mean(axis=0), points[:, 1].min()
     left = int(np.clip(middle - width / 2, 0, max(canvas.shape[1] - width, 0)))

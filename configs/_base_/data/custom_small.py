@@ -37,17 +37,17 @@ val_pipeline = [
     _base_.val_pipeline[2],
 ]
 
-train_cfg = dict(max_epochs=24, val_interval=8, dynamic_intervals=None)
+train_cfg = dict(max_epochs=16, val_interval=8, dynamic_intervals=None)
 in_this_process = dict(num_workers=0, persistent_workers=False, pin_memory=False)
 train_dataloader = dict(**in_this_process, dataset=dict(pipeline=warmup_pipeline))
 val_dataloader = dict(**in_this_process, batch_size=8, dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
 param_scheduler = [
     dict(type="QuadraticWarmupLR", by_epoch=True, begin=0, end=2, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", eta_min=4e-5, begin=2, end=24, T_max=22, by_epoch=True, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", eta_min=4e-5, begin=2, end=16, T_max=14, by_epoch=True, convert_to_iter_based=True),
 ]
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(interval=8),
-    training_stages=dict(schedule=dict(refine=dict(begin=8), finish=dict(begin=20, pipeline=finish_pipeline))),
+    training_stages=dict(schedule=dict(refine=dict(begin=6), finish=dict(begin=13, pipeline=finish_pipeline))),
 )
