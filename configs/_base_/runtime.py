@@ -39,6 +39,8 @@ custom_hooks = [
     dict(type="rtmo_plugin.BrokenSampleHook", max_broken=100),
     # last.pth, beside the recipe's own checkpoints: an interruption costs ten minutes and a part of an epoch.
     dict(type="rtmo_plugin.ResumePointHook", minutes=10),
+    # Positives by level and learned sigmas, a line an epoch, for tools/analyze.py.
+    dict(type="rtmo_plugin.DiagnosticsHook"),
 ]
 
 env_cfg = dict(

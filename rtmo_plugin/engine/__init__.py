@@ -2,6 +2,7 @@
 
 from rtmo_plugin.engine.broken_samples import BrokenSampleHook
 from rtmo_plugin.engine.curves import CurvesHook
+from rtmo_plugin.engine.diagnostics import DiagnosticsHook
 from rtmo_plugin.engine.memory_format import ChannelsLastHook
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
 from rtmo_plugin.engine.progress import ProgressBarHook
@@ -14,6 +15,7 @@ __all__ = [
     "BrokenSampleHook",
     "ChannelsLastHook",
     "CurvesHook",
+    "DiagnosticsHook",
     "ProgressBarHook",
     "RandomnessHook",
     "ResumePointHook",

@@ -19,7 +19,8 @@ from mmengine.config import Config
 from rtmo_plugin.apis.analysis import analyze
 from rtmo_plugin.apis.analysis.material import evaluate_model, read_material
 from rtmo_plugin.apis.analysis.pictures import show_worst
-from rtmo_plugin.apis.analysis.training import show_training
+from rtmo_plugin.apis.analysis.training import _show_diagnostics, show_training
+from rtmo_plugin.engine.diagnostics import read_diagnostics
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.evaluation.analysis.study import study
 from rtmo_plugin.keypoint_schemas import COCO
@@ -164,9 +165,20 @@ def test_curves_of_a_training(tmp_path):
     html = show_training(tmp_path, OUR_CONFIGS / "rtmo-t_synthetic.py")
     assert html.startswith("<figure><img")
     assert "data:image/png;base64" in html
+    assert "left no diagnostics.jsonl" in html
     assert "no curves" in show_training(None, None)
     with pytest.raises(MissingFileError, match="holds no log of a training"):
         show_training(log.parent, None)
+
+
+def test_levels_and_sigmas_of_a_training(tmp_path):
+    entry = {"images": 10, "positives": {"16": 40, "32": 25}, "sigmas": {"nose": 0.02, "left_eye": 0.01}}
+    stages = [{"epoch": epoch, "stage": "warmup" if epoch < 3 else "refine", **entry} for epoch in (1, 2, 2, 3)]
+    (tmp_path / "diagnostics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in stages) + '{"epoch": 4')
+    html = _show_diagnostics(read_diagnostics(tmp_path))
+    rows = re.findall(r"<tr><td>(\w+)</td>.*?>(\d)</td>.*?>([\d.]+)</td>.*?>([\d.]+)</td></tr>", html)
+    assert rows == [("warmup", "2", "4.00", "2.50"), ("refine", "3", "4.00", "2.50")]
+    assert ">nose<" in html
 
 
 @pytest.mark.parametrize(

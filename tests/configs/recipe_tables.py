@@ -158,6 +158,7 @@ ADDED: list[tuple[str, Any]] = [
     (r"custom_hooks\.4\.max_broken", 100),
     (r"custom_hooks\.5\.type", "rtmo_plugin.ResumePointHook"),
     (r"custom_hooks\.5\.minutes", 10),
+    (r"custom_hooks\.6\.type", "rtmo_plugin.DiagnosticsHook"),  # writes a line an epoch, changes nothing
     # Written out, though it is the default of MMPose's class.
     (r"custom_hooks\.1\.gamma", lambda _: default_of(ExpMomentumEMA, "gamma")),
     (re.escape(FINISH) + r"\.pipeline\.1\.(shift|rotate|scale)_prob", default_probability),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -170,3 +170,25 @@ def draw_visibility(report: Report) -> str:
         axes.legend(frameon=False)
 
     return _draw("Keypoint scores by visibility label", (6.4, 3.2), draw)
+
+
+def draw_diagnostics(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the positives of each level over the epochs, and the learned sigmas of the last one.
+
+    Args:
+        entries: As ``engine.diagnostics.read_diagnostics`` returns them, at least one.
+    """
+    sigmas = {name: 100 * value for name, value in entries[-1]["sigmas"].items()}
+
+    def draw(figure: Any) -> None:
+        levels, keypoints = figure.subplots(1, 2, width_ratios=(3, 2))
+        epochs = [entry["epoch"] for entry in entries]
+        for stride, colour in zip(entries[-1]["positives"], (_BLUE, _ORANGE, _GREEN, _COLOURS["swap"])):
+            values = [entry["positives"].get(stride, 0) / entry["images"] for entry in entries]
+            levels.plot(epochs, values, color=colour, label=f"stride {stride}", marker=".")
+        levels.set(xlabel="epoch", ylabel="positives an image", ylim=(0, None))
+        levels.legend(frameon=False)
+        keypoints.barh(list(sigmas)[::-1], list(sigmas.values())[::-1], color=_BLUE)
+        keypoints.set(xlabel=f"sigma in epoch {entries[-1]['epoch']}, % of the person's size")
+
+    return _draw("Positives by level, and learned sigma by keypoint", (10, 1.2 + 0.17 * max(len(sigmas), 10)), draw)

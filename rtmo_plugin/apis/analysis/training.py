@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.apis.analysis.html import make_figure, make_image, make_paragraph
+from rtmo_plugin.apis.analysis.charts import draw_diagnostics
+from rtmo_plugin.apis.analysis.html import make_figure, make_image, make_paragraph, make_table
 from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.engine.curves import find_stages, plot_curves, read_scalars
+from rtmo_plugin.engine.diagnostics import read_diagnostics
 from rtmo_plugin.errors import MissingFileError
 
+_NO_DIAGNOSTICS = (
+    "The run left no diagnostics.jsonl, so there is nothing about levels and sigmas: its config has no "
+    "rtmo_plugin.DiagnosticsHook, or another head."
+)
 _NO_RUN = "No work dir of a training was given (--run DIR), so there are no curves."
 
 
@@ -34,4 +42,23 @@ def show_training(work_dir: str | Path | None, config: str | Path | Config | Non
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder, "curves.png")
         plot_curves(scalars, picture, stages)
-        return make_figure(make_image(picture.read_bytes(), "png", "losses, learning rate and AP over the epochs"))
+        curves = make_figure(make_image(picture.read_bytes(), "png", "losses, learning rate and AP over the epochs"))
+    return curves + _show_diagnostics(read_diagnostics(work_dir))
+
+
+def _show_diagnostics(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return which levels answered for people, and the learned sigmas."""
+    if not entries:
+        return make_paragraph(_NO_DIAGNOSTICS, "soft")
+    stages = {entry["stage"]: entry for entry in entries}  # the last epoch of each
+    strides = list(entries[-1]["positives"])
+    rows = [
+        (stage, str(entry["epoch"]), *(f"{entry['positives'][each] / entry['images']:.2f}" for each in strides))
+        for stage, entry in stages.items()
+    ]
+    head = ("training stage", "epoch", *(f"positives an image, stride {stride}" for stride in strides))
+    words = (
+        "Positives are the priors that answer for somebody. Sigma is the scale of the error that the model expects of "
+        "a keypoint, in per cent of the square root of the person's area (paper section 3.2)."
+    )
+    return make_paragraph(words) + make_table(head, rows) + make_figure(draw_diagnostics(entries))

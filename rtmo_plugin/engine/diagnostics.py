@@ -1,0 +1,98 @@
+"""``diagnostics.jsonl``: which levels answer for people, and how sure the model is of each keypoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from rtmo_plugin.registry import HOOKS
+
+FILE_NAME = "diagnostics.jsonl"
+
+
+@HOOKS.register_module()
+class DiagnosticsHook(Hook):
+    """Note once an epoch what the criterion of an ``RTMOHead`` was given, in a file in the work dir.
+
+    It listens at the criterion, adds up on the device, and looks at the sums when the epoch is over:
+    no step waits for it.  Of several processes the first one notes its own share.  A run without
+    such a head, as MMPose's, leaves no file.
+    """
+
+    priority = "LOW"
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._num_images = 0
+        self._handle: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin to listen; before this the moving average has made its copy of the model."""
+        head = _find_head(runner.model)
+        criterion = getattr(head, "criterion", None)
+        if isinstance(criterion, nn.Module):
+            self._handle = criterion.register_forward_hook(self._add)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Begin anew: an epoch has one training stage."""
+        self._sums, self._num_images = {}, 0
+
+    def _add(self, criterion: nn.Module, inputs: tuple[Any, ...], losses: Any) -> None:
+        predictions, targets, distribution, *_ = inputs
+        strides = predictions.priors.strides
+        values = {
+            "sigmas": distribution.sigmas.detach().sum(0),
+            "num_positives": targets.prior.new_tensor(len(targets.prior)),
+            **{f"stride {stride}": (strides[targets.prior] == stride).sum() for stride in self._list_strides(strides)},
+        }
+        self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}
+        self._num_images += len(predictions.boxes)
+
+    def _list_strides(self, strides: Tensor) -> list[int]:
+        """Return the strides of the levels; read from the device once an epoch, since the sums' names tell later."""
+        known = [int(name.split()[1]) for name in self._sums if name.startswith("stride ")]
+        return known or [int(stride) for stride in torch.unique(strides).tolist()]
+
+    @master_only
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Write one line."""
+        if not self._num_images:
+            return
+        sums = {name: value.tolist() for name, value in self._sums.items()}
+        count = max(1, sums["num_positives"])
+        head = _find_head(runner.model)
+        entry = {
+            "epoch": runner.epoch + 1,
+            "stage": head.stage_name,
+            "images": self._num_images,
+            "positives": {name.split()[1]: value for name, value in sums.items() if name.startswith("stride ")},
+            "sigmas": dict(zip(head.schema.names, (round(value / count, 6) for value in sums["sigmas"]))),
+        }
+        with Path(runner.work_dir, FILE_NAME).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def after_train(self, runner: Runner) -> None:
+        """Listen no longer."""
+        if self._handle is not None:
+            self._handle.remove()
+
+
+def _find_head(model: nn.Module) -> Any:
+    """Return the head of a model, which may be wrapped for several processes."""
+    return getattr(getattr(model, "module", model), "head", None)
+
+
+def read_diagnostics(work_dir: str | Path) -> list[dict[str, Any]]:
+    """Return the notes of the runs in a work dir, one an epoch; what a resumed run did again counts as it did."""
+    path = Path(work_dir, FILE_NAME)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    entries = [json.loads(line) for line in lines if line.endswith("}")]  # an interruption may cut the last one
+    by_epoch = {entry["epoch"]: entry for entry in entries}
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
