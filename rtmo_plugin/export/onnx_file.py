@@ -13,7 +13,9 @@ from rtmo_plugin.export.comparison import Run, compare
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
 from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, Differences
+from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
 
@@ -22,7 +24,7 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
 
     Args:
         model: As it was trained, in eval mode.
-        path: For the file.
+        path: For the file; the parameters of the cut ``raw`` are written beside it, as ``.npz``.
         options: What it shall be.
         info: What it shall say of itself.
 
@@ -39,6 +41,8 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         draft.write_bytes(proto.SerializeToString())
         found = compare(model, open_content(draft.read_bytes()), options, FLOAT16 if options.half else FLOAT32)
         found.check(str(path))
+        if options.cut == "raw":
+            collect_parameters(model).save(locate_parameters(path))
         draft.replace(path)
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror}.") from error

@@ -55,7 +55,15 @@ def decode_image(content: bytes, name: str | Path) -> Image:
         image = None
     if image is None:
         raise DataError(f"{name} is not an image that OpenCV can read.")
+    if _is_cut_off(content):
+        raise DataError(f"{name} is cut off: its end is missing.")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """Tell whether a JPEG ends before its end, of which some versions of OpenCV show the upper part."""
+    start_of_scan = content.rfind(b"\xff\xda")
+    return content.startswith(b"\xff\xd8") and content.find(b"\xff\xd9", start_of_scan) < 0
 
 
 def make_folder(path: str | Path, option: str = "") -> Path:

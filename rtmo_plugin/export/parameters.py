@@ -1,0 +1,78 @@
+"""The Dynamic Coordinate Classifier as arrays, for programs that decode the cut ``raw`` themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtmo_plugin.errors import ExportError
+from rtmo_plugin.export.folding import fold
+from rtmo_plugin.export.tolerance import FLOAT32
+from rtmo_plugin.inference.coordinates import CoordinateDecoder, CoordinateParameters
+
+_NUM_PEOPLE = 20
+
+
+def collect_parameters(model: Any) -> CoordinateParameters:
+    """Return the weights of a model's classifier, normalisation folded, and check what NumPy makes of them.
+
+    Raises:
+        ExportError: NumPy locates other keypoints than PyTorch.
+    """
+    dcc: Any = fold(model.head.dcc)
+    parameters = CoordinateParameters(**{name: _to_numpy(value) for name, value in _read(dcc).items()})
+    _check(dcc, parameters)
+    return parameters
+
+
+def _read(dcc: Any) -> dict[str, Any]:
+    linear, nothing = dcc.pose_to_kpts, torch.zeros(0)
+    values: dict[str, Any] = {
+        "pose_weight": linear.weight,
+        "pose_bias": linear.bias,
+        "projection_x": dcc.x_fc.weight,
+        "projection_y": dcc.y_fc.weight,
+        "encoding_x": getattr(dcc, "x_encodings", nothing),
+        "encoding_y": getattr(dcc, "y_encodings", nothing),
+        "num_bins": dcc.num_bins,
+        "temperature": dcc.temperature,
+        "box_padding": dcc.box_padding,
+        "covers_image": dcc.bin_layout == "image",
+    }
+    return {**values, **_read_attention(dcc)}
+
+
+def _read_attention(dcc: Any) -> dict[str, Tensor]:
+    names = ("norm_gain", "uv_weight", "scale", "offset", "out_weight", "residual")
+    if not dcc.has_attention:
+        return dict.fromkeys(names, torch.zeros(0))
+    gau = dcc.gau
+    offset = gau.beta[:, None] + dcc.pos_enc
+    tensors = (gau.ln.g, gau.uv.weight, gau.gamma, offset, gau.o.weight, gau.res_scale.scale)
+    return dict(zip(names, tensors))
+
+
+def _to_numpy(value: Any) -> NDArray[Any]:
+    if isinstance(value, Tensor):
+        return value.detach().float().numpy()
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+@torch.no_grad()
+def _check(dcc: nn.Module, parameters: CoordinateParameters) -> None:
+    """Compare NumPy's keypoints with PyTorch's, for people of all sizes and random poses."""
+    generator = torch.Generator().manual_seed(0)
+    poses = torch.randn(_NUM_PEOPLE, parameters.pose_weight.shape[1], generator=generator)
+    centers = torch.rand(_NUM_PEOPLE, 2, generator=generator) * 640
+    halves = torch.rand(_NUM_PEOPLE, 2, generator=generator) * torch.linspace(10, 300, _NUM_PEOPLE)[:, None]
+    boxes = torch.cat([centers - halves, centers + halves], dim=-1)
+    expected = dcc(poses, boxes, centers, (640, 640)).keypoints.numpy()
+    got = CoordinateDecoder(parameters).locate(poses.numpy(), boxes.numpy(), centers.numpy(), (640, 640))
+    error = float(np.abs(got - expected).max())
+    if not error <= FLOAT32.keypoint:
+        raise ExportError(f"The parameters of the classifier give keypoints that are {error:.3g} pixels off.")

@@ -1,0 +1,143 @@
+"""The Dynamic Coordinate Classifier in NumPy, for files that end before it (the cut ``raw``).
+
+Its weights travel in an ``.npz`` file beside the model.  Formulas and letters as in
+``rtmo_plugin.models.heads.dcc``, which is the reference of the tests.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import DataError, MissingFileError
+
+Floats = NDArray[np.floating[Any]]
+_NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class CoordinateParameters:
+    """Weights and settings, as they stand in the file; attention's are empty where there is none."""
+
+    pose_weight: Floats  # (K x F, D)
+    pose_bias: Floats  # (K x F,)
+    norm_gain: Floats  # (1,)
+    uv_weight: Floats  # (2 x V + A, F)
+    scale: Floats  # (2, A) of queries and keys
+    offset: Floats  # (2, K, A) of queries and keys, positions added
+    out_weight: Floats  # (F, V)
+    residual: Floats  # (F,)
+    projection_x: Floats  # (F, E)
+    projection_y: Floats  # (F, E)
+    encoding_x: Floats  # (X, E) where they are learned
+    encoding_y: Floats  # (Y, E)
+    num_bins: NDArray[np.int64]  # (2,)
+    temperature: Floats  # ()
+    box_padding: Floats  # ()
+    covers_image: NDArray[np.bool_]  # () the bins cover the image instead of the box
+
+    def save(self, path: Path) -> None:
+        """Write everything to an ``.npz`` file."""
+        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        np.savez(path, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> CoordinateParameters:
+        """Read what ``save`` wrote.
+
+        Raises:
+            MissingFileError: There is no such file.
+            DataError: It is another kind of file.
+        """
+        if not path.is_file():
+            raise MissingFileError(f"{path} is missing: a file with the cut raw needs the parameters written with it.")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} does not hold the parameters of a coordinate classifier.") from error
+
+
+def locate_parameters(model: Path) -> Path:
+    """Return the file of the parameters that belong to a model's file: beside it, ending with ``.npz``."""
+    return model.with_suffix(".npz")
+
+
+class CoordinateDecoder:
+    """Pose vectors and boxes to keypoints.
+
+    Args:
+        parameters: Of the classifier.
+    """
+
+    def __init__(self, parameters: CoordinateParameters) -> None:
+        self._p = parameters
+        num_features = parameters.projection_x.shape[0]
+        self._shape = (len(parameters.pose_bias) // num_features, num_features)  # K, F
+
+    def locate(self, poses: Floats, boxes: Floats, centers: Floats, size_wh: tuple[int, int]) -> Floats:
+        """Locate the keypoints of N people.
+
+        Args:
+            poses: (N, D) pose vectors.
+            boxes: (N, 4) x1, y1, x2, y2.
+            centers: (N, 2) of the priors.
+            size_wh: Of the input.
+
+        Returns:
+            (N, K, 2).
+        """
+        p = self._p
+        features = self._mix((poses @ p.pose_weight.T + p.pose_bias).reshape(len(poses), *self._shape))
+        middles, lengths = self._place(boxes, size_wh)
+        sides = ((p.projection_x, p.encoding_x), (p.projection_y, p.encoding_y))
+        found = []
+        for axis, (projection, learned) in enumerate(sides):
+            unit = np.linspace(-0.5, 0.5, int(p.num_bins[axis]), dtype=np.float32)
+            steps = unit * lengths[:, axis, None]
+            offsets = steps + (middles[:, axis] - centers[:, axis])[:, None]
+            encoding = learned if learned.size else self._encode(offsets, projection.shape[1])
+            probs = _softmax(np.matmul(features @ projection, np.swapaxes(encoding, -1, -2)))
+            found.append((probs @ steps[..., None])[..., 0] + middles[:, axis, None])
+        return np.stack(found, axis=-1)
+
+    def _mix(self, features: Floats) -> Floats:
+        """Let (N, K, F) features know of each other, by gated attention."""
+        p = self._p
+        if not p.uv_weight.size:
+            return features
+        rms = np.sqrt(np.square(features).mean(axis=-1, keepdims=True))
+        hidden = (features / np.maximum(rms, _NORM_EPS) * p.norm_gain) @ p.uv_weight.T
+        hidden = hidden / (1 + np.exp(-np.clip(hidden, -80, None)))
+        width, queries = p.out_weight.shape[1], p.scale.shape[1]
+        gate, value, base = np.split(hidden, [width, 2 * width], axis=-1)
+        query, key = (base * p.scale[i] + p.offset[i] for i in range(2))
+        weights = np.square(np.maximum(query @ np.swapaxes(key, 1, 2) / queries**0.5, 0))
+        mixed: Floats = p.residual * features + (gate * (weights @ value)) @ p.out_weight.T
+        return mixed
+
+    def _place(self, boxes: Floats, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Return (N, 2) middles and (N, 2) lengths of what the bins cover."""
+        if self._p.covers_image:
+            lengths = np.broadcast_to(np.array(size_wh, np.float32), (len(boxes), 2))
+            return lengths / 2, lengths
+        lengths = (boxes[:, 2:] - boxes[:, :2]) * np.float32(self._p.box_padding)
+        return (boxes[:, :2] + boxes[:, 2:]) / 2, lengths
+
+    def _encode(self, offsets: Floats, num_channels: int) -> Floats:
+        """Encode (N, X) offsets as (N, X, E) cosines and sines."""
+        half = num_channels // 2
+        periods = float(self._p.temperature) ** (np.arange(half, dtype=np.float32) / np.float32(half))
+        angles = offsets[..., None] / periods.astype(np.float32)
+        return np.concatenate([np.cos(angles), np.sin(angles)], axis=-1)
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probs: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return probs

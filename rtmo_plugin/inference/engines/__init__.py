@@ -1,0 +1,60 @@
+"""What runs exported files: one class for each runtime, chosen by the file and the installed packages."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.inference.engines.engine import Engine
+
+__all__ = ["RUNTIMES", "Engine", "open_engine"]
+
+# By name: the package, and how its files end.
+RUNTIMES = {"onnxruntime": ("onnxruntime", (".onnx",))}
+
+
+def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any) -> Engine:
+    """Open an exported file.
+
+    Args:
+        file: Such as ``rtmo-s.onnx``.
+        runtime: A key of ``RUNTIMES``; by default the first that is installed and reads such files.
+        **options: ``device`` (``"cpu"`` or ``"cuda"``, with a number after a colon) and ``threads`` (of the CPU;
+            None: as many as there are cores).
+
+    Raises:
+        MissingFileError: There is no such file.
+        ConfigError: No runtime for it is installed, or the device is not there.
+        DataError: The file is damaged or no RTMO.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise MissingFileError(f"There is no model file {path}.")
+    return _CLASSES[_choose(path, runtime)](path, **options)
+
+
+def _choose(path: Path, runtime: str | None) -> str:
+    """Return the name of the runtime for a file."""
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ConfigError(f"There is no runtime {runtime!r}: choose {', '.join(RUNTIMES)}.")
+    fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
+    if not fitting or (runtime is not None and runtime not in fitting):
+        endings = sorted({suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes})
+        whom = f"The runtime {runtime}" if runtime else "No runtime"
+        raise ConfigError(f"{whom} reads files like {path.name}: the known ones end with {', '.join(endings)}.")
+    wanted = [runtime] if runtime else fitting
+    installed = [name for name in wanted if find_spec(RUNTIMES[name][0])]
+    if not installed:
+        raise ConfigError(f"{path} needs the package {RUNTIMES[wanted[0]][0]}: pip install {RUNTIMES[wanted[0]][0]}")
+    return installed[0]
+
+
+def _open_onnxruntime(path: Path, **options: Any) -> Engine:
+    from rtmo_plugin.inference.engines.onnx_runtime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(path, **options)
+
+
+_CLASSES = {"onnxruntime": _open_onnxruntime}

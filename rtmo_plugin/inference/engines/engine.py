@@ -1,0 +1,66 @@
+"""What all runtimes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS
+
+# Of a file without metadata: MMDeploy's, which has NMS inside and keeps 50 people.
+_MMDEPLOY_OUTPUTS = ("dets", "keypoints")
+
+
+class Engine(Protocol):
+    """An exported file, ready to run.
+
+    Attributes:
+        info: What the file says of itself.
+    """
+
+    info: ModelInfo
+
+    def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Run a batch.
+
+        Args:
+            images: (B, 3, H, W) float32 or (B, H, W, 3) uint8, as ``info.input`` says; BGR, 0..255.
+
+        Returns:
+            The file's outputs by name.
+        """
+
+
+def read_info(
+    path: Path, strings: Mapping[str, str], input_shape: Sequence[Any], outputs: Mapping[str, Sequence[Any]]
+) -> ModelInfo:
+    """Return what a file says of itself, or what its signature says if it is one of MMDeploy's.
+
+    Args:
+        path: Of the file.
+        strings: Its metadata.
+        input_shape: Of its input; names or None where it is dynamic.
+        outputs: Their shapes, by name.
+
+    Raises:
+        DataError: It is no RTMO that this package knows.
+    """
+    if ModelInfo.is_in(strings):
+        return ModelInfo.from_strings(strings, str(path))
+    num_keypoints = list(outputs.get("keypoints", ()))[-2:-1]
+    schemas = {schema.num_keypoints: schema for schema in KEYPOINT_SCHEMAS.values()}
+    is_image = len(input_shape) == 4 and input_shape[1] == 3
+    if tuple(outputs) != _MMDEPLOY_OUTPUTS or not is_image or not set(num_keypoints) & set(schemas):
+        raise DataError(
+            f"{path} is no RTMO: it has the outputs {', '.join(outputs)} and no metadata of tools/export.py."
+        )
+    batch, _, height, width = input_shape
+    dynamic = ("batch",) if not isinstance(batch, int) else ()
+    if not isinstance(height, int) or not isinstance(width, int):
+        return ModelInfo(schemas[num_keypoints[0]], dynamic=(*dynamic, "size"))
+    return ModelInfo(schemas[num_keypoints[0]], dynamic=dynamic, size_wh=(width, height))

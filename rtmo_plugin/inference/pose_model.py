@@ -1,0 +1,178 @@
+"""An exported file as a function from images to people, for one image or a folder of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.inference.coordinates import CoordinateDecoder, CoordinateParameters, locate_parameters
+from rtmo_plugin.inference.decoding import Decoder, Outputs
+from rtmo_plugin.inference.engines import open_engine
+from rtmo_plugin.inference.files import read_image
+from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox
+from rtmo_plugin.inference.people import People
+
+_SIZE_DIVISOR = 32
+_NUM_READERS = 2
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The people in an image file, or why it could not be used."""
+
+    path: Path
+    people: People | None
+    error: str | None = None
+
+
+class PoseModel:
+    """An exported file, ready for images.
+
+    Args:
+        file: Written by ``tools/export.py``, or one of MMDeploy's RTMO files.
+        size_wh: Width and height of the input, for a file whose size is dynamic.
+        score_thr: People score above this; by default the file's own threshold.
+        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``.
+
+    Raises:
+        UserError: The file, the size or an option is wrong.
+    """
+
+    def __init__(
+        self,
+        file: str | Path,
+        *,
+        size_wh: tuple[int, int] | None = None,
+        score_thr: float | None = None,
+        **options: Any,
+    ) -> None:
+        self._engine = open_engine(file, **options)
+        self.info = self._engine.info
+        self.size_wh = _choose_size(self.info.size_wh, size_wh, "size" in self.info.dynamic)
+        coordinates = None
+        if self.info.cut == "raw":
+            coordinates = CoordinateDecoder(CoordinateParameters.load(locate_parameters(Path(file))))
+        self._decoder = Decoder(self.info, coordinates, score_thr)
+
+    def predict(self, image: Image, name: str = "The image") -> People:
+        """Return the people in ``image``, (height, width, 3) BGR, in its pixels.
+
+        Raises:
+            DataError: The image cannot be scaled to the input; the message calls it ``name``.
+        """
+        return self.predict_batch([image], [name])[0]
+
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+        """Return the people in each of some images, which may differ in size.
+
+        Raises:
+            DataError: One of them cannot be scaled to the input.
+        """
+        names = names or [f"Image {index}" for index in range(len(images))]
+        rows = [_Prepared(Path(name), *self._prepare(image, name)) for image, name in zip(images, names)]
+        return [result.people for result in self._finish((rows, self._compute(rows))) if result.people is not None]
+
+    def predict_files(self, paths: Iterable[str | Path], *, batch_size: int = 1) -> Iterator[ImageResult]:
+        """Yield a result for each file, in order; reading goes on while the network computes.
+
+        A file that cannot be used has its reason in the result, and the others go on.
+
+        Args:
+            paths: Of images.
+            batch_size: Images that are computed at once, where the file takes several.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
+        with ThreadPoolExecutor(_NUM_READERS) as readers, ThreadPoolExecutor(1) as finisher:
+            read = map_ahead(readers, self._read, _split(paths, batch_size), _NUM_READERS)
+            computed = ((files, self._compute(files)) for files in read)
+            for results in map_ahead(finisher, self._finish, computed, 1):
+                yield from results
+
+    def _read(self, paths: Sequence[str | Path]) -> list[_Prepared]:
+        """Read files, and make rows of the engine's input of those that can be used."""
+        prepared = []
+        for path in map(Path, paths):
+            try:
+                prepared.append(_Prepared(path, *self._prepare(read_image(path), str(path))))
+            except DataError as error:
+                prepared.append(_Prepared(path, error=str(error)))
+        return prepared
+
+    def _prepare(self, image: Image, name: str) -> tuple[NDArray[Any], Letterbox]:
+        """Return one row of the engine's input, and how the image lies in it."""
+        padded, letterbox = apply_letterbox(image, self.size_wh, self.info.pad_value, name)
+        return (padded if self.info.input == "uint8" else padded.transpose(2, 0, 1).astype(np.float32)), letterbox
+
+    def _compute(self, files: Sequence[_Prepared]) -> list[Outputs]:
+        """Run the engine on the rows, all at once or, if the file takes no batch, one by one."""
+        rows = [each.row for each in files if each.row is not None]
+        size = max(1, len(rows)) if "batch" in self.info.dynamic else 1
+        return [self._engine.run(np.stack(rows[start : start + size])) for start in range(0, len(rows), size)]
+
+    def _finish(self, computed: tuple[Sequence[_Prepared], list[Outputs]]) -> list[ImageResult]:
+        """Decode the engine's outputs and put people and errors in the order of the files."""
+        files, outputs = computed
+        people = iter([found for each in outputs for found in self._decoder.decode(each, self.size_wh)])
+        return [
+            ImageResult(each.path, None, each.error)
+            if each.letterbox is None
+            else ImageResult(each.path, next(people).restore(each.letterbox))
+            for each in files
+        ]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A file that was read and made a row of the engine's input, or why it was not."""
+
+    path: Path
+    row: NDArray[Any] | None = None
+    letterbox: Letterbox | None = None
+    error: str | None = None
+
+
+def map_ahead(
+    pool: Executor, function: Callable[[_Item], _Result], items: Iterable[_Item], ahead: int
+) -> Iterator[_Result]:
+    """Yield ``function`` of each item in order, while a pool works on the next ``ahead`` items."""
+    waiting: deque[Future[_Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    for future in waiting:
+        yield future.result()
+
+
+def _split(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _choose_size(own: tuple[int, int], wanted: tuple[int, int] | None, is_dynamic: bool) -> tuple[int, int]:
+    """Return the size of the input.
+
+    Raises:
+        ConfigError: The file takes no such size.
+    """
+    if wanted is None or tuple(wanted) == own:
+        return own
+    if not is_dynamic:
+        raise ConfigError(f"The file takes {own[0]}x{own[1]} pixels alone: export it with --dynamic size for others.")
+    if min(wanted) < _SIZE_DIVISOR or any(n % _SIZE_DIVISOR for n in wanted):
+        raise ConfigError(f"The size {wanted[0]}x{wanted[1]} cannot be: take multiples of {_SIZE_DIVISOR}.")
+    return wanted
