@@ -27,6 +27,7 @@ _UNREADABLE = (
     AttributeError,
     OverflowError,
     struct.error,
+    OSError,
 )
 _NEEDED_TO_RESUME = ("optimizer", "message_hub", "param_schedulers")
 
@@ -61,20 +62,15 @@ def _fetch_by_name(name: str) -> Path:
     return fetch(weights)
 
 
-def find_latest(work_dir: Path) -> Path | None:
-    """Return the checkpoint that a run in ``work_dir`` wrote last, or None if it wrote none.
-
-    Raises:
-        MissingFileError: The folder says which it was, but the file is gone.
-    """
+def read_note(work_dir: Path) -> Path | None:
+    """Return the checkpoint that a run in ``work_dir`` says it wrote last, whether or not it is there."""
     note = work_dir / "last_checkpoint"
-    if not note.is_file():
+    text = note.read_text().strip() if note.is_file() else ""
+    if not text:  # no checkpoint yet, or killed while noting it
         return None
-    noted = Path(note.read_text().strip())
-    found = [path for path in (noted, work_dir / noted.name) if path.is_file()]  # the folder may have moved
-    if not found:
-        raise MissingFileError(f"The last checkpoint of {work_dir}, {noted}, is gone: name another with --resume.")
-    return found[0]
+    noted = Path(text)
+    moved = work_dir / noted.name  # where it is if the folder was moved
+    return noted if noted.is_file() or not moved.is_file() else moved
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
@@ -110,6 +106,8 @@ def _explain(error: Exception) -> str:
     unsafe = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
     if unsafe:
         return f"it refers to {unsafe[1]}, and only tensors and plain data are loaded, for safety"
+    if isinstance(error, OSError) and error.filename:  # the system's own; torch's zip reader raises others
+        return str(error.strerror)
     return "the file is damaged, empty or of another format"
 
 

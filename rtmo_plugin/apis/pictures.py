@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
-from rtmo_plugin.inference.drawing import draw_people
+from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import decode_image, read_image, write_image
 
 
@@ -78,14 +78,17 @@ def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_contact_sheet(pictures: Sequence[Path], path: Path, num_columns: int = 4) -> None:
-    """Write ``pictures`` side by side, each in a cell of the first one's size, as one picture.
+    """Write ``pictures`` side by side as one picture, or nothing if there is none.
 
     Raises:
         DataError: One of them cannot be read.
     """
-    images = [read_image(picture) for picture in pictures]
-    if not images:
-        return
+    if pictures:
+        write_image(path, tile_images([read_image(picture) for picture in pictures], num_columns))
+
+
+def tile_images(images: Sequence[Image], num_columns: int = 4) -> Image:
+    """Return one or more (H, W, 3) images side by side, each in a cell of the first one's size."""
     height, width = images[0].shape[:2]
     num_rows = -(-len(images) // num_columns)
     sheet = np.full((num_rows * height, min(num_columns, len(images)) * width, 3), 114, np.uint8)
@@ -93,4 +96,4 @@ def write_contact_sheet(pictures: Sequence[Path], path: Path, num_columns: int =
         row, column = divmod(index, num_columns)
         cell = sheet[row * height : (row + 1) * height, column * width : (column + 1) * width]
         cell[:] = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    write_image(path, sheet)
+    return sheet

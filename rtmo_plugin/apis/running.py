@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -34,11 +35,23 @@ _BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, Impor
 
 
 class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
-    """A Runner that prints what is useful, and whose charts go to its own folder.
+    """A Runner that prints what is useful, writes checkpoints whole, and draws charts in its own folder.
 
     The visualizer is a process-wide singleton by name in MMEngine: a second run in one process
     would write into the folder of the first.
     """
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write beside the place and move there what is whole: MMEngine, killed meanwhile, leaves half a file."""
+        if "://" in out_dir:  # a storage server, which keeps the old file itself
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        part = Path(out_dir, f"{filename}.part")
+        super().save_checkpoint(out_dir, part.name, *args, **kwargs)
+        if is_main_process():
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # so that after a power cut, too, it is the old file or the new one
+            os.replace(part, Path(out_dir, filename))
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger as MMEngine does, and quieten its terminal half."""
@@ -80,7 +93,7 @@ def prepare_config(
     deterministic: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Read a config and put the options of the tools into it, ``cfg_options`` last, then what its data decide.
+    """Read a config and put the options of the tools into it, ``cfg_options`` last, then what follows from its data.
 
     Raises:
         UserError: The config, the launcher or an option is wrong.

@@ -10,14 +10,17 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.apis.checkpoints import check_resumable, find_latest, locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.batch_pictures import FirstBatchHook
+from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint, read_note
 from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data, check_images
+from rtmo_plugin.apis.divergence import DivergenceHook
 from rtmo_plugin.apis.image_cache import set_image_cache
 from rtmo_plugin.apis.metrics import find_average_precision
 from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
+from rtmo_plugin.apis.resuming import continue_seed, find_resumable
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
 from rtmo_plugin.apis.transfer import ADVICE, TransferHook, is_transferable, plan_transfer
@@ -83,12 +86,13 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         from_scratch: Start from random weights, without the pretrained backbone.
         show_dir: Folder for pictures of the predictions during validation.
         cache_gb: Memory for decoded training images, 10**9 bytes, of this process and its workers.
-        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic`` and
+        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``total_batch`` and
             ``cfg_options``, see ``prepare_config``.
 
     Raises:
         UserError: Something in the arguments, the config, the data or a checkpoint is wrong; also a
             ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
+        FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
     """
     cfg = prepare_config(config, **options)
     require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
@@ -106,9 +110,12 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     with leave_out_noise():
         runner = _build(cfg, is_transferred=bool(transfer_from) and not cfg.resume)
         runner.register_hook(CurvesHook())
+        runner.register_hook(FirstBatchHook())
+        runner.register_hook(divergence := DivergenceHook())
         if show_dir:
             runner.register_hook(PictureHook(show_dir))
-        runner.train()
+        with divergence.explain(runner):
+            runner.train()
     return _summarise(runner)
 
 
@@ -145,7 +152,7 @@ def _choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str 
     if not resume and cfg.get("resume") and not load_from:
         resume = start or AUTO
     if resume is True or resume == AUTO:
-        continued = find_latest(Path(cfg.work_dir))
+        continued = find_resumable(Path(cfg.work_dir))
         print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting anew")
     elif resume and load_from:
         raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start anew from the other.")
@@ -160,6 +167,7 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
     checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
     if checkpoint and cfg.resume:
         check_resumable(checkpoint, Path(cfg.load_from))
+        cfg = continue_seed(cfg, checkpoint)
     runner = build_runner(cfg)
     if checkpoint and is_transferred:
         dataset = runner.train_loop.dataloader.dataset
@@ -180,7 +188,12 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
 def _summarise(runner: QuietRunner) -> TrainResult:
     scalars = runner.message_hub.log_scalars
     metrics = {name.removeprefix("val/"): buffer.current() for name, buffer in scalars.items() if _is_metric(name)}
-    return TrainResult(metrics, find_latest(Path(runner.work_dir)), Path(runner.log_dir))
+    return TrainResult(metrics, _find_written(Path(runner.work_dir)), Path(runner.log_dir))
+
+
+def _find_written(work_dir: Path) -> Path | None:
+    noted = read_note(work_dir)
+    return noted if noted and noted.is_file() else None
 
 
 def _is_metric(name: str) -> bool:

@@ -2,12 +2,13 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rtmo_plugin.apis.checkpoints import check_resumable, find_latest, locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint, read_note
 from rtmo_plugin.errors import CheckpointError, MissingFileError
 
 WEIGHTS = {"backbone.weight": torch.ones(3)}
@@ -97,13 +98,14 @@ def test_path_must_be_a_file(tmp_path):
         locate_checkpoint(tmp_path)
 
 
-def test_latest_is_found_where_the_run_wrote_it_and_after_a_move(tmp_path):
-    assert find_latest(tmp_path) is None
+def test_note_is_read_where_the_run_wrote_it_and_after_a_move(tmp_path):
+    assert read_note(tmp_path) is None
     (tmp_path / "last_checkpoint").write_text("/old/place/epoch_2.pth\n")
-    with pytest.raises(MissingFileError, match=r"/old/place/epoch_2\.pth, is gone"):
-        find_latest(tmp_path)
+    assert read_note(tmp_path) == Path("/old/place/epoch_2.pth")
     (tmp_path / "epoch_2.pth").touch()
-    assert find_latest(tmp_path) == tmp_path / "epoch_2.pth"
+    assert read_note(tmp_path) == tmp_path / "epoch_2.pth"
+    (tmp_path / "last_checkpoint").write_text("")  # killed while writing it
+    assert read_note(tmp_path) is None
 
 
 @pytest.mark.parametrize("lacking", ["optimizer", "message_hub", "param_schedulers", "meta"])

@@ -27,6 +27,13 @@ def test_a_resumed_run_takes_over_from_its_first_epoch(tmp_path):
     assert [entry.get("loss", entry.get("coco/AP")) for entry in scalars] == [1.0, 0.1, 2.0, 0.2]
 
 
+def test_a_line_that_an_interruption_cut_is_left_out(tmp_path):
+    write_run(tmp_path, "20260101_000000", [make_entry(1, 5), make_entry(1, 10)])
+    path = tmp_path / "20260101_000000/vis_data/scalars.json"
+    path.write_text(path.read_text()[:-7])
+    assert read_scalars(tmp_path) == [make_entry(1, 5)]
+
+
 def test_an_empty_work_dir_has_no_scalars(tmp_path):
     write_run(tmp_path, "20260101_000000", [])
     assert read_scalars(tmp_path) == []

@@ -1,0 +1,68 @@
+"""Pictures of training batches with their targets: what the model really sees, after all transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from rtmo_plugin.apis.pictures import read_skeleton, tile_images
+from rtmo_plugin.inference.drawing import Image, draw_people
+from rtmo_plugin.inference.files import write_image
+
+_NUM_IMAGES = 16
+
+
+class FirstBatchHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+    """Draw the first batch of a run as ``first_batch.jpg``, and the first of each other dataset that it goes on with.
+
+    The others, and the first of a resumed run, have the epoch in their name: ``first_batch_epoch_581.jpg``.
+    """
+
+    def __init__(self) -> None:
+        self._drawn: object = None
+
+    @master_only  # type: ignore[untyped-decorator]
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Draw the batch, if the dataloader is a new one."""
+        loader = runner.train_loop.dataloader
+        if self._drawn is loader or not isinstance(data_batch, dict):
+            return
+        self._drawn = loader
+        name = f"first_batch_epoch_{runner.epoch + 1}" if runner.epoch else "first_batch"
+        write_batch_picture(Path(runner.work_dir) / f"{name}.jpg", data_batch, loader.dataset.metainfo)
+
+
+def write_batch_picture(path: Path, batch: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """Write up to sixteen images of a batch, with their targets, as one picture.
+
+    Args:
+        path: To write.
+        batch: As a dataloader gives it: B ``inputs`` of (3, H, W) and B ``data_samples``.
+        meta: The dataset's metainfo.
+    """
+    pairs = list(zip(batch["inputs"], batch["data_samples"]))[:_NUM_IMAGES]
+    write_image(path, tile_images([_draw_targets(_to_image(image), sample, meta) for image, sample in pairs]))
+
+
+def _to_image(values: Tensor) -> Image:
+    """Return (3, H, W) values of 0..255 as (H, W, 3)."""
+    return np.ascontiguousarray(values.float().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+
+
+def _draw_targets(image: Image, sample: Any, meta: Mapping[str, Any]) -> Image:
+    labels = sample.get("gt_instance_labels", {})
+    if "keypoints" not in labels:
+        return image
+    keypoints, visible = (np.asarray(labels.get(name)) for name in ("keypoints", "keypoints_visible"))
+    canvas = draw_people(image, keypoints, visible, **read_skeleton(meta))
+    for x1, y1, x2, y2 in np.asarray(labels.get("bboxes")).round().clip(-(2**15), 2**15).astype(int).tolist():
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), 1)
+    return canvas

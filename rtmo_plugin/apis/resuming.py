@@ -1,0 +1,59 @@
+"""Go on with an interrupted run: find the newest checkpoint that is whole, and take over its seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from rtmo_plugin.apis.checkpoints import check_resumable, read_checkpoint, read_note
+from rtmo_plugin.engine.resume_point import LAST, PREVIOUS
+from rtmo_plugin.errors import CheckpointError, MissingFileError
+
+_PATTERNS = ("epoch_*.pth", "iter_*.pth", LAST, PREVIOUS)
+
+
+def find_resumable(work_dir: Path) -> Path | None:
+    """Return the last written checkpoint from which a run in ``work_dir`` can go on, or None if it wrote none.
+
+    By the clock and not by epochs: the folder may hold those of an earlier, longer run.  Files that
+    cannot be used are named on the terminal and passed over.
+
+    Raises:
+        MissingFileError: The folder says that there was a checkpoint, but it is gone.
+        CheckpointError: There are checkpoints, but none that can be used.
+    """
+    noted = read_note(work_dir)
+    found = {path for pattern in _PATTERNS for path in work_dir.glob(pattern)}
+    found |= {noted} if noted and noted.is_file() else set()
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            check_resumable(read_checkpoint(path), path)
+        except CheckpointError as error:
+            print(f"passing over a checkpoint: {error}")
+        else:
+            return path
+    if found:
+        raise CheckpointError(f"No checkpoint in {work_dir} can be resumed: name another with --resume.")
+    if noted:
+        raise MissingFileError(f"The last checkpoint of {work_dir}, {noted}, is gone: name another with --resume.")
+    return None
+
+
+def continue_seed(cfg: Config, checkpoint: Mapping[str, Any]) -> Config:
+    """Return ``cfg`` with the seed of the run that wrote ``checkpoint``.
+
+    MMEngine takes it over too, but only after the order of the samples was decided.
+    """
+    seed = checkpoint["meta"].get("seed")
+    randomness = dict(cfg.get("randomness") or {})
+    if seed is None or seed == randomness.get("seed"):
+        return cfg
+    if randomness.get("seed") is not None:
+        print(f"going on with the seed of the checkpoint, {seed}, instead of {randomness['seed']}")
+    changed = copy.deepcopy(cfg)
+    changed.randomness = {**randomness, "seed": seed}
+    return changed
