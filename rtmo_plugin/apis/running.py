@@ -21,6 +21,7 @@ from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import quieten
 from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.data_paths import set_data_root
+from rtmo_plugin.apis.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.apis.state_dicts import check_optimizer_fits
 from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
@@ -40,6 +41,19 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
     The visualizer is a process-wide singleton by name in MMEngine: a second run in one process
     would write into the folder of the first.
     """
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Set up the processes as MMEngine does, and those on CPUs before, for it cannot."""
+        if self.distributed and get_device() == "cpu":
+            join_processes()
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes as MMEngine does, or for CPUs."""
+        if self.distributed and get_device() == "cpu" and model_wrapper_cfg is None:
+            return wrap_for_cpus(model, self.cfg)
+        wrapped: nn.Module = super().wrap_model(model_wrapper_cfg, model)
+        return wrapped
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Write beside the place and move there what is whole: MMEngine, killed meanwhile, leaves half a file."""
@@ -115,8 +129,8 @@ def _check_launcher(launcher: str) -> str:
     program, variable = _LAUNCHERS[launcher]
     if variable not in os.environ:
         raise ConfigError(f"--launcher {launcher} is for processes that {program} starts, and {variable} is not set.")
-    if get_device() == "cpu":
-        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: MMEngine distributes to GPUs only.")
+    if get_device() == "cpu" and launcher != "pytorch":
+        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: on CPUs use torchrun and pytorch.")
     return launcher
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
 from rtmo_plugin.models.heads.stages import Stage
@@ -67,6 +67,8 @@ class RTMOCriterion(nn.Module):
         assert predictions.proxy_keypoints is not None
         proxy = predictions.proxy_keypoints[picked]
         num_positives = count_positives(targets)
+        # Means over a rank's own people count as in one batch of all ranks; a single process has a share of 1.
+        share = len(targets.prior) / num_positives
         proxy_targets, proxy_weights, quality = choose_proxy_target(proxy, distribution, targets, sigmas, stage)
         class_targets = place_class_targets(predictions, targets, quality**stage.class_target_power)
         priors = Priors(predictions.priors.centers[targets.prior], predictions.priors.strides[targets.prior])
@@ -75,9 +77,9 @@ class RTMOCriterion(nn.Module):
         values = {
             "cls": loss["cls"](predictions.class_logits, class_targets, targets.class_weights) / num_positives,
             "bbox": loss["bbox"](predictions.boxes[picked], targets.boxes) / num_positives,
-            "oks": loss["oks"](proxy, proxy_targets, proxy_weights, targets.areas, sigmas),
-            "vis": loss["vis"](predictions.visibility_logits[picked], targets.visible, targets.visible_weights),
-            "mle": loss["mle"](distribution, targets.keypoints, targets.visible, targets.areas),
+            "oks": loss["oks"](proxy, proxy_targets, proxy_weights, targets.areas, sigmas) * share,
+            "vis": loss["vis"](predictions.visibility_logits[picked], targets.visible, targets.visible_weights) * share,
+            "mle": loss["mle"](distribution, targets.keypoints, targets.visible, targets.areas) * share,
             "bbox_aux": loss["bbox_aux"](predictions.box_deltas[picked], box_deltas) / num_positives,
         }
         return {f"loss_{name}": value * stage.weights[name] for name, value in values.items()}
@@ -101,10 +103,10 @@ def merge_losses(losses: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
 
 
 def count_positives(targets: Targets) -> Tensor:
-    """Return the assigned priors of a rank, averaged over ranks, at least 1."""
+    """Return the assigned priors of a rank, averaged over ranks, of which there is at least one in all."""
     count = targets.areas.new_tensor(float(len(targets.prior)))
     all_reduce(count, "mean")
-    return count.clamp(min=1)
+    return count.clamp(min=1 / get_world_size())
 
 
 @torch.no_grad()

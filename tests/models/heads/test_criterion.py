@@ -125,13 +125,12 @@ def test_losses_are_weighed_by_the_stage(inputs):
         assert_close(weighed[f"loss_{name}"], ones[f"loss_{name}"] * weight)
 
 
-def test_sums_are_divided_by_the_number_of_positives(inputs, monkeypatch):
+def test_every_loss_is_divided_by_the_positives_of_all_ranks(inputs, monkeypatch):
     expected = RTMOCriterion()(*inputs, TRUTH)
     monkeypatch.setattr(criterion_module, "count_positives", lambda targets: 2.0 * len(targets.prior))
     halved = RTMOCriterion()(*inputs, TRUTH)
     ratios = {name: (halved[name] / expected[name]).item() for name in LOSSES if name != "loss_bbox_aux"}
-    is_mean = {"loss_oks", "loss_vis", "loss_mle"}
-    assert ratios == pytest.approx({name: 1.0 if name in is_mean else 0.5 for name in ratios})
+    assert ratios == pytest.approx(dict.fromkeys(ratios, 0.5))
 
 
 def test_class_target_is_a_power_of_the_oks(inputs):

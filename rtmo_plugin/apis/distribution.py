@@ -1,0 +1,29 @@
+"""Several processes on CPUs: what MMEngine leaves to GPUs."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+from torch import distributed, nn
+
+from rtmo_plugin.engine.sync_batch_norm import synchronise_batch_norms
+
+
+def join_processes() -> None:
+    """Meet the other processes that torchrun started; MMEngine asks for a GPU first."""
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo")
+
+
+def wrap_for_cpus(model: nn.Module, cfg: Config) -> nn.Module:
+    """Return ``model`` with gradients that are averaged over all processes.
+
+    Args:
+        model: To train.
+        cfg: Whose ``sync_bn`` and ``find_unused_parameters`` mean what they mean to MMEngine.
+    """
+    if cfg.get("sync_bn"):
+        model = synchronise_batch_norms(model)
+    find_unused = cfg.get("find_unused_parameters", False)
+    wrapped: nn.Module = MMDistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=find_unused)
+    return wrapped

@@ -1,0 +1,78 @@
+"""Batch norm over all processes on CPUs, where torch's own ``SyncBatchNorm`` refuses to run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """Sum a tensor over all processes, and its gradient likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, group: distributed.ProcessGroup) -> Tensor:
+        ctx.group = group
+        total = values.clone()
+        distributed.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone()
+        distributed.all_reduce(total, group=ctx.group)
+        return total, None
+
+
+class CPUSyncBatchNorm(_BatchNorm):
+    """Normalise with the statistics of the joint batch of all processes."""
+
+    group: distributed.ProcessGroup  # of the class: modules are copied, for the moving average among others
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  (torch's name)
+        """Accept what the batch norm that this one replaces was given."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Normalise (N, C, ...) values; ranks may have different N, and other sizes but C.
+
+        Of fewer than two values in all there is no variance to learn from: then the running statistics are used.
+        """
+        if not self.training:
+            return super().forward(input)
+        values = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+        dims, shape = [0, *range(2, input.ndim)], (1, -1, *[1] * (input.ndim - 2))
+        sums = torch.cat([values.sum(dims), values.new_tensor([values[:, 0].numel()])])
+        total = _SumOverRanks.apply(sums, self.group)
+        count = total[-1].detach()
+        if count < 2:
+            return functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        mean = total[:-1] / count
+        centred = values - mean.view(shape)
+        variance = _SumOverRanks.apply((centred**2).sum(dims), self.group) / count
+        self._update_statistics(mean.detach(), variance.detach(), count)
+        scale = torch.rsqrt(variance + self.eps) * self.weight
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+    @torch.no_grad()
+    def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+
+
+def synchronise_batch_norms(model: nn.Module) -> nn.Module:
+    """Let all batch norms of a model use the statistics of all processes; parameters and buffers stay the same.
+
+    Every process must call this at the same time: they agree on a channel of their own, so that
+    these sums and those of the gradients cannot be taken for each other.
+    """
+    CPUSyncBatchNorm.group = distributed.new_group()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.__class__ = CPUSyncBatchNorm  # which has the same state
+    return model
