@@ -26,6 +26,9 @@ def main() -> None:
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
+        "--total-batch", type=int, metavar="IMAGES", help="images in a step, from as many batches as that takes"
+    )
+    parser.add_argument(
         "--cache-gb", type=float, default=0, metavar="GB", help="keep decoded training images in so much memory"
     )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")

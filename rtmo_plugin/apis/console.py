@@ -25,7 +25,13 @@ _USEFUL = (
 )
 _SHOWN_BY_BAR = ("Epoch(train)", "Iter(train)", "Saving checkpoint")
 # Warnings about how MMEngine and MMPose are made, not about what the user does.
-_NOISE = ("is the alias of", '"FileClient" will be deprecated', "The prefix is not set in metric class")
+_NOISE = (
+    "is the alias of",
+    '"FileClient" will be deprecated',
+    "The prefix is not set in metric class",
+    "Gradient accumulative may slightly decrease",  # at each epoch; docs/training.md tells it
+    "Resumed iteration number is not divisible",  # AccumulationHook begins anew with each epoch
+)
 _PRINTED_NOISE = (
     "Loads checkpoint by",
     "loading annotations into memory",

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch import nn
 
+from rtmo_plugin.apis.accumulation import set_total_batch
 from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import quieten
 from rtmo_plugin.apis.custom_data import adopt_task
@@ -105,6 +106,7 @@ def prepare_config(
     launcher: str = "none",
     seed: int | None = None,
     deterministic: bool = False,
+    total_batch: int | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
     """Read a config and put the options of the tools into it, ``cfg_options`` last, then what follows from its data.
@@ -118,7 +120,7 @@ def prepare_config(
     cfg.launcher = _check_launcher(launcher)
     if seed is not None or deterministic:
         cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
-    return adopt_task(set_options(cfg, cfg_options))
+    return adopt_task(set_total_batch(set_options(cfg, cfg_options), total_batch))
 
 
 def _check_launcher(launcher: str) -> str:

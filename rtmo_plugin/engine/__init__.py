@@ -1,5 +1,6 @@
 """What happens around the model during training: stages, random numbers, resume points, precision, progress, curves."""
 
+from rtmo_plugin.engine.accumulation import AccumulationHook
 from rtmo_plugin.engine.broken_samples import BrokenSampleHook
 from rtmo_plugin.engine.curves import CurvesHook
 from rtmo_plugin.engine.diagnostics import DiagnosticsHook
@@ -11,6 +12,7 @@ from rtmo_plugin.engine.resume_point import ResumePointHook
 from rtmo_plugin.engine.training_stages import TrainingStageHook
 
 __all__ = [
+    "AccumulationHook",
     "AutocastOptimWrapper",
     "BrokenSampleHook",
     "ChannelsLastHook",

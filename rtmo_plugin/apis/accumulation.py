@@ -1,0 +1,53 @@
+"""The recipe's total batch on fewer GPUs: gradients of several small batches make one step."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import Any
+
+from mmengine.config import Config
+
+from rtmo_plugin.errors import ConfigError
+
+# Where a launcher says how many processes there are.
+_WORLD_SIZES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
+
+
+def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
+    """Return a copy of ``cfg`` that makes one optimizer step of ``total_batch`` images.
+
+    The average of weights and ``--auto-scale-lr`` count such steps too, as if the batch were one.
+
+    Args:
+        cfg: With ``launcher``; ``train_dataloader.batch_size`` images are loaded at a time by each process.
+        total_batch: Images in a step, of all processes; None leaves everything as it is.
+
+    Raises:
+        ConfigError: ``total_batch`` is no multiple of what is loaded at a time.
+    """
+    changed = copy.deepcopy(cfg)
+    if total_batch is None:
+        return changed
+    num_processes = int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
+    loaded = cfg.train_dataloader.batch_size * num_processes
+    if total_batch < loaded or total_batch % loaded:
+        raise ConfigError(
+            f"--total-batch {total_batch} is no multiple of the {loaded} images that are loaded at a time "
+            f"({num_processes} x train_dataloader.batch_size): choose another of them."
+        )
+    num_batches = total_batch // loaded
+    changed.optim_wrapper.accumulative_counts = num_batches
+    if "base_batch_size" in (cfg.get("auto_scale_lr") or {}):
+        changed.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
+    hooks = [_slow_down(hook, num_batches) for hook in cfg.get("custom_hooks") or []]
+    changed.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
+    return changed
+
+
+def _slow_down(hook: dict[str, Any], num_batches: int) -> dict[str, Any]:
+    """Return a moving average of weights that goes as far in ``num_batches`` updates as ``hook`` in one."""
+    if hook.get("type") != "EMAHook":
+        return hook
+    slower = {"momentum": 1 - (1 - hook.get("momentum", 2e-4)) ** (1 / num_batches)}
+    return {**hook, **slower, **({"gamma": hook["gamma"] * num_batches} if "gamma" in hook else {})}

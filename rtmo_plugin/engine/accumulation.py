@@ -1,0 +1,24 @@
+"""Gradient accumulation that ends with each epoch, so that a checkpoint holds all there is."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from rtmo_plugin.registry import HOOKS
+
+
+@HOOKS.register_module()
+class AccumulationHook(Hook):
+    """Begin accumulating gradients anew with each epoch.
+
+    MMEngine counts batches through the whole run: where their number in an epoch is no multiple of
+    those in a step, a checkpoint would miss the gradients of an unfinished step.  So the last step
+    of an epoch has fewer batches, as the last batch of an epoch has fewer images.
+    """
+
+    priority = "BELOW_NORMAL"  # after the stage's dataloader is there
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Let the optimizer wrapper count from 0 to the batches of this epoch."""
+        runner.optim_wrapper.initialize_count_status(runner.model, 0, len(runner.train_loop.dataloader))
