@@ -24,6 +24,7 @@ from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.data_paths import set_data_root
 from rtmo_plugin.apis.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.apis.state_dicts import check_optimizer_fits
+from rtmo_plugin.datasets.transforms.memory import keep_freed_memory
 from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
 
@@ -142,6 +143,7 @@ def build_runner(cfg: Config) -> QuietRunner:
     Raises:
         ConfigError: Something in the config cannot be built.
     """
+    keep_freed_memory()
     with refuse_config_errors():
         runner: QuietRunner = QuietRunner.from_cfg(cfg)
         runner.register_hook(CheckpointGuardHook())
