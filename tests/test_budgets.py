@@ -29,8 +29,7 @@ def measure_functions(source: str) -> dict[str, int]:
     lines = find_code_lines(source) - find_docstring_lines(tree)
     nodes = [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
     return {
-        f"{node.lineno} {node.name}": len(lines.intersection(range(node.lineno, node.end_lineno + 1)))
-        for node in nodes
+        f"{node.lineno} {node.name}": len(lines.intersection(range(node.lineno, node.end_lineno + 1))) for node in nodes
     }
 
 
