@@ -10,6 +10,7 @@ import mmengine
 from mmengine.config import Config
 
 from rtmo_plugin.apis.evaluated import evaluate_source
+from rtmo_plugin.apis.exported import Metrics
 from rtmo_plugin.apis.metrics import format_tables
 from rtmo_plugin.apis.testing import METRIC_FILES, prepare_file
 from rtmo_plugin.errors import ConfigError
@@ -23,7 +24,7 @@ class ModelComparison:
     """The metrics of two models, and what can be said about the difference of their APs."""
 
     names: tuple[str, str]
-    metrics: tuple[dict[str, float], dict[str, float]]
+    metrics: tuple[Metrics, Metrics]
     difference: Difference
 
     def format(self) -> str:
@@ -31,7 +32,8 @@ class ModelComparison:
         first, second = self.metrics
         change = {name: second[name] - first[name] for name in first}
         table = format_tables(dict(zip(self.names, self.metrics)), {"difference": change})
-        return f"{table}\n\n{self.difference.describe(*self.names)}"
+        speeds = [f"{name}: {each.speed.describe()}" for name, each in zip(self.names, self.metrics) if each.speed]
+        return "\n\n".join([table, *(["\n".join(speeds)] if speeds else []), self.difference.describe(*self.names)])
 
 
 def compare_models(
@@ -47,7 +49,8 @@ def compare_models(
 
     Args:
         config: Path of a config file, or a config.
-        first: A checkpoint as ``evaluate`` takes it, or a result file in COCO's format (.json).
+        first: A checkpoint as ``evaluate`` takes it, an exported file (.onnx), or a result file in
+            COCO's format (.json).
         second: Likewise.
         out: File for the metrics and the difference (.json, .yaml or .pkl).
         checkpoint: Must be None; the tool passes what stands beside ``--compare`` on.
@@ -67,7 +70,7 @@ def compare_models(
     difference = compare(before.comparison, after.comparison)
     result = ModelComparison(_name_apart(first, second), (before.metrics, after.metrics), difference)
     if out is not None:
-        mmengine.dump(dict(zip("AB", result.metrics), difference=asdict(difference)), str(out))
+        mmengine.dump(dict(zip("AB", map(dict, result.metrics)), difference=asdict(difference)), str(out))
     return result
 
 

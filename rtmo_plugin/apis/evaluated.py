@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mmengine
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -16,14 +17,16 @@ from mmpose.registry import DATASETS, METRICS
 from rtmo_plugin.apis.checkpoints import locate_checkpoint
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data
+from rtmo_plugin.apis.exported import Metrics, Sample, Speed, is_exported, predict_infos
 from rtmo_plugin.apis.running import refuse_config_errors
-from rtmo_plugin.apis.testing import build_test_runner, prepare_test
+from rtmo_plugin.apis.testing import METRIC_FILES, build_test_runner, evaluate, find_speed, prepare_file, prepare_test
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
 
 RESULTS_SUFFIX = ".json"
+_OF_DATA_SET = ("id", "img_id", "raw_ann_info", "crowd_index")
 _THEIRS, _OURS = ("CocoMetric", "mmpose.CocoMetric"), "rtmo_plugin.CocoMetric"
 
 
@@ -31,18 +34,19 @@ _THEIRS, _OURS = ("CocoMetric", "mmpose.CocoMetric"), "rtmo_plugin.CocoMetric"
 class Evaluated:
     """One model's answers, and what they were compared with."""
 
-    metrics: dict[str, float]
+    metrics: Metrics
     comparison: Comparison
     metainfo: Mapping[str, Any]  # of the data set
     image_paths: Mapping[Hashable, str]  # by image id
 
 
 def evaluate_source(config: str | Path | Config, source: str | Path, **options: Any) -> Evaluated:
-    """Evaluate a checkpoint, or a result file of the config's test data.
+    """Evaluate a checkpoint, an exported file, or a result file of the config's test data.
 
     Args:
         config: Path of a config file, or a config.
-        source: A checkpoint as ``evaluate`` takes it, or a result file in COCO's format (.json).
+        source: A checkpoint as ``evaluate`` takes it, an exported file (.onnx), or a result file in
+            COCO's format (.json).
         **options: See ``prepare_config``.
 
     Raises:
@@ -53,15 +57,45 @@ def evaluate_source(config: str | Path | Config, source: str | Path, **options: 
         raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")
     if Path(source).suffix == RESULTS_SUFFIX:
         return _evaluate_results(cfg, Path(source))
-    path = locate_checkpoint(source)
     check_data(cfg, ("test",))
+    if is_exported(source):
+        return _evaluate_exported(cfg, Path(source))
+    path = locate_checkpoint(source)
     with leave_out_noise():
         runner = build_test_runner(cfg, path)
         metrics = runner.test()
     metric = _find_metric(runner.test_evaluator.metrics)
     infos = _list_infos(runner.test_loop.dataloader.dataset)
     assert metric.comparison is not None
-    return Evaluated(metrics, metric.comparison, metric.dataset_meta, _find_paths(infos))
+    measured = Metrics(metrics, find_speed(runner))
+    return Evaluated(measured, metric.comparison, metric.dataset_meta, _find_paths(infos))
+
+
+def measure_model(
+    config: str | Path | Config, model: str | Path, *, out: str | Path | None = None, **options: Any
+) -> Metrics:
+    """Evaluate a model in whatever form it is, see ``evaluate_source``; a checkpoint by ``evaluate`` with its options.
+
+    Args:
+        config: Path of a config file, or a config.
+        model: A checkpoint, an exported file (.onnx) or a result file (.json).
+        out: File for the metrics (.json, .yaml or .pkl).
+        **options: Of ``evaluate``; ``dump`` and ``show_dir`` for checkpoints only.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the model is wrong.
+    """
+    if not (is_exported(model) or Path(model).suffix == RESULTS_SUFFIX):
+        return evaluate(config, model, out=out, **options)
+    given = [name for name in ("dump", "show_dir") if options.pop(name, None)]
+    if given:
+        raise ConfigError(f"--{given[0].replace('_', '-')} is for checkpoints, and {model} is none.")
+    if out is not None:
+        prepare_file("--out", Path(out), METRIC_FILES)
+    metrics = evaluate_source(config, model, **options).metrics
+    if out is not None:
+        mmengine.dump(dict(metrics), str(out))
+    return metrics
 
 
 def _use_our_metric(cfg: Config) -> Config:
@@ -84,19 +118,43 @@ def _find_metric(metrics: list[Any]) -> CocoMetric:
 def _evaluate_results(cfg: Config, path: Path) -> Evaluated:
     """Evaluate a result file, whose scores are those that ``score_mode`` and ``nms_mode`` left, with neither again."""
     samples = read_results(path)
+    dataset, metric = _build_data(cfg, [_take_as_is(each) for each in _list_evaluators(cfg)])
+    infos = _list_infos(dataset)
+    complete = _complete(samples, infos, len(dataset.metainfo["sigmas"]), path)
+    return _evaluate_samples(metric, dataset, complete, infos, None)
+
+
+def _evaluate_exported(cfg: Config, path: Path) -> Evaluated:
+    dataset, metric = _build_data(cfg, _list_evaluators(cfg))
+    infos = _list_infos(dataset)
+    samples, speed = predict_infos(path, infos)
+    complete = [_add_truth(sample, info) for sample, info in zip(samples, infos)]
+    return _evaluate_samples(metric, dataset, complete, infos, speed)
+
+
+def _build_data(cfg: Config, evaluators: list[dict[str, Any]]) -> tuple[Any, CocoMetric]:
+    """Build the test data and the metric of a config, and nothing else."""
     init_default_scope(cfg.get("default_scope", "mmpose"))
-    found = cfg.test_evaluator
-    evaluators = list(found) if isinstance(found, (list, tuple)) else [found]
     with leave_out_noise(), refuse_config_errors():
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
-        metric = _find_metric([METRICS.build(_take_as_is(evaluator)) for evaluator in evaluators])
+        metric = _find_metric([METRICS.build(evaluator) for evaluator in evaluators])
     metric.dataset_meta = dataset.metainfo
-    infos = _list_infos(dataset)
-    for sample in _complete(samples, infos, len(metric.sigmas), path):
+    return dataset, metric
+
+
+def _evaluate_samples(
+    metric: CocoMetric, dataset: Any, samples: list[Sample], infos: list[Sample], speed: Speed | None
+) -> Evaluated:
+    for sample in samples:
         metric.process(None, [sample])
     metrics = metric.evaluate(len(infos))
     assert metric.comparison is not None
-    return Evaluated(metrics, metric.comparison, dataset.metainfo, _find_paths(infos))
+    return Evaluated(Metrics(metrics, speed), metric.comparison, dataset.metainfo, _find_paths(infos))
+
+
+def _list_evaluators(cfg: Config) -> list[dict[str, Any]]:
+    found = cfg.test_evaluator
+    return [dict(each) for each in (found if isinstance(found, (list, tuple)) else [found])]
 
 
 def _take_as_is(evaluator: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,9 +170,7 @@ def _find_paths(infos: list[dict[str, Any]]) -> dict[Hashable, str]:
     return {info["img_id"]: info["img_path"] for info in infos}
 
 
-def _complete(
-    samples: list[dict[str, Any]], infos: list[dict[str, Any]], num_keypoints: int, path: Path
-) -> list[dict[str, Any]]:
+def _complete(samples: list[Sample], infos: list[Sample], num_keypoints: int, path: Path) -> list[Sample]:
     """Return one sample for each image of a data set, with its annotations, in the order of the data set.
 
     Raises:
@@ -132,9 +188,10 @@ def _complete(
         "keypoint_scores": np.zeros((0, num_keypoints)),
         "bbox_scores": np.zeros(0),
     }
-    given = ("id", "img_id", "raw_ann_info", "crowd_index")
-    empty: dict[str, Any] = {"pred_instances": nobody, "gt_instances": {}}
-    return [
-        {**by_image.get(info["img_id"], empty), **{name: info[name] for name in given if name in info}}
-        for info in infos
-    ]
+    empty: Sample = {"pred_instances": nobody, "gt_instances": {}}
+    return [_add_truth(by_image.get(info["img_id"], empty), info) for info in infos]
+
+
+def _add_truth(sample: Sample, info: Sample) -> Sample:
+    """Return a sample with what a metric without an annotation file takes from the data set."""
+    return {**sample, **{name: info[name] for name in _OF_DATA_SET if name in info}}

@@ -3,9 +3,10 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
-from rtmo_plugin.apis import evaluate
+from rtmo_plugin.apis import evaluate, export
 from rtmo_plugin.apis.comparing import compare_models
 from rtmo_plugin.apis.evaluated import evaluate_source
 from rtmo_plugin.errors import ConfigError, DataError
@@ -65,6 +66,30 @@ def test_tool_says_whether_the_difference_is_more_than_noise(config, data_root, 
     assert written["difference"]["num_images"] == 3
 
 
+def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, trained, tmp_path, capsys):
+    file = tmp_path / "tiny.onnx"
+    export(config, trained.checkpoint, file, score_thr=0.0, max_people=20)
+    options = {"data_root": data_root, "work_dir": tmp_path}
+    exported = evaluate_source(config, file, **options)
+    model = evaluate_source(config, trained.checkpoint, cfg_options=EVERYONE, **options)
+    ours, theirs = exported.comparison.detections, model.comparison.detections
+    for image in range(3):
+        best = [np.flatnonzero(each.image == image)[:5] for each in (ours, theirs)]
+        assert len(best[0]) == 5
+        assert ours.scores[best[0]] == pytest.approx(theirs.scores[best[1]], abs=1e-4)
+        assert ours.keypoints[best[0]] == pytest.approx(theirs.keypoints[best[1]], abs=0.05)
+        assert ours.areas[best[0]] == pytest.approx(theirs.areas[best[1]], rel=1e-3)
+    assert exported.metrics == pytest.approx(model.metrics, abs=0.01)
+    assert 0 < exported.metrics.speed.milliseconds < 10_000
+    out = tmp_path / "metrics.json"
+    code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
+    assert code == 0
+    assert " ms an image (median; one at a time from image to people, onnx, float32)" in printed
+    assert json.loads(out.read_text()) == exported.metrics
+    code, _, err = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--dump", "people.pkl")
+    assert (code, "--dump is for checkpoints" in err) == (2, True)
+
+
 def test_data_without_files_carry_their_own_truth(tmp_path):
     from mmengine.config import Config
 
@@ -94,7 +119,7 @@ def test_options_for_one_model_are_refused_for_two(config, trained, tmp_path, ca
     with pytest.raises(ConfigError, match="the file name must end with one of"):
         compare_models(config, *both, out="both.txt")
     code, _, err = run_in_process(capsys, "test", config)
-    assert (code, "name a checkpoint, or two with --compare A B" in err) == (2, True)
+    assert (code, "name a model, or two with --compare A B" in err) == (2, True)
 
 
 def test_same_names_are_told_apart_by_their_folders(config, data_root, trained, results, tmp_path):

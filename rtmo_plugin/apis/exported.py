@@ -1,0 +1,99 @@
+"""Exported files on the test data of a config: what is deployed is what is measured."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine import fileio
+from tqdm import tqdm
+
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.inference.engines import RUNTIMES
+from rtmo_plugin.inference.files import decode_image
+from rtmo_plugin.inference.people import People
+from rtmo_plugin.inference.pose_model import PoseModel
+
+Sample = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long an image took, while AP was measured.
+
+    Attributes:
+        milliseconds: The median.
+        how: What it holds, and what ran it.
+    """
+
+    milliseconds: float
+    how: str
+
+    def describe(self) -> str:
+        """Return a line for people."""
+        return f"{self.milliseconds:.1f} ms an image ({self.how})"
+
+
+class Metrics(dict[str, float]):
+    """Metrics by name, with the speed beside them.
+
+    Attributes:
+        speed: None where nothing ran, as for a result file.
+    """
+
+    def __init__(self, values: Mapping[str, float], speed: Speed | None) -> None:
+        super().__init__(values)
+        self.speed = speed
+
+
+def is_exported(model: str | Path) -> bool:
+    """Tell by its name whether a file is one that a runtime of ``inference`` reads."""
+    return any(Path(model).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values())
+
+
+def predict_infos(file: str | Path, infos: Sequence[Mapping[str, Any]]) -> tuple[list[Sample], Speed]:
+    """Find the people of all images of a data set, one image at a time.
+
+    Args:
+        file: An exported model.
+        infos: Of the images, with ``img_id`` and ``img_path``.
+
+    Returns:
+        One sample an image, as ``CocoMetric.process`` takes them, and the speed from image to people, without
+        reading the image.
+
+    Raises:
+        UserError: The file or an image cannot be used.
+    """
+    model, samples, seconds = PoseModel(file), [], []
+    for info in tqdm(infos, unit="image", disable=None):  # None: no bar unless on a terminal
+        image = _read(info["img_path"])
+        start = time.perf_counter()
+        people = model.predict(image, info["img_path"])
+        seconds.append(time.perf_counter() - start)
+        samples.append(_make_sample(info["img_id"], people))
+    how = f"median; one at a time from image to people, {Path(file).suffix[1:]}, {model.info.precision}"
+    return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)
+
+
+def _read(path: str) -> Any:
+    try:
+        # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
+        return decode_image(fileio.get(path), path)
+    except OSError as error:
+        raise DataError(f"The image {path} cannot be read: {error.strerror or error}.") from error
+
+
+def _make_sample(image_id: Any, people: People) -> Sample:
+    found = {
+        "keypoints": people.keypoints,
+        "keypoint_scores": people.keypoint_scores,
+        "bboxes": people.boxes,
+        "bbox_scores": people.scores,
+        "labels": people.labels,
+    }
+    return {"img_id": image_id, "pred_instances": found, "gt_instances": {}}
