@@ -20,6 +20,7 @@ from torch import distributed
 
 from rtmo_plugin.apis import train, training
 from rtmo_plugin.apis.distribution import wrap_for_cpus
+from rtmo_plugin.errors import ConfigError
 from tests.apis.conftest import make_tiny
 from tests.conftest import ROOT
 from tests.tiny import describe_people
@@ -116,6 +117,13 @@ def test_run_of_two_processes_ends(data_root, tmp_path):
     assert codes == [0, 0], consoles
     assert sorted(path.name for path in tmp_path.glob("*.pth*")) == ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]
     assert "Epoch(val) [3]" in consoles[0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_other_launchers_need_gpus(config, monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    with pytest.raises(ConfigError, match="--launcher slurm needs GPUs, and there is none: on CPUs use torchrun"):
+        train(config, launcher="slurm")
 
 
 @pytest.mark.slow

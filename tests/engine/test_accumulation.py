@@ -8,8 +8,10 @@ from mmengine.runner import Runner
 from torch import nn
 
 from rtmo_plugin.apis.accumulation import set_total_batch
+from rtmo_plugin.apis.running import prepare_config
 from rtmo_plugin.errors import ConfigError
 from tests.engine.test_training_stages import Numbers  # noqa: F401  (registered when imported)
+from tests.oracle import OUR_CONFIGS
 
 
 class Line(BaseModel):
@@ -110,6 +112,15 @@ def test_processes_count(monkeypatch):
     cfg = describe(2)
     cfg.launcher = "pytorch"
     assert set_total_batch(cfg, 32).optim_wrapper.accumulative_counts == 4
+
+
+def test_recipe_on_one_gpu():
+    cfg = prepare_config(OUR_CONFIGS / "rtmo-s_coco.py", total_batch=256)
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.accumulative_counts) == (32, 8)
+    assert cfg.auto_scale_lr.base_batch_size == 32  # so that --auto-scale-lr changes nothing
+    (average,) = (hook for hook in cfg.custom_hooks if hook["type"] == "EMAHook")
+    assert average["gamma"] == 8 * 2000
+    assert (1 - average["momentum"]) ** 8 == pytest.approx(1 - 2e-4)
 
 
 def test_config_of_the_caller_is_not_changed():
