@@ -24,7 +24,7 @@ from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.zoo import CATALOGUE
 
-FORMATS = {"onnx": ".onnx"}  # and how the file's name must end
+FORMATS = {"onnx": ".onnx", "openvino": ".xml"}  # and how the file's name must end
 _DEFAULT_SIZE = (640, 640)
 
 
@@ -98,8 +98,9 @@ def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, M
     if path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
     from rtmo_plugin.export.onnx_file import write_onnx
+    from rtmo_plugin.export.openvino_file import write_openvino
 
-    return write_onnx
+    return {"onnx": write_onnx, "openvino": write_openvino}[name]
 
 
 def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:

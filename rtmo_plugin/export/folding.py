@@ -85,12 +85,13 @@ def _is_person_norm(module: nn.Module) -> bool:
     return isinstance(module[0], nn.Linear) and isinstance(module[1], PersonBatchNorm1d)
 
 
-def _fold_person_norm(module: Any) -> Any:
+def _fold_person_norm(module: Any) -> nn.Module:
+    """Fold the norm of (linear, norm), which stay two: the classifier calls them one by one."""
     linear, norm = module
     weight, bias = fuse_linear_bn_weights(
         linear.weight, linear.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
-    return _replace_weights(linear, weight, bias)
+    return nn.Sequential(_replace_weights(linear, weight, bias), nn.Identity())
 
 
 def _is_foldable_focus(module: nn.Module) -> bool:

@@ -30,7 +30,7 @@ def collect_parameters(model: Any) -> CoordinateParameters:
 
 
 def _read(dcc: Any) -> dict[str, Any]:
-    linear, nothing = dcc.pose_to_kpts, torch.zeros(0)
+    linear, nothing = dcc.pose_to_kpts[0], torch.zeros(0)
     values: dict[str, Any] = {
         "pose_weight": linear.weight,
         "pose_bias": linear.bias,

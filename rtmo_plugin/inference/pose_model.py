@@ -44,7 +44,7 @@ class PoseModel:
         file: Written by ``tools/export.py``, or one of MMDeploy's RTMO files.
         size_wh: Width and height of the input, for a file whose size is dynamic.
         score_thr: People score above this; by default the file's own threshold.
-        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``.
+        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``.
 
     Raises:
         UserError: The file, the size or an option is wrong.

@@ -12,7 +12,7 @@ from rtmo_plugin.inference.engines.engine import Engine
 __all__ = ["RUNTIMES", "Engine", "open_engine"]
 
 # By name: the package, and how its files end.
-RUNTIMES = {"onnxruntime": ("onnxruntime", (".onnx",))}
+RUNTIMES = {"onnxruntime": ("onnxruntime", (".onnx",)), "openvino": ("openvino", (".xml", ".onnx"))}
 
 
 def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any) -> Engine:
@@ -21,8 +21,8 @@ def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any)
     Args:
         file: Such as ``rtmo-s.onnx``.
         runtime: A key of ``RUNTIMES``; by default the first that is installed and reads such files.
-        **options: ``device`` (``"cpu"`` or ``"cuda"``, with a number after a colon) and ``threads`` (of the CPU;
-            None: as many as there are cores).
+        **options: ``device`` (``"cpu"`` or what else the runtime has), ``threads`` (of the CPU; None: as many
+            as there are cores) and ``precision`` (``"float32"``; ``"bfloat16"`` in OpenVINO).
 
     Raises:
         MissingFileError: There is no such file.
@@ -57,4 +57,10 @@ def _open_onnxruntime(path: Path, **options: Any) -> Engine:
     return OnnxRuntimeEngine(path, **options)
 
 
-_CLASSES = {"onnxruntime": _open_onnxruntime}
+def _open_openvino(path: Path, **options: Any) -> Engine:
+    from rtmo_plugin.inference.engines.openvino_runtime import OpenVinoEngine
+
+    return OpenVinoEngine(path, **options)
+
+
+_CLASSES = {"onnxruntime": _open_onnxruntime, "openvino": _open_openvino}

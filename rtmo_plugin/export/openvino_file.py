@@ -1,0 +1,88 @@
+"""An OpenVINO file (.xml and .bin), made of the ONNX graph and compared with PyTorch before it gets its name."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import ConfigError, ExportError
+from rtmo_plugin.export.comparison import Run, compare
+from rtmo_plugin.export.graphs import build_graph
+from rtmo_plugin.export.onnx_writer import convert_to_onnx
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.parameters import collect_parameters
+from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, Differences
+from rtmo_plugin.inference.coordinates import locate_parameters
+from rtmo_plugin.inference.model_info import ModelInfo
+
+_SCORE_INPUT = 4  # of OpenVINO's NonMaxSuppression
+
+
+def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
+    """Write a model as an ``.xml`` file with a ``.bin`` beside it.
+
+    Args:
+        model: As it was trained, in eval mode.
+        path: For the ``.xml`` file.
+        options: What it shall be.
+        info: What it shall say of itself.
+
+    Returns:
+        How far OpenVINO's answers, in float32, are from PyTorch's.
+
+    Raises:
+        ExportError: They are further apart than the tolerance; there is no file then.
+        ConfigError: A package is missing.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConfigError(
+            'Writing OpenVINO files needs the package openvino: pip install "rtmo-plugin[export]".'
+        ) from error
+    proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
+    core = openvino.Core()
+    with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
+        draft = Path(folder, path.name)
+        openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)
+        found = compare(model, _open(core, draft), options, FLOAT16 if options.half else FLOAT32)
+        found.check(str(path))
+        try:
+            if options.cut == "raw":
+                collect_parameters(model).save(locate_parameters(path))
+            draft.with_suffix(".bin").replace(path.with_suffix(".bin"))
+            draft.replace(path)
+        except OSError as error:
+            raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
+    return found
+
+
+def _open(core: Any, path: Path) -> Run:
+    """Return what runs a file with any score threshold."""
+    model = core.read_model(path)
+    names = [output.get_any_name() for output in model.outputs]
+    takes_threshold = _expose_score_threshold(model)
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
+        threshold = [np.array([score_thr], np.float32)] if takes_threshold else []
+        outputs = compiled([images, *threshold])
+        return {name: np.array(value) for name, value in zip(names, outputs.values())}
+
+    return run
+
+
+def _expose_score_threshold(model: Any) -> bool:
+    """Make the threshold of ``model``, our own copy, an input, and tell whether there is one."""
+    from openvino import opset8
+
+    found = [node for node in model.get_ops() if node.get_type_name() == "NonMaxSuppression"]
+    for node in found:
+        threshold = opset8.parameter([1], np.float32)
+        node.input(_SCORE_INPUT).replace_source_output(threshold.output(0))
+        model.add_parameters([threshold])
+    return bool(found)
