@@ -16,7 +16,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.configuration import walk_sections
-from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.labels.task import Task, read_task
 
 _DATASET = "rtmo_plugin.CocoKeypoints"
@@ -29,35 +29,48 @@ def adopt_task(cfg: Config) -> Config:
     A config that names its keypoints comes back as it is.
 
     Raises:
+        ConfigError: The training set is of another type than ``CocoKeypoints``.
         MissingFileError: The annotation file of the training set does not exist.
         DataError: An annotation file cannot be trained on, or the files differ in classes or keypoints.
     """
     wanted = (cfg.model.get("head") or {}).get("keypoints")
     if not (isinstance(wanted, Mapping) and wanted.get("from_data")):
         return cfg
-    changed = copy.deepcopy(cfg)
-    datasets = [section for section in walk_sections(changed._cfg_dict) if section.get("type") == _DATASET]
-    path = _find_file(changed.train_dataloader.dataset)
+    training = _list_datasets(cfg.train_dataloader)
+    if not training:
+        raise ConfigError(f"Keypoints from the data need a training set of type {_DATASET}, and the config has none.")
+    path = _find_file(training[0])
     if not path.is_file():
         raise MissingFileError(
             f"The annotation file {path}, whose keypoints the model is to have, does not exist: pass --data-root with "
             "its folder, or, for a trained model, the config that training wrote beside the checkpoint."
         )
     task = read_task(path, wanted.get("sigmas"))
-    others = {other: None for other in map(_find_file, datasets) if other != path and other.is_file()}
-    tasks = [task, *(_read_other(other, path, task) for other in others)]
+    files = {_find_file(dataset): None for dataset in _list_datasets(cfg._cfg_dict)}
+    others = [_read_other(other, path, task) for other in files if other != path and other.is_file()]
     print(f"{path}: {task}")
+    has_areas = task.has_areas and all(other.has_areas for other in others)
+    if not has_areas:
+        print("not everybody has an area: 0.53 of the box is taken in evaluation")
+    return _fill_in(cfg, task, has_areas)
+
+
+def _fill_in(cfg: Config, task: Task, has_areas: bool) -> Config:
+    """Return a copy of ``cfg`` with the task in its head, its datasets and its metrics."""
+    changed = copy.deepcopy(cfg)
     keypoints = {name: [*map(_listed, value)] for name, value in asdict(task.schema).items()}
     changed.model.head.keypoints = keypoints  # not `update`, which would merge the two
     changed.model.head.num_classes = len(task.classes)
-    for dataset in datasets:
+    for dataset in _list_datasets(changed._cfg_dict):
         dataset.update(keypoints=keypoints, classes=list(task.classes))
-    if not all(each.has_areas for each in tasks):
-        print("not everybody has an area: 0.53 of the box is taken in evaluation")
-        for section in walk_sections(changed._cfg_dict):
-            if section.get("type") == _METRIC:
-                section["use_area"] = False
+    for section in walk_sections(changed._cfg_dict):
+        if section.get("type") == _METRIC and not has_areas:
+            section["use_area"] = False
     return changed
+
+
+def _list_datasets(section: Any) -> list[dict[str, Any]]:
+    return [each for each in walk_sections(section) if each.get("type") == _DATASET]
 
 
 def _find_file(dataset: Mapping[str, Any]) -> Path:
@@ -71,10 +84,9 @@ def _listed(value: Any) -> Any:
 def _read_other(path: Path, first: Path, task: Task) -> Task:
     """Return the task of another file, which must be that of the ``first``."""
     other = read_task(path, task.schema.sigmas)
-    same = ((set(other.classes), set(task.classes), "classes"), (other.schema.names, task.schema.names, "keypoints"))
-    for found, expected, what in same:
-        if found != expected:
-            raise DataError(
-                f"{path} has the {what} {sorted(found)}, and {first} has {sorted(expected)}: both must have the same."
-            )
+    found = {"classes": sorted(other.classes), "keypoints": [*other.schema.names]}
+    expected = {"classes": sorted(task.classes), "keypoints": [*task.schema.names]}
+    for what, names in expected.items():
+        if found[what] != names:
+            raise DataError(f"{path} has the {what} {found[what]}, and {first} has {names}: both must have the same.")
     return other

@@ -73,7 +73,7 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
     if sigmas is None:
         chosen, sources = choose_sigmas(names, [each for each in people if not each.get("iscrowd")])
     else:
-        chosen, sources = tuple(map(float, sigmas)), ("given",) * len(names)
+        chosen, sources = _read_numbers(sigmas), ("given",) * len(names)
     try:
         schema = KeypointSchema(tuple(names), chosen, _find_pairs(categories[0]), _list_bones(categories[0]))
     except ValueError as error:  # of given sigmas: everything else was checked
@@ -107,6 +107,13 @@ def _refuse_problems(path: str | Path, coco: Coco) -> None:
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise DataError(f"{path} has two categories named {repeated[0]!r}: classes are told apart by their names.")
+
+
+def _read_numbers(sigmas: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(sigma) for sigma in sigmas)
+    except (TypeError, ValueError):
+        raise DataError(f"Sigmas are a list of numbers, one a keypoint, not {sigmas!r}.") from None
 
 
 def _find_pairs(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:

@@ -12,7 +12,7 @@ from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.running import prepare_config
 from rtmo_plugin.datasets import write_robots
 from rtmo_plugin.datasets.robots import CLASSES, KEYPOINTS
-from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.labels import check_file, convert_file, read_coco, split_file
 from tests.apis.conftest import make_tiny
 from tests.oracle import OUR_CONFIGS
@@ -51,7 +51,7 @@ def root(robots):
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "tiny.py"
-    make_tiny("rtmo-t_custom").dump(path)
+    make_tiny("rtmo-s_custom").dump(path)
     return path
 
 
@@ -140,7 +140,7 @@ def test_files_of_different_classes_or_keypoints_are_refused(config, copied):
         prepare_config(config, data_root=copied)
     turned = [{**each, "keypoints": ["tail", *each["keypoints"][1:]]} for each in coco["categories"]]
     rewrite(copied / "val.json", categories=turned)
-    with pytest.raises(DataError, match=r"val\.json has the keypoints \['left_foot'.* both must have the same"):
+    with pytest.raises(DataError, match=r"val\.json has the keypoints \['tail', .* and .*train\.json has \['head', "):
         prepare_config(config, data_root=copied)
 
 
@@ -159,6 +159,8 @@ def test_bad_data_and_missing_files_stop_before_the_first_step(config, robots, c
         train(config, data_root=copied, work_dir=tmp_path / "run")
     with pytest.raises(MissingFileError, match=r"train\.json, whose keypoints .* or, for a trained model, the config"):
         prepare_config(config, data_root=tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"need a training set of type rtmo_plugin\.CocoKeypoints"):
+        prepare_config(config, cfg_options={"train_dataloader.dataset.type": "CocoDataset"})
 
 
 def test_without_the_tools_a_sentence_says_what_to_do():

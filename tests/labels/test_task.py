@@ -94,6 +94,12 @@ def test_what_training_could_not_use_is_one_sentence(tmp_path, kind):
         read_task(write(tmp_path, coco), [1, 1] if kind == "sigmas" else None)
 
 
+@pytest.mark.parametrize("sigmas", [0.1, "abcde", [0.1, None]])
+def test_sigmas_that_are_no_numbers_are_refused(tmp_path, sigmas):
+    with pytest.raises(ValueError, match="Sigmas are a list of numbers, one a keypoint, not"):
+        read_task(write(tmp_path, make_set()), sigmas)
+
+
 def test_what_training_leaves_out_by_itself_is_not_refused(tmp_path):
     coco = make_set()
     coco["annotations"] += [make_person(9, 555), make_person(10, 100, bbox=[1, 1, 0, 3]), make_person(1, 100)]
