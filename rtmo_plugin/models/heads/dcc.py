@@ -19,11 +19,15 @@ with 4 million multiplications a person instead of 11.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from mmcv.cnn import Scale
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from rtmo_plugin.models.layers.blocks import apply_in_blocks
 from rtmo_plugin.models.layers.gau import GatedAttentionUnit
 from rtmo_plugin.models.layers.norm import PersonBatchNorm1d
 from rtmo_plugin.ops.encoding import encode_sine
@@ -118,13 +122,18 @@ class DynamicCoordinateClassifier(BaseModule):
             features = features.to(boxes.dtype)
             probs, bins = zip(*(self._classify(a, features, centers, sizes, prior_centers) for a in (0, 1)))
             expectation = torch.stack([(p * b[:, None]).sum(dim=-1) for p, b in zip(probs, bins)], dim=-1)
-        sigmas = self.sigma_fc(pose_vectors).to(boxes.dtype)
+        sigmas = self._run(self.sigma_fc, pose_vectors).to(boxes.dtype)
         return CoordinateDistribution(*probs, *bins, sigmas, expectation)
 
     def compute_keypoint_features(self, pose_vectors: Tensor) -> Tensor:
         """Turn (N, D) pose vectors into (N, K, F) features that know of each other."""
-        features = self.pose_to_kpts(pose_vectors).unflatten(-1, (self.num_keypoints, self.feat_channels))
-        return self.gau(features, self.pos_enc) if self.has_attention else features
+        linear, norm = self.pose_to_kpts
+        features = norm(self._run(linear, pose_vectors)).unflatten(-1, (self.num_keypoints, self.feat_channels))
+        return self._run(partial(self.gau, position=self.pos_enc), features) if self.has_attention else features
+
+    def _run(self, function: Callable[[Tensor], Tensor], people: Tensor) -> Tensor:
+        """Apply a function to (N, ...) people; in training to a whole number of blocks."""
+        return apply_in_blocks(function, people) if self.training else function(people)
 
     def _place_bins(self, boxes: Tensor, size_wh: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
         """Return (N, 2) middles and (N, 2) lengths of the intervals that the bins cover."""
