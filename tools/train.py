@@ -2,6 +2,7 @@
 
 from rtmo_plugin.apis import train
 from rtmo_plugin.apis.arguments import add_run_arguments, make_parser, parse
+from rtmo_plugin.apis.console import print_once
 from rtmo_plugin.errors import report_user_errors
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
     with report_user_errors():
-        print(f"\n{train(**parse(parser))}")
+        print_once(train(**parse(parser)))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
+from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from tqdm import tqdm
 
@@ -53,6 +54,7 @@ _LIBRARY_WARNINGS = (
     "'pin_memory' argument is set",
     r"`torch\.cuda\.amp\.autocast\(args",
     r"torch\.meshgrid: in an upcoming release",
+    r"Detected call of `scheduler\.step\(\)` before",  # with accumulated gradients
     r"Setting (OMP|MKL)_NUM_THREADS environment variable",
     "`broadcast_buffers` is deprecated",
     "Grad strides do not match bucket view strides",  # a 1 x 1 kernel has the same bytes in both orders
@@ -128,3 +130,9 @@ def leave_out_noise() -> Iterator[None]:
             yield
         finally:
             stream.close_line()
+
+
+def print_once(result: object) -> None:
+    """Print what came of a run, in the first of its processes."""
+    if is_main_process():
+        print(f"\n{result}")
