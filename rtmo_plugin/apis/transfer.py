@@ -124,8 +124,7 @@ def plan_transfer(checkpoint: Mapping[str, Any], path: Path, model: nn.Module, m
         meta: The metainfo of the data set.
 
     Raises:
-        CheckpointError: It is not of such a model, of another size, or of keypoints without names; or no
-            keypoint has the same name.
+        CheckpointError: It is not of such a model, of another size, or of keypoints without names.
     """
     given, initial = get_state_dict(checkpoint), model.state_dict()
     if not {_VISIBILITY, _SCORE} <= given.keys() & initial.keys():
@@ -139,8 +138,6 @@ def plan_transfer(checkpoint: Mapping[str, Any], path: Path, model: nn.Module, m
         (names, _list_classes(noted, len(given[_SCORE]))),
         (_list_names(meta, len(initial[_VISIBILITY])) or (), _list_classes(meta, len(initial[_SCORE]))),
     )
-    if not transfer.keypoint_rows:
-        raise CheckpointError(f"{path} has the keypoints {', '.join(names)}: none of the model's has the same name.")
     check_fits(model, {"state_dict": transfer.apply(given, initial)}, path)
     return transfer
 

@@ -120,6 +120,15 @@ def test_classes_start_from_the_only_one_or_from_their_namesakes():
     assert torch.equal(three.head.head_module.out_cls[0].weight, torch.stack([before[0], weights[1], weights[0]]))
 
 
+def test_without_a_common_name_all_but_the_keypoints_is_taken_over():
+    first, second, untouched = (build("rtmo-s_coco", seed) for seed in (0, 1, 1))
+    plan = transfer(first, second, {"keypoint_id2name": {index: f"part {index}" for index in range(17)}})
+    assert "the model 17: 0 have the same name" in str(plan)
+    assert torch.equal(second.head.dcc.pos_enc, untouched.head.dcc.pos_enc)
+    assert torch.equal(second.head.dcc.x_fc.weight, first.head.dcc.x_fc.weight)
+    assert torch.equal(second.head.head_module.out_bbox[0].weight, first.head.head_module.out_bbox[0].weight)
+
+
 def test_rows_in_blocks():
     moved = copy_rows(torch.arange(6).reshape(6, 1), -torch.ones(4, 1, dtype=torch.long), {1: 2}, 3, 2)
     assert moved.tolist() == [[-1], [-1], [4], [5]]
@@ -140,8 +149,6 @@ def test_checkpoints_that_cannot_be_transferred_are_refused():
     five = {**state, "head.head_module.out_kpt_vis.0.bias": torch.zeros(5)}
     with pytest.raises(CheckpointError, match="does not say what its 5 keypoints are"):
         plan_transfer({"state_dict": five}, PATH, model, {})
-    with pytest.raises(CheckpointError, match=r"none of the model's has the same name"):
-        plan_transfer({"state_dict": state}, PATH, model, {"keypoint_id2name": {k: f"part {k}" for k in range(17)}})
     wide = {**state, "backbone.stem.conv.conv.weight": torch.zeros(9, 12, 3, 3)}
     with pytest.raises(
         CheckpointError, match=r"backbone\.stem\.conv\.conv\.weight is \(9, 12, 3, 3\) in the checkpoint"
