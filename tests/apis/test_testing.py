@@ -11,6 +11,7 @@ import torch
 from rtmo_plugin.apis import evaluate
 from rtmo_plugin.apis.metrics import find_average_precision, format_table
 from rtmo_plugin.apis.pictures import write_contact_sheet
+from rtmo_plugin.engine.diagnostics import read_diagnostics
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 from rtmo_plugin.inference.files import write_image
 
@@ -79,6 +80,12 @@ def test_missing_data_checkpoint_and_weights_are_refused(test, tmp_path):
     torch.save({"state_dict": {"backbone.weight": torch.ones(1)}}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"does not fit the config: it has no backbone\.stem"):
         test(tmp_path / "other.pth")
+
+
+def test_training_has_noted_its_levels_and_sigmas(trained):
+    entries = read_diagnostics(trained.checkpoint.parent)
+    assert [(entry["epoch"], entry["stage"]) for entry in entries] == [(1, "warmup"), (2, "refine"), (3, "finish")]
+    assert all(sum(entry["positives"].values()) and len(entry["sigmas"]) == 17 for entry in entries)
 
 
 def test_config_without_a_test_set_cannot_be_tested(trained, tmp_path):

@@ -1,0 +1,13 @@
+"""The speed that docs/evaluation.md speaks of, in seconds of work, which other programs disturb least."""
+
+import pytest
+
+from rtmo_plugin.apis.benchmarks.evaluation import run
+
+
+@pytest.mark.slow
+def test_a_coco_val_is_evaluated_ten_times_as_fast_as_by_mmpose():
+    report = run(rounds=1)
+    theirs, ours = report.timings
+    assert report.results["largest difference"] < 1e-9
+    assert theirs.median_cpu > 10 * ours.median_cpu
