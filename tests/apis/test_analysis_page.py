@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from rtmo_plugin.apis.analysis import analyze
+from rtmo_plugin.apis.analysis import _find_run, analyze
 from rtmo_plugin.apis.analysis.material import evaluate_model, read_material
 from rtmo_plugin.apis.analysis.pictures import show_worst
 from rtmo_plugin.apis.analysis.training import _show_diagnostics, show_training
@@ -169,6 +169,18 @@ def test_curves_of_a_training(tmp_path):
     assert "no curves" in show_training(None, None)
     with pytest.raises(MissingFileError, match="holds no log of a training"):
         show_training(log.parent, None)
+
+
+def test_the_run_is_found_beside_its_checkpoint(tmp_path):
+    checkpoint, log = tmp_path / "epoch_1.pth", tmp_path / "20260101_000000/vis_data/scalars.json"
+    checkpoint.touch()
+    log.parent.mkdir(parents=True)
+    log.write_text('{"coco/AP": 0.5, "step": 0}\n')  # of a test
+    assert _find_run(None, checkpoint) is None
+    log.write_text('{"loss": 0.5, "epoch": 1, "iter": 1}\n')
+    assert _find_run(None, checkpoint) == tmp_path
+    assert _find_run(tmp_path / "other", checkpoint) == tmp_path / "other"
+    assert _find_run(None, "rtmo-s_coco") is None
 
 
 def test_levels_and_sigmas_of_a_training(tmp_path):

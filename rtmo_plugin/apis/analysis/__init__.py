@@ -85,4 +85,4 @@ def _find_run(run: str | Path | None, model: str | Path | None) -> Path | None:
     if run is not None:
         return Path(run)
     folder = Path(model).parent if model is not None and Path(model).is_file() else None
-    return folder if folder is not None and read_scalars(folder) else None
+    return folder if folder is not None and any("loss" in entry for entry in read_scalars(folder)) else None
