@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,6 +109,17 @@ def _name_rows(model: Any, graph: RawGraph) -> None:
 
 def _read_version(metadata: Mapping[str, str]) -> str:
     return metadata.get("version", "").strip('"')
+
+
+def replace_constants(content: bytes, **values: float) -> bytes:
+    """Return the content of an end-to-end file with other ``score_thr``, ``nms_thr`` or ``max_people``."""
+    model = onnx.load_from_string(content)
+    for tensor in model.graph.initializer:
+        if tensor.name in values:
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([values[tensor.name]], dtype), tensor.name))
+    changed: bytes = model.SerializeToString()
+    return changed
 
 
 def expose_score_threshold(model: Any) -> bytes:

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -83,6 +84,16 @@ class PoseModel:
         names = names or [f"Image {index}" for index in range(len(images))]
         rows = [_Prepared(Path(name), *self._prepare(image, name)) for image, name in zip(images, names)]
         return [result.people for result in self._finish((rows, self._compute(rows))) if result.people is not None]
+
+    def time_parts(self, image: Image) -> dict[str, float]:
+        """Return the seconds that the parts of ``predict`` take: to prepare the input, to run, to decode."""
+        start = perf_counter()
+        row = _Prepared(Path(), *self._prepare(image, "The image"))
+        prepared = perf_counter()
+        outputs = self._compute([row])
+        computed = perf_counter()
+        self._finish(([row], outputs))
+        return {"before": prepared - start, "network": computed - prepared, "after": perf_counter() - computed}
 
     def predict_files(self, paths: Iterable[str | Path], *, batch_size: int = 1) -> Iterator[ImageResult]:
         """Yield a result for each file, in order; reading goes on while the network computes.

@@ -30,12 +30,15 @@ def assert_same_people(found, expected, atol=0.05):
 
 
 @pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("size_wh", [(150, 70), (40, 111), (96, 64)])
-def test_people_are_those_of_pytorch(files, predictor, cut, size_wh):
+@pytest.mark.parametrize(
+    ("size_wh", "runtime"),
+    [((150, 70), "onnxruntime"), ((40, 111), "onnxruntime"), ((96, 64), "onnxruntime"), ((150, 70), "openvino")],
+)
+def test_people_are_those_of_pytorch(files, predictor, cut, size_wh, runtime):
     image = make_image(*size_wh)
     expected = predictor.predict(image).pred_instances
     assert len(expected.bbox_scores) > 0
-    assert_same_people(PoseModel(files[cut]).predict(image), expected)
+    assert_same_people(PoseModel(files[cut], runtime=runtime).predict(image), expected)
 
 
 @pytest.mark.parametrize("cut", CUTS)
@@ -161,7 +164,9 @@ def test_files_that_are_no_rtmo_are_refused(files, tmp_path):
     for content in (b"", b"not ONNX at all", files["raw"].read_bytes()[:5000]):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"model\.onnx (cannot be read as an ONNX model|is no RTMO)"):
-            PoseModel(path)
+            PoseModel(path, runtime="onnxruntime")
+        with pytest.raises(DataError, match=r"model\.onnx (cannot be read as a model|is no RTMO)"):
+            PoseModel(path, runtime="openvino")
     for outputs in (["logits"], ["dets", "keypoints"]):
         onnx.save(make_other_model(outputs), path)
         with pytest.raises(DataError, match=r"model\.onnx is no RTMO: it has the outputs"):
@@ -170,7 +175,9 @@ def test_files_that_are_no_rtmo_are_refused(files, tmp_path):
     onnx.save(onnx.load(files["end2end"]), path, **outside)
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(DataError, match=r"weights\.bin"):
-        PoseModel(path)
+        PoseModel(path, runtime="onnxruntime")
+    with pytest.raises(DataError, match=r"model\.onnx cannot be read as a model"):
+        PoseModel(path, runtime="openvino")
 
 
 def test_raw_file_needs_its_parameters(files, tmp_path):
@@ -189,8 +196,9 @@ def test_runtimes_are_chosen_by_file_and_name(files, tmp_path):
     (tmp_path / "model.tflite").touch()
     with pytest.raises(ConfigError, match=r"No runtime reads files like model\.tflite"):
         open_engine(tmp_path / "model.tflite")
-    with pytest.raises(ConfigError, match="The device tpu cannot be used"):
-        open_engine(files["raw"], device="tpu")
+    for runtime in ("onnxruntime", "openvino"):
+        with pytest.raises(ConfigError, match="The device tpu cannot be used"):
+            open_engine(files["raw"], device="tpu", runtime=runtime)
 
 
 def test_file_of_mmdeploy_is_understood_without_metadata(files, tmp_path):

@@ -17,7 +17,10 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("numpy", "opencv-python", "torch", "mmengine", "mmpose", "xtcocotools", "faster-coco-eval", "rtmo-plugin")
+_PACKAGES = (
+    *("numpy", "opencv-python", "torch", "onnxruntime", "openvino", "mmengine", "mmpose", "rtmlib", "xtcocotools"),
+    *("faster-coco-eval", "rtmo-plugin"),
+)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from rtmo_plugin.inference.engines.engine import Engine
 
 __all__ = ["RUNTIMES", "Engine", "open_engine"]
 
-# By name: the package, and how its files end.
-RUNTIMES = {"onnxruntime": ("onnxruntime", (".onnx",)), "openvino": ("openvino", (".xml", ".onnx"))}
+# By name: the package, and how its files end.  On CPUs OpenVINO is the fastest, so it comes first.
+RUNTIMES = {"openvino": ("openvino", (".xml", ".onnx")), "onnxruntime": ("onnxruntime", (".onnx",))}
 
 
 def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any) -> Engine:
@@ -32,6 +32,8 @@ def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any)
     path = Path(file)
     if not path.is_file():
         raise MissingFileError(f"There is no model file {path}.")
+    if runtime is None and str(options.get("device", "")).startswith("cuda"):
+        runtime = "onnxruntime"  # OpenVINO knows no such device
     return _CLASSES[_choose(path, runtime)](path, **options)
 
 

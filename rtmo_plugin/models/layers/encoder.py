@@ -48,9 +48,7 @@ class MapEncoder(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W)."""
         shape_hw = (feature.shape[2], feature.shape[3])
-        positions = encode_cells(
-            shape_hw, self.channels, self.temperature, dtype=feature.dtype, device=feature.device
-        )
+        positions = encode_cells(shape_hw, self.channels, self.temperature, dtype=feature.dtype, device=feature.device)
         return self.attend(feature, positions.to(feature.dtype))
 
     def attend(self, feature: Tensor, positions: Tensor) -> Tensor:

@@ -1,0 +1,46 @@
+"""The commands and names of docs/export.md are those of the tools and the package."""
+
+import re
+import runpy
+import sys
+
+import pytest
+
+from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32
+from rtmo_plugin.inference.people import People
+from rtmo_plugin.inference.pose_model import PoseModel
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", re.findall(r"^python tools/export\.py (.+?)(?:  +#.*)?$", TEXT, re.MULTILINE))
+def test_commands_are_understood(command, monkeypatch):
+    given = {}
+    monkeypatch.setattr(sys, "argv", ["export.py", *command.split()])
+    monkeypatch.setattr("rtmo_plugin.apis.export", lambda **options: given.update(options))
+    with pytest.raises(AttributeError, match="describe"):  # of nothing, which our stand-in returns
+        runpy.run_path(str(ROOT / "tools/export.py"), run_name="__main__")
+    assert (ROOT / given["config"]).is_file()
+
+
+def test_options_exist(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["export.py", "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "tools/export.py"), run_name="__main__")
+    options, known = set(re.findall(r"`(--[\w-]+)", TEXT)), capsys.readouterr().out
+    assert len(options) > 8
+    assert {option for option in options if option not in known} == set()
+
+
+def test_names_exist():
+    assert set(re.findall(r"people\.(\w+)", TEXT)) <= set(People.__dataclass_fields__)
+    assert set(re.findall(r"model\.(\w+)\(", TEXT)) <= set(dir(PoseModel))
+
+
+def test_tolerances_are_those_of_the_code():
+    rows = {"scores": "score", "keypoints": "keypoint"}
+    for words, name in rows.items():
+        cells = re.search(rf"^\| {words} \| ([\d.]+)(?: px)? \| ([\d.]+)(?: px)? \|$", TEXT, re.MULTILINE)
+        assert (float(cells[1]), float(cells[2])) == (getattr(FLOAT32, name), getattr(FLOAT16, name))
+    assert f"| {FLOAT32.box:.1%} | {FLOAT16.box:.0%} |".replace("%", " %") in TEXT
