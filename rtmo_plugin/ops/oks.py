@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from rtmo_plugin.ops.decay import decay
 
 # An empty area would divide by zero; MMPose 1.3 takes its root as at least 1e-8.
 _MIN_AREA = 1e-16
@@ -23,7 +24,7 @@ def compute_keypoint_similarity(keypoints: Tensor, targets: Tensor, areas: Tenso
     """
     squared_distance = (keypoints - targets).square().sum(dim=-1)
     variance = areas.clamp(min=_MIN_AREA)[..., None] * (2 * sigmas).square()
-    return torch.exp(-squared_distance / (2 * variance))
+    return decay(squared_distance / (2 * variance))
 
 
 def compute_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ RENAMED: list[tuple[str, str, Any]] = [
     (r"custom_hooks\.3\.(.+)", r"custom_hooks.1.\1", keep),
     # the same numbers to 1e-9 (tests/evaluation/test_equality.py), ten times faster and without xtcocotools
     (r"(val|test)_evaluator\.type", r"\1_evaluator.type", lambda v, _: f"rtmo_plugin.{v}"),
-    # the same function; SiLU is one operation of torch, in place
+    # the same function; SiLU is one operation of torch
     (r"model\.backbone\.act_cfg\.type", "model.backbone.act_cfg.type", lambda v, _: {"Swish": "SiLU"}.get(v)),
     # the same sizes with the same probabilities, as a function of seed and step
     (
@@ -151,6 +151,7 @@ ADDED: list[tuple[str, Any]] = [
     (r"default_hooks\.training_stages\.schedule\.warmup\.begin", 0),
     (r"default_hooks\.training_stages\.schedule\.refine\.begin", read_switch_epoch),
     (r"custom_hooks\.0\.type", "SyncBuffersHook"),
+    (r"model\.backbone\.act_cfg\.inplace", False),  # in place, autograd copies each map
     (r"custom_hooks\.2\.type", "rtmo_plugin.ChannelsLastHook"),  # faster, and the same up to rounding
     # What makes a run exact, and lets it survive broken samples and interruptions; the recipe is as it was.
     (r"custom_hooks\.3\.type", "rtmo_plugin.RandomnessHook"),

@@ -30,7 +30,8 @@ model = dict(
         out_indices=(2, 3, 4),
         spp_kernal_sizes=(5, 9, 13),
         norm_cfg=dict(type="BN", momentum=0.03, eps=0.001),
-        act_cfg=dict(type="SiLU"),  # what MMPose calls Swish: the same function, without a copy
+        # What MMPose calls Swish: the same function, without its copies.
+        act_cfg=dict(type="SiLU", inplace=False),
         init_cfg=dict(
             type="Pretrained",
             checkpoint="https://download.openmmlab.com/mmdetection/v2.0/yolox/yolox_s_8x8_300e_coco/"

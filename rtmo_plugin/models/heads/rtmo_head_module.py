@@ -12,7 +12,7 @@ from torch import Tensor, nn
 # Share of positives that the class scores start from, so that the first steps are calm.
 _PRIOR_PROBABILITY = 0.01
 _NORM = {"type": "BN", "momentum": 0.03, "eps": 0.001}
-_ACT = {"type": "SiLU", "inplace": True}
+_ACT = {"type": "SiLU", "inplace": False}  # in place, autograd would copy the map first
 
 
 class RawMaps(NamedTuple):

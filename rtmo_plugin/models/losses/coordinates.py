@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rtmo_plugin.models.losses.reduction import compute_mean
+from rtmo_plugin.ops.decay import decay
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import CoordinateDistribution
 
@@ -69,7 +70,7 @@ class MLECCLoss(nn.Module):
             ((distribution.probs_x, distribution.bins_x), (distribution.probs_y, distribution.bins_y))
         ):
             distances = measure_bin_distances(bins, targets[..., axis], areas)
-            likelihood = likelihood * (probs * torch.exp(-distances / sigmas / 2) / sigmas).sum(dim=-1)
+            likelihood = likelihood * (probs * decay(distances / sigmas / 2) / sigmas).sum(dim=-1)
         return compute_mean(-torch.log(likelihood + _MIN_LIKELIHOOD) * visible)
 
 

@@ -24,7 +24,7 @@ from rtmo_plugin.models.layers.pyramid import (
 from rtmo_plugin.registry import MODELS
 
 _BATCH_NORM = {"type": "BN"}
-_SILU = {"type": "SiLU", "inplace": True}
+_SILU = {"type": "SiLU", "inplace": False}  # in place, autograd would copy the map first
 # A buffer of MMPose's neck that follows from the temperature, so that nothing here stores it.
 _UPSTREAM_BUFFER = "sincos_pos_enc.dim_t"
 

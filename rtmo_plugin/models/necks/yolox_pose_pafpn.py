@@ -24,7 +24,7 @@ from rtmo_plugin.models.layers.pyramid import (
 from rtmo_plugin.registry import MODELS
 
 _BATCH_NORM = {"type": "BN", "momentum": 0.03, "eps": 0.001}
-_SILU = {"type": "SiLU", "inplace": True}
+_SILU = {"type": "SiLU", "inplace": False}  # in place, autograd would copy the map first
 # The default of PyTorch's convolutions, which YOLOX keeps.
 _KAIMING = {
     "type": "Kaiming",

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from rtmo_plugin.models.layers.pyramid import check_levels, fuse_bottom_up, fuse_top_down, resolve_channels
+from rtmo_plugin.models.layers.pyramid import (
+    ask_dense_gradient,
+    check_levels,
+    fuse_bottom_up,
+    fuse_top_down,
+    resolve_channels,
+)
 
 
 def make_maps():
@@ -55,3 +61,18 @@ def test_levels_must_be_of_the_pyramid_and_ascend(levels):
         check_levels("out_levels", levels)
     assert check_levels("out_levels", ()) == ()
     assert check_levels("out_levels", [3, 5]) == (3, 5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_concatenated_maps_have_no_gaps(memory_format):
+    leaf = torch.randn(2, 6, 4, 4).to(memory_format=memory_format).requires_grad_()
+    seen = []
+    feature = ask_dense_gradient(leaf * 1)
+    feature.register_hook(seen.append)
+    joined = torch.cat([torch.zeros_like(feature), feature], dim=1)
+    weights = torch.randn_like(joined)
+    (joined * weights).sum().backward()
+    assert seen[0].is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(leaf.grad, weights[:, 6:])
+    with torch.no_grad():
+        ask_dense_gradient(leaf * 1)  # has no gradient to ask for
