@@ -6,4 +6,4 @@ python tools/train.py configs/rtmo-t_fit32.py --amp
 _base_ = ["_base_/runtime_short.py", "_base_/sizes/t_short.py", "_base_/data/fit32.py"]
 
 train_dataloader = dict(batch_size=8)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
