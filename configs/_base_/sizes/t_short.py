@@ -7,9 +7,8 @@ model = dict(
     backbone=dict(init_cfg=None),
     head=dict(
         dcc=dict(initial_gain=0.01),
-        # Untrained poses match nobody: counted by boxes, people have several priors from
-        # the start, and five of them say as much as ten in two thirds of the time.
-        assigner=dict(dynamic_k="iou", top_k=5),
+        # Untrained poses match nobody: counted by boxes, people have several priors from the start.
+        assigner=dict(dynamic_k="iou"),
         stages=dict(
             warmup=dict(weights=dict(oks=10.0, mle=1.0)),
             refine=dict(weights=dict(mle=2.0)),
