@@ -74,7 +74,7 @@ def run(cfg, data_root, work_dir, *, death=None, seconds=None):
     options = {"data_root": data_root, "work_dir": str(work_dir)}
     process = multiprocessing.get_context("fork").Process(target=work, args=(cfg, options, death))
     process.start()
-    process.join(seconds)
+    process.join(300 if seconds is None else seconds)
     if process.is_alive():
         process.kill()
         process.join()

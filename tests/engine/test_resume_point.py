@@ -1,9 +1,10 @@
 """last.pth and previous.pth: how often they are written, what they hold, and when they go."""
 
-import time
+from types import SimpleNamespace
 
 import torch
 
+from rtmo_plugin.engine import resume_point
 from rtmo_plugin.engine.resume_point import ResumePointHook
 from tests.engine.test_training_stages import STAGES, run
 
@@ -19,7 +20,8 @@ def train(work_dir, monkeypatch, minutes, interval):
         check(hook, runner)
         seen.append(sorted(path.name for path in work_dir.glob("*.pth")))
 
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    # of this module alone: loading workers of other tests may end meanwhile, and wait by the clock
+    monkeypatch.setattr(resume_point, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(ResumePointHook, "after_train_epoch", note)
     hooks = [{"type": "rtmo_plugin.TrainingStageHook", "schedule": STAGES}, {"type": HOOK, "minutes": minutes}]
     checkpoint = {"checkpoint": {"type": "CheckpointHook", "interval": interval}}
