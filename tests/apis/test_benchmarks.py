@@ -106,3 +106,19 @@ def test_tool_measures_data_and_both_sides_agree(tmp_path, capsys):
     assert content["results"]["largest difference of a keypoint (pixels)"] < 0.01
     assert content["results"]["largest difference with the cache"] == 0
     assert "3 stage-1 training samples" in capsys.readouterr().out
+
+
+def test_a_training_step_needs_images(capsys):
+    assert run_tool(["train", "--batch-size", "0"]) == 2
+    assert "must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_tool_measures_training_and_all_sides_start_from_one_loss(tmp_path):
+    """Without AMP to the fourth digit; half precision has three."""
+    assert run_tool(["train", "--batch-size", "1", "--rounds", "1", "--out", str(tmp_path / "report.json")]) == 0
+    results = json.loads((tmp_path / "report.json").read_text())["results"]
+    theirs, ours, half = results["loss of the first step"].values()
+    assert ours == pytest.approx(theirs, rel=1e-4)
+    assert half == pytest.approx(theirs, rel=2e-2)
+    assert all(peak["rss"] > 300 for peak in results["peak memory (MB)"].values())

@@ -18,5 +18,5 @@ def test_all_training_loaders_share_it():
 
 
 def test_a_pipeline_without_our_loader_is_refused():
-    with pytest.raises(ConfigError, match="no transform of the training pipeline is a rtmo_plugin.LoadImage"):
+    with pytest.raises(ConfigError, match=r"no transform of the training pipeline is a rtmo_plugin\.LoadImage"):
         set_image_cache(load_config(ROOT / "configs/rtmo-t_synthetic.py"), 1)

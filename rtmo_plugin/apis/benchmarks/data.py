@@ -69,7 +69,7 @@ def run(
         raise ConfigError("benchmark data: --num-samples, --num-images and --rounds must be at least 1.")
     with _one_thread(), contextlib.ExitStack() as stack:
         folder = data_root or stack.enter_context(draw_coco_folder(num_images))
-        datasets = {name: _build_dataset(cfg) for name, cfg in _load_configs(folder, cache_gb).items()}
+        datasets = {name: build_dataset(cfg) for name, cfg in _load_configs(folder, cache_gb).items()}
         for index in range(len(datasets[CACHED_SIDE])):
             _load_first(datasets[CACHED_SIDE], index)
         sides = {name: _make_side(dataset, num_samples) for name, dataset in datasets.items()}
@@ -119,13 +119,25 @@ def _one_thread() -> Iterator[None]:
 
 
 def _load_configs(data_root: str | Path, cache_gb: float) -> dict[str, Config]:
-    ours = set_data_root(load_config(OURS), data_root)
-    check_data(ours, ("train",))
+    ours = load_ours(data_root)
     configs = {THEIR_SIDE: set_data_root(load_official_recipe(), data_root), OUR_SIDE: ours}
     return {**configs, CACHED_SIDE: set_image_cache(ours, cache_gb)}
 
 
-def _build_dataset(cfg: Config) -> Any:
+def load_ours(data_root: str | Path | None = None) -> Config:
+    """Return our config of the same recipe.
+
+    Raises:
+        UserError: The config or the data are missing.
+    """
+    cfg = set_data_root(load_config(OURS), data_root)
+    if data_root is not None:
+        check_data(cfg, ("train",))
+    return cfg
+
+
+def build_dataset(cfg: Config) -> Any:
+    """Return the training set of a config."""
     init_default_scope("mmpose")
     with contextlib.redirect_stdout(io.StringIO()):  # of the COCO tools
         return DATASETS.build(cfg.train_dataloader.dataset)
