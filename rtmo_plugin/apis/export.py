@@ -24,7 +24,7 @@ from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.zoo import CATALOGUE
 
-FORMATS = {"onnx": ".onnx", "openvino": ".xml"}  # and how the file's name must end
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2"}  # and how the file's name must end
 _DEFAULT_SIZE = (640, 640)
 
 
@@ -99,8 +99,10 @@ def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, M
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
     from rtmo_plugin.export.onnx_file import write_onnx
     from rtmo_plugin.export.openvino_file import write_openvino
+    from rtmo_plugin.export.torch_files import write_program, write_torchscript
 
-    return {"onnx": write_onnx, "openvino": write_openvino}[name]
+    writers = {"onnx": write_onnx, "openvino": write_openvino, "torchscript": write_torchscript, "pt2": write_program}
+    return writers[name]
 
 
 def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:

@@ -12,7 +12,11 @@ from rtmo_plugin.inference.engines.engine import Engine
 __all__ = ["RUNTIMES", "Engine", "open_engine"]
 
 # By name: the package, and how its files end.  On CPUs OpenVINO is the fastest, so it comes first.
-RUNTIMES = {"openvino": ("openvino", (".xml", ".onnx")), "onnxruntime": ("onnxruntime", (".onnx",))}
+RUNTIMES = {
+    "openvino": ("openvino", (".xml", ".onnx")),
+    "onnxruntime": ("onnxruntime", (".onnx",)),
+    "torch": ("torch", (".pt", ".pt2")),
+}
 
 
 def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any) -> Engine:
@@ -32,7 +36,7 @@ def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any)
     path = Path(file)
     if not path.is_file():
         raise MissingFileError(f"There is no model file {path}.")
-    if runtime is None and str(options.get("device", "")).startswith("cuda"):
+    if runtime is None and path.suffix == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
     return _CLASSES[_choose(path, runtime)](path, **options)
 
@@ -65,4 +69,10 @@ def _open_openvino(path: Path, **options: Any) -> Engine:
     return OpenVinoEngine(path, **options)
 
 
-_CLASSES = {"onnxruntime": _open_onnxruntime, "openvino": _open_openvino}
+def _open_torch(path: Path, **options: Any) -> Engine:
+    from rtmo_plugin.inference.engines.torch_runtime import TorchEngine
+
+    return TorchEngine(path, **options)
+
+
+_CLASSES = {"torch": _open_torch, "onnxruntime": _open_onnxruntime, "openvino": _open_openvino}
