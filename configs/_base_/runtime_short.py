@@ -26,6 +26,8 @@ custom_hooks = [
         priority=49,
     ),
     dict(type="rtmo_plugin.ChannelsLastHook"),
+    dict(type="rtmo_plugin.RandomnessHook"),
     dict(type="rtmo_plugin.BrokenSampleHook", max_broken=100),
     dict(type="rtmo_plugin.ResumePointHook", minutes=10),
+    dict(type="rtmo_plugin.DiagnosticsHook"),
 ]
