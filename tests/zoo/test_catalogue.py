@@ -48,6 +48,7 @@ def test_every_recipe_but_those_of_our_own_has_its_checkpoint():
         "rtmo-t_synthetic",
         "rtmo-t_fit32",
         "rtmo-s_custom",
+        "rtmo-t_custom",
     }
     assert recipes == {weights.name for weights in CATALOGUE.values() if weights.kind == "checkpoint"}
 
