@@ -40,12 +40,14 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     """
     try:
         import openvino
+
+        from rtmo_plugin.inference.engines.openvino_runtime import get_core
     except ImportError as error:
         raise ConfigError(
             'Writing OpenVINO files needs the package openvino: pip install "rtmo-plugin[export]".'
         ) from error
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
-    core = openvino.Core()
+    core = get_core()
     with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
         draft = Path(folder, path.name)
         openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,16 @@ from rtmo_plugin.inference.engines.engine import read_info
 
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _METADATA = ("framework",)  # where OpenVINO keeps an ONNX file's metadata, also in its own files
+
+
+@functools.cache
+def get_core() -> Any:
+    """Return the one OpenVINO of this process, which lives as long.
+
+    Its CPU plugin gives the first thread a stack for signals and frees that memory with the last model,
+    in whatever thread: the next signal, of a data loader's worker that ends, say, then ended the process.
+    """
+    return openvino.Core()
 
 
 class OpenVinoEngine:
@@ -41,7 +52,7 @@ class OpenVinoEngine:
     ) -> None:
         if precision not in _PRECISIONS:
             raise ConfigError(f"The precision {precision} is unknown: choose {', '.join(_PRECISIONS)}.")
-        core = openvino.Core()
+        core = get_core()
         if device.upper().partition(".")[0] not in core.available_devices:
             raise ConfigError(
                 f"The device {device} cannot be used: OpenVINO finds {', '.join(core.available_devices)}."
