@@ -1,0 +1,35 @@
+"""What a source gives: one image after another, with where and when it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image of a source, or why it could not be had.
+
+    Attributes:
+        image: (height, width, 3) BGR uint8, upright; None where there is an error.
+        name: The path, address or camera it comes from.
+        path: Of the image or video file; None for arrays, addresses and cameras.
+        index: From 0, of the frame in its video or camera, else of the image among those of the source.
+        time_s: Seconds since the start of the video or camera; None for images.
+        error: One sentence.  A video that ends early has it in a last frame of its own.
+    """
+
+    image: NDArray[Any] | None
+    name: str
+    path: Path | None = None
+    index: int = 0
+    time_s: float | None = None
+    error: str | None = None
+
+
+# From its place in the source to its frame: what takes time is done when it is called.
+Entry = Callable[[int], Frame]

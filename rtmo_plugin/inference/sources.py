@@ -1,0 +1,166 @@
+"""Everything that can be given to ``Pose``, as one stream of frames: read ahead in threads, memory bounded.
+
+An image, or several, may be a file, a folder, a pattern (``photos/*.jpg``), a web address, the content
+of a file, an array (BGR, as OpenCV reads), a picture of Pillow, or a list of these; there are also
+videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtmo_plugin.errors import DataError, MissingFileError, UserError
+from rtmo_plugin.inference.ahead import keep_latest, read_ahead
+from rtmo_plugin.inference.files import SUFFIXES
+from rtmo_plugin.inference.frames import Entry, Frame
+from rtmo_plugin.inference.pose_model import map_ahead
+from rtmo_plugin.inference.single_images import is_pillow, is_web, open_image
+from rtmo_plugin.inference.video import VIDEO_SUFFIXES, open_camera, open_video, read_camera, read_video
+
+__all__ = ["Frame", "SourceKind", "find_kind", "read_frames"]
+
+_NUM_READERS = 2
+_NUM_AHEAD = 4
+_PATTERN = frozenset("*?[")
+_LIVE = ("rtsp://", "rtmp://", "udp://", "tcp://")
+
+
+class SourceKind(Enum):
+    """What comes out of a source."""
+
+    IMAGE = "one image"
+    IMAGES = "several images, perhaps videos among them"
+    VIDEO = "the frames of one video"
+    LIVE = "frames without end"
+
+
+def read_frames(source: Any, *, num_readers: int = _NUM_READERS) -> Iterator[Frame]:
+    """Return the frames of a source, in order; reading goes on in threads while they are used.
+
+    Of live sources the newest frame is given, and those that nobody waited for are left out.  What
+    cannot be read among several images is a frame with an error, and the others go on.
+
+    Args:
+        source: See the module.
+        num_readers: Threads that decode image files.
+
+    Raises:
+        MissingFileError: There is no such file, folder or camera, or nothing in it; raised at once.
+        DataError: It is no source, or a video that cannot be opened.
+    """
+    kind = find_kind(source)
+    entries = _list_entries(source, kind)
+    if kind is SourceKind.LIVE:
+        return (entry(index) for index, entry in enumerate(keep_latest(entries)))
+    return _load(entries, num_readers)
+
+
+def find_kind(source: Any) -> SourceKind:
+    """Tell what comes out of a source, without opening it.
+
+    Raises:
+        DataError: It is no source.
+    """
+    if isinstance(source, bool):
+        raise _refuse(source)
+    if isinstance(source, (str, Path)):
+        return _find_kind_by_name(str(source))
+    if isinstance(source, (int, np.integer)):
+        return SourceKind.LIVE
+    if isinstance(source, np.ndarray):
+        return SourceKind.IMAGES if source.ndim == 4 else SourceKind.IMAGE
+    if isinstance(source, (bytes, bytearray)) or is_pillow(source):
+        return SourceKind.IMAGE
+    if isinstance(source, Iterable):
+        return SourceKind.IMAGES
+    raise _refuse(source)
+
+
+def _load(entries: Iterator[Entry], num_readers: int) -> Iterator[Frame]:
+    """Yield the frames of entries; a thread decodes videos, and others image files."""
+    with ThreadPoolExecutor(num_readers) as readers:
+        numbered = enumerate(read_ahead(entries, _NUM_AHEAD))
+        yield from map_ahead(readers, lambda each: each[1](each[0]), numbered, num_readers)
+
+
+def _find_kind_by_name(name: str) -> SourceKind:
+    path = Path(name)
+    if name.startswith(_LIVE) or (name.isdecimal() and not path.exists()):
+        return SourceKind.LIVE
+    if path.suffix.lower() in VIDEO_SUFFIXES and not _PATTERN & set(name):
+        return SourceKind.VIDEO
+    if is_web(name):
+        return SourceKind.IMAGE
+    return SourceKind.IMAGES if path.is_dir() or _is_pattern(name) else SourceKind.IMAGE
+
+
+def _is_pattern(name: str) -> bool:
+    return bool(_PATTERN & set(name)) and not Path(name).exists()
+
+
+def _list_entries(source: Any, kind: SourceKind) -> Iterator[Entry]:
+    """Open a source: what is wrong with it as a whole is raised here."""
+    if kind is SourceKind.LIVE:
+        return map(_wrap, _open_live(source))
+    if kind is SourceKind.VIDEO:
+        path = None if "://" in str(source) else Path(source)
+        return map(_wrap, read_video(open_video(source), str(source), path))
+    if kind is SourceKind.IMAGE:
+        return iter([open_image(source)])
+    if isinstance(source, (str, Path)):
+        source = _list_folder(Path(source)) if Path(source).is_dir() else _list_pattern(str(source))
+    return chain.from_iterable(map(_list_item, source))
+
+
+def _list_item(item: Any) -> Iterator[Entry]:
+    """Open one of several; if it cannot be, that is the error of its frame."""
+    try:
+        return _list_entries(item, find_kind(item))
+    except UserError as error:
+        return iter([partial(_make_error, _name(item), str(error))])
+
+
+def _open_live(source: Any) -> Iterator[Frame]:
+    if isinstance(source, str) and not source.isdecimal():
+        return read_camera(open_video(source), source)
+    return read_camera(open_camera(int(source)), f"camera {source}")
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
+    found = sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes and each.is_file())
+    if not found:
+        raise MissingFileError(f"There is no image and no video in {folder}: looked for {', '.join(suffixes)}.")
+    return found
+
+
+def _list_pattern(pattern: str) -> list[Path]:
+    found = sorted(path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file())
+    if not found:
+        raise MissingFileError(f"No file is named like {pattern}.")
+    return found
+
+
+def _make_error(name: str, error: str, index: int) -> Frame:
+    return Frame(None, name or f"image {index}", None, index, error=error)
+
+
+def _wrap(frame: Frame) -> Entry:
+    return lambda index: frame
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path, int)) else ""
+
+
+def _refuse(source: Any) -> DataError:
+    return DataError(f"{type(source).__name__} is no source: give a path, an address, an array, a number or a list.")

@@ -1,0 +1,152 @@
+"""Videos and cameras as frames with their times, read by OpenCV."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.inference.frames import Frame
+
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".3gp",
+    ".gif",
+)  # fmt: skip
+_USUAL_FPS = 30.0
+# Containers may count a frame or two that no decoder gives, such as those before the first key frame.
+_FEW = 2
+_FEW_PART = 0.02
+_SILENT = 0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Attributes:
+        size_wh: Width and height of its frames.
+        fps: Frames a second; 30 where the file does not say.
+        num_frames: How many there should be; 0 where the file does not say.
+    """
+
+    size_wh: tuple[int, int]
+    fps: float
+    num_frames: int
+
+
+def describe_video(path: str | Path) -> VideoInfo:
+    """Return what a video says of itself.
+
+    Raises:
+        MissingFileError: There is no such file.
+        DataError: It is not a video.
+    """
+    capture = open_video(path)
+    try:
+        return _describe(capture)
+    finally:
+        capture.release()
+
+
+def open_video(address: str | Path) -> Any:
+    """Open a video file, or a stream by its address.
+
+    Raises:
+        MissingFileError: There is no such file.
+        DataError: It is not a video, its end is missing, or there is nothing at the address.
+    """
+    is_file = "://" not in str(address)
+    if is_file and not Path(address).is_file():
+        raise MissingFileError(f"There is no video {address}.")
+    with _leave_out_messages():
+        capture = cv2.VideoCapture(str(address))
+    if not capture.isOpened():
+        reason = "is not a video that OpenCV can read, or its end is missing" if is_file else "cannot be opened"
+        raise DataError(f"{address} {reason}.")
+    return capture
+
+
+def open_camera(number: int) -> Any:
+    """Open a camera of this machine, 0 being the first.
+
+    Raises:
+        MissingFileError: There is none.
+    """
+    with _leave_out_messages():
+        capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise MissingFileError(f"There is no camera {number}, or another program is using it.")
+    return capture
+
+
+def read_video(capture: Any, name: str, path: Path | None = None) -> Iterator[Frame]:
+    """Yield the frames of an opened video and close it; one with an error comes last if it ends early."""
+    info, index, now_s = _describe(capture), 0, -1 / _USUAL_FPS
+    try:
+        while True:
+            is_read, image = capture.read()
+            if not is_read:
+                break
+            now_s = _find_time(capture, info.fps, index, now_s)
+            yield Frame(image, name, path, index, now_s)
+            index += 1
+        if index < info.num_frames - max(_FEW, _FEW_PART * info.num_frames):
+            early = f"{name} ends early: only {index} of its {info.num_frames} frames can be read."
+            yield Frame(None, name, path, index, error=early)
+    finally:
+        capture.release()
+
+
+def read_camera(capture: Any, name: str) -> Iterator[Frame]:
+    """Yield the frames of an opened camera or live stream until it ends, and close it."""
+    start_s, index = time.monotonic(), 0
+    try:
+        while True:
+            is_read, image = capture.read()
+            if not is_read:
+                break
+            yield Frame(image, name, None, index, time.monotonic() - start_s)
+            index += 1
+        yield Frame(None, name, None, index, error=f"{name} gives no more images after {index}.")
+    finally:
+        capture.release()
+
+
+def _describe(capture: Any) -> VideoInfo:
+    width, height, fps, num_frames = (
+        capture.get(each)
+        for each in (
+            cv2.CAP_PROP_FRAME_WIDTH,
+            cv2.CAP_PROP_FRAME_HEIGHT,
+            cv2.CAP_PROP_FPS,
+            cv2.CAP_PROP_FRAME_COUNT,
+        )
+    )
+    is_known = 0 < fps < 1000
+    return VideoInfo((int(width), int(height)), fps if is_known else _USUAL_FPS, max(0, int(num_frames)))
+
+
+def _find_time(capture: Any, fps: float, index: int, before_s: float) -> float:
+    """Return when the frame just read is shown: as its time stamp says, or else as its number does."""
+    stamp_s = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+    if stamp_s > before_s and (stamp_s > 0 or index == 0):
+        return stamp_s
+    return max(index / fps, before_s + 1 / fps)
+
+
+@contextmanager
+def _leave_out_messages() -> Iterator[None]:
+    """Keep what OpenCV and FFmpeg print about a file or camera they cannot open: our sentence says it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.setLogLevel(_SILENT)  # returns the one before
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)
