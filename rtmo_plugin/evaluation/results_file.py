@@ -65,7 +65,7 @@ def _check_rows(rows: list[Any], path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def _make_sample(image_id: Any, rows: list[dict[str, Any]], path: str | Path) -> dict[str, Any]:
-    """Return the detections of one image as a model's sample; labels count from 0, categories from 1."""
+    """Return the detections of one image as a model's sample."""
     lengths = {len(row["keypoints"]) for row in rows}
     if len(lengths) > 1 or lengths.pop() % 3:
         raise DataError(
@@ -87,7 +87,7 @@ def _stack_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
         "keypoints": points[..., :2],
         "keypoint_scores": points[..., 2],
         "bbox_scores": np.array([row["score"] for row in rows], np.float64),
-        "labels": np.array([row["category_id"] for row in rows], int) - 1,
+        "category_ids": np.array([row["category_id"] for row in rows], int),
     }
     if all("bbox" in row for row in rows):
         boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(len(rows), 4)

@@ -27,9 +27,9 @@ def parse_sample(
     Args:
         sample: A ``PoseDataSample`` as a dict, with ``img_id``, ``id`` and ``pred_instances``:
             ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K), and if they are there ``bboxes``
-            (N, 4), ``bbox_scores`` (N,) and ``labels`` (N,).  All are of category ``category_id`` where the
-            sample has one; else of their label's in ``category_ids``, or of label + 1, as MMPose counts;
-            else of category 1.
+            (N, 4), ``bbox_scores`` (N,), ``category_ids`` (N,) and ``labels`` (N,).  All are of category
+            ``category_id`` where the sample has one; else of those in ``category_ids``; else of their label's
+            in the data set's, or of label + 1, as MMPose counts; else of category 1.
         num_keypoints: K of the data set.
         mapping: From the model's keypoints to the data set's.
         category_ids: Of the data set, by label.
@@ -76,6 +76,8 @@ def _find_categories(sample: Mapping[str, Any], num_people: int, category_ids: S
     if category is not None and np.ndim(category) == 0:  # bottom-up samples may carry those of the ground truth
         return np.full(num_people, int(category))
     found = sample["pred_instances"]
+    if "category_ids" in found:  # of a result file, which has no labels
+        return _to_numpy(found["category_ids"]).astype(int)
     if "labels" not in found:
         return np.ones(num_people, int)
     labels = _to_numpy(found["labels"]).astype(int)

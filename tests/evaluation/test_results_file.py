@@ -1,6 +1,7 @@
 """Result files: what is written is read again, and what cannot be used is refused with a sentence."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +85,19 @@ def test_images_without_anybody_are_not_in_the_file_and_count_all_the_same(files
     results.write_text("[]")
     metrics = evaluate(CocoMetric(path, **RECIPE), read_results(results), meta)
     assert np.max(list(metrics.values())) == 0
+
+
+@pytest.mark.parametrize("ids", [(0, 1), (7, 900_000), (-3, 2**40)])
+def test_categories_of_any_number_are_those_of_the_file(files, tmp_path, ids):
+    meta, path, results, _ = files
+    truth = json.loads(Path(path).read_text())
+    truth["categories"] = [{"id": number, "name": str(number)} for number in ids]
+    for person in truth["annotations"]:
+        person["category_id"] = ids[person["id"] % 2]
+    people = [person for person in truth["annotations"] if not person["iscrowd"]]
+    names = ("image_id", "category_id", "keypoints", "bbox")
+    results.write_text(json.dumps([{**{name: person[name] for name in names}, "score": 1.0} for person in people]))
+    path = write_annotations(truth, tmp_path, "numbered.json")
+    # The classes of a model, by label, are in an order of their own.
+    metrics = evaluate(CocoMetric(path, **RECIPE), read_results(results), {**meta, "category_ids": ids[::-1]})
+    assert metrics["coco/AP"] == 1
