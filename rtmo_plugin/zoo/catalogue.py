@@ -2,8 +2,8 @@
 
 Names, addresses and AP are MMPose 1.3.2's own (its ``projects/rtmo`` and configs).  The eight hex
 digits in the name of a checkpoint are the first of its SHA-256, by which MMPose publishes.  The name
-of an ONNX archive repeats those of its checkpoint and says nothing of the archive itself.  MMPose
-publishes neither sizes nor whole hashes: the few below are what users of the files report (docs/zoo.md).
+of an ONNX archive repeats those of its checkpoint and says nothing of the model in it.  MMPose
+publishes neither sizes nor whole hashes: those below are what users of the files report (docs/zoo.md).
 """
 
 from __future__ import annotations
@@ -39,11 +39,22 @@ _BACKBONES = {
     "yolox-m": "mmpose/v1/pretrained_models/yolox_m_8x8_300e_coco_20230829",
     "yolox-l": "mmdetection/v2.0/yolox/yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23",
 }
-_REPORTED_HASHES = {
+_REPORTED_HASHES = {  # of the file to use: of ONNX models, not of the archives that hold them
+    "rtmo-l_coco": "516a421f8717548300c3ee6356a3444ac539083d4a9912f8ca1619ee63d0986d",
     "rtmo-s_body7": "dac2bf749bbfb51e69ca577ca0327dff4433e3be9a56b782f0b7ef94fb45247e",
-    "rtmo-s_body7-onnx": "3da7ad88b209f9da8be87ba5c325610639af04de3b5c8a96649b98cd9e2848a2",
+    "rtmo-m_body7": "39e78cc4afed7d1dd31ea73ee04842f7d8f8e695d900d41b90746e94728a01c3",
+    "rtmo-l_body7": "b37118cee39b43531c23d9e443fbb4f0b8987f590d9c6ed61978d12ecfce84df",
+    "rtmo-l_body7-crowdpose": "5bafdc11e43fba1a834e1323013108831b3e1e0761681dbe7a37896a179f2183",
+    "rtmo-t_body7-onnx": "20aad6e2e42359cac1c5b4a0b2da00e29bfe91a72a782fdcf287d273a04c1b24",
+    "rtmo-s_body7-onnx": "d0703d40d19f3921da51ae725402d5fdae4d2478c7442072d3101bd396f370d8",
+    "rtmo-l_body7-onnx": "090096ca90f29163cc4f67137dcc0cd4b2ee95ea0af11764fbfda88dd2ae1140",
 }
-_REPORTED_SIZES = {"rtmo-s_body7": 39_766_454, "rtmo-l_body7": 179_277_852, "rtmo-s_body7-onnx": 36_442_532}
+_REPORTED_SIZES = {
+    "rtmo-s_body7": 39_766_454,
+    "rtmo-l_body7": 179_277_852,
+    "rtmo-l_body7-crowdpose": 178_452_521,
+    "rtmo-s_body7-onnx": 39_617_685,
+}
 # MMPose's and torch's naming: digits after a hyphen, perhaps a date after them.  A date alone is no hash.
 _HASH_IN_NAME = re.compile(r"-(?!20\d{6}\.)([0-9a-f]{8,})(?:_\d{8})?\.(?!zip$)\w+$")
 
@@ -56,8 +67,10 @@ class Weights:
         name: Short name, or the address of a file that is not in the catalogue.
         url: Where it was published.
         kind: ``"checkpoint"``, ``"onnx"`` (an archive with one model) or ``"backbone"``.
-        sha256: The first hex digits of its SHA-256, or all 64; None if they are not known.
-        size: In bytes, as reported; None if it is not known.  Shown, never used to refuse a file.
+        sha256: The first hex digits of the SHA-256 of the file to use (of the model, where it comes in an
+            archive), or all 64; None if they are not known.
+        size: Of the file to use, in bytes, as reported; None if it is not known.  Shown, never used to
+            refuse a file.
         ap: Published average precision, or None if there is none.
     """
 

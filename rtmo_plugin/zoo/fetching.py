@@ -8,7 +8,7 @@ from zipfile import BadZipFile, ZipFile
 
 from filelock import FileLock
 
-from rtmo_plugin.errors import MissingFileError, UserError
+from rtmo_plugin.errors import CheckpointError, MissingFileError, UserError
 from rtmo_plugin.zoo.cache import check_file, compute_hash, describe_difference, locate
 from rtmo_plugin.zoo.catalogue import CATALOGUE, ONNX, Weights
 from rtmo_plugin.zoo.mirrors import VARIABLE, list_sources
@@ -48,7 +48,7 @@ def fetch(weights: Weights, *, folder: Path | None = None, alternative: str = ""
             raise
         except OSError as error:
             raise MissingFileError(f"{path} cannot be written: {error.strerror or error}.") from error
-    elif weights.kind != ONNX:  # of an archive, not of the model in it, the hash may be known
+    else:
         check_file(path, weights)
     return path
 
@@ -57,49 +57,66 @@ def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> 
     """Download ``weights`` and make ``path`` of them, or raise and leave at most a part to go on with."""
     file = path.with_name(weights.file)
     if file.is_file():  # an archive that was put there by hand
-        check_file(file, weights)
-    else:
-        failures = _try_sources(weights, file, timeout_s)
-        if failures:
-            raise MissingFileError(_explain_failures(weights, file, failures, alternative))
-    if weights.kind == ONNX:
-        _extract_model(file, path)
+        fault = _accept(file, path, weights)
+        if fault:
+            raise CheckpointError(f"{file} cannot be used: {fault}: replace or delete it.")
+        return
+    failures = _try_sources(weights, path, timeout_s)
+    if failures:
+        raise MissingFileError(_explain_failures(weights, file, failures, alternative))
 
 
-def _try_sources(weights: Weights, file: Path, timeout_s: float) -> dict[str, str]:
+def _try_sources(weights: Weights, path: Path, timeout_s: float) -> dict[str, str]:
     """Download from the first source that has the right file, and return why each failed if all do."""
     failures: dict[str, str] = {}
     for url in list_sources(weights):
         try:
-            _download(url, file, weights.sha256, timeout_s)
+            _download(url, weights, path, timeout_s)
             return {}
         except TransferError as error:
             failures[url] = str(error)
     return failures
 
 
-def _download(url: str, file: Path, sha256: str | None, timeout_s: float) -> None:
-    """Download ``url`` to ``file``, which appears only when it is whole and its hash is right.
+def _download(url: str, weights: Weights, path: Path, timeout_s: float) -> None:
+    """Download ``url`` and make ``path`` of it, which appears only when it is whole and its hash is right.
 
     Raises:
         TransferError: That cannot be; what has arrived stays for another attempt, unless it is wrong.
     """
-    part = file.with_name(f"{file.name}.part")
-    transfer = Transfer(url, part, timeout_s=timeout_s, is_checked=sha256 is not None, show=show_percentage)
+    part = path.with_name(f"{weights.file}.part")
+    is_checked = weights.sha256 is not None
+    transfer = Transfer(url, part, timeout_s=timeout_s, is_checked=is_checked, show=show_percentage)
     had_part = part.is_file()
-    print(f"downloading {url} to {file}", file=sys.stderr)
+    print(f"downloading {url} to {path}", file=sys.stderr)
     transfer.run()
-    difference = describe_difference(part, sha256)
-    if difference and had_part:  # the part may have been the wrong one: once more, from the beginning
+    fault = _accept(part, path, weights)
+    if fault and had_part:  # the part may have been the wrong one: once more, from the beginning
         part.unlink()
         transfer.run()
-        difference = describe_difference(part, sha256)
-    if difference:
+        fault = _accept(part, path, weights)
+    if fault:
         part.unlink()
-        raise TransferError(difference)
-    part.replace(file)
-    if sha256 is None:
-        print(f"its SHA-256 is {compute_hash(file)}; no published one is known to compare with", file=sys.stderr)
+        raise TransferError(fault)
+    if not is_checked:
+        print(f"its SHA-256 is {compute_hash(path)}; no published one is known to compare with", file=sys.stderr)
+
+
+def _accept(file: Path, path: Path, weights: Weights) -> str | None:
+    """Make ``path`` of a file, or of the model in it, if it is right; else say what is wrong, and leave it."""
+    if weights.kind != ONNX:
+        fault = describe_difference(file, weights.sha256)
+        if not fault:
+            file.replace(path)
+        return fault
+    model = path.with_name(f"{path.name}.part")
+    fault = _extract_model(file, model) or describe_difference(model, weights.sha256)
+    if fault:
+        model.unlink(missing_ok=True)
+    else:
+        model.replace(path)
+        file.unlink()
+    return fault
 
 
 def _explain_failures(weights: Weights, file: Path, failures: dict[str, str], alternative: str) -> str:
@@ -108,20 +125,14 @@ def _explain_failures(weights: Weights, file: Path, failures: dict[str, str], al
     return f"{weights.name} cannot be downloaded ({'; '.join(reasons)}): put the file at {file}{mirrors}{alternative}."
 
 
-def _extract_model(archive: Path, path: Path) -> None:
-    """Take the model out of an archive, which is then no longer needed.
-
-    Raises:
-        MissingFileError: The archive is damaged, or does not hold exactly one model.
-    """
-    part = path.with_name(f"{path.name}.part")
+def _extract_model(archive: Path, model: Path) -> str | None:
+    """Take the model out of an archive; say why if it is damaged, or does not hold exactly one."""
     try:
         with ZipFile(archive) as opened:
             models = [name for name in opened.namelist() if name.endswith(".onnx")]
             if len(models) != 1:
-                raise MissingFileError(f"{archive} holds {len(models)} ONNX models, and not one: replace or delete it.")
-            part.write_bytes(opened.read(models[0]))
+                return f"it holds {len(models)} ONNX models, and not one"
+            model.write_bytes(opened.read(models[0]))
     except (BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise MissingFileError(f"{archive} is not a whole archive ({error}): replace or delete it.") from error
-    part.replace(path)
-    archive.unlink()
+        return f"it is not a whole archive ({error})"
+    return None

@@ -1,4 +1,4 @@
-"""Other places that have the published files: the user's list, tried before the publisher's host."""
+"""Other places that have the published files: the user's list, tried before the publisher's host, and one after it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.zoo.catalogue import CATALOGUE, Weights
+from rtmo_plugin.zoo.catalogue import CATALOGUE, ONNX, Weights
 
 VARIABLE = "RTMO_MIRRORS"
 _SCHEMES = ("https://", "http://", "file://")
+# rtmlib's own: its author keeps the archives that rtmlib uses there, since the publisher's host was down for days
+# (Tau-J/rtmlib, issue 75).  What comes from there is checked like everything else.
+_BUILT_IN = {ONNX: "https://huggingface.co/Tau-J/RTMPose/resolve/main/rtmo/onnx_sdk/{file}"}
 
 
 def get_mirrors_file() -> Path:
@@ -56,7 +59,7 @@ def _read_file(path: Path) -> list[str]:
 
 
 def list_sources(weights: Weights) -> list[str]:
-    """Return the addresses to try for ``weights``, in order.
+    """Return the addresses to try for ``weights``, in order: the user's mirrors, the publisher's host, ours.
 
     In a mirror's address ``{file}`` stands for the name of the file, and ``{path}`` for its whole
     path on the publisher's host; without either the name is appended.  Mirrors are asked for what
@@ -69,8 +72,11 @@ def list_sources(weights: Weights) -> list[str]:
         >>> list_sources(Weights("mine", "https://example.org/mine.pth"))
         ['https://example.org/mine.pth']
     """
-    mirrors = read_mirrors() if weights.name in CATALOGUE else []
-    return [*(_resolve(mirror, weights) for mirror in mirrors), weights.url]
+    if weights.name not in CATALOGUE:
+        return [weights.url]
+    mirrors = [_resolve(mirror, weights) for mirror in read_mirrors()]
+    built_in = [_resolve(_BUILT_IN[weights.kind], weights)] if weights.kind in _BUILT_IN else []
+    return [*mirrors, weights.url, *built_in]
 
 
 def _resolve(mirror: str, weights: Weights) -> str:

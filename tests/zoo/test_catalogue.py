@@ -38,7 +38,7 @@ def test_hashes_are_those_of_the_names_but_for_archives():
         if stated:
             assert weights.sha256.startswith(stated[1])
     unknown = {weights.name for weights in CATALOGUE.values() if weights.sha256 is None}
-    assert unknown == {"rtmo-t_body7-onnx", "rtmo-m_body7-onnx", "rtmo-l_body7-onnx", "yolox-m"}
+    assert unknown == {"rtmo-m_body7-onnx", "yolox-m"}
     assert not find_weights("rtmo-s_body7-onnx").sha256.startswith("dac2bf74")  # the checkpoint's, in both names
 
 
@@ -125,6 +125,15 @@ def test_folder_can_be_a_mirror(tmp_path, monkeypatch):
     assert fetch(CATALOGUE["yolox-m"]).read_bytes() == content
 
 
+def test_archives_have_a_second_place_after_the_publishers_own(monkeypatch):
+    monkeypatch.setenv("RTMO_MIRRORS", "http://first.org")
+    for weights in CATALOGUE.values():
+        places = [url.split("/")[2] for url in list_sources(weights)]
+        others = ["huggingface.co"] if weights.kind == ONNX else []
+        assert places == ["first.org", "download.openmmlab.com", *others]
+        assert all(url.endswith(f"/{weights.file}") for url in list_sources(weights))
+
+
 def make_archive(*names, content=b"graph"):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -135,7 +144,7 @@ def make_archive(*names, content=b"graph"):
 
 def test_model_is_taken_out_of_its_archive(server, cache, monkeypatch):  # noqa: F811
     monkeypatch.setenv("RTMO_MIRRORS", server.url)
-    weights = find_weights("rtmo-t_body7-onnx")
+    weights = find_weights("rtmo-m_body7-onnx")
     server.files = {weights.file: make_archive("sdk/deploy.json", "../../sdk/end2end.onnx")}
     path = fetch(weights)
     assert path == locate(weights) == cache / weights.file.replace(".zip", ".onnx")
@@ -145,15 +154,31 @@ def test_model_is_taken_out_of_its_archive(server, cache, monkeypatch):  # noqa:
     assert len(server.requests) == 1
 
 
+def make_weights(content=b"graph", url="https://example.org/mine.zip"):
+    return Weights("mine", url, ONNX, hashlib.sha256(content).hexdigest())
+
+
 def test_archive_that_was_put_there_by_hand_is_used_if_it_is_right(cache):  # noqa: F811
     cache.mkdir(parents=True)
-    content = make_archive("end2end.onnx")
-    weights = Weights("mine", "https://example.org/mine.zip", ONNX, hashlib.sha256(content).hexdigest())
-    (cache / "mine.zip").write_bytes(b"other")
-    with pytest.raises(CheckpointError, match=r"mine\.zip is not the published file"):
+    (cache / "mine.zip").write_bytes(make_archive("end2end.onnx", content=b"other"))
+    with pytest.raises(CheckpointError, match=r"mine\.zip cannot be used: its SHA-256 begins .*: replace or delete"):
+        fetch(make_weights())
+    assert [entry.name for entry in cache.iterdir() if entry.suffix != ".lock"] == ["mine.zip"]
+    (cache / "mine.zip").write_bytes(make_archive("end2end.onnx"))
+    assert fetch(make_weights()).read_bytes() == b"graph"
+
+
+def test_model_in_an_archive_and_in_the_cache_must_be_the_published_one(server, cache):  # noqa: F811
+    server.files = {"mine.zip": make_archive("end2end.onnx", content=b"other")}
+    weights = make_weights(url=f"{server.url}/mine.zip")
+    with pytest.raises(MissingFileError, match="its SHA-256 begins with d9298a10, and not with"):
         fetch(weights)
-    (cache / "mine.zip").write_bytes(content)
-    assert fetch(weights).read_bytes() == b"graph"
+    assert not [entry for entry in cache.iterdir() if entry.suffix != ".lock"]
+    server.files = {"mine.zip": make_archive("sdk/end2end.onnx")}  # packed in another way, and the same model
+    path = fetch(weights)
+    path.write_bytes(b"other")
+    with pytest.raises(CheckpointError, match=r"mine\.onnx is not the published file"):
+        fetch(weights)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +194,9 @@ def test_archive_that_was_put_there_by_hand_is_used_if_it_is_right(cache):  # no
 def test_archive_without_one_whole_model_is_refused(cache, content, words):  # noqa: F811
     cache.mkdir(parents=True)
     (cache / "mine.zip").write_bytes(content)
-    with pytest.raises(MissingFileError, match=rf"mine\.zip {words}"):
+    with pytest.raises(CheckpointError, match=rf"mine\.zip cannot be used: it {words}"):
         fetch(Weights("mine", "https://example.org/mine.zip", ONNX))
-    assert not (cache / "mine.onnx").exists()
+    assert [entry.name for entry in cache.iterdir() if entry.suffix != ".lock"] == ["mine.zip"]
 
 
 def test_table_shows_every_name_what_is_known_and_what_is_here(cache):  # noqa: F811
@@ -181,7 +206,7 @@ def test_table_shows_every_name_what_is_known_and_what_is_here(cache):  # noqa: 
     table = {row[0]: row[1:] for row in rows if row[0] in CATALOGUE}
     assert list(table) == list(CATALOGUE)
     assert table[NAME] == ["0.686", "COCO val2017", "39,766,454", "dac2bf74", "yes"]
-    assert table["rtmo-l_body7-crowdpose"] == ["0.838", "CrowdPose test", "unknown", "5bafdc11", "no"]
+    assert table["rtmo-l_body7-crowdpose"] == ["0.838", "CrowdPose test", "178,452,521", "5bafdc11", "no"]
     assert table["yolox-m"] == ["-", "-", "unknown", "unknown", "no"]
     assert rows[-1] == [f"Files are kept in {cache}."]
 
