@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rtmo_plugin.ops.geometry import allocate_bins
+
 
 def encode_sine(positions: Tensor, num_channels: int, temperature: float) -> Tensor:
     """Encode positions by the cosines, then the sines, of angles from fast to slow.
@@ -28,15 +30,59 @@ def encode_sine(positions: Tensor, num_channels: int, temperature: float) -> Ten
         tensor([[1.0000, 0.0000],
                 [0.5403, 0.8415]])
     """
+    dtype = torch.promote_types(positions.dtype, torch.float32)
+    angles = positions.to(dtype)[..., None] / _make_periods(num_channels, temperature, dtype, positions.device)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, temperature: float) -> Tensor:
+    """Return the dot products of queries with the sine encodings of bins, without encoding all bins.
+
+    The bins lie evenly around their centre: bin x and its mirror image are at c + d and c - d.  Turned
+    by the angles of c, a query's coefficients (p, q) of a cosine and a sine become (p', q'), with
+    p cos w(c + d) + q sin w(c + d) = p' cos wd + q' sin wd, and for c - d the same with a minus.  So
+    half of the bins are encoded and multiplied, and the sums and differences are all of them.
+
+    Args:
+        queries: (N, K, E), coefficients as ``encode_sine`` lays them out.
+        centers: (N,) middle of the bins.
+        sizes: (N,) distance from the first to the last bin.
+        num_bins: X.
+        temperature: As for ``encode_sine``.
+
+    Returns:
+        (N, K, X), up to rounding ``queries @ encode_sine(allocate_bins(centers, sizes, X), E, temperature).mT``.
+
+    Raises:
+        ValueError: E odd or below 2, or a temperature that is not positive.
+
+    Example:
+        >>> queries = torch.tensor([[[2.0, 1.0]]])
+        >>> match_bins(queries, torch.tensor([1.0]), torch.tensor([2.0]), 3, 300.0)  # at 0, 1 and 2
+        tensor([[[2.0000, 1.9221, 0.0770]]])
+    """
+    cos, sin = encode_sine(centers, queries.shape[-1], temperature)[:, None].chunk(2, dim=-1)
+    of_cos, of_sin = queries.chunk(2, dim=-1)
+    periods = _make_periods(queries.shape[-1], temperature, cos.dtype, cos.device)
+    distances = allocate_bins(torch.zeros_like(sizes), sizes, num_bins)[:, num_bins // 2 :]
+    angles = distances[:, None] / periods[:, None]
+    even = (of_cos * cos + of_sin * sin) @ angles.cos()
+    odd = (of_sin * cos - of_cos * sin) @ angles.sin()
+    return torch.cat([(even - odd)[..., num_bins % 2 :].flip(-1), even + odd], dim=-1)
+
+
+def _make_periods(num_channels: int, temperature: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return in how many units of position each of C/2 angles turns by one radian.
+
+    Raises:
+        ValueError: C odd or below 2, or a temperature that is not positive.
+    """
     if num_channels < 2 or num_channels % 2:
         raise ValueError(f"A sine encoding needs an even number of channels of at least 2, got {num_channels}.")
     if not temperature > 0:
         raise ValueError(f"The temperature of a sine encoding must be positive, got {temperature}.")
     half = num_channels // 2
-    dtype = torch.promote_types(positions.dtype, torch.float32)
-    exponents = torch.arange(half, dtype=dtype, device=positions.device) / half
-    angles = positions.to(dtype)[..., None] / temperature**exponents
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+    return temperature ** (torch.arange(half, dtype=dtype, device=device) / half)
 
 
 def encode_cells(

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import rtmo_plugin.compat  # noqa: F401
-from rtmo_plugin.ops.encoding import encode_cells, encode_sine
+from rtmo_plugin.ops.encoding import encode_cells, encode_sine, match_bins
+from rtmo_plugin.ops.geometry import allocate_bins
 
 
 def test_small_case_written_out():
@@ -37,6 +38,20 @@ def test_leading_dimensions_are_kept_and_gradients_flow():
     assert encoding.shape == (2, 3, 5, 6)
     encoding.sum().backward()
     assert positions.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("num_bins", [2, 3, 8, 9])
+def test_bins_match_as_if_each_were_encoded(num_bins):
+    queries = torch.randn(4, 3, 16, dtype=torch.float64, requires_grad=True)
+    centers = (50 * torch.randn(4, dtype=torch.float64)).requires_grad_()
+    sizes = (200 * torch.rand(4, dtype=torch.float64)).requires_grad_()
+    direct = queries @ encode_sine(allocate_bins(centers, sizes, num_bins), 16, 300.0).transpose(-1, -2)
+    halved = match_bins(queries, centers, sizes, num_bins, 300.0)
+    torch.testing.assert_close(halved, direct, rtol=0, atol=1e-12)
+    weights = torch.randn_like(direct)
+    gradients = [torch.autograd.grad((weights * out).sum(), [queries, centers, sizes]) for out in (halved, direct)]
+    for ours, expected in zip(*gradients):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-11)
 
 
 def test_cells_have_row_channels_then_column_channels():

@@ -13,8 +13,9 @@
 
 Paper (arXiv 2312.07526), section 3.2.  There the encodings are projected, E -> F, before the dot
 product.  (k, W e + b) = (W^T k, e) + (k, b), and the softmax over the bins ignores (k, b), which no
-bin changes: projecting the K keypoints instead of the X + Y encodings gives the same distribution
-with 4 million multiplications a person instead of 11.
+bin changes: projecting the K keypoints instead of the X + Y encodings gives the same distribution,
+and so does encoding the bins of one half alone (``match_bins``): 3.7 million multiplications a person
+instead of 11, and half of the sines.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from rtmo_plugin.models.layers.blocks import apply_in_blocks
 from rtmo_plugin.models.layers.gau import GatedAttentionUnit
 from rtmo_plugin.models.layers.norm import PersonBatchNorm1d
-from rtmo_plugin.ops.encoding import encode_sine
+from rtmo_plugin.ops.encoding import match_bins
 from rtmo_plugin.ops.geometry import allocate_bins, get_centers_and_sizes
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import CoordinateDistribution
@@ -150,14 +151,12 @@ class DynamicCoordinateClassifier(BaseModule):
     ) -> tuple[Tensor, Tensor]:
         """Return (N, K, X) probabilities and (N, X) coordinates of the bins along one axis."""
         center, size, num_bins = centers[:, axis], sizes[:, axis], self.num_bins[axis]
-        projection = (self.x_fc, self.y_fc)[axis].weight.to(features.dtype)
+        queries = features @ (self.x_fc, self.y_fc)[axis].weight.to(features.dtype)
         if self.bin_encoding == "learned":
-            encoding = (self.x_encodings, self.y_encodings)[axis].to(features.dtype)
+            logits = queries @ (self.x_encodings, self.y_encodings)[axis].to(queries.dtype).T
         else:
-            # not the difference of absolute bins, which would lose digits where the sines are steep
-            relative_bins = allocate_bins(center - prior_centers[:, axis], size, num_bins)
-            encoding = encode_sine(relative_bins, projection.shape[1], self.temperature)
-        logits = (features @ projection) @ encoding.transpose(-1, -2)
+            # relative to the prior: absolute coordinates would lose digits where the sines are steep
+            logits = match_bins(queries, center - prior_centers[:, axis], size, num_bins, self.temperature)
         return logits.softmax(dim=-1), allocate_bins(center, size, num_bins)
 
 
