@@ -179,8 +179,9 @@ def _complete(samples: list[Sample], infos: list[Sample], num_keypoints: int, pa
     by_image = {sample["img_id"]: sample for sample in samples}
     unknown = by_image.keys() - {info["img_id"] for info in infos}
     if unknown:
+        first = min(unknown, key=str)  # ids may be numbers and text
         raise DataError(
-            f"The result file {path} has detections in image {min(unknown)}, which the config's test data do not have "
+            f"The result file {path} has detections in image {first}, which the config's test data do not have "
             f"({len(unknown)} such ids)."
         )
     nobody = {

@@ -7,6 +7,7 @@ and images without people count (detections there are false).
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,29 @@ def read_annotations(path: str | Path) -> Json:
         raise DataError(f"The annotation file {path} is damaged or not complete: it is no JSON ({error}).") from error
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise DataError(f"The annotation file {path} is not in COCO's format: it has no list `images`.")
+    _check_entries(content, path)
     return content
+
+
+def _check_entries(content: Json, path: str | Path) -> None:
+    """Raise a DataError where one of the lists holds something else than objects with an id."""
+    for section in ("images", "annotations", "categories"):
+        entries = content.get(section) or []
+        if not isinstance(entries, list):
+            raise DataError(f"The annotation file {path} is not in COCO's format: `{section}` is no list.")
+        wrong = next((index for index, each in enumerate(entries) if not _has_id(each, section)), None)
+        if wrong is not None:
+            raise DataError(f"The annotation file {path} is not in COCO's format: {section}[{wrong}] has no ids.")
+    for name in ("images", "categories"):
+        kinds = {isinstance(each["id"], str) for each in content.get(name) or []}
+        if len(kinds) > 1:
+            raise DataError(f"In the annotation file {path} some ids of `{name}` are numbers, and others text.")
+
+
+def _has_id(entry: Any, section: str) -> bool:
+    """Whether an entry is an object with an id, and a person one of an image and a category."""
+    names = ("id", "image_id", "category_id") if section == "annotations" else ("id",)
+    return isinstance(entry, dict) and all(isinstance(entry.get(name), (int, str)) for name in names)
 
 
 def keep_needed(annotations: Iterable[Mapping[str, Any] | None]) -> tuple[Json, ...]:
@@ -128,7 +151,10 @@ def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.n
                 f"Annotation {each.get('id')} of {where} has {len(each[key])} numbers in `{key}`, not {length}: "
                 "do the config's keypoints belong to these data?"
             )
-    values = np.array([each[key] for each in people], np.float64).reshape(len(people), length or 0)
+    try:
+        values = np.array([each[key] for each in people], np.float64).reshape(len(people), length or 0)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"Some `{key}` of {where} holds something else than numbers: {error}.") from error
     broken = np.flatnonzero(~np.isfinite(values).all(1))
     if len(broken):
         raise DataError(f"Annotation {people[broken[0]].get('id')} of {where} has `{key}` that are not finite.")
@@ -137,12 +163,17 @@ def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.n
 
 def _read_areas(people: list[Json], where: str) -> np.ndarray:
     for each in people:
-        if not isinstance(each.get("area"), (int, float)) or not np.isfinite(each["area"]):
+        if not _is_number(each.get("area")):
             raise DataError(
                 f"Annotation {each.get('id')} of {where} has no `area`: set `use_area=False` in the metric, "
                 "as for CrowdPose, to take 0.53 of the box."
             )
     return np.array([each["area"] for each in people], np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that an array can hold; NaN is none."""
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _count_keypoints(
@@ -154,14 +185,14 @@ def _count_keypoints(
     if mapping:  # as MMPose 1.3: everybody who is mapped has all keypoints
         return np.full(len(people), keypoints.shape[1])
     for each in people:
-        if "num_keypoints" not in each:
+        if not _is_number(each.get("num_keypoints")):
             raise DataError(f"Annotation {each.get('id')} of {where} has no `num_keypoints`, which CrowdPose needs.")
     return np.array([each["num_keypoints"] for each in people], int)
 
 
 def _read_crowd_index(images: list[Json], where: str) -> np.ndarray:
     for each in images:
-        if "crowdIndex" not in each:
+        if not _is_number(each.get("crowdIndex")):
             raise DataError(f"Image {each['id']} of {where} has no `crowdIndex`: is this an annotation of CrowdPose?")
     index = {each["id"]: each["crowdIndex"] for each in images}
     return np.array([index[each] for each in sorted(index)], np.float64)

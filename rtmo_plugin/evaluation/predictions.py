@@ -147,7 +147,8 @@ def find_detections(found: Predictions, truth: GroundTruth, where: str) -> Detec
 
 def _refuse_unknown(what: str, unknown: set[Any], where: str) -> None:
     if unknown:
+        first = min(unknown, key=str)  # ids may be numbers and text
         raise DataError(
-            f"There are predictions of {what} {min(unknown)}, which {where} does not list ({len(unknown)} such ids): "
+            f"There are predictions of {what} {first}, which {where} does not list ({len(unknown)} such ids): "
             "do the metric's annotations belong to the evaluated data set?"
         )

@@ -12,7 +12,7 @@ import numpy as np
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.predictions import Predictions
 
-_NEEDED = ("image_id", "category_id", "keypoints", "score")
+_NEEDED = {"image_id": (int, str), "category_id": int, "keypoints": list, "score": (int, float)}
 
 
 def write_results(found: Predictions, path: Path) -> None:
@@ -58,9 +58,11 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
 
 def _check_rows(rows: list[Any], path: str | Path) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(rows):
-        missing = [name for name in _NEEDED if not isinstance(row, dict) or name not in row]
-        if missing:
-            raise DataError(f"Detection {number} of the result file {path} has no `{missing[0]}`.")
+        for name, kind in _NEEDED.items():
+            if not isinstance(row, dict) or name not in row:
+                raise DataError(f"Detection {number} of the result file {path} has no `{name}`.")
+            if not isinstance(row[name], kind):
+                raise DataError(f"Detection {number} of the result file {path}: `{name}` is {row[name]!r:.40}.")
         yield row
 
 
@@ -74,7 +76,7 @@ def _make_sample(image_id: Any, rows: list[dict[str, Any]], path: str | Path) ->
         )
     try:
         found = _stack_rows(rows)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(
             f"The detections of image {image_id} in the result file {path} have numbers that cannot be read: {error}."
         ) from error

@@ -94,6 +94,30 @@ def test_json_that_is_no_annotation_file(content, tmp_path):
         CocoMetric(write_annotations(content, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("section", "entries", "words"),
+    [
+        ("annotations", {"1": {}}, "`annotations` is no list"),
+        ("annotations", [None], r"annotations\[0\] has no ids"),
+        ("annotations", [{"id": 1, "image_id": [1], "category_id": 1}], r"annotations\[0\] has no ids"),
+        ("images", [{"id": 1}, {"file_name": "a.jpg"}], r"images\[1\] has no ids"),
+        ("images", [{"id": 1}, {"id": "two"}], "some ids of `images` are numbers, and others text"),
+        ("categories", [{"name": "person"}], r"categories\[0\] has no ids"),
+    ],
+)
+def test_entries_that_are_none(small_truth, tmp_path, section, entries, words):
+    with pytest.raises(DataError, match=words):
+        CocoMetric(write_annotations({**small_truth, section: entries}, tmp_path))
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3, "wide"], [1, 2, 3, None], [1, 2, 3, 10**400]])
+def test_box_that_holds_something_else_than_numbers(small_truth, samples, tmp_path, box):
+    small_truth["annotations"][0]["bbox"] = box
+    metric = CocoMetric(write_annotations(small_truth, tmp_path))
+    with pytest.raises(DataError, match=r"Some `bbox` of .* holds something else|has `bbox` that are not finite"):
+        evaluate(metric, samples, make_meta([0.05] * 3, small_truth))
+
+
 def test_annotation_file_of_a_test_set(small_truth, tmp_path):
     path = write_annotations({"images": small_truth["images"]}, tmp_path)
     with pytest.raises(DataError, match="has no list `annotations`"):

@@ -84,7 +84,7 @@ def read_material(
     metric.process(None, read_results(results))
     metrics = metric.evaluate(len(content["images"]))
     assert metric.comparison is not None
-    paths = {image["id"]: str(Path(images or "", image.get("file_name", ""))) for image in content["images"]}
+    paths = {image["id"]: str(Path(images or "", str(image.get("file_name", "")))) for image in content["images"]}
     return Material(
         Path(results).name, Path(annotations).name, metrics, metric.comparison, schema, paths if images else {}
     )
