@@ -8,10 +8,28 @@ for the scope.
 """
 
 import sys
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+# What people import from here, and where it is: loaded when it is first asked for.
+_LAZY = {
+    "Pose": "rtmo_plugin.pose",
+}
 
 if "mmengine" in sys.modules:
     # A config that MMEngine reads names this package in custom_imports.  MMPose's models are
     # imported next, and before any of ours, so this is the last moment to make that possible.
     import rtmo_plugin.compat  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of ``_LAZY``."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

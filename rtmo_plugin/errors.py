@@ -49,6 +49,10 @@ class ExportError(UserError, ValueError):
     """A file was written that does not compute what the model computes, or cannot be written or read."""
 
 
+class OutputError(UserError, OSError):
+    """What was computed cannot be written; what was written before is kept."""
+
+
 @contextmanager
 def report_user_errors() -> Iterator[None]:
     """Turn a ``UserError`` into its sentence on stderr and exit code 2; everything else passes.

@@ -1,0 +1,105 @@
+"""``Pose``: two lines from a model's file to the people in images, videos and cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.inference.engines import RUNTIMES
+from rtmo_plugin.inference.flipping import FlippingModel
+from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.inference.results import PoseResult
+from rtmo_plugin.inference.sources import SourceKind, find_kind, read_frames
+from rtmo_plugin.inference.streaming import Model, stream_results
+from rtmo_plugin.inference.tiling import TilingModel
+from rtmo_plugin.zoo import CATALOGUE, ONNX, fetch, suggest_name
+
+__all__ = ["Pose", "PoseResult"]
+
+
+class Pose:
+    """A model, ready for whatever shows people.
+
+    Args:
+        model: An exported file, which needs neither torch nor MMPose; a checkpoint, with its config; or a published
+            name such as ``rtmo-s_body7-onnx``, which is downloaded once.
+        config: File, or name of a shipped one, of a checkpoint; a published one has that of its own name.
+        score_thr: People score above this.
+        flip: Whether to look at the mirrored image as well: twice the time.
+        tile: Side of overlapping tiles, in pixels of the image, for small people in large images; None for none.
+        **options: ``device``; and of an exported file ``size_wh``, ``runtime``, ``threads``, ``precision``.
+
+    Raises:
+        UserError: The model, its config or an option is wrong.
+
+    Attributes:
+        info: Keypoint names, skeleton and classes of the model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        config: str | Path | None = None,
+        score_thr: float = 0.3,
+        flip: bool = False,
+        tile: int | None = None,
+        **options: Any,
+    ) -> None:
+        self._model = _open_model(model, config, score_thr, options)
+        self.info = self._model.info
+        if flip:
+            self._model = FlippingModel(self._model, score_thr)
+        if tile is not None:
+            self._model = TilingModel(self._model, tile)
+
+    def __call__(self, source: Any, *, batch_size: int = 1) -> Any:
+        """Find the people in a source, see ``rtmo_plugin.inference.sources``.
+
+        Returns:
+            A ``PoseResult`` for one image, a list of them for several, and for a video or a camera what ``stream``
+            returns.
+
+        Raises:
+            UserError: There is nothing to read, or the one image cannot be used.
+        """
+        kind = find_kind(source)
+        results = self.stream(source, batch_size=batch_size)
+        if kind is SourceKind.IMAGE:
+            (result,) = results
+            if result.error:
+                raise DataError(result.error)
+            return result
+        return list(results) if kind is SourceKind.IMAGES else results
+
+    def stream(self, source: Any, *, batch_size: int = 1) -> Iterator[PoseResult]:
+        """Return the results of a source one after another, however long it is: few are in memory at a time.
+
+        Reading and the network go on in threads while a result is used.  An image that cannot be used is a result
+        with an ``error``, and so is the end of a video that ends early.
+
+        Raises:
+            UserError: There is nothing to read.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
+        return stream_results(self._model, read_frames(source), batch_size)
+
+
+def _open_model(model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]) -> Model:
+    """Open a file, a checkpoint or a published name."""
+    name = str(model)
+    if name in CATALOGUE and not Path(name).is_file() and CATALOGUE[name].kind == ONNX:
+        return PoseModel(fetch(CATALOGUE[name]), score_thr=score_thr, **options)
+    if any(Path(name).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values()):
+        return PoseModel(model, score_thr=score_thr, **options)
+    if name not in CATALOGUE and not Path(name).suffix and not Path(name).exists():
+        raise MissingFileError(f"There is no model {name}{suggest_name(name)}")
+    if config is None and name not in CATALOGUE:
+        raise ConfigError(f"{name} is a checkpoint and needs its config: Pose({name!r}, config='rtmo-s_coco').")
+    # torch and MMPose, which a checkpoint needs and an exported file does not
+    from rtmo_plugin.apis.checkpoint_model import CheckpointModel
+
+    return CheckpointModel(config or name, model, score_thr=score_thr, **options)
