@@ -4,6 +4,9 @@ Sigmas are the per-keypoint standard deviations of the object keypoint similarit
 COCO keypoint evaluation and from the CrowdPose toolkit.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from rtmo_plugin.structures import KeypointSchema
 
 COCO = KeypointSchema(
@@ -42,7 +45,7 @@ CROWDPOSE = KeypointSchema(
 KEYPOINT_SCHEMAS = {"coco": COCO, "crowdpose": CROWDPOSE}
 
 
-def find_schema(keypoints: "str | dict | KeypointSchema") -> KeypointSchema:
+def find_schema(keypoints: "str | Mapping[str, Any] | KeypointSchema") -> KeypointSchema:
     """Return the schema that ``keypoints`` names or describes.
 
     Args:

@@ -1,22 +1,27 @@
 """Draw the people in images: python tools/predict.py CONFIG CHECKPOINT IMAGE_OR_DIR --out DIR."""
 
+import argparse
 import sys
 
-from rtmo_plugin.apis import predict
-from rtmo_plugin.apis.arguments import make_parser, parse
+from rtmo_plugin.cli.arguments import CHECKPOINT
+from rtmo_plugin.cli.predict import add_image_arguments
 from rtmo_plugin.errors import report_user_errors
 
 
 def main() -> None:
     """Read the arguments, predict, and print what was found."""
-    parser = make_parser("Find people in images, draw them, and write their keypoints to predictions.json.")
-    parser.add_argument("checkpoint", help="checkpoint: file, URL, or a name such as rtmo-s_body7 (tools/zoo.py list)")
-    parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
+    parser = argparse.ArgumentParser(
+        description="Find people in images, draw them, and write their keypoints to predictions.json."
+    )
+    parser.add_argument("config", help="config: a file, or the name of a shipped one such as rtmo-s_coco")
+    parser.add_argument("checkpoint", help=CHECKPOINT)
+    add_image_arguments(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures and predictions.json")
-    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out people below this score (%(default)s)")
-    parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
-    arguments = parse(parser)
     with report_user_errors():
+        arguments = vars(parser.parse_args())
+
+        from rtmo_plugin.apis import predict
+
         results = predict(**arguments)
         failed = [result.error for result in results if result.error]
         for error in failed:

@@ -11,7 +11,8 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.config_keys import find_parameters, find_runner_parameters
-from rtmo_plugin.errors import ConfigError, MissingFileError, UnknownKeyError
+from rtmo_plugin.apis.shipped_configs import locate_config
+from rtmo_plugin.errors import ConfigError, UnknownKeyError
 
 _NUM_KEYS_LISTED = 8
 _DELETE_KEY = "_delete_"  # MMEngine's way to replace a section instead of merging into it
@@ -21,13 +22,13 @@ def load_config(config: str | Path | Config) -> Config:
     """Read a config file, or copy a config that was read already.
 
     Args:
-        config: A path, or MMEngine's ``Config``.
+        config: A path, the name of a shipped config such as ``rtmo-s_coco``, or MMEngine's ``Config``.
 
     Raises:
-        MissingFileError: There is no such file; the message names the nearest one beside it.
+        MissingFileError: There is no such file or name; the message has the nearest one.
         ConfigError: The file is not a config that MMEngine can read, or has no ``model``.
     """
-    cfg = copy.deepcopy(config) if isinstance(config, Config) else _read_config(Path(config))
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else _read_config(locate_config(config))
     if "model" not in cfg:
         raise ConfigError(f"{cfg.filename or 'The config'} describes no model: pass one of the files in configs/.")
     return cfg
@@ -45,18 +46,10 @@ def require(cfg: Config, names: tuple[str, ...]) -> None:
 
 
 def _read_config(path: Path) -> Config:
-    if not path.is_file():
-        raise MissingFileError(f"There is no config file {path}{_suggest_neighbour(path)}")
     try:
         return Config.fromfile(str(path))
     except (OSError, SyntaxError, KeyError, ImportError, TypeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config {path} cannot be read: {_join_lines(error)}") from error
-
-
-def _suggest_neighbour(path: Path) -> str:
-    names = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, names, n=1)
-    return f": did you mean {path.parent / near[0]}?" if near else "."
 
 
 def _join_lines(error: Exception) -> str:

@@ -28,7 +28,7 @@ from rtmo_plugin.apis.image_cache import set_image_cache
 from rtmo_plugin.datasets import SyntheticPeople
 from rtmo_plugin.errors import ConfigError
 
-OURS = "configs/rtmo-s_coco.py"
+OURS = "rtmo-s_coco"
 THEIR_SIDE, OUR_SIDE, CACHED_SIDE = "MMPose", "rtmo_plugin", "rtmo_plugin, cached"
 _SYNTHETIC = "synthetic people, 640 x 480 JPEG"
 

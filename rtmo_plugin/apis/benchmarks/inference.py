@@ -22,7 +22,7 @@ from rtmo_plugin.inference.files import list_images, read_image
 from rtmo_plugin.inference.letterbox import Image
 from rtmo_plugin.inference.pose_model import PoseModel
 
-CONFIG = "configs/rtmo-s_coco.py"
+CONFIG = "rtmo-s_coco"
 WEIGHTS, THEIR_FILE = "rtmo-s_weights.pth", "rtmo-s_mmdeploy-1.3.1.onnx"
 _SIDES: dict[str, dict[str, Any]] = {  # ours: the runtime and its precision
     "ONNX Runtime float32": {"runtime": "onnxruntime"},

@@ -1,32 +1,35 @@
-"""Command-line arguments that the tools share, under MMPose's names."""
+"""Arguments that several commands take, those of training and testing under MMPose's names."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Sequence
 from typing import Any
 
-from mmengine.config import DictAction
-
+CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
-class OptionAction(DictAction):  # type: ignore[misc]  # MMEngine has no types
+class OptionAction(argparse.Action):
     """MMEngine's KEY=VALUE arguments, with a sentence in place of a traceback for anything else."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any, **options: Any) -> None:
         """Parse the values of one ``--cfg-options``."""
+        from mmengine.config import DictAction  # loads torch, which --help does without
+
         try:
-            super().__call__(parser, *args, **kwargs)
+            DictAction(self.option_strings, self.dest, nargs=self.nargs)(parser, *arguments, **options)
         except (ValueError, AssertionError):
             parser.error("--cfg-options takes KEY=VALUE pairs, such as train_cfg.max_epochs=3 or key='[a,b]'")
 
 
-def make_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the arguments that every tool takes."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="config file, such as configs/rtmo-s_coco.py")
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a config and changes of it."""
+    parser.add_argument("config", help="config: a file, or the name of a shipped one such as rtmo-s_coco")
+    add_config_options(parser)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add changes of a config."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -34,12 +37,11 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change values of the config, such as train_cfg.max_epochs=3; lists as key='[a,b]'",
     )
-    return parser
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what training and testing have in common."""
-    parser.add_argument("--work-dir", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
+    parser.add_argument("--work-dir", metavar="DIR", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the data of all datasets of the config")
     parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions on the evaluated images into DIR")
     parser.add_argument("--seed", type=int, help="seed of all random numbers")
@@ -48,9 +50,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the arguments by name, as keyword arguments for ``rtmo_plugin.apis``."""
-    values = vars(parser.parse_args(arguments))
-    if "local_rank" in values:  # where the launcher passes it as an argument, MMEngine wants a variable
-        os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
-    return values
+def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--json``: ``what`` goes to stdout for a program, and everything else to stderr."""
+    parser.add_argument("--json", action="store_true", dest="as_json", help=f"print {what} as JSON, and nothing else")

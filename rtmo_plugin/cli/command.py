@@ -1,0 +1,79 @@
+"""What a command is, and how it runs: as ``rtmo NAME`` and as ``python tools/NAME.py`` alike."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rtmo_plugin.errors import report_user_errors
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        summary: What it does, as the list of commands says it.
+        examples: Lines for a shell; ``{command}`` stands for the command as it was called.
+        add_arguments: Adds its arguments to a parser.
+        run: Takes them by name, and returns the exit code; None is 0.
+        notes: What ``--help`` says after the examples.
+    """
+
+    summary: str
+    examples: Sequence[str]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[..., int | None]
+    notes: str = ""
+
+    def make_parser(self, called: str, prog: str | None = None) -> argparse.ArgumentParser:
+        """Return the parser of a command.
+
+        Args:
+            called: How it was called, such as ``rtmo train``, for the examples.
+            prog: Its name in messages; None for the file's that runs.
+        """
+        lines = [f"  {example.format(command=called)}" for example in self.examples]
+        title = "examples:" if len(lines) > 1 else "example:"
+        parser = argparse.ArgumentParser(
+            prog=prog,
+            description=f"{self.summary[0].upper()}{self.summary[1:]}.",
+            epilog="\n".join([title, *lines, *(["", self.notes] if self.notes else [])]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.add_arguments(parser)
+        return parser
+
+
+def run_tool(command: Command, tool: str) -> None:
+    """Run a command for ``python tools/TOOL.py``, and leave with its exit code."""
+    run_command(command, f"python tools/{tool}.py")
+
+
+def run_command(command: Command, called: str, prog: str | None = None, arguments: Sequence[str] | None = None) -> None:
+    """Read the arguments and run a command.
+
+    Args:
+        command: The command.
+        called: How it was called, for the examples.
+        prog: Its name in messages; None for the file's that runs.
+        arguments: Of the command line; None for those of this process.
+
+    Raises:
+        SystemExit: With the exit code, unless it is 0.
+    """
+    with report_user_errors():
+        code = command.run(**_parse(command.make_parser(called, prog), arguments))
+    if code:
+        raise SystemExit(code)
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Return the arguments by name."""
+    values = vars(parser.parse_args(arguments))
+    if "local_rank" in values:  # where the launcher passes it as an argument, MMEngine wants a variable
+        os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
+    return values

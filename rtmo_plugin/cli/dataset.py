@@ -1,0 +1,66 @@
+"""``rtmo dataset``: check labels before training, split and convert them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from rtmo_plugin.cli.command import Command
+from rtmo_plugin.errors import EXIT_FAILURE
+
+_EXAMPLES = (
+    "{command} check people.json                                    # the file alone: seconds",
+    "{command} check people.json --images photos/ --fix clean.json  # and every image",
+    "{command} split clean.json data/custom/                        # train.json and val.json",
+    "{command} convert people.json cvat.xml --to cvat               # and back: nothing is lost",
+)
+_NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something is, 2 the file cannot be read"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="check | split | convert")
+    _add_check(commands.add_parser("check", help="say what is wrong with a COCO keypoint file"))
+    _add_split(commands.add_parser("split", help="divide a COCO file into train.json and val.json, image by image"))
+    _add_convert(commands.add_parser("convert", help="bring labels to COCO and back; docs/dataset-tool.md says how"))
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels import check_file
+
+    parser.add_argument("file", help="COCO keypoint file")
+    parser.add_argument("--images", metavar="DIR", help="open the images too, which are in DIR")
+    parser.add_argument("--fix", metavar="OUT", help="write a cleaned copy to OUT; FILE itself is never changed")
+    parser.add_argument("--examples", type=int, default=3, metavar="N", help="of each kind (%(default)s)")
+    parser.set_defaults(action=check_file)
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels import split_file
+
+    parser.add_argument("file", help="COCO file; never changed")
+    parser.add_argument("out", help="folder for the two")
+    parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="of the images (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other images (%(default)s)")
+    parser.set_defaults(action=split_file)
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels import FORMATS, convert_file
+
+    parser.add_argument("source", help="COCO file, CVAT file, YOLO or LabelMe folder")
+    parser.add_argument("out", help="of the same sorts; nothing is overwritten")
+    for side, name in (("--from", "source_format"), ("--to", "target_format")):
+        parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help="format (%(default)s)")
+    parser.add_argument("--images", metavar="DIR", help="the images, if the format does not tell their size (YOLO)")
+    parser.add_argument("--keypoints", nargs="+", metavar="NAME", help="their names, if the format does not tell them")
+    parser.add_argument("--skeleton", nargs="+", metavar="A,B", help="bones for COCO: names of keypoints they join")
+    parser.add_argument("--split", default="train", help="of a YOLO folder (%(default)s)")
+    parser.set_defaults(action=convert_file)
+
+
+def _run(*, action: Callable[..., bool], **arguments: Any) -> int:
+    return 0 if action(**arguments) else EXIT_FAILURE
+
+
+COMMAND = Command("check labels before training, split and convert them", _EXAMPLES, _add_arguments, _run, _NOTES)

@@ -1,0 +1,61 @@
+"""``rtmo eval``: evaluate a model on the test data of a config, or compare two."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument, add_run_arguments
+from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.errors import ConfigError
+
+_EXAMPLES = (
+    "{command} rtmo-s_coco rtmo-s_coco --data-root data/        # the published weights",
+    "{command} rtmo-s_coco rtmo-s.onnx --data-root data/        # an exported file",
+    "{command} rtmo-s_coco --compare a.pth b.onnx               # is the difference more than noise?",
+)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser)
+    parser.add_argument(
+        "checkpoint", nargs="?", help=f"{CHECKPOINT}; or an exported file, or a result file in COCO's format (.json)"
+    )
+    add_run_arguments(parser)
+    parser.add_argument("--out", metavar="FILE", help="write the metrics to FILE (.json, .yaml or .pkl)")
+    parser.add_argument("--dump", metavar="FILE", help="write the predictions to FILE (.pkl)")
+    parser.add_argument(
+        "--compare", nargs=2, metavar=("A", "B"), help="two models of any kind: is the difference more than noise?"
+    )
+    add_json_argument(parser, "the metrics")
+
+
+def _run(*, compare: list[str] | None, checkpoint: str | None, as_json: bool, **options: Any) -> None:
+    if compare and as_json:
+        raise ConfigError("--json is for one model: with --compare write --out FILE.json.")
+    if compare:
+        from rtmo_plugin.apis.comparing import compare_models
+
+        print(f"\n{compare_models(options.pop('config'), *compare, checkpoint=checkpoint, **options).format()}")
+    elif checkpoint is None:
+        raise ConfigError("There is nothing to evaluate: name a model, or two with --compare A B.")
+    else:
+        _measure(checkpoint, as_json, **options)
+
+
+def _measure(checkpoint: str, as_json: bool, **options: Any) -> None:
+    from rtmo_plugin.apis.evaluated import measure_model
+    from rtmo_plugin.apis.metrics import format_table
+
+    with keep_stdout_for_json(as_json):
+        metrics = measure_model(options.pop("config"), checkpoint, **options)
+    if as_json:
+        print_json({**metrics, "milliseconds": metrics.speed.milliseconds if metrics.speed else None})
+        return
+    print(f"\n{format_table(metrics)}")
+    if metrics.speed:
+        print(f"\n{metrics.speed.describe()}")
+
+
+COMMAND = Command("evaluate a model on the test data of a config, or compare two", _EXAMPLES, _add_arguments, _run)

@@ -1,0 +1,58 @@
+"""``rtmo export``: write a model as a file for other runtimes."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument
+from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.inference.model_info import CUTS, INPUTS
+
+_EXAMPLES = (
+    "{command} rtmo-s_coco rtmo-s_coco --out rtmo-s.onnx",
+    "{command} configs/rtmo-s_coco.py mine.pth --out rtmo-s.xml --format openvino --size 640x384",
+)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.apis.export import FORMATS
+
+    add_config_arguments(parser)
+    parser.add_argument("checkpoint", help=CHECKPOINT)
+    parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="(%(default)s)")
+    parser.add_argument("--cut", choices=CUTS, default="end2end", help="where the file ends (%(default)s)")
+    parser.add_argument("--size", metavar="WxH", help="input, multiples of 32 (default: that of the config)")
+    parser.add_argument("--dynamic", default="batch", help="batch, size, batch,size or none (%(default)s)")
+    parser.add_argument("--input", choices=INPUTS, default="float32", help="uint8: images as OpenCV has them")
+    parser.add_argument("--half", action="store_true", help="compute in float16, but for coordinates")
+    parser.add_argument("--int8", action="store_true", help="convolutions in eight bits, by --calibration-images")
+    parser.add_argument(
+        "--calibration-images", metavar="DIR", help="images such as the model will see, about a hundred"
+    )
+    parser.add_argument("--annotations", metavar="FILE", help="of these images: print the AP of --int8 and of float32")
+    parser.add_argument("--calibration", metavar="FILE", help="of scores, by tools/analyze.py: PoseModel can apply it")
+    parser.add_argument("--score-thr", type=float, help="people score above this (default: that of the config)")
+    parser.add_argument("--nms-thr", type=float, help="boxes of higher IoU are one person (default: the config's)")
+    parser.add_argument("--max-people", type=int, default=100, help="at most so many an image (%(default)s)")
+    parser.add_argument("--top-k", type=int, default=300, help="priors an image of the cut `decoded` (%(default)s)")
+    add_json_argument(parser, "the file's name and its differences from PyTorch")
+
+
+def _run(*, as_json: bool, **arguments: Any) -> None:
+    from dataclasses import asdict
+
+    from rtmo_plugin.apis import export
+
+    with keep_stdout_for_json(as_json):
+        result = export(**arguments)
+    if as_json:
+        print_json({"file": str(result.path), "differences": asdict(result.differences)})
+    else:
+        print(result.describe())
+
+
+COMMAND = Command("write a model as a file for other runtimes, and compare the file with PyTorch", _EXAMPLES,
+                  _add_arguments, _run)  # fmt: skip

@@ -1,0 +1,70 @@
+"""The command ``rtmo`` itself: finds the command that was named, and runs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from rtmo_plugin import __version__
+from rtmo_plugin.cli.command import Command, run_command
+from rtmo_plugin.errors import EXIT_FAILURE
+
+# In the order in which people meet them; each is COMMAND of the module beside this file.
+COMMANDS = {
+    "predict": "predict",
+    "export": "export",
+    "eval": "evaluate",
+    "train": "train",
+    "benchmark": "benchmark",
+    "zoo": "zoo",
+    "info": "info",
+    "analyze": "analyze",
+    "dataset": "dataset",
+}
+_NOTES = """`rtmo COMMAND --help` says more, with examples.
+
+exit codes: 0 done, 1 not everything could be done, 2 something in the input is wrong (one sentence
+says what), 130 interrupted."""
+
+
+def find_command(name: str) -> Command:
+    """Return a command by name."""
+    command: Command = import_module(f"rtmo_plugin.cli.{COMMANDS[name]}").COMMAND
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line ``rtmo COMMAND ...``.
+
+    Args:
+        arguments: Of the command line; None for those of this process.
+
+    Raises:
+        SystemExit: With the exit code, unless it is 0.
+    """
+    given = _make_parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    called = f"rtmo {given.command}"
+    try:
+        run_command(find_command(given.command), called, called, given.arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails on the way out
+        raise SystemExit(EXIT_FAILURE) from None
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    lines = [f"  {name:<10} {find_command(name).summary}" for name in COMMANDS]
+    parser = argparse.ArgumentParser(
+        prog="rtmo",
+        usage="rtmo COMMAND ...",
+        description="RTMO, one-stage real-time multi-person pose estimation.",
+        epilog="\n".join(["commands:", *lines, "", _NOTES]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rtmo_plugin {__version__}")
+    parser.add_argument("command", choices=tuple(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser

@@ -1,0 +1,54 @@
+"""``rtmo train``: train the model of a config."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rtmo_plugin.cli.arguments import add_config_arguments, add_run_arguments
+from rtmo_plugin.cli.command import Command
+
+_EXAMPLES = (
+    "{command} rtmo-s_coco --data-root data/                    # MMPose's layout below data/",
+    "{command} rtmo-s_coco --resume                             # go on from the last checkpoint",
+    "{command} rtmo-t_synthetic --amp                           # drawn people: needs no data",
+    "{command} rtmo-s_custom --data-root mine/                  # your keypoints: docs/custom-data.md",
+)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser)
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from CHECKPOINT, or, without a name, from the last one in the work folder",
+    )
+    parser.add_argument(
+        "--load-from", metavar="CHECKPOINT", help="start from these weights: file, URL, or name as rtmo zoo lists"
+    )
+    parser.add_argument(
+        "--transfer-from", metavar="CHECKPOINT", help="the same, of a model with other keypoints or classes, by name"
+    )
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
+    parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
+    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
+    parser.add_argument(
+        "--total-batch", type=int, metavar="IMAGES", help="images in a step, from as many batches as that takes"
+    )
+    parser.add_argument(
+        "--cache-gb", type=float, default=0, metavar="GB", help="keep decoded training images in so much memory"
+    )
+    parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
+
+
+def _run(**arguments: Any) -> None:
+    from rtmo_plugin.apis import train
+    from rtmo_plugin.apis.console import print_once
+
+    print_once(train(**arguments))
+
+
+COMMAND = Command("train the model of a config", _EXAMPLES, _add_arguments, _run)

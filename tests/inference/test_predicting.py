@@ -1,0 +1,51 @@
+"""``rtmo predict`` on an exported file: a line of JSON an image, pictures, and an exit code."""
+
+import json
+
+import cv2
+
+from rtmo_plugin.cli.main import main
+from rtmo_plugin.inference.pose_model import PoseModel
+from tests.inference.conftest import make_image
+
+
+def run(capsys, *arguments):
+    code = 0
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        code = error.code
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_images_become_lines_and_pictures(files, tmp_path, capsys):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    image = make_image()
+    cv2.imwrite(str(photos / "a.png"), image)
+    (photos / "b.jpg").write_bytes(b"no image")
+    code, printed, _ = run(capsys, "predict", files["decoded"], photos, "--json", "--out", out, "--score-thr", 0.2)
+    assert code == 1  # not every image could be used
+    first, second = map(json.loads, printed.splitlines())
+    people = PoseModel(files["decoded"], score_thr=0.2).predict(image)
+    assert len(people) > 0
+    assert [person["score"] for person in first["people"]] == people.scores.tolist()
+    assert first["people"][0]["keypoints"][0][:2] == people.keypoints[0, 0].round(3).tolist()
+    assert second["error"].endswith("b.jpg is not an image that OpenCV can read.")
+    drawn = cv2.imread(str(out / "a.png"))
+    assert drawn.shape == image.shape
+    assert (drawn != image).any()
+    assert not (out / "b.jpg").exists()
+
+
+def test_people_are_counted_for_people(files, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), make_image())
+    code, printed, _ = run(capsys, "predict", files["decoded"], tmp_path / "a.png", "--score-thr", 1)
+    assert (code, printed) == (0, "0 people in 1 images\n")
+
+
+def test_info_says_what_a_file_is(files, capsys):
+    code, printed, _ = run(capsys, "info", files["raw"], "--json")
+    values = json.loads(printed)
+    assert (code, values["cut"], values["size_wh"], values["keypoint_names"][0]) == (0, "raw", [96, 64], "nose")
