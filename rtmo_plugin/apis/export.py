@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from rtmo_plugin import __version__
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, set_options, walk_sections
 from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.custom_data import adopt_task
+from rtmo_plugin.apis.export_accuracy import QuantizedAccuracy, choose_images, compare_accuracy
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError
@@ -22,6 +24,7 @@ from rtmo_plugin.export.options import ExportOptions, parse_dynamic, parse_size
 from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.score_calibration import ScoreCalibration
 from rtmo_plugin.zoo import CATALOGUE
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2"}  # and how the file's name must end
@@ -35,6 +38,7 @@ class ExportResult:
     path: Path
     info: ModelInfo
     differences: Differences
+    accuracy: QuantizedAccuracy | None = None  # where annotations were given
 
     def describe(self) -> str:
         """Return the summary that the tool prints."""
@@ -46,6 +50,7 @@ class ExportResult:
             f"{self.path}: {size:.1f} MB, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
             f"compared with PyTorch: {found.num_images} images, {found.num_people} people; the largest difference "
             f"({worst}) is {getattr(found, worst):.2g} of the tolerance"
+            + (f"\n{self.accuracy.describe()}" if self.accuracy else "")
         )
 
 
@@ -55,8 +60,8 @@ def export(
     out: str | Path,
     *,
     format: str = "onnx",  # noqa: A002  (the word of the command line)
-    size: str | None = None,
-    dynamic: str = "batch",
+    calibration: str | Path | None = None,
+    annotations: str | Path | None = None,
     cfg_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ExportResult:
@@ -67,28 +72,48 @@ def export(
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: The file to write.
         format: A key of ``FORMATS``.
-        size: Such as ``640x384``; by default that of the config's test pipeline.
-        dynamic: ``batch``, ``size``, ``batch,size`` or ``none``.
+        calibration: A calibration of scores, as ``tools/analyze.py`` writes it, to travel in the file.
+        annotations: In COCO's format, of images of ``calibration_images``: the AP of an ``int8`` file, and of
+            the same in float32, are measured.
         cfg_options: Values to change in the config, by dotted key.
-        **options: Others of ``ExportOptions``: ``cut``, ``input``, ``half``, ``score_thr``, ``nms_thr``,
-            ``max_people``, ``top_k``.
+        **options: Those of ``ExportOptions``, as the tool takes them: ``size``, such as ``640x384``, by
+            default that of the config's test pipeline; ``dynamic``, ``batch``, ``size``, ``batch,size`` or
+            ``none``; ``cut``, ``input``, ``half``, ``int8`` and ``calibration_images``, a folder;
+            ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
 
     Raises:
         UserError: An argument is wrong, or the file does not compute what PyTorch computes.
     """
     path = Path(out)
     write = _find_writer(format, path)
-    cfg = set_options(load_config(config), cfg_options)
-    size_wh = parse_size(size) if size else _find_size(cfg)
-    thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
-    chosen = {name: value for name, value in {**thresholds, **options}.items() if value is not None}
-    wanted = ExportOptions(size_wh=size_wh, dynamic=parse_dynamic(dynamic), **chosen)
+    cfg = adopt_task(set_options(load_config(config), cfg_options))
+    wanted = _read_options(cfg, options)
+    if annotations is not None and not wanted.int8:
+        raise ConfigError("--annotations is for the AP of --int8, which is not given.")
+    scores = None if calibration is None else ScoreCalibration.read(calibration)
     make_folder(path.parent, "The folder of --out,")
     with leave_out_noise():
         model, content = _build_model(cfg, locate_checkpoint(checkpoint))
         info = _describe(cfg, model, wanted, _find_ap(content, str(checkpoint)))
+        info = replace(info, score_calibration=scores)
         differences = write(model, path, wanted, info)
-    return ExportResult(path, info, differences)
+        accuracy = None
+        if annotations is not None:
+            accuracy = compare_accuracy(write, model, path, wanted, info, annotations)
+    return ExportResult(path, info, differences, accuracy)
+
+
+def _read_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
+    """Return what a file shall be: options as the tool takes them, and the config's where they are None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    size, folder = given.pop("size", None), given.pop("calibration_images", None)
+    thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
+    return ExportOptions(
+        size_wh=parse_size(size) if size else _find_size(cfg),
+        dynamic=parse_dynamic(given.pop("dynamic", "batch")),
+        calibration_images=() if folder is None else choose_images(folder),
+        **{**{name: value for name, value in thresholds.items() if value is not None}, **given},
+    )
 
 
 def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
@@ -139,7 +164,7 @@ def _describe(cfg: Config, model: Any, options: ExportOptions, ap: float | None)
         cut=options.cut,
         input=options.input,
         dynamic=options.dynamic,
-        precision="float16" if options.half else "float32",
+        precision=options.precision,
         score_thr=options.score_thr,
         nms_thr=options.nms_thr,
         max_people=options.max_people,

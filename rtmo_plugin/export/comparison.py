@@ -26,6 +26,8 @@ from rtmo_plugin.export.graphs import RAW_OUTPUTS
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.reference import Reference
 from rtmo_plugin.export.tolerance import Differences, Tolerance
+from rtmo_plugin.inference.files import read_image
+from rtmo_plugin.inference.letterbox import apply_letterbox, make_input
 
 Arrays = Mapping[str, NDArray[Any]]
 # Runs a file on images, (B, 3, H, W) float32 or (B, H, W, 3) uint8, with a score threshold of its own
@@ -39,6 +41,8 @@ _MANY = 100  # priors above the threshold, which are many people
 
 def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) -> Differences:
     """Compare a file with the model that it was made of, on images of every shape that it takes.
+
+    A quantized file is shown some of its calibration images: it knows no ranges but theirs.
 
     An end-to-end file is run with three thresholds, chosen so that PyTorch finds nobody, one person in
     the batch, and many.
@@ -54,12 +58,8 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
     """
     found = Differences()
     for images in _make_batches(options):
-        reference = Reference(model, torch.from_numpy(images.astype(np.float32).transpose(0, 3, 1, 2)))
-        given = (
-            images
-            if options.input == "uint8"
-            else np.ascontiguousarray(images.astype(np.float32).transpose(0, 3, 1, 2))
-        )
+        reference = Reference(model, torch.from_numpy(make_input(images, "float32")))
+        given = make_input(images, options.input)
         for score_thr in _choose_thresholds(reference, options):
             outputs = run(given, score_thr)
             found = found.merge(_COMPARISONS[options.cut](reference, outputs, score_thr, options, tolerance))
@@ -74,11 +74,14 @@ def _make_batches(options: ExportOptions) -> Iterator[NDArray[np.uint8]]:
         sizes += [(width + 64, height), (width, height + 64)]
     counts = [1, 4] if "batch" in options.dynamic else [1]
     for seed, (size, count) in enumerate((size, count) for size in sizes for count in counts):
-        yield np.stack([_make_image(size, 10 * seed + index) for index in range(count)])
+        yield np.stack([_make_image(size, 10 * seed + index, options) for index in range(count)])
 
 
-def _make_image(size_wh: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+def _make_image(size_wh: tuple[int, int], seed: int, options: ExportOptions) -> NDArray[np.uint8]:
     """Return soft coloured blobs with a little noise: something in every corner and at every scale."""
+    if options.calibration_images:
+        path = options.calibration_images[seed % len(options.calibration_images)]
+        return apply_letterbox(read_image(path), size_wh, name=str(path))[0]
     random = np.random.default_rng(seed)
     width, height = size_wh
     coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -118,10 +121,13 @@ def _compare_rows(
 ) -> Differences:
     """Compare boxes, scores and keypoints, and which priors they come from."""
     found = Differences(num_images=len(reference.scores))
-    for image, rows in enumerate(zip(outputs["dets"], outputs["keypoints"])):
-        dets, keypoints = (torch.from_numpy(each[rows[0][:, 4] > 0]) for each in rows)
+    for image, scores in enumerate(outputs["dets"][..., 4]):
+        rows = {name: torch.from_numpy(each[image][scores > 0]) for name, each in outputs.items()}
+        dets, keypoints = rows["dets"], rows["keypoints"]
         priors = _find_priors(reference, image, dets)
         _check_selection(reference, image, priors, score_thr, options, tolerance)
+        if "labels" in rows:
+            _check_labels(reference.predictions.class_logits[image, priors].sigmoid(), rows["labels"], tolerance)
         found = found.merge(_compare_people(reference, image, priors, dets, keypoints, tolerance))
     return found
 
@@ -160,6 +166,17 @@ def _check_selection(
         raise ExportError(
             f"The file finds other people than PyTorch: {len(priors)} instead of {len(surely)} to {len(maybe)}."
         )
+
+
+def _check_labels(scores: Tensor, labels: Tensor, tolerance: Tolerance) -> None:
+    """Check (N,) labels by the (N, C) scores of the classes: which of two equal ones is best, rounding decides.
+
+    Raises:
+        ExportError: A label is not that of the best class.
+    """
+    short = scores.amax(dim=-1) - scores.gather(1, labels.long()[:, None])[:, 0]
+    if (short > 2 * tolerance.score).any():
+        raise ExportError("The file gives a person another class than PyTorch.")
 
 
 def _compare_people(

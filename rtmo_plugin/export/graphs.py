@@ -122,7 +122,7 @@ class DecodedGraph(RawGraph):
 
 
 class EndToEndGraph(DecodedGraph):
-    """An image to its people, with the outputs of MMDeploy's RTMO files."""
+    """An image to its people, with the outputs of MMDeploy's RTMO files, and ``labels`` where there are classes."""
 
     score_thr: Tensor
     nms_thr: Tensor
@@ -130,23 +130,29 @@ class EndToEndGraph(DecodedGraph):
 
     def __init__(self, model: nn.Module, options: ExportOptions) -> None:
         super().__init__(model, options)
-        self.output_names = ["dets", "keypoints"]
+        self.has_classes = self.head.num_classes > 1
+        self.output_names = ["dets", "keypoints", "labels"] if self.has_classes else ["dets", "keypoints"]
         # Buffers, so that they have names in the file and can be changed there.
         self.register_buffer("score_thr", torch.tensor([options.score_thr]))
         self.register_buffer("nms_thr", torch.tensor([options.nms_thr]))
         self.register_buffer("max_people", torch.tensor([options.max_people]))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Map an image to (B, N, 5) boxes and scores, and (B, N, K, 3) keypoints and their scores.
+        """Map an image to (B, N, 5) boxes and scores, (B, N, K, 3) keypoints and scores, and (B, N) labels.
 
-        N is the number of people in the image with the most, at least 1; rows of zeros are nobody.
+        N is the number of people in the image with the most, at least 1; rows of zeros are nobody.  A
+        model of one class gives no labels.
         """
         predictions, size_wh = self.predict_densely(image)
         scores = predictions.class_logits.sigmoid().amax(dim=-1)
         best, priors = select_rows(predictions.boxes, scores, self.score_thr, self.nms_thr, self.max_people)
         dets, keypoints = self.describe(predictions, best, priors, size_wh)
-        is_person = (best > 0).to(dets.dtype)[..., None]
-        return dets * is_person, keypoints * is_person[..., None]
+        is_person = best > 0
+        people = (dets * is_person.to(dets.dtype)[..., None], keypoints * is_person.to(dets.dtype)[..., None, None])
+        if not self.has_classes:
+            return people
+        labels = predictions.class_logits.argmax(dim=-1).gather(1, priors)
+        return (*people, labels * is_person.to(labels.dtype))
 
 
 def _gather_rows(values: Tensor, priors: Tensor) -> Tensor:

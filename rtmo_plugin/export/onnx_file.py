@@ -14,7 +14,8 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
-from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, Differences
+from rtmo_plugin.export.quantization import quantize
+from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
@@ -36,10 +37,12 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         ConfigError: A package is missing.
     """
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
+    if options.int8:
+        proto = quantize(proto, options, info, keeps_sums=False)
     draft = path.with_name(f".{path.name}.partial")
     try:
         draft.write_bytes(proto.SerializeToString())
-        found = compare(model, open_content(draft.read_bytes()), options, FLOAT16 if options.half else FLOAT32)
+        found = compare(model, open_content(draft.read_bytes()), options, choose_tolerance(options.precision))
         found.check(str(path))
         if options.cut == "raw":
             collect_parameters(model).save(locate_parameters(path))

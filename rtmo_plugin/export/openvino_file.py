@@ -15,7 +15,8 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
-from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, Differences
+from rtmo_plugin.export.quantization import quantize
+from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
@@ -47,11 +48,13 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
             'Writing OpenVINO files needs the package openvino: pip install "rtmo-plugin[export]".'
         ) from error
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
+    if options.int8:
+        proto = quantize(proto, options, info, keeps_sums=True)
     core = get_core()
     with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
         draft = Path(folder, path.name)
         openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)
-        found = compare(model, _open(core, draft), options, FLOAT16 if options.half else FLOAT32)
+        found = compare(model, _open(core, draft), options, choose_tolerance(options.precision))
         found.check(str(path))
         try:
             if options.cut == "raw":

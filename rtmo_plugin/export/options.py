@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.model_info import CUTS, INPUTS
@@ -23,6 +24,8 @@ class ExportOptions:
         dynamic: What may differ from call to call: ``"batch"``, ``"size"``, both or nothing.
         input: ``"float32"``: (B, 3, H, W) BGR, 0..255; ``"uint8"``: (B, H, W, 3) BGR, as OpenCV reads.
         half: Convolutions and attention in float16; inputs, outputs and geometry stay float32.
+        int8: Convolutions in eight bits, but for the last of each branch of the head.
+        calibration_images: What ``int8`` takes the ranges of the maps from.
         score_thr: People must score above this.
         nms_thr: Boxes of higher IoU are one person; 1 keeps all.
         max_people: At most so many people an image.
@@ -37,6 +40,8 @@ class ExportOptions:
     dynamic: tuple[str, ...] = ("batch",)
     input: str = "float32"
     half: bool = False
+    int8: bool = False
+    calibration_images: tuple[Path, ...] = ()
     score_thr: float = 0.1
     nms_thr: float = 0.65
     max_people: int = 100
@@ -52,9 +57,31 @@ class ExportOptions:
             raise ConfigError(f"--dynamic {unknown[0]}: choose batch, size, batch,size or none.")
         if min(self.max_people, self.top_k) < 1:
             raise ConfigError(f"At least one person must fit, got max_people={self.max_people}, top_k={self.top_k}.")
+        _check_int8(self)
         for name in ("score_thr", "nms_thr"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
+
+    @property
+    def precision(self) -> str:
+        """Of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``."""
+        return "int8" if self.int8 else "float16" if self.half else "float32"
+
+
+def _check_int8(options: ExportOptions) -> None:
+    """Check that eight bits come with images and without float16.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    if options.int8 and options.half:
+        raise ConfigError("--int8 and --half exclude each other: take one.")
+    if options.int8 != bool(options.calibration_images):
+        raise ConfigError(
+            "--int8 takes the ranges of its maps from images: name their folder with --calibration-images DIR."
+            if options.int8
+            else "--calibration-images is for --int8, which is not given."
+        )
 
 
 def check_size(size_wh: Iterable[int]) -> None:

@@ -29,6 +29,13 @@ class Tolerance:
 FLOAT32 = Tolerance(score=0.002, box=0.002, keypoint=0.5, maps=0.002, disturbance=0.0005)
 # Wide, because untrained weights multiply rounding; what was found is reported.
 FLOAT16 = Tolerance(score=0.15, box=0.2, keypoint=4.0, maps=0.15, disturbance=0.05)
+# As wide, for a file that is wholly wrong; what rounding to eight bits costs, AP says.
+INT8 = Tolerance(score=0.25, box=0.3, keypoint=8.0, maps=0.35, disturbance=0.1)
+
+
+def choose_tolerance(precision: str) -> Tolerance:
+    """Return what a file of a precision, ``float32``, ``float16`` or ``int8``, is held to."""
+    return {"float32": FLOAT32, "float16": FLOAT16, "int8": INT8}[precision]
 
 
 @dataclass(frozen=True)

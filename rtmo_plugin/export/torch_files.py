@@ -22,7 +22,7 @@ from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.onnx_writer import make_example
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
-from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, Differences
+from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
@@ -43,6 +43,8 @@ def write_program(model: Any, path: Path, options: ExportOptions, info: ModelInf
 
 
 def _write(model: Any, path: Path, options: ExportOptions, info: ModelInfo, save: _Save, load: _Load) -> Differences:
+    if options.int8:
+        raise ConfigError(f"{path.name} cannot hold eight-bit convolutions: export --int8 to onnx or openvino.")
     if options.cut == "end2end":
         raise ConfigError(f"{path.name} cannot hold NMS: export it with --cut decoded or --cut raw.")
     graph = build_graph(model, options)
@@ -52,7 +54,7 @@ def _write(model: Any, path: Path, options: ExportOptions, info: ModelInfo, save
             warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
             save(graph, draft, options, info)
         run = _make_run(load(draft), graph.output_names)
-        found = compare(model, run, options, FLOAT16 if options.half else FLOAT32)
+        found = compare(model, run, options, choose_tolerance(options.precision))
         found.check(str(path))
         try:
             if options.cut == "raw":

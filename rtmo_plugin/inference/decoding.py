@@ -6,6 +6,7 @@ Letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network'
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from rtmo_plugin.inference.coordinates import CoordinateDecoder
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.suppression import suppress_duplicates
+from rtmo_plugin.score_calibration import ScoreCalibration
 
 Floats = NDArray[np.floating[Any]]
 Outputs = Mapping[str, NDArray[Any]]
@@ -28,13 +30,20 @@ class Decoder:
         coordinates: For the cut ``raw``.
         score_thr: People score above this; the file's own by default, and an end-to-end file has
             dropped those below its own already.
+        calibration: Of the scores.  The file's threshold is for scores as the network gives them,
+            ``score_thr`` for calibrated ones.
     """
 
     def __init__(
-        self, info: ModelInfo, coordinates: CoordinateDecoder | None = None, score_thr: float | None = None
+        self,
+        info: ModelInfo,
+        coordinates: CoordinateDecoder | None = None,
+        score_thr: float | None = None,
+        calibration: ScoreCalibration | None = None,
     ) -> None:
-        self._info, self._coordinates = info, coordinates
-        self._score_thr = info.score_thr if score_thr is None else score_thr
+        self._info, self._coordinates, self._calibration = info, coordinates, calibration
+        self._least_calibrated = score_thr or 0.0
+        self._score_thr = info.score_thr if score_thr is None or calibration else score_thr
 
     def decode(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
         """Return the people of each image.
@@ -43,8 +52,18 @@ class Decoder:
             outputs: Of the file, by name, for B images.
             size_wh: Of the input.
         """
-        if self._info.cut == "raw":
-            return self._decode_maps(outputs, size_wh)
+        everyone = (self._decode_maps if self._info.cut == "raw" else self._decode_rows)(outputs, size_wh)
+        return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
+
+    def _calibrate(self, people: People) -> People:
+        """Return the people with calibrated scores, best first, without those below the threshold."""
+        assert self._calibration is not None
+        scores = self._calibration.apply(people.scores, people.keypoint_scores).astype(people.scores.dtype)
+        order = np.argsort(-scores, kind="stable")
+        return replace(people, scores=scores).select(order[scores[order] > self._least_calibrated])
+
+    def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+        """Take the people from the rows of a file, once duplicates are gone."""
         labels = outputs.get("labels")
         everyone = []
         for image, (dets, keypoints) in enumerate(zip(outputs["dets"], outputs["keypoints"])):

@@ -70,6 +70,11 @@ def apply_letterbox(
     return np.asarray(padded, np.uint8), Letterbox(size_wh, scale, center - 0.5 * scale)
 
 
+def make_input(images: Image, kind: str) -> NDArray[Any]:
+    """Return (..., H, W, 3) images as a network takes them: unchanged for ``uint8``, (..., 3, H, W) for ``float32``."""
+    return images if kind == "uint8" else np.moveaxis(images, -1, -3).astype(np.float32, order="C")
+
+
 def _fit(width: int, height: int, size_wh: tuple[int, int]) -> NDArray[np.float64]:
     """Return width and height of the scaled image."""
     ratio = width / height

@@ -6,15 +6,17 @@ It travels inside of the file as one JSON value for each name: in ONNX as metada
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.score_calibration import METADATA_KEY, ScoreCalibration
 from rtmo_plugin.structures import KeypointSchema
 
 CUTS = ("end2end", "decoded", "raw")
 INPUTS = ("float32", "uint8")
+_OF_OWN_KIND = ("schema", "score_calibration")  # the fields that are no JSON values
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ModelInfo:
         name: Of the config.
         version: Of the package that wrote the file.
         training_ap: AP in the last validation of the training, if it is known.
+        score_calibration: What makes scores the OKS to be expected, if it was given at export.
     """
 
     schema: KeypointSchema
@@ -54,12 +57,19 @@ class ModelInfo:
     name: str = ""
     version: str = ""
     training_ap: float | None = None
+    score_calibration: ScoreCalibration | None = None
+
+    def name_classes(self, labels: Iterable[int]) -> list[str]:
+        """Return the class name of each label; nothing where the file knows but one class."""
+        return [self.classes[label] for label in labels] if len(self.classes) > 1 else []
 
     def to_strings(self) -> dict[str, str]:
         """Return one JSON value for each name, those of the schema among them."""
         values = {f"keypoint_{name}": value for name, value in asdict(self.schema).items()}
-        values |= {field.name: getattr(self, field.name) for field in fields(self) if field.name != "schema"}
-        return {name: json.dumps(value) for name, value in values.items()}
+        values |= {name: getattr(self, name) for name in list_names()}
+        strings = {name: json.dumps(value) for name, value in values.items()}
+        calibration = self.score_calibration
+        return strings if calibration is None else {**strings, METADATA_KEY: calibration.to_json()}
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> ModelInfo:
@@ -68,11 +78,12 @@ class ModelInfo:
         Raises:
             DataError: A value is missing or cannot be understood; the message calls the file ``where``.
         """
-        names = [field.name for field in fields(cls) if field.name != "schema"]
         schema_names = [field.name for field in fields(KeypointSchema)]
         try:
             schema = {name: json.loads(strings[f"keypoint_{name}"]) for name in schema_names}
-            values = {name: _freeze(json.loads(strings[name])) for name in names}
+            values = {name: _freeze(json.loads(strings[name])) for name in list_names()}
+            if METADATA_KEY in strings:
+                values["score_calibration"] = ScoreCalibration.from_json(strings[METADATA_KEY])
             info = cls(schema=KeypointSchema.from_dict(schema), **values)
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(f"{where} has metadata that this version cannot read: {error}.") from error
@@ -84,6 +95,11 @@ class ModelInfo:
     def is_in(strings: Mapping[str, str]) -> bool:
         """Tell whether a file's metadata are of this kind."""
         return "cut" in strings and "keypoint_names" in strings
+
+
+def list_names() -> list[str]:
+    """Return the names of the values of a ``ModelInfo`` that travel as JSON, but for those of the schema."""
+    return [field.name for field in fields(ModelInfo) if field.name not in _OF_OWN_KIND]
 
 
 def _freeze(value: Any) -> Any:

@@ -19,7 +19,7 @@ from rtmo_plugin.inference.coordinates import CoordinateDecoder, CoordinateParam
 from rtmo_plugin.inference.decoding import Decoder, Outputs
 from rtmo_plugin.inference.engines import open_engine
 from rtmo_plugin.inference.files import read_image
-from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox
+from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox, make_input
 from rtmo_plugin.inference.people import People
 
 _SIZE_DIVISOR = 32
@@ -45,6 +45,7 @@ class PoseModel:
         file: Written by ``tools/export.py``, or one of MMDeploy's RTMO files.
         size_wh: Width and height of the input, for a file whose size is dynamic.
         score_thr: People score above this; by default the file's own threshold.
+        calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.
         **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``.
 
     Raises:
@@ -57,6 +58,7 @@ class PoseModel:
         *,
         size_wh: tuple[int, int] | None = None,
         score_thr: float | None = None,
+        calibrated: bool = False,
         **options: Any,
     ) -> None:
         self._engine = open_engine(file, **options)
@@ -65,7 +67,10 @@ class PoseModel:
         coordinates = None
         if self.info.cut == "raw":
             coordinates = CoordinateDecoder(CoordinateParameters.load(locate_parameters(Path(file))))
-        self._decoder = Decoder(self.info, coordinates, score_thr)
+        calibration = self.info.score_calibration if calibrated else None
+        if calibrated and calibration is None:
+            raise ConfigError(f"{file} holds no calibration of scores: export it with --calibration FILE.")
+        self._decoder = Decoder(self.info, coordinates, score_thr, calibration)
 
     def predict(self, image: Image, name: str = "The image") -> People:
         """Return the people in ``image``, (height, width, 3) BGR, in its pixels.
@@ -125,7 +130,7 @@ class PoseModel:
     def _prepare(self, image: Image, name: str) -> tuple[NDArray[Any], Letterbox]:
         """Return one row of the engine's input, and how the image lies in it."""
         padded, letterbox = apply_letterbox(image, self.size_wh, self.info.pad_value, name)
-        return (padded if self.info.input == "uint8" else padded.transpose(2, 0, 1).astype(np.float32)), letterbox
+        return make_input(padded, self.info.input), letterbox
 
     def _compute(self, files: Sequence[_Prepared]) -> list[Outputs]:
         """Run the engine on the rows, all at once or, if the file takes no batch, one by one."""

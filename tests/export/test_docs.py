@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32
+from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, INT8
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.pose_model import PoseModel
 from tests.conftest import ROOT
@@ -41,6 +41,7 @@ def test_names_exist():
 def test_tolerances_are_those_of_the_code():
     rows = {"scores": "score", "keypoints": "keypoint"}
     for words, name in rows.items():
-        cells = re.search(rf"^\| {words} \| ([\d.]+)(?: px)? \| ([\d.]+)(?: px)? \|$", TEXT, re.MULTILINE)
-        assert (float(cells[1]), float(cells[2])) == (getattr(FLOAT32, name), getattr(FLOAT16, name))
-    assert f"| {FLOAT32.box:.1%} | {FLOAT16.box:.0%} |".replace("%", " %") in TEXT
+        row = re.search(rf"^\| {words} \|(.*)\|$", TEXT, re.MULTILINE)[1]
+        expected = [getattr(each, name) for each in (FLOAT32, FLOAT16, INT8)]
+        assert [float(cell.removesuffix(" px ")) for cell in row.split("|")] == expected
+    assert f"| {FLOAT32.box:.1%} | {FLOAT16.box:.0%} | {INT8.box:.0%} |".replace("%", " %") in TEXT

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.inference.model_info import ModelInfo, list_names
+from rtmo_plugin.score_calibration import METADATA_KEY
 from rtmo_plugin.structures import KeypointSchema
 
 _DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -66,7 +67,7 @@ def _load(path: Path, device: torch.device) -> tuple[Any, dict[str, str]]:
         DataError: The file cannot be read.
     """
     names = [f"keypoint_{field.name}" for field in fields(KeypointSchema)]
-    names += [field.name for field in fields(ModelInfo) if field.name != "schema"]
+    names += [*list_names(), METADATA_KEY]
     if not zipfile.is_zipfile(path):  # both kinds are archives, and torch complains at length of others
         raise DataError(f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind.")
     extra: dict[str, Any] = dict.fromkeys([*names, "output_names"], "")

@@ -1,0 +1,110 @@
+"""Eight-bit convolutions: an ONNX graph with quantizing operators, whose ranges calibration images show.
+
+Weights get one scale a channel, maps one scale.  What decides coordinates and scores stays in float32:
+the last convolution of each of the head's branches, the encoder's attention, and everything after.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.export.onnx_writer import INPUT_NAME
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.inference.files import read_image
+from rtmo_plugin.inference.letterbox import Image, apply_letterbox, make_input
+from rtmo_plugin.inference.model_info import ModelInfo
+
+# ONNX Runtime saves time only where maps stay in eight bits between convolutions; OpenVINO loses some.
+_QUANTIZED = {True: ["Conv"], False: ["Conv", "Concat", "MaxPool", "Resize", "Add"]}  # by ``keeps_sums``
+# Heads end with convolutions of their own whose outputs are decoded.
+_SENSITIVE = re.compile(r"/out_(cls|bbox|kpt_vis|pose)")
+
+
+def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums: bool) -> Any:
+    """Return a quantized copy of an ONNX model.
+
+    Args:
+        model: ``onnx.ModelProto`` in float32.
+        options: With ``calibration_images``.
+        info: Of the file.
+        keeps_sums: Whether convolutions hand on what they summed up, unrounded, to the activation: what
+            OpenVINO fuses.  ONNX Runtime computes in eight bits only where both ends have eight bits.
+
+    Raises:
+        ConfigError: The package is missing.
+        DataError: An image cannot be read.
+    """
+    try:
+        import onnx
+        from onnxruntime import quantization
+    except ImportError as error:
+        raise ConfigError(f'Quantizing needs the package {error.name}: pip install "rtmo-plugin[export]".') from error
+    extra: dict[str, Any] = {"CalibMovingAverage": True}  # the mean over the images of their ranges
+    if keeps_sums:
+        extra["OpTypesToExcludeOutputQuantization"] = ["Conv"]
+    with tempfile.TemporaryDirectory() as folder, _without_advice():
+        given, path = Path(folder, "given.onnx"), Path(folder, "quantized.onnx")
+        onnx.save(model, given)
+        quantization.quantize_static(
+            given,
+            path,
+            _Reader(options, info),
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=_QUANTIZED[keeps_sums],
+            nodes_to_exclude=[node.name for node in model.graph.node if is_sensitive(node.name)],
+            extra_options=extra,
+        )
+        quantized = onnx.load(path)
+    onnx.helper.set_model_props(quantized, info.to_strings())
+    return quantized
+
+
+def is_sensitive(name: str) -> bool:
+    """Tell whether a node, by its name, stays in float32."""
+    return "backbone" not in name and _SENSITIVE.search(name) is not None
+
+
+def read_calibration_images(options: ExportOptions, pad_value: tuple[int, int, int]) -> Iterator[Image]:
+    """Yield the calibration images as (H, W, 3) inputs.
+
+    Raises:
+        DataError: One of them cannot be read or scaled.
+    """
+    for path in options.calibration_images:
+        yield apply_letterbox(read_image(path), options.size_wh, pad_value, str(path))[0]
+
+
+class _Reader:
+    """Inputs of the graph, one by one, as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, options: ExportOptions, info: ModelInfo) -> None:
+        self._kind = options.input
+        self._images = read_calibration_images(options, info.pad_value)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """Return the next input, or None after the last."""
+        image = next(self._images, None)
+        return None if image is None else {INPUT_NAME: make_input(image[None], self._kind)}
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence the advice to fold norms first, which are folded."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
