@@ -38,6 +38,7 @@ def draw_people(
     flip_pairs: Sequence[Sequence[int]] = (),
     keypoint_thr: float = 0.3,
     texts: Sequence[str] = (),
+    numbers: Sequence[int] = (),
 ) -> Image:
     """Return a copy of ``image`` with people drawn on it.
 
@@ -49,12 +50,13 @@ def draw_people(
         flip_pairs: Pairs of left and right keypoints; left joints are white, right ones dark.
         keypoint_thr: Keypoints with a lower score are left out, and limbs that end there.
         texts: To write above each person; none for no writing.
+        numbers: Of each person, who has the same colour wherever the number is the same; none for their order.
     """
     canvas = np.ascontiguousarray(image).copy()
     joints = _choose_joint_colors(keypoints.shape[1] if keypoints.ndim == 3 else 0, flip_pairs)
     for index, (points, point_scores) in enumerate(zip(keypoints, scores)):
         is_shown = (point_scores >= keypoint_thr) & np.isfinite(points).all(axis=-1)
-        color = _PALETTE[index % len(_PALETTE)]
+        color = _PALETTE[(numbers[index] if len(numbers) else index) % len(_PALETTE)]
         _draw_person(canvas, points, is_shown, skeleton, joints, color)
         if texts and is_shown.any():
             _write_text(canvas, texts[index], points[is_shown], color)

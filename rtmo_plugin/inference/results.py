@@ -37,7 +37,7 @@ class PoseResult:
         frame: The image and where it comes from.
         people: The arrays behind the properties.
         info: Keypoint names, skeleton and classes of the model.
-        ids: (N,) who is who from frame to frame, where people are tracked.
+        ids: (N,) who is who from frame to frame, where people are tracked: from 1, and -1 for who has none yet.
     """
 
     frame: Frame
@@ -122,7 +122,8 @@ class PoseResult:
         for x1, y1, x2, y2 in np.round(self.boxes).astype(int).tolist() if boxes else ():
             cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), max(1, max(canvas.shape[:2]) // 640))
         schema = self.info.schema
-        options: dict[str, Any] = {"flip_pairs": schema.flip_pairs, "keypoint_thr": keypoint_thr}
+        numbers = () if self.ids is None else self.ids.tolist()
+        options: dict[str, Any] = {"flip_pairs": schema.flip_pairs, "keypoint_thr": keypoint_thr, "numbers": numbers}
         return draw_people(
             canvas, self.keypoints, self.visibility, schema.skeleton, texts=self._make_texts(), **options
         )
@@ -208,4 +209,4 @@ class PoseResult:
         texts = [f"{score:.2f}" for score in self.scores]
         if len(self.info.classes) > 1:
             texts = [f"{self.info.classes[label]} {text}" for label, text in zip(self.labels, texts)]
-        return texts if self.ids is None else [f"#{n} {text}" for n, text in zip(self.ids, texts)]
+        return texts if self.ids is None else [f"#{n} {text}" if n > 0 else text for n, text in zip(self.ids, texts)]
