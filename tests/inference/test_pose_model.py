@@ -1,7 +1,9 @@
 """Exported files as functions from images to people: the answers of PyTorch, whatever the file and the image."""
 
+import struct
 import subprocess
 import sys
+import zlib
 
 import cv2
 import numpy as np
@@ -111,6 +113,8 @@ def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size):
     expected = model.predict(cv2.imread(str(folder / "b.png")))
     for name in ("b.png", "16bit.png"):
         np.testing.assert_allclose(people[name].keypoints, expected.keypoints, rtol=0, atol=0.1)
+    grey = model.predict(cv2.cvtColor(cv2.imread(str(folder / "b.png"))[..., :1], cv2.COLOR_GRAY2BGR))
+    np.testing.assert_allclose(people["grey.png"].scores, grey.scores, rtol=0, atol=1e-3)
 
 
 def test_no_file_is_no_result(files):
@@ -146,6 +150,20 @@ def test_pictures_of_all_kinds():
     assert decode_image(jpeg + bytes(64), "padded").shape == array.shape
     with pytest.raises(DataError, match=r"cut off|not an image"):
         decode_image(jpeg[:-2], "cut short")
+
+
+def test_huge_images_are_right_or_refused(files):
+    model = PoseModel(files["raw"])
+    small = make_image(60, 40)
+    large = cv2.resize(small, (6000, 4000), interpolation=cv2.INTER_NEAREST)
+    people = model.predict(large)  # 24 million pixels
+    assert len(people) > 0
+    assert np.isfinite(people.keypoints).all()
+    assert people.boxes.max() > 60
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)  # says that ten thousand million follow
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    with pytest.raises(DataError, match=r"bomb\.png is not an image that OpenCV can read"):
+        decode_image(b"\x89PNG\r\n\x1a\n" + chunk + bytes(100), "bomb.png")
 
 
 def make_other_model(outputs=("logits",)):
