@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from torch import nn
@@ -36,13 +37,11 @@ _LAUNCHERS = {
 }
 _BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, ImportError)
 
+_run_numbers = count()
+
 
 class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
-    """A Runner that prints what is useful, writes checkpoints whole, and draws charts in its own folder.
-
-    The visualizer is a process-wide singleton by name in MMEngine: a second run in one process
-    would write into the folder of the first.
-    """
+    """A Runner that prints what is useful, writes checkpoints whole, and keeps to its own log and charts."""
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set up the processes as MMEngine does, and those on CPUs before, for it cannot."""
@@ -69,17 +68,27 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
                 os.fsync(file.fileno())  # so that after a power cut, too, it is the old file or the new one
             os.replace(part, Path(out_dir, filename))
 
+    # MMEngine keeps loggers, message hubs and visualizers by name for the life of the process, and the names
+    # end with the time in seconds: a second run of the same second would write into the first one's files.
+
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger as MMEngine does, and quieten its terminal half."""
-        logger = super().build_logger(*args, **kwargs)
+        """Build the logger as MMEngine does, for this run alone, and quieten its terminal half."""
+        logger = super().build_logger(*args, **{"name": self._name_own("logger"), **kwargs})
         quieten(logger)
         return logger
+
+    def build_message_hub(self, message_hub: Any = None) -> MessageHub:
+        """Build the message hub as MMEngine does, for this run alone."""
+        return super().build_message_hub({"name": self._name_own("messages"), **(message_hub or {})})
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         """Build the visualizer under a name of this run."""
         if isinstance(visualizer, dict):
-            visualizer = {**visualizer, "name": f"{visualizer.get('name')}_{id(self)}_{self.timestamp}"}
+            visualizer = {**visualizer, "name": self._name_own(visualizer.get("name"))}
         return super().build_visualizer(visualizer)
+
+    def _name_own(self, name: str | None) -> str:
+        return f"{name}_{next(_run_numbers)}_{self.timestamp}"
 
 
 class CheckpointGuardHook(Hook):  # type: ignore[misc]
