@@ -36,15 +36,15 @@ def test_predictions_equal_with_random_weights(recipe, size_wh):
     assert_same_instances(both[1], both[0])
 
 
-def assert_same_instances(got, expected):
-    """Compare predictions: to 0.01 pixels of the image; scores to 1e-4."""
+def assert_same_instances(got, expected, pixels=0.01):
+    """Compare predictions: to 0.01 pixels of the image, if nothing else is said; scores to 1e-4."""
     for our_sample, their_sample in zip(got, expected):
         ours, theirs = (dict(sample.pred_instances.items()) for sample in (our_sample, their_sample))
         assert ours.keys() == theirs.keys()
         for name, values in theirs.items():
             assert ours[name].shape == values.shape, name
             difference = abs(ours[name] - values).max(initial=0)
-            assert difference < (0.01 if name in ("keypoints", "bboxes") else 1e-4), f"{name}: {difference}"
+            assert difference < (pixels if name in ("keypoints", "bboxes") else 1e-4), f"{name}: {difference}"
 
 
 @pytest.fixture(scope="session")
@@ -102,10 +102,11 @@ def test_predictions_on_real_images_equal_in_float64(data_dir, pair_with_peer_we
 
 
 def test_boxes_and_scores_on_real_images_equal(data_dir, pair_with_peer_weights):
+    """With the weights as they are: float32 has coordinates of 58,000 pixels in steps of 0.004; 8 steps may be off."""
     expected, got = (predict_images(model, list_images(data_dir, 4)) for model in pair_with_peer_weights)
     for each in (*expected, *got):
         del each.pred_instances.keypoints
-    assert_same_instances(got, expected)
+    assert_same_instances(got, expected, pixels=0.03)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,11 @@ def rescore(mode: str, scores: np.ndarray, keypoint_scores: np.ndarray, threshol
 
 def _average_above(keypoint_scores: np.ndarray, threshold: float) -> np.ndarray:
     """Return the mean of those of (D, K) scores above ``threshold``; 0 for a row that has none."""
-    is_counted = keypoint_scores.astype(np.float64) > threshold
-    # What NumPy makes of `0 + score`, which differs between its versions 1 and 2.
-    total = np.zeros(len(keypoint_scores), (0 + keypoint_scores.dtype.type(0)).dtype)
+    # What NumPy makes of `0 + score`, and compares with a threshold: double precision in its version 1,
+    # the score's own in version 2, where a float32 of 0.2 is not above a threshold of 0.2.
+    precision = (0 + keypoint_scores.dtype.type(0)).dtype
+    is_counted = keypoint_scores.astype(precision) > threshold
+    total = np.zeros(len(keypoint_scores), precision)
     for column, counted in zip(keypoint_scores.T, is_counted.T):
         total = total + np.where(counted, column, 0).astype(column.dtype)
     counts = is_counted.sum(1)
