@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.folding import fix_size, fold
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.suppression import select_rows
@@ -49,6 +50,20 @@ class ImageInput(nn.Module):
         return (image - self.mean) / self.std if self.normalises else image
 
 
+def _check_half_precision() -> None:
+    """Raise if this PyTorch cannot trace a model in float16 on a CPU.
+
+    Raises:
+        ConfigError: It cannot, as those before 2.3.
+    """
+    try:
+        nn.functional.conv2d(torch.zeros(1, 1, 1, 1, dtype=torch.half), torch.zeros(1, 1, 1, 1, dtype=torch.half))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"PyTorch {torch.__version__} cannot compute in float16 on CPUs, which --half needs: install a newer one."
+        ) from error
+
+
 class RawGraph(nn.Module):
     """An image to the head's maps, level by level."""
 
@@ -62,6 +77,7 @@ class RawGraph(nn.Module):
         self.head = folded.head
         self.half_precision = options.half
         if options.half:
+            _check_half_precision()
             for part in (self.backbone, self.neck, self.head.head_module):
                 part.half()
         self.output_names = [f"{name}_{stride}" for stride in self.head.strides for name in RAW_OUTPUTS]

@@ -124,8 +124,8 @@ class CoordinateDecoder:
     def _place(self, boxes: Floats, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
         """Return (N, 2) middles and (N, 2) lengths of what the bins cover."""
         if self._p.covers_image:
-            lengths = np.broadcast_to(np.array(size_wh, np.float32), (len(boxes), 2))
-            return lengths / 2, lengths
+            size: Floats = np.broadcast_to(np.array(size_wh, np.float32), (len(boxes), 2))
+            return size / 2, size
         lengths = (boxes[:, 2:] - boxes[:, :2]) * np.float32(self._p.box_padding)
         return (boxes[:, :2] + boxes[:, 2:]) / 2, lengths
 
