@@ -3,8 +3,7 @@
 import argparse
 import sys
 
-from rtmo_plugin.cli.arguments import CHECKPOINT
-from rtmo_plugin.cli.predict import add_image_arguments
+from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments
 from rtmo_plugin.errors import report_user_errors
 
 
@@ -13,9 +12,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Find people in images, draw them, and write their keypoints to predictions.json."
     )
-    parser.add_argument("config", help="config: a file, or the name of a shipped one such as rtmo-s_coco")
+    add_config_arguments(parser)
     parser.add_argument("checkpoint", help=CHECKPOINT)
-    add_image_arguments(parser)
+    parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
+    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out people below this score (%(default)s)")
+    parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures and predictions.json")
     with report_user_errors():
         arguments = vars(parser.parse_args())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
@@ -20,6 +21,20 @@ class OptionAction(argparse.Action):
             DictAction(self.option_strings, self.dest, nargs=self.nargs)(parser, *arguments, **options)
         except (ValueError, AssertionError):
             parser.error("--cfg-options takes KEY=VALUE pairs, such as train_cfg.max_epochs=3 or key='[a,b]'")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) -> None:
+    """Add a model in whatever form it is, as ``rtmo_plugin.Pose`` takes it."""
+    parser.add_argument("model", help=f"an exported file, such as rtmo-s.onnx; or a {CHECKPOINT}")
+    parser.add_argument("--config", help="config of a checkpoint: a file or a shipped name; published ones need none")
+    parser.add_argument(
+        "--score-thr", type=float, default=score_thr, help="leave out people below this score (%(default)s)"
+    )
+
+
+def read_source(source: str) -> str | int:
+    """Return a source of images, which is a camera if it is a number and no file."""
+    return int(source) if source.isdecimal() and not Path(source).exists() else source
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from rtmo_plugin.errors import EXIT_FAILURE
 # In the order in which people meet them; each is COMMAND of the module beside this file.
 COMMANDS = {
     "predict": "predict",
+    "track": "track",
     "export": "export",
     "eval": "evaluate",
     "train": "train",

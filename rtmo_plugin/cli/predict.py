@@ -1,4 +1,4 @@
-"""``rtmo predict``: find the people in images."""
+"""``rtmo predict``: find the people in images, videos and cameras."""
 
 from __future__ import annotations
 
@@ -8,84 +8,80 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_options, add_json_argument
+from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
-from rtmo_plugin.errors import EXIT_FAILURE, ConfigError
-from rtmo_plugin.inference.engines import RUNTIMES
+from rtmo_plugin.errors import EXIT_FAILURE
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx photo.jpg --out found/               # an exported file: needs neither torch nor MMPose",
     "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line an image",
     "{command} mine.pth photos/ --config rtmo-s_coco --out found/",
 )
-_NOTES = """A line of --json: {"image": path, "people": [{"score": 0..1, "box": [x1, y1, x2, y2],
-"keypoints": [[x, y, score], ...]}, ...], "error": null, or why the image could not be used}.
-Coordinates are pixels of the image.
+_NOTES = """A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
+"people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, score], ...]}, ...],
+"error": null, or why the image could not be used}.  Coordinates are pixels of the image.
 
 exit code: 0 every image was used, 1 some were not, 2 something in the input is wrong"""
-_SUFFIXES = {suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes}
-
-
-def add_image_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what has nothing to do with the kind of model."""
-    parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
-    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out people below this score (%(default)s)")
-    parser.add_argument("--device", help="such as cpu or cuda:1 (default: what there is)")
-    add_config_options(parser)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help=f"an exported file ({', '.join(sorted(_SUFFIXES))}); or a {CHECKPOINT}")
-    add_image_arguments(parser)
-    parser.add_argument("--config", help="config of a checkpoint: a file or a shipped name (default: MODEL, as a name)")
+    add_model_arguments(parser)
+    parser.add_argument("source", help="image, folder, pattern such as 'photos/*.jpg', address, video, or camera (0)")
     parser.add_argument("--out", metavar="DIR", help="folder for pictures")
+    parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
+    parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of this side, for small people")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at once (%(default)s)")
     add_json_argument(parser, "a line for each image")
 
 
-def _run(*, model: str, as_json: bool, **arguments: Any) -> int:
-    is_exported = Path(model).suffix.lower() in _SUFFIXES
+def _run(*, model: str, source: str, out: str | None, batch_size: int, as_json: bool, **options: Any) -> int:
+    from tqdm import tqdm
+
+    from rtmo_plugin.inference.files import make_folder
+    from rtmo_plugin.pose import Pose
+
+    folder = None if out is None else make_folder(out, "--out")
     with keep_stdout_for_json(as_json):
-        results = _use_exported(model, **arguments) if is_exported else _use_checkpoint(model, **arguments)
-    out = arguments["out"]
-    return report(results, as_json=as_json, where=f": pictures in {out}" if out else "")
+        results = Pose(model, **options).stream(read_source(source), batch_size=batch_size)
+    bar = tqdm(results, unit="image", disable=None)  # None: no bar unless on a terminal
+    return _report(bar, folder, as_json)
 
 
-def _use_exported(model: str, *, config: str | None, cfg_options: Any, **arguments: Any) -> Iterable[dict[str, Any]]:
-    from rtmo_plugin.inference.predicting import predict_images
-
-    if config or cfg_options:
-        raise ConfigError(f"--config and --cfg-options are for checkpoints, and {model} is an exported file.")
-    device = arguments.pop("device")
-    return predict_images(model, **arguments, **({"device": device} if device else {}))
-
-
-def _use_checkpoint(model: str, *, config: str | None, out: str | None, **arguments: Any) -> Iterable[dict[str, Any]]:
-    from dataclasses import asdict
-
-    from rtmo_plugin.apis import predict
-
-    if out is None:
-        raise ConfigError("A checkpoint needs --out DIR, a folder for pictures.")
-    if config is None and Path(model).suffix:
-        raise ConfigError(f"{model} needs its config: name it with --config, such as --config rtmo-s_coco.")
-    return [asdict(result) for result in predict(config or model, model, out=out, **arguments)]
-
-
-def report(results: Iterable[dict[str, Any]], *, as_json: bool, where: str) -> int:
-    """Print what was found, as it comes, and return the exit code."""
+def _report(results: Iterable[Any], folder: Path | None, as_json: bool) -> int:
+    """Print and draw what was found, as it comes, and return the exit code."""
     num_images = num_people = num_failed = 0
     for result in results:
-        num_images += result["error"] is None
-        num_failed += result["error"] is not None
-        num_people += len(result["people"])
+        if result.error:
+            num_failed += 1
+            print(f"skipped: {result.error}", file=sys.stderr)
+        else:
+            num_images, num_people = num_images + 1, num_people + len(result)
+            if folder is not None:
+                result.save(_name_picture(folder, result.frame))
         if as_json:
-            print_json(result)
-        elif result["error"]:
-            print(f"skipped: {result['error']}", file=sys.stderr)
+            print_json(result.to_dict())
     if not as_json:
-        print(f"{num_people} people in {num_images} images{where}")
+        print(f"{num_people} people in {num_images} images{'' if folder is None else f': pictures in {folder}'}")
     return EXIT_FAILURE if num_failed else 0
 
 
-COMMAND = Command("find the people in images", _EXAMPLES, _add_arguments, _run, _NOTES)
+def _name_picture(folder: Path, frame: Any) -> Path:
+    """Return the picture's file: of the image's name, or of a frame's number.
+
+    Raises:
+        ConfigError: It would replace the image itself.
+    """
+    from rtmo_plugin.errors import ConfigError
+    from rtmo_plugin.inference.files import SUFFIXES
+
+    if frame.path is None or frame.time_s is not None:
+        stem = "image" if frame.path is None else frame.path.stem
+        return folder / f"{stem}_{frame.index:06d}.jpg"
+    name: str = frame.path.name
+    if folder.resolve() == frame.path.parent.resolve():
+        raise ConfigError(f"--out {folder} is where the images are, and would replace them: choose another folder.")
+    return folder / (name if frame.path.suffix.lower() in SUFFIXES else f"{name}.png")
+
+
+COMMAND = Command("find the people in images, videos and cameras", _EXAMPLES, _add_arguments, _run, _NOTES)

@@ -44,9 +44,9 @@ def test_every_help_has_an_example_that_can_be_read(name, capsys):
     ("arguments", "sentence"),
     [
         (["predcit"], "rtmo: error: argument COMMAND: invalid choice: 'predcit'"),
-        (["predict", "none.onnx", "none.jpg"], "error: There is no image or folder none.jpg."),
-        (["predict", "a.onnx", "x.jpg", "--config", "c"], "error: --config and --cfg-options are for checkpoints"),
-        (["predict", "a.pth", "x.jpg", "--out", "o"], "error: a.pth needs its config: name it with --config"),
+        (["predict", "none.onnx", "none.jpg"], "error: There is no model file none.onnx."),
+        (["predict", "a.pth", "x.jpg"], "error: a.pth is a checkpoint and needs its config"),
+        (["track", "none.onnx", "none.mp4", "--out", "x.mp4"], "error: There is no model file none.onnx."),
         (["train", "rtmo-s_cocoo"], "error: There is no config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
         (["eval", "rtmo-s_coco"], "error: There is nothing to evaluate: name a model, or two with --compare A B."),
         (["info", "none.onnx"], "error: There is no model file none.onnx."),

@@ -1,0 +1,48 @@
+"""``rtmo track``: follow the people in a video."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, read_source
+from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.output import print_json
+from rtmo_plugin.errors import DataError
+
+_EXAMPLES = (
+    "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, a line a frame",
+    "{command} rtmo-s.onnx 0 --out camera.mp4 --smooth          # the first camera, until Ctrl-C",
+)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser, score_thr=0.1)  # so that ids stay with people who are hard to see
+    parser.add_argument("source", help="a video: file or address; or a camera: 0 is the first")
+    parser.add_argument("--out", required=True, metavar="FILE", help="the video to write, or a folder for it")
+    parser.add_argument("--smooth", action="store_true", help="smooth the keypoints over time (One-Euro filter)")
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="frames at once (%(default)s)")
+    add_json_argument(parser, "a line for each frame")
+
+
+def _run(*, model: str, config: str | None, score_thr: float, source: str, as_json: bool, **arguments: Any) -> None:
+    from tqdm import tqdm
+
+    from rtmo_plugin import Pose
+    from rtmo_plugin.inference.track_video import TrackSummary, track_video
+
+    summary = None
+    opened = Pose(model, score_thr=score_thr)
+    for result in tqdm(track_video(opened, read_source(source), **arguments), unit="frame", disable=None):
+        if isinstance(result, TrackSummary):
+            summary = result
+        elif as_json:
+            print_json(result.to_dict())
+    assert summary is not None  # which comes last
+    if not as_json:
+        print(f"{summary.num_ids} people in {summary.num_frames} frames: {summary.video} and {summary.lines}")
+    if summary.error:
+        raise DataError(summary.error)
+
+
+COMMAND = Command("follow the people in a video, each with an id", _EXAMPLES, _add_arguments, _run)
