@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 
 from rtmo_plugin.apis.batch_pictures import FirstBatchHook
 from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint, read_note
@@ -181,8 +183,21 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
         check_images(runner.train_loop.dataloader.dataset)
         if runner.val_loop is not None:
             check_images(runner.val_loop.dataloader.dataset)
+        _check_optimizer(cfg.optim_wrapper.optimizer.type)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
+
+
+def _check_optimizer(name: str | type) -> None:
+    """Raise if there is no optimizer of that name; MMEngine would call None.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if isinstance(name, str) and OPTIMIZERS.get(name) is None:
+        near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)
+        hint = f"; the nearest: {', '.join(near)}" if near else ""
+        raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: there is no such optimizer{hint}.")
 
 
 def _summarise(runner: QuietRunner) -> TrainResult:

@@ -176,6 +176,11 @@ def test_value_that_cannot_be_built_is_refused(run, options, message):
         run(cfg_options=options)
 
 
+def test_misspelt_optimizer_is_refused(run):
+    with pytest.raises(ConfigError, match=r"optimizer\.type='AdmW': there is no such optimizer; the nearest: AdamW"):
+        run(cfg_options={"optim_wrapper.optimizer.type": "AdmW"})
+
+
 def test_config_without_training_cannot_be_trained(config, tmp_path):
     cfg = load_config(config)
     cfg.pop("train_dataloader")
