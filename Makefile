@@ -16,8 +16,8 @@ help: ## list the targets
 setup: ## make .venv with pinned versions (seconds when it is there)
 	@requirements/install.sh "$(PYTHON)" "$(TORCH)"
 
-test: setup ## run the tests (ARGS='-m slow' for the slow ones)
-	@$(PYTEST) $(ARGS)
+test: setup ## run the tests, two processes of one thread (ARGS='-m slow' for the slow ones)
+	@OMP_NUM_THREADS=1 $(PYTEST) $(ARGS)
 
 demo: setup ## train, test and draw on synthetic people, into work_dirs/demo
 	@.venv/bin/python tools/demo.py $(ARGS)

@@ -55,7 +55,8 @@ class TilingModel:
     def _predict(self, image: Image, name: str) -> People:
         height, width = image.shape[:2]
         whole = self._model.predict_batch([image], [name])[0]
-        parts, cut = [whole], [np.zeros(len(whole), bool)]
+        parts = [whole]
+        cut: list[NDArray[np.bool_]] = [np.zeros(len(whole), bool)]
         starts = (place_tiles(width, self._side, self._overlap), place_tiles(height, self._side, self._overlap))
         if starts == ([0], [0]):
             return whole
