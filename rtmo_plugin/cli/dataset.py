@@ -48,11 +48,11 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import FORMATS, convert_file
 
-    parser.add_argument("source", help="COCO file, CVAT file, YOLO or LabelMe folder")
+    parser.add_argument("source", help="COCO file, CVAT file, LabelMe folder, YOLO folder or its data.yaml")
     parser.add_argument("out", help="of the same sorts; nothing is overwritten")
     for side, name in (("--from", "source_format"), ("--to", "target_format")):
         parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help="format (%(default)s)")
-    parser.add_argument("--images", metavar="DIR", help="the images, if the format does not tell their size (YOLO)")
+    parser.add_argument("--images", metavar="DIR", help="of a YOLO folder, where they are not where its data.yaml says")
     parser.add_argument("--keypoints", nargs="+", metavar="NAME", help="their names, if the format does not tell them")
     parser.add_argument("--skeleton", nargs="+", metavar="A,B", help="bones for COCO: names of keypoints they join")
     parser.add_argument("--split", default="train", help="of a YOLO folder (%(default)s)")

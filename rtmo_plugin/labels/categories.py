@@ -74,6 +74,28 @@ def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
     return [f"flip pairs name {name} {count} times" for name, count in uses.items() if count > 1]
 
 
+def list_partners(names: Sequence[str], pairs: Any = None) -> list[int]:
+    """Return the place of the keypoint that each changes places with in a flip: its own where it stays.
+
+    Args:
+        names: K names.
+        pairs: The category's ``flip_pairs``, if it has them; faulty ones exchange nothing.
+
+    Example:
+        >>> list_partners(["nose", "left_eye", "right_eye"]), list_partners(["a", "b"], [["a", "b"]])
+        ([0, 2, 1], [1, 0])
+    """
+    places = list(range(len(names)))
+    if pairs is None:
+        return [names.index(swap_side(name)) if swap_side(name) in names else place for place, name in enumerate(names)]
+    if find_flip_faults(names, pairs):
+        return places
+    for pair in pairs:
+        a, b = (names.index(end) if isinstance(end, str) else end - 1 for end in pair)
+        places[a], places[b] = b, a
+    return places
+
+
 def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
     """Return the bones of a category that lead nowhere; COCO counts keypoints from 1.
 

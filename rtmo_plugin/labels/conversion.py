@@ -20,7 +20,6 @@ from rtmo_plugin.labels.pictures import read_size
 from rtmo_plugin.labels.report import describe_contents
 from rtmo_plugin.labels.tree import Sizes, from_tree, list_schema, list_sizes, to_tree
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _ABOUT = "What the format beside this file cannot hold; rtmo_plugin's dataset.py convert puts it back."
 Side = dict[str, Any]
 
@@ -39,11 +38,11 @@ def convert_file(
     """Convert labels to or from COCO, and print what was written.
 
     Args:
-        source: COCO file, CVAT file, or YOLO or LabelMe folder.
+        source: COCO file, CVAT file, LabelMe folder, or YOLO folder or its data.yaml.
         out: Of the same sorts; must not be there yet.
         source_format: ``"coco"`` or a key of ``FORMATS``.
         target_format: Likewise; one of the two is ``"coco"``.
-        images: Folder of the images, for formats that do not tell their size (YOLO).
+        images: Folder of the images of a YOLO folder, where they are not where its data.yaml says.
         keypoints: Names of the keypoints, for formats that do not tell them or their order.
         skeleton: Bones as ``'head,neck'``, which no format but COCO tells.
         split: Of a YOLO folder.
@@ -149,11 +148,10 @@ def _read_side(path: Path) -> Side:
 def _find_sizes(form: Format, source: Path, images: str | Path | None, split: str, side: Side) -> Sizes:
     """Return the size of each image: of the pictures where they are, else as the side file says."""
     sizes = {name: (width, height) for name, (width, height) in side.get("sizes", {}).items()}
-    folder = Path(images) if images else source / "images" / split
-    if images and not folder.is_dir():
+    folder = Path(images) if images else None
+    if folder and not folder.is_dir():
         raise MissingFileError(f"There is no image folder {folder}.")
-    if not form.needs_sizes or not folder.is_dir():
+    if not form.find_pictures:
         return sizes
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    read = {path.relative_to(folder).as_posix(): read_size(path) for path in files}
+    read = {name: read_size(path) for name, path in form.find_pictures(source, split, folder).items()}
     return {**sizes, **{name: size for name, size in read.items() if size is not None}}

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.files import read_text, write_text
+from rtmo_plugin.labels.numbers import read_number
 from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
 from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
-from rtmo_plugin.labels.yolo import tidy_text
 
 Element = dict[str, Any]  # {"tag": ..., "attrib": {...}, "text": ..., "children": [...]}, as JSON can hold it
 _BOX = " box"
@@ -134,11 +134,11 @@ def _read_point(attributes: dict[str, str] | None) -> tuple[float, float, int]:
     if attributes is None or attributes.get("outside") == "1":
         return 0, 0, 0
     x, y = attributes["points"].split(",")
-    return tidy_text(x), tidy_text(y), 1 if attributes.get("occluded") == "1" else 2
+    return read_number(x), read_number(y), 1 if attributes.get("occluded") == "1" else 2
 
 
 def _read_box(box: Element) -> list[float]:
-    left, top, right, bottom = (tidy_text(box["attrib"][key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+    left, top, right, bottom = (read_number(box["attrib"][key]) for key in ("xtl", "ytl", "xbr", "ybr"))
     return [left, top, right - left, bottom - top]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.labels import cvat, labelme, yolo
+from rtmo_plugin.labels import cvat, labelme, yolo, yolo_files
 from rtmo_plugin.labels.patches import Align, align_by_order
 from rtmo_plugin.labels.tree import Schema, Sizes, Tree
 
@@ -29,7 +29,8 @@ class Format:
         find_hint: What ``encode`` must know to write such documents again.
         align: Which items of two documents are the same one (see ``patches``).
         side_name: Where the side file stands, of the path that is written.
-        needs_sizes: Whether the format does not say how large images are.
+        find_pictures: Picture files by name, of a path, a split and a folder, if one is given: for a format that
+            does not say how large images are.
     """
 
     read: Callable[[Path, str], Any]
@@ -40,13 +41,15 @@ class Format:
     find_hint: Callable[[Any], dict[str, Any]] = _find_no_hint
     align: Align = align_by_order
     side_name: Callable[[Path], Path] = lambda folder: folder / labelme.SIDE_NAME
-    needs_sizes: bool = False
+    find_pictures: Callable[[Path, str, Path | None], dict[str, Path]] | None = None
 
 
 FORMATS = {
     "yolo": Format(
-        yolo.read_yolo, yolo.write_yolo, yolo.encode_yolo, yolo.decode_yolo, yolo.find_schema, yolo.find_hint,
-        needs_sizes=True,
+        yolo_files.read_yolo, yolo_files.write_yolo,
+        yolo.encode_yolo, yolo.decode_yolo, yolo.find_schema, yolo.find_hint,
+        side_name=lambda path: (path.parent if path.is_file() else path) / labelme.SIDE_NAME,
+        find_pictures=yolo_files.find_pictures,
     ),
     "labelme": Format(
         lambda path, split: labelme.read_labelme(path),

@@ -16,6 +16,7 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.labels.files import read_json, write_json
 from rtmo_plugin.labels.numbers import are_numbers, is_id
 from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
+from rtmo_plugin.labels.pictures import strip_suffix
 from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
 
 Documents = dict[str, Any]
@@ -56,7 +57,7 @@ def encode_labelme(tree: Tree, hint: dict[str, Any]) -> Documents:
     """
     schema, documents = list_schema(tree), {}
     for name, image in tree["images"].items():
-        stem = name.rpartition(".")[0] or name
+        stem = strip_suffix(name)
         if stem in documents:
             raise DataError(f"YOLO and LabelMe name labels like their image: two images are called {stem}.")
         groups = number_groups(image["people"], lowest=0, num_alone=1)

@@ -34,3 +34,15 @@ def is_number(value: Any) -> bool:
 def is_finite(value: float) -> bool:
     """Whether a number is one that a float can hold, and neither NaN nor infinite."""
     return abs(value) <= sys.float_info.max if type(value) is int else math.isfinite(value)
+
+
+def read_number(word: str) -> float:
+    """Return the finite number that a word spells, whole where it is.
+
+    Raises:
+        ValueError: It spells none.
+    """
+    value = float(word)
+    if value - value != 0:
+        raise ValueError(word)
+    return int(value) if value.is_integer() else value

@@ -17,6 +17,7 @@ from rtmo_plugin.errors import MissingFileError
 
 _ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
 _CHUNK = 256
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
@@ -64,6 +65,17 @@ def look_at_picture(path: Path) -> Picture:
     except _UNREADABLE as error:
         return Picture(kind="image-truncated", fault=str(error) or type(error).__name__)
     return Picture(size_wh)
+
+
+def list_pictures(folder: Path) -> dict[str, Path]:
+    """Return the picture files in and below a folder by their name there; none where there is no folder."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return {path.relative_to(folder).as_posix(): path for path in files}
+
+
+def strip_suffix(name: str) -> str:
+    """Return the name of a picture without its suffix, as YOLO and LabelMe name labels."""
+    return name.rpartition(".")[0] or name
 
 
 def read_size(path: Path) -> tuple[int, int] | None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.labels.categories import is_bone
+from rtmo_plugin.labels.categories import is_bone, list_partners
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco, read_coco
-from rtmo_plugin.labels.names import swap_side
 from rtmo_plugin.labels.sigmas import choose_sigmas
 from rtmo_plugin.structures import KeypointSchema
 
@@ -118,12 +117,8 @@ def _read_numbers(sigmas: Any) -> tuple[float, ...]:
 
 def _find_pairs(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:
     """Return pairs of indices, each once, the first name first."""
-    names = category["keypoints"]
-    if category.get("flip_pairs") is None:
-        pairs = [(place, names.index(swap_side(name))) for place, name in enumerate(names)]
-        return tuple((a, b) for a, b in pairs if a < b)
-    ends = [[names.index(end) if isinstance(end, str) else end - 1 for end in pair] for pair in category["flip_pairs"]]
-    return tuple((a, b) for a, b in map(sorted, ends))
+    partners = list_partners(category["keypoints"], category.get("flip_pairs"))
+    return tuple((a, b) for a, b in enumerate(partners) if a < b)
 
 
 def _list_bones(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:

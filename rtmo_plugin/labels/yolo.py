@@ -1,61 +1,25 @@
-"""YOLO pose folders: ``data.yaml`` and ``labels/SPLIT/*.txt``, a line for each person.
+"""YOLO pose labels as a tree and back.
 
 Coordinates there are fractions of the image, so its size must be known: from the side file, or from
-the pictures.  Crowd regions are left out of the lines, where they would be people.
+the pictures.  Crowd regions are left out of the lines, where they would be people.  The documents
+are those of ``yolo_files``.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_schemas import COCO
-from rtmo_plugin.labels.files import read_text, write_text
-from rtmo_plugin.labels.names import swap_side
+from rtmo_plugin.labels.categories import list_partners
+from rtmo_plugin.labels.numbers import are_numbers
 from rtmo_plugin.labels.person import list_points, make_person, tidy
+from rtmo_plugin.labels.pictures import strip_suffix
 from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
+from rtmo_plugin.labels.yolo_folders import USUAL
 
 Documents = dict[str, Any]
 _FRACTION_DECIMALS = 15  # survive the way to pixels and back, which ``tidy`` rounds to 10
-
-
-def read_yolo(folder: Path, split: str) -> Documents:
-    """Return ``{"data": data.yaml, "labels": {stem: rows of numbers}}``.
-
-    Raises:
-        MissingFileError: There is no data.yaml, or no folder of labels.
-        DataError: One of the files is not what it should be; the message names file and line.
-    """
-    try:
-        data = yaml.safe_load(read_text(folder / "data.yaml"))
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" at line {place.line + 1}" if place else ""
-        raise DataError(f"{folder / 'data.yaml'} is not YAML{where}.") from None
-    if not isinstance(data, dict) or not data.get("names") or not _is_shape(data.get("kpt_shape")):
-        raise DataError(f"{folder / 'data.yaml'} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")
-    labels = folder / "labels" / split
-    if not labels.is_dir():
-        raise MissingFileError(f"There is no folder {labels}: name the split, such as --split val.")
-    num_values = 5 + data["kpt_shape"][0] * data["kpt_shape"][1]
-    files = sorted(labels.rglob("*.txt"))
-    rows = {path.relative_to(labels).with_suffix("").as_posix(): _read_rows(path, num_values) for path in files}
-    plain = json.loads(json.dumps({**data, "names": _list_names(data["names"])}, default=str))
-    return {"data": plain, "labels": rows}
-
-
-def write_yolo(folder: Path, split: str, documents: Documents) -> None:
-    """Write data.yaml and the label files."""
-    data = {**documents["data"], "names": dict(enumerate(documents["data"]["names"]))}
-    data = {key: _number_keys(value) for key, value in data.items()}
-    write_text(folder / "data.yaml", [yaml.safe_dump(data, sort_keys=False, allow_unicode=True)])
-    (folder / "labels" / split).mkdir(parents=True, exist_ok=True)  # also of a split without labels
-    for stem, rows in documents["labels"].items():
-        write_text(folder / "labels" / split / f"{stem}.txt", (" ".join(map(repr, row)) + "\n" for row in rows))
 
 
 def encode_yolo(tree: Tree, hint: dict[str, Any]) -> Documents:
@@ -63,7 +27,8 @@ def encode_yolo(tree: Tree, hint: dict[str, Any]) -> Documents:
 
     Args:
         tree: What to write.
-        hint: ``{"split": "val"}`` names the split; ``"dims": 2`` leaves the visibility out.
+        hint: ``{"split": "val"}`` names the split; ``"dims": 2`` leaves the visibility out; ``"place"``
+            is where the labels are (see ``Split.find_pattern``).
 
     Raises:
         DataError: YOLO cannot hold it: categories with different keypoints, or two images of one stem.
@@ -73,20 +38,21 @@ def encode_yolo(tree: Tree, hint: dict[str, Any]) -> Documents:
     if any(other != names for other in schema.values()):
         raise DataError("YOLO has one set of keypoints for all classes, but the categories have different ones.")
     dims, numbers = hint.get("dims", 3), {name: number for number, name in enumerate(schema)}
-    flips = [names.index(swap_side(name)) if swap_side(name) in names else i for i, name in enumerate(names)]
+    pairs = [category.get("flip_pairs") for category in tree["categories"].values()]
     data = {
         "path": ".", "train": f"images/{hint['split']}", "val": f"images/{hint['split']}",
-        "names": list(schema), "kpt_shape": [len(names), dims], "flip_idx": flips,
+        "names": list(schema), "kpt_shape": [len(names), dims],
+        "flip_idx": list_partners(names, next(iter(pairs), None)),
         "kpt_names": {str(number): names for number in numbers.values()},
     }  # fmt: skip
     labels: dict[str, Any] = {}
     for name, image in tree["images"].items():
-        stem = name.rpartition(".")[0] or name
+        stem = strip_suffix(name)
         if stem in labels:
             raise DataError(f"YOLO and LabelMe name labels like their image: two images are called {stem}.")
         size = image["fields"]["width"], image["fields"]["height"]
         labels[stem] = [_encode_person(person, numbers[person["category"]], size, dims) for person in image["people"]]
-    return {"data": data, "labels": labels}
+    return {"data": data, "labels": labels, "place": hint.get("place", USUAL)}
 
 
 def decode_yolo(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
@@ -98,9 +64,9 @@ def decode_yolo(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
         sizes: (width, height) of every image by file name.
 
     Raises:
-        DataError: A label file belongs to no image, or a line to no category.
+        DataError: A label file belongs to no image, a line to no category, or a flip to no keypoint.
     """
-    files = {name.rpartition(".")[0] or name: name for name in sizes}
+    files = {strip_suffix(name): name for name in sizes}
     unknown = [stem for stem in documents["labels"] if stem not in files]
     if unknown:
         raise DataError(f"The size of the image of {unknown[0]}.txt is not known: name the images with --images.")
@@ -112,7 +78,11 @@ def decode_yolo(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
             raise DataError(f"{stem}.txt names a class that data.yaml has not: it has 0 to {len(categories) - 1}.")
         people = [_decode_row(row, categories[row[0]], sizes[name], documents["data"]["kpt_shape"][1]) for row in rows]
         images[name] = {"fields": dict(zip(("width", "height"), sizes[name])), "people": people, "crowds": []}
-    return make_tree({name: schema[name] for name in categories}, images)
+    tree = make_tree({name: schema[name] for name in categories}, images)
+    named = {
+        name: {**entry, **_find_flips(documents, entry["keypoints"])} for name, entry in tree["categories"].items()
+    }
+    return {**tree, "categories": named}
 
 
 def find_schema(documents: Documents, names: list[str] | None, known: Schema) -> Schema:
@@ -124,9 +94,8 @@ def find_schema(documents: Documents, names: list[str] | None, known: Schema) ->
     data, num_keypoints = documents["data"], documents["data"]["kpt_shape"][0]
     numbered = [f"keypoint_{index}" for index in range(num_keypoints)]
     default = names or (list(COCO.names) if num_keypoints == len(COCO.names) else numbered)
-    held = data.get("kpt_names") or {}
     schema = {
-        name: list(names or held.get(str(number)) or known.get(name) or default)
+        name: list(names or _find_names(data, number) or known.get(name) or default)
         for number, name in enumerate(data["names"])
     }
     wrong = [given for given in schema.values() if len(given) != num_keypoints]
@@ -136,9 +105,38 @@ def find_schema(documents: Documents, names: list[str] | None, known: Schema) ->
 
 
 def find_hint(documents: Documents) -> dict[str, Any]:
-    """Return how many numbers a keypoint has, where they are not three."""
-    dims = documents["data"]["kpt_shape"][1]
-    return {"dims": dims} if dims != 3 else {}
+    """Return how many numbers a keypoint has, where they are not three, and an unusual place of the labels."""
+    hint = {"dims": documents["data"]["kpt_shape"][1], "place": documents["place"]}
+    return {key: value for key, value in hint.items() if value not in (3, USUAL)}
+
+
+def _find_flips(documents: Documents, names: list[str]) -> dict[str, Any]:
+    """Return the ``flip_pairs`` of a category where ``flip_idx`` says something else than the names.
+
+    Raises:
+        DataError: It does not exchange keypoints.
+    """
+    partners = documents["data"].get("flip_idx")
+    if not partners or partners == list_partners(names):
+        return {}
+    numbers = set(range(len(names)))
+    if not are_numbers(partners, len(names)) or set(partners) != numbers:
+        raise DataError(f"flip_idx in data.yaml must hold each number from 0 to {len(names) - 1} once, not {partners}.")
+    moved = [(a, b) for a, b in enumerate(partners) if partners[b] != a]
+    if moved:
+        a, b = moved[0]
+        raise DataError(f"flip_idx in data.yaml takes keypoint {a} to {b}, but {b} to {partners[b]}: write pairs.")
+    return {"flip_pairs": [[names[a], names[b]] for a, b in enumerate(partners) if a < b]}
+
+
+def _find_names(data: dict[str, Any], number: int) -> list[str] | None:
+    """Return ``kpt_names`` of a class: by its number, in a list of lists, or one list for all."""
+    held = data.get("kpt_names")
+    if isinstance(held, dict):
+        held = held.get(str(number))
+    elif isinstance(held, list) and number < len(held) and isinstance(held[number], list):
+        held = held[number]
+    return [str(name) for name in held] if isinstance(held, list) else None
 
 
 def _encode_person(person: dict[str, Any], number: int, size_wh: tuple[int, int], dims: int) -> list[float]:
@@ -160,53 +158,3 @@ def _decode_row(row: list[float], category: str, size_wh: tuple[int, int], dims:
         v = row[place + 2] if dims == 3 else 2 * (row[place] != 0 or row[place + 1] != 0)
         points.append((x, y, v))
     return make_person(category, [tidy(cx - w / 2), tidy(cy - h / 2), w, h], points)  # type: ignore[arg-type]
-
-
-def _read_rows(path: Path, num_values: int) -> list[list[float]]:
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.split()
-        if words:
-            rows.append(_read_row(words, num_values, f"{path}, line {number}"))
-    return rows
-
-
-def _read_row(words: list[str], num_values: int, place: str) -> list[float]:
-    if len(words) != num_values:
-        raise DataError(f"{place}: {len(words)} numbers, but kpt_shape in data.yaml makes {num_values}.")
-    try:
-        return [int(words[0]), *(tidy_text(word) for word in words[1:])]
-    except ValueError:
-        raise DataError(
-            f"{place}: a class number and decimal numbers are needed, not {' '.join(words)[:60]}."
-        ) from None
-
-
-def tidy_text(word: str) -> float:
-    """Return the finite number that a word spells, whole where it is.
-
-    Raises:
-        ValueError: It spells none.
-    """
-    value = float(word)
-    if value - value != 0:
-        raise ValueError(word)
-    return int(value) if value.is_integer() else value
-
-
-def _list_names(names: Any) -> list[str]:
-    """Return the class names, which YAML holds as a list or by number."""
-    if isinstance(names, dict) and sorted(names) != list(range(len(names))):
-        raise DataError(f"`names` in data.yaml must number the classes from 0, not {list(names)[:10]}.")
-    return [str(names[number]) for number in range(len(names))]
-
-
-def _number_keys(value: Any) -> Any:
-    """Return a value of data.yaml with numbers for keys again, which JSON cannot have."""
-    if not isinstance(value, dict):
-        return value
-    return {int(key) if str(key).isdecimal() else key: item for key, item in value.items()}
-
-
-def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, list) and len(shape) == 2 and type(shape[0]) is int and shape[0] > 0 and shape[1] in (2, 3)

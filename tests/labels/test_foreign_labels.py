@@ -10,7 +10,7 @@ from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
 from rtmo_plugin.labels.cvat import read_cvat
 from rtmo_plugin.labels.files import write_json
 from rtmo_plugin.labels.labelme import read_labelme
-from rtmo_plugin.labels.yolo import read_yolo
+from rtmo_plugin.labels.yolo_files import read_yolo
 from tests.labels.conftest import NAMES
 
 

@@ -1,0 +1,159 @@
+"""Where a YOLO folder keeps the images and the labels of a split.
+
+    ROOT/images/train, ROOT/labels/train    Ultralytics and CVAT
+    ROOT/train/images, ROOT/train/labels    Roboflow, whose split ``val`` lies in ``valid``
+    ROOT/images, ROOT/labels                no splits
+
+data.yaml names the images: a folder, a text file that lists them, or several folders.  Labels are where
+the last ``images`` of a path reads ``labels``, and beside the images where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.labels.files import read_text
+
+USUAL = "labels/{split}"
+_ROBOFLOW = "{split}/labels"
+_NO_LABELS = ("classes.txt", "labels.txt")  # lists of classes, which other tools leave among the labels
+_SAME_SPLIT = {"val": "valid", "valid": "val"}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the images and labels of a split are.
+
+    Attributes:
+        root: Folder of the data set.
+        images: Folder that the names of images are relative to; it need not be there.
+        labels: Folder of their labels.
+        listing: Text file that lists the images, if one does.
+        chosen: Stems and folders below ``images`` that belong to the split, where not all do.
+    """
+
+    root: Path
+    images: Path
+    labels: Path
+    listing: Path | None = None
+    chosen: frozenset[str] | None = None
+
+    def has(self, stem: str) -> bool:
+        """Whether the image of a stem belongs to the split."""
+        parents = (parent.as_posix() for parent in Path(stem).parents)
+        return self.chosen is None or not self.chosen.isdisjoint([stem, *parents])
+
+    def list_labels(self) -> dict[str, Path]:
+        """Return the label files by the stem of their image."""
+        files = [path for path in sorted(self.labels.rglob("*.txt")) if path.name not in _NO_LABELS]
+        stems = {path.relative_to(self.labels).with_suffix("").as_posix(): path for path in files}
+        return {stem: path for stem, path in stems.items() if self.has(stem) and path != self.listing}
+
+    def find_pattern(self, split: str) -> str:
+        """Return where the labels are below the root, with ``{split}`` for the name of the split."""
+        place = Path(os.path.relpath(self.labels, self.root)).as_posix()
+        usual = [pattern for pattern in (USUAL, _ROBOFLOW) if pattern.format(split=split) == place]
+        return usual[0] if usual else USUAL if place.startswith("..") else place.replace("{", "{{").replace("}", "}}")
+
+
+def read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a data.yaml and what it holds.
+
+    Args:
+        source: The folder, or a YAML file of any name.
+
+    Raises:
+        MissingFileError: There is none.
+        DataError: It is not YAML, or not of a pose data set.
+    """
+    path = source if source.is_file() else _find_yaml(source)
+    try:
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" at line {place.line + 1}" if place else ""
+        raise DataError(f"{path} is not YAML{where}.") from None
+    if not isinstance(data, dict) or not data.get("names") or not _is_shape(data.get("kpt_shape")):
+        raise DataError(f"{path} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")
+    return path.parent, data
+
+
+def find_split(folder: Path, data: dict[str, Any], split: str) -> Split:
+    """Return where a split is: as data.yaml says, else where the usual layouts have it.
+
+    Raises:
+        MissingFileError: It is nowhere; the message names the places.
+        DataError: A list of images is empty.
+    """
+    names = [name for name in (split, _SAME_SPLIT.get(split)) if name]
+    roots = list(dict.fromkeys((folder / str(data.get("path") or ""), folder)))
+    entries = [data[name] for name in names if data.get(name)]
+    tried = [_read_entry(root, entry) for root in roots for entry in entries]
+    usual = [folder / pattern.format(split=name) for name in names for pattern in (USUAL, _ROBOFLOW)]
+    tried += [Split(folder, _swap_last(labels, "labels", "images"), labels) for labels in usual]
+    found = [place for place in tried if place.labels.is_dir()]
+    if not found:
+        places = ", ".join(dict.fromkeys(os.path.normpath(place.labels) for place in tried))
+        raise MissingFileError(
+            f"There are no labels of the split {split!r} (looked in {places}): name another, such as --split val."
+        )
+    return found[0]
+
+
+def _find_yaml(folder: Path) -> Path:
+    """Return data.yaml, or else the only YAML file in a folder."""
+    others = [path for path in sorted(folder.glob("*.y*ml")) if path.suffix in (".yaml", ".yml")]
+    usual = folder / "data.yaml"
+    return usual if usual in others or len(others) != 1 else others[0]
+
+
+def _read_entry(root: Path, entry: Any) -> Split:
+    """Return the split that one entry of data.yaml means, below a root."""
+    places = [_place(root, str(each)) for each in (entry if isinstance(entry, list) else [entry])]
+    if len(places) == 1 and places[0].suffix == ".txt":
+        return _read_listing(root, places[0])
+    images = Path(os.path.commonpath(places))
+    inner = images / "images"  # pictures are looked for below a folder, too
+    if "images" not in images.parts and (inner.is_dir() or (images / "labels").is_dir()):
+        images = inner
+    chosen = frozenset(place.relative_to(images).as_posix() for place in places) if len(places) > 1 else None
+    return Split(root, images, _swap_last(images, "images", "labels"), chosen=chosen)
+
+
+def _place(root: Path, name: str) -> Path:
+    """Return the path of an entry; Roboflow writes ``../train/images`` and means ``train/images``."""
+    path = Path(os.path.abspath(root / name))
+    inner = Path(os.path.abspath(root / name.removeprefix("../")))
+    return inner if inner != path and not _swap_last(path, "images", "labels").exists() else path
+
+
+def _read_listing(root: Path, listing: Path) -> Split:
+    """Return the split of a list of images; paths that begin with a dot are relative to the list."""
+    if not listing.is_file():
+        return Split(root, listing, listing)
+    lines = [line.strip() for line in read_text(listing).splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{listing} lists no images.")
+    paths = [Path(os.path.abspath((listing.parent if line.startswith(".") else root) / line)) for line in lines]
+    images = Path(os.path.commonpath([path.parent for path in paths]))
+    chosen = frozenset(path.relative_to(images).with_suffix("").as_posix() for path in paths)
+    return Split(root, images, _swap_last(images, "images", "labels"), listing, chosen)
+
+
+def _swap_last(path: Path, old: str, new: str) -> Path:
+    """Return a path with its last part that is ``old`` replaced."""
+    parts = list(path.parts)
+    places: Iterator[int] = (place for place in reversed(range(len(parts))) if parts[place] == old)
+    place = next(places, None)
+    return path if place is None else Path(*parts[:place], new, *parts[place + 1 :])
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, list) and len(shape) == 2 and type(shape[0]) is int and shape[0] > 0 and shape[1] in (2, 3)
