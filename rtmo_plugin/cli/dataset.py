@@ -9,6 +9,11 @@ from typing import Any
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.errors import EXIT_FAILURE
 
+_ACTIONS = {
+    "check": "say what is wrong with a COCO keypoint file",
+    "split": "divide a COCO file into train.json and val.json, image by image",
+    "convert": "bring labels to COCO and back; docs/dataset-tool.md says how",
+}
 _EXAMPLES = (
     "{command} check people.json                                    # the file alone: seconds",
     "{command} check people.json --images photos/ --fix clean.json  # and every image",
@@ -20,15 +25,14 @@ _NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="check | split | convert")
-    _add_check(commands.add_parser("check", help="say what is wrong with a COCO keypoint file"))
-    _add_split(commands.add_parser("split", help="divide a COCO file into train.json and val.json, image by image"))
-    _add_convert(commands.add_parser("convert", help="bring labels to COCO and back; docs/dataset-tool.md says how"))
+    for (name, purpose), add_own in zip(_ACTIONS.items(), (_add_check, _add_split, _add_convert)):
+        add_own(commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}."))
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import check_file
 
-    parser.add_argument("file", help="COCO keypoint file")
+    parser.add_argument("file", metavar="FILE", help="COCO keypoint file")
     parser.add_argument("--images", metavar="DIR", help="open the images too, which are in DIR")
     parser.add_argument("--fix", metavar="OUT", help="write a cleaned copy to OUT; FILE itself is never changed")
     parser.add_argument("--examples", type=int, default=3, metavar="N", help="of each kind (%(default)s)")
@@ -38,8 +42,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 def _add_split(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import split_file
 
-    parser.add_argument("file", help="COCO file; never changed")
-    parser.add_argument("out", help="folder for the two")
+    parser.add_argument("file", metavar="FILE", help="COCO file; never changed")
+    parser.add_argument("out", metavar="OUT", help="folder for the two")
     parser.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="of the images (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other images (%(default)s)")
     parser.set_defaults(action=split_file)
@@ -48,11 +52,16 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import FORMATS, convert_file
 
-    parser.add_argument("source", help="COCO file, CVAT file, LabelMe folder, YOLO folder or its data.yaml")
-    parser.add_argument("out", help="of the same sorts; nothing is overwritten")
-    for side, name in (("--from", "source_format"), ("--to", "target_format")):
-        parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help="format (%(default)s)")
-    parser.add_argument("--images", metavar="DIR", help="of a YOLO folder, where they are not where its data.yaml says")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="COCO file, CVAT file, LabelMe folder, YOLO folder or its data.yaml"
+    )
+    parser.add_argument("out", metavar="OUT", help="of the same sorts; nothing is overwritten")
+    for side, name, whose in (("--from", "source_format", "SOURCE"), ("--to", "target_format", "OUT")):
+        what = f"format of {whose} (%(default)s)"
+        parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help=what)
+    parser.add_argument(
+        "--images", metavar="DIR", help="images of a YOLO folder, where they are not where its data.yaml says"
+    )
     parser.add_argument("--keypoints", nargs="+", metavar="NAME", help="their names, if the format does not tell them")
     parser.add_argument("--skeleton", nargs="+", metavar="A,B", help="bones for COCO: names of keypoints they join")
     parser.add_argument("--split", default="train", help="of a YOLO folder (%(default)s)")

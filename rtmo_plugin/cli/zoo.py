@@ -32,7 +32,7 @@ environment:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="list | fetch | path")
     for action, purpose in _ACTIONS.items():
-        own = commands.add_parser(action, help=purpose, description=f"{purpose.capitalize()}.")
+        own = commands.add_parser(action, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
         if action == "list":
             add_json_argument(own, "the list")
         else:
