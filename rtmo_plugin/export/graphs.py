@@ -180,5 +180,11 @@ _GRAPHS = {"end2end": EndToEndGraph, "decoded": DecodedGraph, "raw": RawGraph}
 
 
 def build_graph(model: nn.Module, options: ExportOptions) -> RawGraph:
-    """Return the module that a file shall hold, in eval mode; ``model`` stays as it is."""
+    """Return the module that a file shall hold, in eval mode; ``model`` stays as it is.
+
+    Raises:
+        ConfigError: The model's keypoints are its proxy's, which is for training and ablation alone.
+    """
+    if getattr(model.head, "coordinates", "dcc") != "dcc":
+        raise ConfigError("Files hold the classifier, and the config says coordinates='proxy': this does not export.")
     return _GRAPHS[options.cut](model, options).eval()

@@ -215,3 +215,9 @@ def test_impossible_options_are_refused(options, sentence):
 def test_size_that_is_none_is_refused(text):
     with pytest.raises(ConfigError, match="write WIDTHxHEIGHT"):
         parse_size(text)
+
+
+def test_a_model_that_regresses_coordinates_is_refused():
+    model = build_tiny(head={"coordinates": "proxy"})
+    with pytest.raises(ConfigError, match="coordinates='proxy': this does not export"):
+        build_graph(model, make_options())

@@ -37,6 +37,8 @@ class RTMOHead(BaseModule):
         head_module: Options of ``RTMOHeadModule`` that differ from its defaults.
         dcc: Options of ``DynamicCoordinateClassifier`` that differ from its defaults.
         box_padding: The classifier's bins cover this times the box.
+        coordinates: What the predicted keypoints come from: ``"dcc"``, or, for ablation, ``"proxy"``, the
+            regression that otherwise only helps to train; give the classifier's loss no weight then.
         assigner: Config of the assigner.
         stages: What differs from ``DEFAULT_STAGES``.
         init_cfg: Initialisation, as in MMEngine.
@@ -47,6 +49,7 @@ class RTMOHead(BaseModule):
     Raises:
         KeyError: An unknown keypoint set or stage.
         TypeError: An unknown option.
+        ValueError: An unknown source of coordinates.
     """
 
     def __init__(  # noqa: PLR0913  (the schema of a config: every field has a default)
@@ -59,12 +62,16 @@ class RTMOHead(BaseModule):
         head_module: Mapping[str, Any] | None = None,
         dcc: Mapping[str, Any] | None = None,
         box_padding: float = 1.25,
+        coordinates: str = "dcc",
         assigner: Mapping[str, Any] | None = None,
         stages: Mapping[str, Mapping[str, Any]] | None = None,
         init_cfg: Any = None,
         **losses: Mapping[str, Any],
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if coordinates not in ("dcc", "proxy"):
+            raise ValueError(f"coordinates is 'dcc' or 'proxy', got {coordinates!r}.")
+        self.coordinates = coordinates
         self.schema = find_schema(keypoints)
         self.num_classes, self.strides = num_classes, tuple(strides)
         self.head_module = RTMOHeadModule(
@@ -154,11 +161,16 @@ class RTMOHead(BaseModule):
         """
         if not all(isinstance(feat, Tensor) for feat in feats):
             raise ValueError("RTMOHead takes one feature pyramid: turn flip_test and multiscale_test off.")
-        predictions = densify(self.head_module(feats), self.strides)
+        is_regressed = self.coordinates == "proxy"
+        predictions = densify(self.head_module(feats, with_proxy=is_regressed), self.strides)
         picked = select_people(predictions, **{k: v for k, v in (test_cfg or {}).items() if k in _SELECTION})
-        size_wh = find_size_wh(feats, self.strides)
-        distribution = self.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
-        return collect_instances(predictions, picked, distribution.keypoints, batch_data_samples)
+        if is_regressed:
+            assert predictions.proxy_keypoints is not None
+            keypoints = predictions.proxy_keypoints[picked.image, picked.prior]
+        else:
+            size_wh = find_size_wh(feats, self.strides)
+            keypoints = self.classify_coordinates(predictions, picked.image, picked.prior, size_wh).keypoints
+        return collect_instances(predictions, picked, keypoints, batch_data_samples)
 
     def classify_coordinates(
         self, predictions: DensePredictions, image: Tensor, prior: Tensor, size_wh: tuple[int, int]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.losses import KLCCLoss
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import KeypointSchema
@@ -108,6 +109,18 @@ def test_padded_people_change_nothing():
 
     alone = sum(compute_sums(slice(i, i + 1)) for i in range(3))
     assert_close(compute_sums(slice(3)), alone, rtol=1e-4, atol=1e-4)
+
+
+def test_coordinates_of_the_proxy_are_its_regression():
+    head = build_ours(coordinates="proxy").eval()
+    feats, samples = make_features(1), make_samples([0])
+    (found,) = head.predict(feats, samples, TEST_CFG)
+    candidates = densify(head.head_module(feats, with_proxy=True), head.strides).proxy_keypoints[0]
+    assert len(found) > 0
+    for keypoints in torch.as_tensor(found.keypoints):
+        assert (candidates - keypoints).abs().amax((1, 2)).min() < 1e-3
+    with pytest.raises(ValueError, match="coordinates is 'dcc' or 'proxy', got 'box'"):
+        build_ours(coordinates="box")
 
 
 def test_predictions_of_a_batch_are_those_of_its_images():
