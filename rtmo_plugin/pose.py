@@ -74,18 +74,23 @@ class Pose:
             return result
         return list(results) if kind is SourceKind.IMAGES else results
 
-    def stream(self, source: Any, *, batch_size: int = 1) -> Iterator[PoseResult]:
+    def stream(self, source: Any, *, batch_size: int = 1, start: int = 0) -> Iterator[PoseResult]:
         """Return the results of a source one after another, however long it is: few are in memory at a time.
 
         Reading and the network go on in threads while a result is used.  An image that cannot be used is a result
         with an ``error``, and so is the end of a video that ends early.
+
+        Args:
+            source: See ``rtmo_plugin.inference.sources``.
+            batch_size: Images that are computed at once.
+            start: Index of the first result: earlier frames of a video are left out, and images are counted from it.
 
         Raises:
             UserError: There is nothing to read.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
-        return stream_results(self._model, read_frames(source), batch_size)
+        return stream_results(self._model, read_frames(source, start=start), batch_size)
 
 
 def _open_model(model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]) -> Model:

@@ -18,7 +18,7 @@ class Frame:
         image: (height, width, 3) BGR uint8, upright; None where there is an error.
         name: The path, address or camera it comes from.
         path: Of the image or video file; None for arrays, addresses and cameras.
-        index: From 0, of the frame in its video or camera, else of the image among those of the source.
+        index: From 0, of the frame in its video or camera, else of the image in its source, where a video counts once.
         time_s: Seconds since the start of the video or camera; None for images.
         error: One sentence.  A video that ends early has it in a last frame of its own.
     """

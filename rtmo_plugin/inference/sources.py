@@ -8,11 +8,11 @@ videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,19 @@ import numpy as np
 from rtmo_plugin.errors import DataError, MissingFileError, UserError
 from rtmo_plugin.inference.ahead import keep_latest, read_ahead
 from rtmo_plugin.inference.files import SUFFIXES
-from rtmo_plugin.inference.frames import Entry, Frame
+from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.pose_model import map_ahead
 from rtmo_plugin.inference.single_images import is_pillow, is_web, open_image
 from rtmo_plugin.inference.video import VIDEO_SUFFIXES, open_camera, open_video, read_camera, read_video
 
-__all__ = ["Frame", "SourceKind", "find_kind", "read_frames"]
+__all__ = ["Frame", "SourceKind", "expand", "find_kind", "read_frames"]
 
 _NUM_READERS = 2
 _NUM_AHEAD = 4
 _PATTERN = frozenset("*?[")
 _LIVE = ("rtsp://", "rtmp://", "udp://", "tcp://")
+
+_Load = Callable[[], Frame]  # what takes time is done when it is called
 
 
 class SourceKind(Enum):
@@ -43,7 +45,7 @@ class SourceKind(Enum):
     LIVE = "frames without end"
 
 
-def read_frames(source: Any, *, num_readers: int = _NUM_READERS) -> Iterator[Frame]:
+def read_frames(source: Any, *, start: int = 0, num_readers: int = _NUM_READERS) -> Iterator[Frame]:
     """Return the frames of a source, in order; reading goes on in threads while they are used.
 
     Of live sources the newest frame is given, and those that nobody waited for are left out.  What
@@ -51,6 +53,7 @@ def read_frames(source: Any, *, num_readers: int = _NUM_READERS) -> Iterator[Fra
 
     Args:
         source: See the module.
+        start: Index of the first frame: those before it are left out of a video, and images are counted from it.
         num_readers: Threads that decode image files.
 
     Raises:
@@ -58,10 +61,10 @@ def read_frames(source: Any, *, num_readers: int = _NUM_READERS) -> Iterator[Fra
         DataError: It is no source, or a video that cannot be opened.
     """
     kind = find_kind(source)
-    entries = _list_entries(source, kind)
     if kind is SourceKind.LIVE:
-        return (entry(index) for index, entry in enumerate(keep_latest(entries)))
-    return _load(entries, num_readers)
+        return keep_latest(_open_live(source))
+    loads = _open_video(source, start) if kind is SourceKind.VIDEO else _open(source, kind, count(start))
+    return _load(loads, num_readers)
 
 
 def find_kind(source: Any) -> SourceKind:
@@ -85,11 +88,10 @@ def find_kind(source: Any) -> SourceKind:
     raise _refuse(source)
 
 
-def _load(entries: Iterator[Entry], num_readers: int) -> Iterator[Frame]:
-    """Yield the frames of entries; a thread decodes videos, and others image files."""
+def _load(loads: Iterator[_Load], num_readers: int) -> Iterator[Frame]:
+    """Yield the frames; a thread decodes videos, and others image files."""
     with ThreadPoolExecutor(num_readers) as readers:
-        numbered = enumerate(read_ahead(entries, _NUM_AHEAD))
-        yield from map_ahead(readers, lambda each: each[1](each[0]), numbered, num_readers)
+        yield from map_ahead(readers, lambda load: load(), read_ahead(loads, _NUM_AHEAD), num_readers)
 
 
 def _find_kind_by_name(name: str) -> SourceKind:
@@ -107,32 +109,50 @@ def _is_pattern(name: str) -> bool:
     return bool(_PATTERN & set(name)) and not Path(name).exists()
 
 
-def _list_entries(source: Any, kind: SourceKind) -> Iterator[Entry]:
-    """Open a source: what is wrong with it as a whole is raised here."""
-    if kind is SourceKind.LIVE:
-        return map(_wrap, _open_live(source))
-    if kind is SourceKind.VIDEO:
-        path = None if "://" in str(source) else Path(source)
-        return map(_wrap, read_video(open_video(source), str(source), path))
+def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Load]:
+    """Open a source: what is wrong with it as a whole is raised here.
+
+    Args:
+        source: Anything but what is live, unless it is one of several.
+        kind: What it is.
+        numbers: Of the images; a video among several takes one as well.
+    """
+    if kind in (SourceKind.LIVE, SourceKind.VIDEO):
+        loads = map(_wrap, _open_live(source)) if kind is SourceKind.LIVE else _open_video(source)
+        next(numbers)
+        return loads
     if kind is SourceKind.IMAGE:
-        return iter([open_image(source)])
-    if isinstance(source, (str, Path)):
-        source = _list_folder(Path(source)) if Path(source).is_dir() else _list_pattern(str(source))
-    return chain.from_iterable(map(_list_item, source))
+        return iter([partial(open_image(source), next(numbers))])
+    each = expand(source) if isinstance(source, (str, Path)) else source
+    return chain.from_iterable(map(partial(_open_item, numbers=numbers), each))
 
 
-def _list_item(item: Any) -> Iterator[Entry]:
+def _open_item(item: Any, numbers: Iterator[int]) -> Iterator[_Load]:
     """Open one of several; if it cannot be, that is the error of its frame."""
     try:
-        return _list_entries(item, find_kind(item))
+        return _open(item, find_kind(item), numbers)
     except UserError as error:
-        return iter([partial(_make_error, _name(item), str(error))])
+        return iter([partial(_make_error, _name(item), str(error), next(numbers))])
+
+
+def _open_video(source: Any, start: int = 0) -> Iterator[_Load]:
+    path = None if "://" in str(source) else Path(source)
+    return map(_wrap, read_video(open_video(source), str(source), path, start))
 
 
 def _open_live(source: Any) -> Iterator[Frame]:
     if isinstance(source, str) and not source.isdecimal():
         return read_camera(open_video(source), source)
     return read_camera(open_camera(int(source)), f"camera {source}")
+
+
+def expand(source: str | Path) -> list[Path]:
+    """Return the files of a folder or a pattern, by name.
+
+    Raises:
+        MissingFileError: There are none.
+    """
+    return _list_folder(Path(source)) if Path(source).is_dir() else _list_pattern(str(source))
 
 
 def _list_folder(folder: Path) -> list[Path]:
@@ -154,8 +174,8 @@ def _make_error(name: str, error: str, index: int) -> Frame:
     return Frame(None, name or f"image {index}", None, index, error=error)
 
 
-def _wrap(frame: Frame) -> Entry:
-    return lambda index: frame
+def _wrap(frame: Frame) -> _Load:
+    return lambda: frame
 
 
 def _name(source: Any) -> str:

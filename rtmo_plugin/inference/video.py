@@ -86,16 +86,24 @@ def open_camera(number: int) -> Any:
     return capture
 
 
-def read_video(capture: Any, name: str, path: Path | None = None) -> Iterator[Frame]:
-    """Yield the frames of an opened video and close it; one with an error comes last if it ends early."""
+def read_video(capture: Any, name: str, path: Path | None = None, start: int = 0) -> Iterator[Frame]:
+    """Yield the frames of an opened video and close it; one with an error comes last if it ends early.
+
+    Args:
+        capture: The video.
+        name: What its frames are called.
+        path: Of its file.
+        start: Frames before this one are passed over: decoded, since few videos can be entered at an exact frame.
+    """
     info, index, now_s = _describe(capture), 0, -1 / _USUAL_FPS
     try:
-        while True:
-            is_read, image = capture.read()
-            if not is_read:
-                break
+        while capture.grab():
             now_s = _find_time(capture, info.fps, index, now_s)
-            yield Frame(image, name, path, index, now_s)
+            if index >= start:
+                is_read, image = capture.retrieve()
+                if not is_read:
+                    break
+                yield Frame(image, name, path, index, now_s)
             index += 1
         if index < info.num_frames - max(_FEW, _FEW_PART * info.num_frames):
             early = f"{name} ends early: only {index} of its {info.num_frames} frames can be read."

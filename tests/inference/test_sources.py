@@ -232,3 +232,15 @@ def test_camera_that_stops_says_so(folder):
     assert [frame.index for frame in frames] == list(range(NUM_FRAMES))
     assert all(after.time_s > before.time_s for before, after in pairwise(frames))
     assert last.error == f"camera 0 gives no more images after {NUM_FRAMES}."
+
+
+def test_index_is_the_place_in_the_source_and_may_begin_later(folder):
+    several = [folder / "c.avi", folder / "a.png", folder / "nowhere.jpg", [folder / "b.jpg", folder / "a.png"]]
+    frames = list(read_frames(several, start=10))
+    assert [frame.index for frame in frames] == [*range(NUM_FRAMES), 11, 12, 13, 14]
+    whole, *later = list(read_frames(folder / "c.avi")), *read_frames(folder / "c.avi", start=17)
+    assert len(later) == NUM_FRAMES - 17
+    for ours, theirs in zip(later, whole[17:], strict=True):
+        np.testing.assert_array_equal(ours.image, theirs.image)
+        assert (ours.index, ours.time_s) == (theirs.index, theirs.time_s)
+    assert list(read_frames(folder / "c.avi", start=NUM_FRAMES)) == []
