@@ -69,9 +69,7 @@ class RTMOHead(BaseModule):
         **losses: Mapping[str, Any],
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if coordinates not in ("dcc", "proxy"):
-            raise ValueError(f"coordinates is 'dcc' or 'proxy', got {coordinates!r}.")
-        self.coordinates = coordinates
+        self.coordinates = _check_coordinates(coordinates)
         self.schema = find_schema(keypoints)
         self.num_classes, self.strides = num_classes, tuple(strides)
         self.head_module = RTMOHeadModule(
@@ -182,6 +180,12 @@ class RTMOHead(BaseModule):
             predictions.priors.centers[prior],
             size_wh,
         )
+
+
+def _check_coordinates(coordinates: str) -> str:
+    if coordinates not in ("dcc", "proxy"):
+        raise ValueError(f"coordinates is 'dcc' or 'proxy', got {coordinates!r}.")
+    return coordinates
 
 
 _SELECTION = ("score_thr", "nms_thr", "nms_pre")
