@@ -104,6 +104,8 @@ def _open_model(model: str | Path, config: str | Path | None, score_thr: float, 
         raise MissingFileError(f"There is no model {name}{suggest_name(name)}")
     if config is None and name not in CATALOGUE:
         raise ConfigError(f"{name} is a checkpoint and needs its config: Pose({name!r}, config='rtmo-s_coco').")
+    if foreign := sorted(set(options) - {"device"}):
+        raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
     # torch and MMPose, which a checkpoint needs and an exported file does not
     from rtmo_plugin.apis.checkpoint_model import CheckpointModel
 

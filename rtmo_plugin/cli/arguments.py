@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
+MODEL_OPTIONS = ("config", "score_thr", "device", "threads")  # of ``add_model_arguments``, but for the model itself
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -30,6 +31,22 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     parser.add_argument(
         "--score-thr", type=float, default=score_thr, help="leave out people below this score (%(default)s)"
     )
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cpu; of a checkpoint a GPU, if there is one)")
+    parser.add_argument(
+        "--threads", type=parse_count, metavar="N", help="of the CPU, for an exported file (default: as many as cores)"
+    )
+
+
+def parse_count(text: str) -> int:
+    """Return a number of things, at least one, for ``argparse``."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def choose_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, for ``Pose``, whose defaults depend on the model."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def read_source(source: str) -> str | int:

@@ -16,6 +16,7 @@ from rtmo_plugin.errors import EXIT_FAILURE
 COMMANDS = {
     "predict": "predict",
     "track": "track",
+    "serve": "serve",
     "export": "export",
     "eval": "evaluate",
     "train": "train",

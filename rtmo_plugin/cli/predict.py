@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, read_source
+from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.errors import EXIT_FAILURE
@@ -43,7 +43,7 @@ def _run(*, model: str, source: str, out: str | None, batch_size: int, as_json: 
 
     folder = None if out is None else make_folder(out, "--out")
     with keep_stdout_for_json(as_json):
-        results = Pose(model, **options).stream(read_source(source), batch_size=batch_size)
+        results = Pose(model, **choose_options(options)).stream(read_source(source), batch_size=batch_size)
     bar = tqdm(results, unit="image", disable=None)  # None: no bar unless on a terminal
     return _report(bar, folder, as_json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, read_source
+from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import print_json
 from rtmo_plugin.errors import DataError
@@ -25,14 +25,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser, "a line for each frame")
 
 
-def _run(*, model: str, config: str | None, score_thr: float, source: str, as_json: bool, **arguments: Any) -> None:
+def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
     from tqdm import tqdm
 
     from rtmo_plugin import Pose
     from rtmo_plugin.inference.track_video import TrackSummary, track_video
 
     summary = None
-    opened = Pose(model, score_thr=score_thr)
+    opened = Pose(model, **choose_options({name: arguments.pop(name) for name in MODEL_OPTIONS}))
     for result in tqdm(track_video(opened, read_source(source), **arguments), unit="frame", disable=None):
         if isinstance(result, TrackSummary):
             summary = result

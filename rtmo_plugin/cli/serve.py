@@ -1,0 +1,67 @@
+"""``rtmo serve``: a page in the browser to drop a picture on, or to stand before the webcam."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.cli.arguments import add_model_arguments, choose_options
+from rtmo_plugin.cli.command import Command
+from rtmo_plugin.errors import ConfigError
+
+_EXAMPLES = (
+    "{command} rtmo-s.onnx                           # then open http://localhost:8000",
+    "{command} rtmo-s.onnx --port 0 --open           # any free port, in the browser at once",
+)
+_NOTES = """The page needs no network.  Pictures stay on this machine: they are looked at and forgotten.  Programs can
+use it too:  curl --data-binary @photo.jpg http://localhost:8000/people"""
+_LOWEST_SCORE = 0.1  # of those whom the page can show when its slider is moved
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to be reached at (%(default)s: this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free (%(default)s)")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--max-megabytes", type=float, default=20, metavar="MB", help="of a file (%(default)s)")
+    parser.add_argument("--max-megapixels", type=float, default=50, metavar="MP", help="of an image (%(default)s)")
+    parser.add_argument(
+        "--allow-host", nargs="+", default=(), metavar="NAME", help="names of this machine that others reach it by"
+    )
+
+
+def _run(
+    *,
+    model: str,
+    host: str,
+    port: int,
+    open: bool,  # noqa: A002 (as the option is called)
+    max_megabytes: float,
+    max_megapixels: float,
+    allow_host: list[str],
+    score_thr: float,
+    **options: Any,
+) -> None:
+    # A second bound beside the one of the headers; OpenCV reads it when it is first imported.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(int(max_megapixels * 10**6)))
+    try:
+        from rtmo_plugin.serving import server
+        from rtmo_plugin.serving.app import make_app
+    except ImportError as error:
+        raise ConfigError(f'rtmo serve needs packages ({error.name}): pip install "rtmo-plugin[serve]"') from error
+    from rtmo_plugin.pose import Pose
+    from rtmo_plugin.serving.uploads import Limits
+
+    limits = Limits(max_megabytes, max_megapixels)
+    with server.open_port(host, port) as listener:
+        pose = Pose(model, score_thr=min(score_thr, _LOWEST_SCORE), **choose_options(options))
+        app = make_app(pose, Path(model).name, limits, score_thr=score_thr, host_names=allow_host)
+        server.announce(listener, is_opened=open)
+        server.run(app, listener)
+
+
+COMMAND = Command("open a page to drop pictures on, or to use the webcam", _EXAMPLES, _add_arguments, _run, _NOTES)

@@ -1,0 +1,105 @@
+"""The web application: the page, what the model is, and the people in an image that is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.inference.results import PoseResult
+from rtmo_plugin.serving.guard import Guard
+from rtmo_plugin.serving.uploads import Limits, UploadError, read_image
+
+_PAGE = Path(__file__).with_name("page")
+_FILES = {"/": "index.html", "/page.js": "page.js", "/drawing.js": "drawing.js", "/style.css": "style.css"}
+
+
+class Finder(Protocol):
+    """What finds people: ``Pose``."""
+
+    info: ModelInfo
+
+    def __call__(self, source: bytes) -> PoseResult:
+        """Return the people in the content of an image file.
+
+        Raises:
+            DataError: It cannot be used.
+        """
+
+
+def make_app(
+    pose: Finder, name: str, limits: Limits, *, score_thr: float, host_names: Collection[str] = ()
+) -> Starlette:
+    """Return the application.
+
+    Args:
+        pose: Finds the people; one image at a time.
+        name: Of the model, for people.
+        limits: Of what is sent.
+        score_thr: Where the page begins to show people.
+        host_names: See ``Guard``.
+    """
+    worker = ThreadPoolExecutor(1, "network")
+    model = _describe(pose.info, name, limits, score_thr)
+
+    async def show_model(_: Request) -> Response:
+        return JSONResponse(model)
+
+    async def find_people(request: Request) -> Response:
+        content = await read_image(request.stream(), limits)
+        loop = asyncio.get_running_loop()
+        return JSONResponse(await loop.run_in_executor(worker, _find, pose, content))
+
+    routes = [Route(path, _make_sender(_PAGE / file)) for path, file in _FILES.items()]
+    routes += [Route("/model", show_model), Route("/people", find_people, methods=["POST"])]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, names=host_names)],
+        exception_handlers={UploadError: _refuse, DataError: _refuse},
+    )
+
+
+def _make_sender(file: Path) -> Any:
+    async def send_file(_: Request) -> Response:
+        return FileResponse(file)
+
+    return send_file
+
+
+def _describe(info: ModelInfo, name: str, limits: Limits, score_thr: float) -> dict[str, Any]:
+    """Return what the page has to know of the model."""
+    return {
+        "name": name,
+        "keypoint_names": info.schema.names,
+        "skeleton": info.schema.skeleton,
+        "flip_pairs": info.schema.flip_pairs,
+        "classes": info.classes,
+        "score_thr": score_thr,
+        "megabytes": limits.megabytes,
+        "megapixels": limits.megapixels,
+    }
+
+
+def _find(pose: Finder, content: bytes) -> dict[str, Any]:
+    """Return the people as ``PoseResult.to_dict`` does, with the size of the image and the time it took."""
+    start = perf_counter()
+    result = pose(content)
+    height, width = result.image.shape[:2]
+    seconds = perf_counter() - start
+    return {**result.to_dict(), "width": width, "height": height, "milliseconds": round(1000 * seconds, 1)}
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    """Answer with one sentence."""
+    return JSONResponse({"error": str(error)}, getattr(error, "status", 422))

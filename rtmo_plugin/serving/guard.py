@@ -1,0 +1,78 @@
+"""To whom the server answers: pages of its own address, and programs; no other site that a browser has open."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_HEADERS = {
+    # Everything the page loads is ours; pictures that it makes itself are blob: and data:.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """Refuses requests under foreign names and from foreign pages, and adds headers that keep the page to itself.
+
+    A site can give its own name the address of this machine (DNS rebinding), and then counts as the same origin; but
+    the browser still says that name in ``Host``.  No name is needed where the address is a number, so numbers pass.
+
+    Args:
+        app: What is guarded.
+        names: Of hosts under which the server is reached, besides ``localhost`` and addresses.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
+        self._app = app
+        self._names = {"localhost", *(name.lower() for name in names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._check(Headers(scope=scope))
+        answer = JSONResponse({"error": refusal[1]}, refusal[0]) if refusal else self._app
+
+        async def send_guarded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await answer(scope, receive, send_guarded)
+
+    def _check(self, headers: Headers) -> tuple[int, str] | None:
+        """Return status and sentence of a refusal."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._is_own(host):
+            return 421, f"This server does not answer to the name {host!r}: start it with --allow-host NAME."
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
+            return 403, "Pages of other sites are not answered."
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # such as "[::1"
+            return False
+        return name in self._names or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

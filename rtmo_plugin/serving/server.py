@@ -1,0 +1,82 @@
+"""Runs the application on a port, for this machine alone unless told otherwise."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import webbrowser
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+
+import uvicorn
+
+from rtmo_plugin.errors import ConfigError
+
+_NUM_CONNECTIONS = 32  # at once: bounds the memory for what is being sent
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """Return a socket that waits for connections.
+
+    Args:
+        host: Address or name of this machine.
+        port: 0 for any that is free.
+
+    Raises:
+        ConfigError: The port is taken, or there is no such address here.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{host}:{port} cannot be opened ({reason}): choose another --port, or 0 for any.") from error
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Tell whether only this machine reaches a socket."""
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def get_address(listener: socket.socket) -> str:
+    """Return the page's address, as this machine's browser takes it."""
+    host, port = listener.getsockname()[:2]
+    if ip_address(host).is_unspecified:  # everywhere, this machine included
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def announce(listener: socket.socket, *, is_opened: bool) -> None:
+    """Say where the page is, and who else reaches it if anybody does.
+
+    Args:
+        listener: The server's socket.
+        is_opened: Whether the page is opened in the browser too.
+    """
+    address = get_address(listener)
+    print(f"The page is {address}; Ctrl-C ends it.", flush=True)
+    if is_opened:
+        webbrowser.open(address)  # the socket waits already, so the page comes as soon as the server runs
+    if not is_loopback(listener):
+        host, port = listener.getsockname()[:2]
+        print(
+            f"warning: {host}:{port} is open to everybody whose machine reaches this one, without a password and "
+            "without encryption; leave out --host to keep it to this machine.",
+            file=sys.stderr,
+        )
+
+
+def run(app: Any, listener: socket.socket) -> None:
+    """Answer until Ctrl-C or a signal to end."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        limit_concurrency=_NUM_CONNECTIONS,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+    )
+    with suppress(KeyboardInterrupt):  # which is how it ends
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,129 @@
+"""A real Chromium without a window, driven over a pair of pipes by its DevTools protocol."""
+
+import base64
+import itertools
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "google-chrome")) if path), None)
+_FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe"),
+    *("--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-dev-shm-usage"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # a webcam that shows a test pattern
+)
+_TIMEOUT_S = 60
+
+
+class Browser:
+    """A page in a browser of its own.
+
+    Args:
+        folder: For the browser's files; what it downloads comes into its ``downloads``.
+        size_wh: Of the page.
+    """
+
+    def __init__(self, folder, size_wh=(1280, 900)):
+        self.downloads = folder / "downloads"
+        self.downloads.mkdir()
+        commands, self._commands = os.pipe()
+        self._answers, answers = os.pipe()
+        # Chromium reads file descriptor 3 and writes 4.
+        start = f'exec "$@" 3<&{commands} 4>&{answers}'
+        program = [
+            CHROMIUM,
+            *_FLAGS,
+            f"--user-data-dir={folder / 'profile'}",
+            f"--window-size={size_wh[0]},{size_wh[1]}",
+        ]
+        self._process = subprocess.Popen(
+            ["bash", "-c", start, "bash", *program], pass_fds=(commands, answers), stderr=subprocess.DEVNULL
+        )
+        os.close(commands)
+        os.close(answers)
+        self._numbers, self._rest, self.events, self._session = itertools.count(1), b"", [], {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = {"sessionId": session}
+        self.call("Page.enable")
+        self.call("Runtime.enable")
+        self.call("Log.enable")
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self._commands)
+        os.close(self._answers)
+        self._process.terminate()
+        self._process.wait(30)
+
+    def call(self, method, **parameters):
+        """Send a command and return its result; events that come meanwhile are kept in ``events``."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters, **self._session}
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != number:
+            self.events.append(answer)
+        assert "error" not in answer, (method, answer["error"])
+        return answer["result"]
+
+    def _read(self):
+        while b"\0" not in self._rest:
+            assert select.select([self._answers], [], [], _TIMEOUT_S)[0], "the browser does not answer"
+            chunk = os.read(self._answers, 1 << 20)
+            assert chunk, "the browser has ended"
+            self._rest += chunk
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)
+
+    def evaluate(self, expression):
+        """Return the value of an expression of the page's, which may be a promise."""
+        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def wait_for(self, expression):
+        """Return the value of an expression when it is true."""
+        end = time.monotonic() + _TIMEOUT_S
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < end, f"still not true: {expression}"
+            time.sleep(0.05)
+        return value
+
+    def open(self, address):
+        self.call("Page.navigate", url=address)
+        self.wait_for(f"document.readyState === 'complete' && location.href.startsWith({json.dumps(address)})")
+
+    def drop(self, *files, at=(300, 300)):
+        """Let files fall on the page."""
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+
+    def press(self, key, code=0, text=None):
+        options = {"key": key, "code": key, "windowsVirtualKeyCode": code} | ({"text": text} if text else {})
+        self.call("Input.dispatchKeyEvent", type="keyDown", **options)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **options)
+
+    def wait_for_download(self, name):
+        """Return the path of a file when all of it has come."""
+        end = time.monotonic() + _TIMEOUT_S
+        while not (self.downloads / name).is_file():
+            assert time.monotonic() < end, f"{name} does not come"
+            time.sleep(0.05)
+        return self.downloads / name
+
+    def take_picture(self, file):
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+    def list_complaints(self):
+        """Return what the page's console holds of errors and warnings, such as of blocked scripts."""
+        self.evaluate("1")
+        logged = [event["params"]["entry"] for event in self.events if event["method"] == "Log.entryAdded"]
+        thrown = [event["params"] for event in self.events if event["method"] == "Runtime.exceptionThrown"]
+        return [entry for entry in logged if entry["level"] in ("error", "warning")] + thrown
