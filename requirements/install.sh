@@ -63,7 +63,7 @@ if ! $has_wheels; then
     install "Cython" Cython
     PYTHONPATH=$PWD/requirements/xtcocotools install "xtcocotools, which is compiled" --no-build-isolation xtcocotools
 fi
-install "this package and what it needs" --no-build-isolation --editable ".[train,export,serve,dev]"
+install "this package and what it needs" --no-build-isolation --editable ".[train,export,ray,serve,dev]"
 install "MMPose, MMDetection, MMCV and supervision" --no-deps --requirement requirements/openmmlab.txt
 "$venv/bin/python" -c "import rtmo_plugin.compat, mmpose.models" >>"$log" 2>&1 ||
     die "everything is installed, but MMPose does not import; see the end of $log."

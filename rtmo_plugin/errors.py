@@ -53,6 +53,10 @@ class OutputError(UserError, OSError):
     """What was computed cannot be written; what was written before is kept."""
 
 
+class StoppedError(UserError, RuntimeError):
+    """A long job cannot go on; what was done is kept, and it can be started again."""
+
+
 @contextmanager
 def report_user_errors() -> Iterator[None]:
     """Turn a ``UserError`` into its sentence on stderr and exit code 2; everything else passes.

@@ -93,13 +93,22 @@ class Pose:
         return stream_results(self._model, read_frames(source, start=start), batch_size)
 
 
+def is_exported(model: str | Path) -> bool:
+    """Tell by its name whether a model is an exported file, which needs neither torch nor MMPose."""
+    if _is_published(str(model)):
+        return CATALOGUE[str(model)].kind == ONNX
+    return any(Path(model).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values())
+
+
+def _is_published(name: str) -> bool:
+    return name in CATALOGUE and not Path(name).is_file()
+
+
 def _open_model(model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]) -> Model:
     """Open a file, a checkpoint or a published name."""
     name = str(model)
-    if name in CATALOGUE and not Path(name).is_file() and CATALOGUE[name].kind == ONNX:
-        return PoseModel(fetch(CATALOGUE[name]), score_thr=score_thr, **options)
-    if any(Path(name).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values()):
-        return PoseModel(model, score_thr=score_thr, **options)
+    if is_exported(model):
+        return PoseModel(fetch(CATALOGUE[name]) if _is_published(name) else model, score_thr=score_thr, **options)
     if name not in CATALOGUE and not Path(name).suffix and not Path(name).exists():
         raise MissingFileError(f"There is no model {name}{suggest_name(name)}")
     if config is None and name not in CATALOGUE:

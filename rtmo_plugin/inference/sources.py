@@ -98,7 +98,7 @@ def _find_kind_by_name(name: str) -> SourceKind:
     path = Path(name)
     if name.startswith(_LIVE) or (name.isdecimal() and not path.exists()):
         return SourceKind.LIVE
-    if path.suffix.lower() in VIDEO_SUFFIXES and not _PATTERN & set(name):
+    if path.suffix.lower() in VIDEO_SUFFIXES and not _is_pattern(name):
         return SourceKind.VIDEO
     if is_web(name):
         return SourceKind.IMAGE

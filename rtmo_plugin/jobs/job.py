@@ -1,0 +1,176 @@
+"""A job in its folder: what it is, what is done of it, and whether a restart means the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rtmo_plugin import __version__
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.inference.coordinates import locate_parameters
+from rtmo_plugin.inference.files import make_folder
+from rtmo_plugin.inference.output_files import write_whole
+from rtmo_plugin.jobs.record_formats import check_format
+from rtmo_plugin.jobs.shard_files import find_done
+from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
+from rtmo_plugin.jobs.worker import MANIFEST, Plan
+
+# How a job is computed, which a restart may change; everything else is what it computes.
+_MEANS = ("device", "threads")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that can be run, see ``run_job``.
+
+    Attributes:
+        plan: What its workers know.
+        shards: All of its work.
+    """
+
+    plan: Plan
+    shards: tuple[Shard, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return Path(self.plan.folder)
+
+    @property
+    def num_files(self) -> int:
+        """Images and videos in all."""
+        return sum(len(shard.names) for shard in self.shards)
+
+    def find_remaining(self) -> list[Shard]:
+        """Return the shards that are not done."""
+        done = find_done(self.folder)
+        return [shard for shard in self.shards if shard.number not in done]
+
+
+def open_job(
+    model: str | Path,
+    source: Any,
+    out: str | Path,
+    *,
+    records: str = "jsonl",
+    shard_size: int = 1000,
+    batch_size: int = 1,
+    **options: Any,
+) -> Job:
+    """Begin a job in a folder, or go on with the one that is there.
+
+    Args:
+        model: For ``Pose``.
+        source: Images and videos: a folder, a pattern, a list of names, or a ``.txt`` file with a name a line.
+        out: The folder; where several machines work, one that all of them see under this name.
+        records: Format of its files, ``"jsonl"`` or ``"parquet"``.
+        shard_size: Images, or frames of a video, in a file; so many are done anew after a worker has died.
+        batch_size: Images that are computed at once.
+        **options: Of ``Pose``.
+
+    Raises:
+        MissingFileError: There is nothing to do, or no model.
+        ConfigError: An option is wrong, or another job is in the folder.
+        OutputError: The folder cannot be written.
+    """
+    check_format(records)
+    for name, value in (("shard_size", shard_size), ("batch_size", batch_size)):
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}.")
+    names = list_names(source)
+    _check_names(names, records)
+    wanted = {
+        "model": _digest_model(Path(model), options.get("config")),
+        "options": {name: _to_plain(value) for name, value in sorted(options.items()) if name not in _MEANS},
+        "files": len(names),
+        "names": _digest(json.dumps(name).encode() for name in names),
+        "records": records,
+        "shard_size": shard_size,
+    }
+    folder = make_folder(out, "--out").resolve()
+    id_ = _read_id(folder, wanted) or _begin(folder, wanted)
+    plan = Plan(id_, str(folder), str(Path.cwd()), str(model), records, shard_size, batch_size, options)
+    return Job(plan, tuple(make_shards(names, shard_size)))
+
+
+def _begin(folder: Path, wanted: dict[str, Any]) -> str:
+    """Write down what a new job is, and return its id.
+
+    Raises:
+        ConfigError: There are files of a job that nothing says more of.
+    """
+    if find_done(folder):
+        raise ConfigError(f"{folder} has files of a job, but no {MANIFEST}: choose another folder for --out.")
+    id_ = uuid4().hex
+    content = json.dumps({"id": id_, "rtmo_plugin": __version__, **wanted}, indent=1)
+    write_whole(folder / MANIFEST, content.encode())
+    return id_
+
+
+def _read_id(folder: Path, wanted: dict[str, Any]) -> str | None:
+    """Return the id of the job in a folder; None if there is none.
+
+    Raises:
+        ConfigError: It is another one.
+        DataError: Its description cannot be read.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        id_, differing = str(found["id"]), [key for key, value in wanted.items() if found[key] != value]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged or of another version: choose another folder for --out.") from error
+    if differing:
+        key = differing[0]
+        then, now = (json.dumps(each[key]) for each in (found, wanted))
+        difference = f"other {key}" if key in ("model", "names") else f"{key} {then}, and not {now}"
+        raise ConfigError(f"{folder} has a job with {difference}: start it again as it was, or choose another folder.")
+    return id_
+
+
+def _check_names(names: Iterable[str], records: str) -> None:
+    """Check that names can be written.
+
+    Raises:
+        ConfigError: One of them cannot.
+    """
+    if records != "parquet":
+        return
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"Parquet cannot hold the name {name!r}: choose JSON lines, or rename it.") from error
+
+
+def _digest_model(model: Path, config: Any) -> str:
+    """Return what tells models apart: the content of a file and of what belongs to it, or else the name.
+
+    Raises:
+        MissingFileError: There is no such file.
+    """
+    if not model.is_file():
+        if model.suffix:
+            raise MissingFileError(f"There is no model file {model}.")
+        return f"{model} {config}"
+    beside = dict.fromkeys([model, model.with_suffix(".bin"), locate_parameters(model)])
+    return _digest([*(path.read_bytes() for path in beside if path.is_file()), str(config).encode()])
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def _to_plain(value: Any) -> Any:
+    """Return a value as JSON gives it back."""
+    return json.loads(json.dumps(value, default=str))

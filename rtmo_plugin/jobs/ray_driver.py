@@ -1,0 +1,144 @@
+"""Shards for the workers of Ray: a job of Ray Data whose rows are shards, and whose actors have an engine each.
+
+Ray starts an actor that died anew, and gives it its shard again.  That may happen after the shard was done, so what
+keeps a job whole are the files of its shards; Ray's own checkpoints of rows (beta in 2.60) are not used.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.jobs.shards import Shard
+from rtmo_plugin.jobs.worker import Plan, ShardReport, Worker
+from rtmo_plugin.pose import is_exported
+
+_MAX_BLOCKS = 10_000  # Ray holds a few kB for each; a shard that is asked for twice is done once
+_OBJECT_STORE = 200 * 1024**2  # bytes: it holds names and reports
+LOCAL = "local"
+
+
+class RayWorker:
+    """A worker as an actor of Ray Data; its engine has as many threads as Ray gives it CPUs.
+
+    Args:
+        plan: Of the job.
+        cpus: What Ray gives it.
+    """
+
+    def __init__(self, plan: Plan, cpus: float) -> None:
+        threads = {"threads": max(1, int(cpus))} if is_exported(plan.model) else {}
+        self._plan = replace(plan, options={**threads, **plan.options})
+        self._worker = Worker(self._plan)
+
+    def __call__(self, row: dict[str, str]) -> dict[str, str]:
+        """Do the shard of a row."""
+        shard = Shard.from_json(row["shard"])
+        try:
+            os.chdir(self._plan.current)
+        except OSError as error:
+            failure = (
+                f"{socket.gethostname()} has no folder {self._plan.current}, where the job began: {error.strerror}."
+            )
+            return {"report": ShardReport(shard.number, failure=failure, is_last=True).to_json()}
+        return {"report": self._worker.run(shard).to_json()}
+
+
+def run_on_ray(
+    plan: Plan,
+    shards: Sequence[Shard],
+    *,
+    address: str = LOCAL,
+    workers: int | None = None,
+    cpus: float = 1,
+    gpus: float = 0,
+) -> Iterator[ShardReport]:
+    """Do shards on Ray, and yield a report of each when it is done, in whatever order.
+
+    Args:
+        plan: Of the job.
+        shards: To do.
+        address: ``"local"`` starts Ray here, and stops it; else of a cluster.
+        workers: Actors, each with an engine; None for as many as Ray has CPUs or GPUs for.
+        cpus: Of each worker.
+        gpus: Of each worker.
+
+    Raises:
+        ConfigError: Ray is not installed, there is no such cluster, or too little of it.
+    """
+    ray = _import_ray()
+    with _connect(ray, address, None if workers is None else math.ceil(cpus * workers)):
+        workers = _choose_workers(ray.cluster_resources(), workers, cpus, gpus, address == LOCAL)
+        pool = ray.data.ActorPoolStrategy(size=min(workers, len(shards)), max_tasks_in_flight_per_actor=1)
+        rows = [{"shard": shard.to_json()} for shard in shards]
+        reports = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS)).map(
+            RayWorker, fn_constructor_args=(plan, cpus), compute=pool, num_cpus=cpus, num_gpus=gpus
+        )
+        for row in reports.iter_rows():
+            yield ShardReport.from_json(row["report"])
+
+
+def _choose_workers(resources: dict[str, float], workers: int | None, cpus: float, gpus: float, is_local: bool) -> int:
+    """Return how many workers there will be.
+
+    Raises:
+        ConfigError: There is too little for them; a cluster, however, may grow.
+    """
+    of_cpus = resources.get("CPU", 0) // cpus if cpus else math.inf
+    of_gpus = resources.get("GPU", 0) // gpus if gpus else math.inf
+    most = min(of_cpus, of_gpus)
+    if (workers is None and not 1 <= most < math.inf) or (workers and is_local and workers > most):
+        here = f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
+        raise ConfigError(f"Ray has {here} here: too little for {workers or 1} workers of {cpus:g} and {gpus:g} each.")
+    return int(most) if workers is None else workers
+
+
+@contextmanager
+def _connect(ray: Any, address: str, num_cpus: int | None) -> Iterator[None]:
+    """Start or reach Ray, unless this process has it already, and leave it as it was."""
+    context, is_ours = ray.data.DataContext.get_current(), not ray.is_initialized()
+    bars, context.enable_progress_bars = context.enable_progress_bars, False
+    try:
+        if is_ours:
+            _start(ray, address, num_cpus)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        yield
+    finally:
+        context.enable_progress_bars = bars
+        if is_ours:
+            ray.shutdown()
+
+
+def _start(ray: Any, address: str, num_cpus: int | None) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if address == LOCAL:
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        options["num_cpus"] = max(num_cpus or 1, os.cpu_count() or 1)
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        raise ConfigError(f"There is no Ray cluster at {address}: start one with `ray start --head`.") from error
+
+
+def _import_ray() -> Any:
+    """Return Ray with Ray Data, told to be quiet and to send nothing home.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    if not all(map(find_spec, ("ray", "pandas", "pyarrow"))):
+        raise ConfigError('Ray is not installed: pip install "rtmo-plugin[ray]"')
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+    import ray.data
+
+    return ray

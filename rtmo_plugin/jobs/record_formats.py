@@ -1,0 +1,88 @@
+"""Records as the content of a file, and back: JSON lines, or Parquet.
+
+A record is what ``PoseResult.to_dict`` returns, the same in both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError
+
+Record = dict[str, Any]
+
+
+def check_format(name: str) -> None:
+    """Check that records can be written so.
+
+    Raises:
+        ConfigError: There is no such format, or its package is not installed.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"There is no format {name!r} of records: choose {' or '.join(FORMATS)}.")
+    if name == "parquet" and not find_spec("pyarrow"):
+        raise ConfigError("Parquet needs a package: pip install pyarrow")
+
+
+def encode(records: Sequence[Record], name: str) -> bytes:
+    """Return the content of a file of records."""
+    return FORMATS[name][0](records)
+
+
+def decode(path: Path) -> Iterable[Record]:
+    """Return the records of a file, whose suffix is its format."""
+    return FORMATS[path.suffix[1:]][1](path)
+
+
+def _encode_lines(records: Sequence[Record]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def _decode_lines(path: Path) -> Iterable[Record]:
+    with path.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def _encode_parquet(records: Sequence[Record]) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_pylist(records, _make_schema(pyarrow)), sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _decode_parquet(path: Path) -> Iterable[Record]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from map(_leave_out_class, batch.to_pylist())
+
+
+def _leave_out_class(record: Record) -> Record:
+    """Return a record whose people have a class only if there is one, as in JSON."""
+    people = [{key: value for key, value in each.items() if value is not None} for each in record["people"]]
+    return {**record, "people": people}
+
+
+def _make_schema(pa: Any) -> Any:
+    """Return the columns, the same in every file."""
+    numbers = pa.list_(pa.float64())
+    person = {"score": pa.float64(), "box": numbers, "keypoints": pa.list_(numbers), "class": pa.string()}
+    people = pa.list_(pa.struct(person.items()))
+    columns = {"image": pa.string(), "index": pa.int64(), "time": pa.float64(), "people": people, "error": pa.string()}
+    return pa.schema(columns.items())
+
+
+_Encode = Callable[[Sequence[Record]], bytes]
+_Decode = Callable[[Path], Iterable[Record]]
+FORMATS: dict[str, tuple[_Encode, _Decode]] = {
+    "jsonl": (_encode_lines, _decode_lines),
+    "parquet": (_encode_parquet, _decode_parquet),
+}

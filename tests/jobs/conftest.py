@@ -1,0 +1,45 @@
+"""A tiny exported model, and a folder of images and videos, some of them bad."""
+
+import cv2
+import pytest
+import torch
+
+from rtmo_plugin import Pose
+from rtmo_plugin.apis import export
+from tests.apis.conftest import make_tiny
+from tests.export.conftest import build_tiny
+from tests.inference.conftest import make_image
+from tests.inference.test_sources import write_video
+
+SCORE_THR = 0.1
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """Return a file whose scores lie around the threshold."""
+    folder = tmp_path_factory.mktemp("model")
+    make_tiny("rtmo-t_coco").dump(folder / "tiny.py")
+    torch.save({"state_dict": build_tiny().state_dict()}, folder / "tiny.pth")
+    export(folder / "tiny.py", folder / "tiny.pth", folder / "tiny.onnx")
+    return folder / "tiny.onnx"
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Return nine images and four videos: in between a file that is no image, and videos that are cut off or none."""
+    folder = tmp_path_factory.mktemp("work")
+    for number in range(9):
+        cv2.imwrite(str(folder / f"{number}.png"), make_image(60, 40, number))
+    (folder / "3.png").write_text("not an image")
+    content = write_video(folder / "4.avi", 12).read_bytes()
+    write_video(folder / "5.avi", 10)
+    (folder / "6.avi").write_bytes(content[: len(content) // 2])
+    (folder / "8.mp4").write_text("not a video")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def expected(model, folder):
+    """Return what ``rtmo predict`` says of the folder."""
+    pose = Pose(model, score_thr=SCORE_THR, threads=1)
+    return [result.to_dict() for result in pose.stream(folder)]

@@ -1,0 +1,78 @@
+"""Jobs on Ray: started here, with two workers, of which one is killed while it works."""
+
+import os
+import secrets
+import shutil
+import signal
+import threading
+import time
+
+import pytest
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.jobs import open_job, ray_driver, read_records, run_job
+from tests.jobs.conftest import SCORE_THR
+
+
+def kill_worker(mark, pipe, image):
+    """Kill the process that made a mark, once it waits at a pipe; then put an image in the pipe's place."""
+    while not (found := list(mark.parent.glob(mark.name))):
+        time.sleep(0.02)
+    os.kill(int(found[0].name.split(".")[-2]), signal.SIGKILL)
+    os.link(image, f"{pipe}.new")
+    os.replace(f"{pipe}.new", pipe)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
+def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
+    model, folder, expected, tmp_path, monkeypatch
+):
+    (tmp_path / "token").write_text(secrets.token_hex())  # Ray would make one in the home folder
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "work").parent)
+    pipe = tmp_path / "work" / "7.png"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    names = [os.path.join("work", name.name) for name in sorted(folder.iterdir())]
+    job = open_job(model, names, "out", records="parquet", shard_size=1, score_thr=SCORE_THR)
+    (shard,) = [shard.number for shard in job.shards if shard.names == (os.path.join("work", "7.png"),)]
+    mark = job.folder / "running" / f"shard-{shard:07d}.*"
+    killer = threading.Thread(target=kill_worker, args=(mark, pipe, folder / "7.png"), daemon=True)
+    killer.start()
+    reports = list(run_job(job, ray="local", workers=2))
+    killer.join()
+    assert sorted(report.number for report in reports) == list(range(len(job.shards)))
+    assert [report.failure for report in reports] == [None] * len(reports)
+    found = [{**record, "image": str(folder / os.path.basename(record["image"]))} for record in read_records("out")]
+    assert found == [
+        {**record, "error": record["error"] and record["error"].replace(str(folder), "work")} for record in expected
+    ]
+    assert list(run_job(job, ray="local", workers=2)) == []
+
+
+def test_without_ray_it_says_what_to_install(model, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_driver, "find_spec", lambda name: None)
+    job = open_job(model, folder, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r'^Ray is not installed: pip install "rtmo-plugin\[ray\]"$'):
+        next(run_job(job, ray="local"))
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "gpus", "is_local", "chosen"),
+    [
+        ({"CPU": 8}, None, 0, True, 4),
+        ({"CPU": 8, "GPU": 3}, None, 1, False, 3),
+        ({"CPU": 8}, 4, 0, True, 4),
+        ({"CPU": 8}, 9, 0, False, 9),  # a cluster may grow
+        ({"CPU": 8}, 9, 0, True, None),
+        ({"CPU": 1}, None, 0, True, None),
+        ({"CPU": 8}, 1, 1, True, None),
+    ],
+)
+def test_workers_are_as_many_as_there_is_place_for(resources, workers, gpus, is_local, chosen):
+    arguments = (resources, workers, 2, gpus, is_local)
+    if chosen is not None:
+        assert ray_driver._choose_workers(*arguments) == chosen
+    else:
+        with pytest.raises(ConfigError, match=r"Ray has . CPUs and 0 GPUs here: too little for \d workers of 2 and"):
+            ray_driver._choose_workers(*arguments)
