@@ -65,7 +65,7 @@ def find_schema(keypoints: "str | Mapping[str, Any] | KeypointSchema") -> Keypoi
         return KEYPOINT_SCHEMAS[keypoints]
     if "from_data" in keypoints:
         raise ValueError(
-            "This config takes its keypoints from an annotation file, which tools/train.py reads: use that tool, or "
+            "This config takes its keypoints from an annotation file, which `rtmo train` reads: use that command, or "
             "the config that it writes beside the checkpoints."
         )
     return KeypointSchema.from_dict(keypoints)

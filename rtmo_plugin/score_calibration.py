@@ -65,7 +65,7 @@ class ScoreCalibration:
                 raise ValueError("of another kind")
             return cls(**{name: float(value) for name, value in content.items()})
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise DataError(f"{where} is no calibration of scores, as tools/analyze.py writes it: {error}.") from error
+            raise DataError(f"{where} is no calibration of scores, as `rtmo analyze` writes it: {error}.") from error
 
     @classmethod
     def read(cls, path: str | Path) -> ScoreCalibration:

@@ -20,14 +20,13 @@ from rtmo_plugin.apis.export_accuracy import QuantizedAccuracy, choose_images, c
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.options import ExportOptions, parse_dynamic, parse_size
+from rtmo_plugin.export.options import FORMATS, ExportOptions, parse_dynamic, parse_size
 from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
 from rtmo_plugin.zoo import CATALOGUE
 
-FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2"}  # and how the file's name must end
 _DEFAULT_SIZE = (640, 640)
 
 
@@ -72,7 +71,7 @@ def export(
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: The file to write.
         format: A key of ``FORMATS``.
-        calibration: A calibration of scores, as ``tools/analyze.py`` writes it, to travel in the file.
+        calibration: A calibration of scores, as ``rtmo analyze`` writes it, to travel in the file.
         annotations: In COCO's format, of images of ``calibration_images``: the AP of an ``int8`` file, and of
             the same in float32, are measured.
         cfg_options: Values to change in the config, by dotted key.

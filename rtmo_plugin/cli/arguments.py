@@ -27,11 +27,19 @@ class OptionAction(argparse.Action):
 def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) -> None:
     """Add a model in whatever form it is, as ``rtmo_plugin.Pose`` takes it."""
     parser.add_argument("model", help=f"an exported file, such as rtmo-s.onnx; or a {CHECKPOINT}")
-    parser.add_argument("--config", help="config of a checkpoint: a file or a shipped name; published ones need none")
     parser.add_argument(
-        "--score-thr", type=float, default=score_thr, help="leave out people below this score (%(default)s)"
+        "--config", metavar="FILE", help="config of a checkpoint: a file or a shipped name; published ones need none"
     )
-    parser.add_argument("--device", help="such as cpu or cuda:0 (default: cpu; of a checkpoint a GPU, if there is one)")
+    parser.add_argument(
+        "--score-thr",
+        type=float,
+        default=score_thr,
+        metavar="SCORE",
+        help="leave out people below this score (%(default)s)",
+    )
+    parser.add_argument(
+        "--device", metavar="NAME", help="such as cpu or cuda:0 (default: cpu; of a checkpoint a GPU, if there is one)"
+    )
     parser.add_argument(
         "--threads", type=parse_count, metavar="N", help="of the CPU, for an exported file (default: as many as cores)"
     )
@@ -76,7 +84,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work-dir", metavar="DIR", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the data of all datasets of the config")
     parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions on the evaluated images into DIR")
-    parser.add_argument("--seed", type=int, help="seed of all random numbers")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of all random numbers")
     parser.add_argument("--deterministic", action="store_true", help="choose reproducible GPU algorithms")
     parser.add_argument("--launcher", choices=_LAUNCHERS, default="none", help="what started the processes")
     parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=argparse.SUPPRESS)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.arguments import add_json_argument
+from rtmo_plugin.cli.command import Command, add_subcommand
+from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",
@@ -14,22 +18,77 @@ _EXAMPLES = (
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    from rtmo_plugin.apis.benchmarks import SUBJECTS
-
-    parsers = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    for name, subject in SUBJECTS.items():
-        own = parsers.add_parser(name, help=subject.summary, description=f"Measure the {subject.summary}.")
-        subject.add_arguments(own)
+    commands = parser.add_subparsers(dest="subject", required=True, metavar="eval | data | train | infer")
+    subjects = {
+        "eval": (_add_eval, "evaluation of COCO keypoints, beside MMPose's CocoMetric", "--out eval.json"),
+        "data": (_add_data, "making of training samples, beside MMPose's pipeline", "--data-root data/"),
+        "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
+        "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
+    }
+    for name, (add_own, summary, example) in subjects.items():
+        own = add_subcommand(commands, name, summary, example, f"Measure the {summary}.")
+        add_own(own)
         own.add_argument("--out", metavar="FILE", help="write everything to FILE as JSON")
+        add_json_argument(own, "everything")
 
 
-def _run(*, subject: str, out: str | None, **arguments: Any) -> None:
+def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str) -> None:
+    parser.add_argument("--rounds", type=int, default=default, metavar="N", help=f"{what} (%(default)s)")
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--num-images", type=int, default=5000, metavar="N", help="as many as COCO's val2017 (%(default)s)")
+    add("--num-detections", type=int, default=20, metavar="N", help="an image (%(default)s)")
+    add("--settings", choices=("recipe", "default"), default="recipe", help="of the metric (%(default)s)")
+    _add_rounds(parser, 3, "how often each side runs")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    _add_data_root(parser)
+    add = parser.add_argument
+    add("--num-samples", type=int, default=100, metavar="N", help="of each side in each round (%(default)s)")
+    add("--num-images", type=int, default=64, metavar="N", help="how many synthetic images (%(default)s)")
+    add("--cache-gb", type=float, default=1.0, metavar="GB", help="memory of the cached side (%(default)s)")
+    _add_rounds(parser, 3, "how often each side runs")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_data_root(parser)
+    add = parser.add_argument
+    add("--batch-size", type=int, default=8, metavar="N", help="images of 640 x 640 in a step (%(default)s)")
+    add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
+    _add_rounds(parser, 5, "steps of each side")
+
+
+def _add_data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root", metavar="DIR", help="folder with coco/train2017 and its annotations; else people are drawn"
+    )
+
+
+def _add_infer(parser: argparse.ArgumentParser) -> None:
+    peers = Path(os.environ.get("RTMO_DATA", "../shared/data")).parent / "peers"
+    add = parser.add_argument
+    add("--peers", metavar="DIR", default=str(peers), help="folder with the weights rtmo-s_weights.pth and the file "
+        "that MMDeploy wrote for them (%(default)s)")  # fmt: skip
+    add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
+    add("--num-images", type=int, default=5, metavar="N", help="of the folder (%(default)s)")
+    add("--threads", type=int, metavar="N", help="of the CPU, for our sides (default: all cores, as the others)")
+    _add_rounds(parser, 20, "how often each side sees every image")
+
+
+def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:
     from rtmo_plugin.apis.benchmarks import SUBJECTS
 
-    report = SUBJECTS[subject].run(**arguments)
-    print(f"\n{report.format()}")
+    with keep_stdout_for_json(as_json):
+        report = SUBJECTS[subject](**arguments)
     if out:
         report.write(out)
+    if as_json:
+        print_json(report.describe())
+    else:
+        print(f"\n{report.format()}")
 
 
 COMMAND = Command("measure speed, beside another implementation where there is one", _EXAMPLES, _add_arguments, _run)

@@ -48,6 +48,31 @@ class Command:
         return parser
 
 
+def add_subcommand(
+    commands: Any, name: str, summary: str, example: str, description: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a command within a command.
+
+    Args:
+        commands: What ``add_subparsers`` returned.
+        name: Of the new one.
+        summary: What it does, as the list says it.
+        example: Its arguments.
+        description: What it does, as its own help says it; None for the summary.
+
+    Returns:
+        Its parser.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  %(prog)s {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
 def run_tool(command: Command, tool: str) -> None:
     """Run a command for ``python tools/TOOL.py``, and leave with its exit code."""
     run_command(command, f"python tools/{tool}.py")

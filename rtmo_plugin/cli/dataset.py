@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.errors import EXIT_FAILURE
 
 _ACTIONS = {
-    "check": "say what is wrong with a COCO keypoint file",
-    "split": "divide a COCO file into train.json and val.json, image by image",
-    "convert": "bring labels to COCO and back; docs/dataset-tool.md says how",
+    "check": ("say what is wrong with a COCO keypoint file", "people.json --images photos/ --fix clean.json"),
+    "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
+    "convert": ("bring labels to COCO and back; docs/dataset-tool.md says how", "people.json cvat.xml --to cvat"),
 }
 _EXAMPLES = (
     "{command} check people.json                                    # the file alone: seconds",
@@ -25,8 +25,8 @@ _NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="check | split | convert")
-    for (name, purpose), add_own in zip(_ACTIONS.items(), (_add_check, _add_split, _add_convert)):
-        add_own(commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}."))
+    for (name, (purpose, example)), add_own in zip(_ACTIONS.items(), (_add_check, _add_split, _add_convert)):
+        add_own(add_subcommand(commands, name, purpose, example))
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:

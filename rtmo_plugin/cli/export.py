@@ -8,6 +8,7 @@ from typing import Any
 from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.export.options import FORMATS
 from rtmo_plugin.inference.model_info import CUTS, INPUTS
 
 _EXAMPLES = (
@@ -17,15 +18,23 @@ _EXAMPLES = (
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    from rtmo_plugin.apis.export import FORMATS
-
     add_config_arguments(parser)
     parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="(%(default)s)")
-    parser.add_argument("--cut", choices=CUTS, default="end2end", help="where the file ends (%(default)s)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="of the file (%(default)s)")
+    parser.add_argument(
+        "--cut",
+        choices=CUTS,
+        default="end2end",
+        help="where the file ends: with people, with boxes before NMS, or with the head's maps (%(default)s)",
+    )
     parser.add_argument("--size", metavar="WxH", help="input, multiples of 32 (default: that of the config)")
-    parser.add_argument("--dynamic", default="batch", help="batch, size, batch,size or none (%(default)s)")
+    parser.add_argument(
+        "--dynamic",
+        default="batch",
+        metavar="WHAT",
+        help="may differ from call to call: batch, size, batch,size or none (%(default)s)",
+    )
     parser.add_argument("--input", choices=INPUTS, default="float32", help="uint8: images as OpenCV has them")
     parser.add_argument("--half", action="store_true", help="compute in float16, but for coordinates")
     parser.add_argument("--int8", action="store_true", help="convolutions in eight bits, by --calibration-images")
@@ -33,11 +42,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration-images", metavar="DIR", help="images such as the model will see, about a hundred"
     )
     parser.add_argument("--annotations", metavar="FILE", help="of these images: print the AP of --int8 and of float32")
-    parser.add_argument("--calibration", metavar="FILE", help="of scores, by tools/analyze.py: PoseModel can apply it")
-    parser.add_argument("--score-thr", type=float, help="people score above this (default: that of the config)")
-    parser.add_argument("--nms-thr", type=float, help="boxes of higher IoU are one person (default: the config's)")
-    parser.add_argument("--max-people", type=int, default=100, help="at most so many an image (%(default)s)")
-    parser.add_argument("--top-k", type=int, default=300, help="priors an image of the cut `decoded` (%(default)s)")
+    parser.add_argument(
+        "--calibration", metavar="FILE", help="of scores, as rtmo analyze writes it: PoseModel can apply it"
+    )
+    parser.add_argument(
+        "--score-thr", type=float, metavar="SCORE", help="people score above this (default: that of the config)"
+    )
+    parser.add_argument(
+        "--nms-thr", type=float, metavar="IOU", help="boxes of higher IoU are one person (default: the config's)"
+    )
+    parser.add_argument(
+        "--max-people", type=int, default=100, metavar="N", help="at most so many an image (%(default)s)"
+    )
+    parser.add_argument(
+        "--top-k", type=int, default=300, metavar="N", help="priors an image of the cut `decoded` (%(default)s)"
+    )
     add_json_argument(parser, "the file's name and its differences from PyTorch")
 
 

@@ -16,11 +16,13 @@ from rtmo_plugin.errors import EXIT_FAILURE
 _EXAMPLES = (
     "{command} rtmo-s.onnx photo.jpg --out found/               # an exported file: needs neither torch nor MMPose",
     "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line an image",
+    "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line a frame; rtmo track writes a video",
     "{command} mine.pth photos/ --config rtmo-s_coco --out found/",
 )
 _NOTES = """A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
-"people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, score], ...]}, ...],
-"error": null, or why the image could not be used}.  Coordinates are pixels of the image.
+"people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, visibility], ...]}, ...],
+"error": null, or why the image could not be used}.  Coordinates are pixels of the image; the keypoints
+have the order of `rtmo info MODEL`.
 
 exit code: 0 every image was used, 1 some were not, 2 something in the input is wrong"""
 
@@ -28,7 +30,7 @@ exit code: 0 every image was used, 1 some were not, 2 something in the input is 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("source", help="image, folder, pattern such as 'photos/*.jpg', address, video, or camera (0)")
-    parser.add_argument("--out", metavar="DIR", help="folder for pictures")
+    parser.add_argument("--out", metavar="DIR", help="folder for pictures with the people drawn on them")
     parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
     parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of this side, for small people")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at once (%(default)s)")

@@ -23,12 +23,21 @@ _LOWEST_SCORE = 0.1  # of those whom the page can show when its slider is moved
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to be reached at (%(default)s: this machine alone)"
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to be reached at (%(default)s: this machine alone)",
     )
-    parser.add_argument("--port", type=int, default=8000, help="0: any that is free (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="of the address; 0: any that is free (%(default)s)"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.add_argument("--max-megabytes", type=float, default=20, metavar="MB", help="of a file (%(default)s)")
-    parser.add_argument("--max-megapixels", type=float, default=50, metavar="MP", help="of an image (%(default)s)")
+    parser.add_argument(
+        "--max-megabytes", type=float, default=20, metavar="MB", help="the largest file it takes (%(default)s)"
+    )
+    parser.add_argument(
+        "--max-megapixels", type=float, default=50, metavar="MP", help="the largest image (%(default)s)"
+    )
     parser.add_argument(
         "--allow-host", nargs="+", default=(), metavar="NAME", help="names of this machine that others reach it by"
     )

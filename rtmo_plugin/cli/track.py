@@ -14,6 +14,10 @@ _EXAMPLES = (
     "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, a line a frame",
     "{command} rtmo-s.onnx 0 --out camera.mp4 --smooth          # the first camera, until Ctrl-C",
 )
+_NOTES = """A line of --json, and of the file beside the video, is one of `rtmo predict`, and everybody has an "id":
+from 1 on, or -1 as long as it is not sure that somebody is there.
+
+exit code: 0 every frame was used, 2 something in the input is wrong or it stopped early: what was done is kept"""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,4 +49,4 @@ def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
         raise DataError(summary.error)
 
 
-COMMAND = Command("follow the people in a video, each with an id", _EXAMPLES, _add_arguments, _run)
+COMMAND = Command("follow the people in a video, each with an id", _EXAMPLES, _add_arguments, _run, _NOTES)

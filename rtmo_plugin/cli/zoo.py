@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rtmo_plugin.cli.arguments import add_json_argument
-from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.cli.output import print_json
 
 _ACTIONS = {
@@ -32,7 +32,7 @@ environment:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="list | fetch | path")
     for action, purpose in _ACTIONS.items():
-        own = commands.add_parser(action, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        own = add_subcommand(commands, action, purpose, "--json" if action == "list" else "rtmo-s_body7")
         if action == "list":
             add_json_argument(own, "the list")
         else:

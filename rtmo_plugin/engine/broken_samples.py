@@ -128,7 +128,7 @@ class BrokenSampleHook(Hook):
             if len(self._found) > self._max_broken:
                 raise BrokenSamplesError(
                     f"Broken training samples: {len(self._found)}, and the limit is {self._max_broken} (max_broken of "
-                    f"BrokenSampleHook); check the data with tools/dataset.py check; the last one: {note}."
+                    f"BrokenSampleHook); check the data with `rtmo dataset check`; the last one: {note}."
                 )
 
     def after_train(self, runner: Runner) -> None:

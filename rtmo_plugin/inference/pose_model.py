@@ -42,7 +42,7 @@ class PoseModel:
     """An exported file, ready for images.
 
     Args:
-        file: Written by ``tools/export.py``, or one of MMDeploy's RTMO files.
+        file: Written by ``rtmo export``, or one of MMDeploy's RTMO files.
         size_wh: Width and height of the input, for a file whose size is dynamic.
         score_thr: People score above this; by default the file's own threshold.
         calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.

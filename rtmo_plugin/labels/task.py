@@ -100,7 +100,7 @@ def _refuse_problems(path: str | Path, coco: Coco) -> None:
     for kind, problems in check_coco(coco).items():
         if kind not in _HARMLESS:
             count = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
-            advice = f"run `python tools/dataset.py check {path}` first, which has --fix"
+            advice = f"run `rtmo dataset check {path}` first, which has --fix"
             raise DataError(f"{path} cannot be trained on: {problems[0].text}{count} [{kind}]; {advice}.")
     names = [category["name"] for category in coco["categories"]]
     repeated = [name for name in names if names.count(name) > 1]

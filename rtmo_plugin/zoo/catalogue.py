@@ -115,7 +115,7 @@ def find_weights(name: str) -> Weights:
 def suggest_name(name: str) -> str:
     """Return the end of a message about an unknown name."""
     near = get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
-    return f": did you mean {near[0]}?" if near else "; `python tools/zoo.py list` shows the names."
+    return f": did you mean {near[0]}?" if near else "; `rtmo zoo list` shows the names."
 
 
 def describe_url(url: str) -> Weights:

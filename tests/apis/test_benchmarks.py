@@ -1,6 +1,6 @@
 """What the benchmark says of times that are known, and the measurement of evaluation on a small set."""
 
-import argparse
+import inspect
 import json
 import runpy
 import sys
@@ -11,6 +11,7 @@ import pytest
 from rtmo_plugin.apis.benchmarks import SUBJECTS
 from rtmo_plugin.apis.benchmarks.evaluation import make_predictions
 from rtmo_plugin.apis.benchmarks.report import Report, Timing, time_alternately
+from rtmo_plugin.cli.main import find_command
 from tests.conftest import ROOT
 
 
@@ -85,11 +86,12 @@ def run_tool(arguments):
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_every_subject_says_what_it_measures(name):
-    parser = argparse.ArgumentParser()
-    SUBJECTS[name].add_arguments(parser)
-    assert SUBJECTS[name].summary
-    assert vars(parser.parse_args([]))
+def test_arguments_of_the_command_are_those_of_the_subject(name):
+    given = vars(find_command("benchmark").make_parser("rtmo benchmark").parse_args([name]))
+    assert [given.pop(key) for key in ("subject", "out", "as_json")] == [name, None, False]
+    own = {key: value.default for key, value in inspect.signature(SUBJECTS[name]).parameters.items()}
+    assert given.keys() == own.keys()
+    assert {**given, "peers": ""} == {**own, "peers": ""}  # a folder beside that of RTMO_DATA
 
 
 @pytest.mark.parametrize("options", [["--num-samples", "0"], ["--data-root", "nowhere"]])

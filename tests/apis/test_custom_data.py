@@ -155,7 +155,7 @@ def test_people_without_area_are_evaluated_by_their_boxes(config, copied, capsys
 
 def test_bad_data_and_missing_files_stop_before_the_first_step(config, robots, copied, tmp_path):
     shutil.copy(robots / "bad.json", copied / "train.json")
-    with pytest.raises(DataError, match=r"train\.json cannot be trained on: .* run `python tools/dataset\.py check"):
+    with pytest.raises(DataError, match=r"train\.json cannot be trained on: .* run `rtmo dataset check"):
         train(config, data_root=copied, work_dir=tmp_path / "run")
     with pytest.raises(MissingFileError, match=r"train\.json, whose keypoints .* or, for a trained model, the config"):
         prepare_config(config, data_root=tmp_path / "nowhere")
@@ -164,5 +164,5 @@ def test_bad_data_and_missing_files_stop_before_the_first_step(config, robots, c
 
 
 def test_without_the_tools_a_sentence_says_what_to_do():
-    with pytest.raises(ValueError, match=r"takes its keypoints from an annotation file, which tools/train\.py reads"):
+    with pytest.raises(ValueError, match=r"takes its keypoints from an annotation file, which `rtmo train` reads"):
         MODELS.build(load_config(OUR_CONFIGS / "rtmo-s_custom.py").model.head)

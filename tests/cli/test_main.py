@@ -41,6 +41,32 @@ def test_every_help_has_an_example_that_can_be_read(name, capsys):
 
 
 @pytest.mark.parametrize(
+    ("name", "own"),
+    [(name, own) for name, group in {"zoo": "list fetch path", "dataset": "check split convert",
+     "benchmark": "eval data train infer"}.items() for own in group.split()],
+)  # fmt: skip
+def test_commands_within_commands_have_examples_too(name, own, capsys):
+    code, out, _ = run(capsys, name, own, "--help")
+    assert code == 0
+    assert f"\nexample:\n  rtmo {name} {own} " in out
+
+
+_HELP_OF_ALL = """
+import contextlib, io, sys
+from rtmo_plugin.cli.main import COMMANDS, main
+for name in COMMANDS:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main([name, "--help"])
+    print(name, *{"torch", "mmengine", "mmpose", "cv2"} & set(sys.modules))
+"""
+
+
+def test_help_loads_nothing_heavy():
+    done = subprocess.run([sys.executable, "-c", _HELP_OF_ALL], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["predcit"], "rtmo: error: argument COMMAND: invalid choice: 'predcit'"),

@@ -85,7 +85,7 @@ def test_limit_stops_the_run():
     with pytest.raises(BrokenSamplesError) as error:
         run_epochs(People(ERRORS), max_broken=2)
     assert str(error.value).startswith("Broken training samples: 3, and the limit is 2 (max_broken of BrokenSample")
-    assert "check the data with tools/dataset.py check; the last one: " in str(error.value)
+    assert "check the data with `rtmo dataset check`; the last one: " in str(error.value)
 
 
 def test_nothing_but_broken_samples_is_one_sentence_from_workers_too():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -21,7 +20,6 @@ from torch import Tensor
 
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
-from rtmo_plugin.apis.benchmarks.subject import Subject
 from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.data_paths import check_data, set_data_root
 from rtmo_plugin.apis.image_cache import set_image_cache
@@ -31,16 +29,6 @@ from rtmo_plugin.errors import ConfigError
 OURS = "rtmo-s_coco"
 THEIR_SIDE, OUR_SIDE, CACHED_SIDE = "MMPose", "rtmo_plugin", "rtmo_plugin, cached"
 _SYNTHETIC = "synthetic people, 640 x 480 JPEG"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this subject."""
-    parser.add_argument("--data-root", metavar="DIR", help="folder with coco/train2017 and its annotations; "
-                        "without it synthetic people are drawn")  # fmt: skip
-    parser.add_argument("--num-samples", type=int, default=100, help="of each side in each round (%(default)s)")
-    parser.add_argument("--num-images", type=int, default=64, help="how many synthetic images (%(default)s)")
-    parser.add_argument("--cache-gb", type=float, default=1.0, help="memory of the cached side (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs (%(default)s)")
 
 
 def run(
@@ -78,7 +66,7 @@ def run(
     images = f"{len(datasets[OUR_SIDE])} images" + (f", {_SYNTHETIC}" if data_root is None else "")
     return Report(
         title=f"{num_samples} stage-1 training samples of RTMO-s, 640 x 640, one core, from {images}",
-        command=f"python tools/benchmark.py data --num-samples {num_samples} --rounds {rounds} --cache-gb {cache_gb:g} "
+        command=f"rtmo benchmark data --num-samples {num_samples} --rounds {rounds} --cache-gb {cache_gb:g} "
         + (f"--num-images {num_images}" if data_root is None else f"--data-root {data_root}"),
         timings=timings,
         settings={"num_samples": num_samples, "cache_gb": cache_gb, "images": images},
@@ -168,6 +156,3 @@ def _compare(first: list[Tensor], second: list[Tensor]) -> float:
     if [each.shape for each in first] != [each.shape for each in second]:
         return float("inf")
     return max(float((a - b).abs().max()) if len(a) else 0.0 for a, b in zip(first, second))
-
-
-DATA = Subject("making of training samples, beside MMPose's pipeline", add_arguments, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -16,7 +15,6 @@ from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
-from rtmo_plugin.apis.benchmarks.subject import Subject
 from rtmo_plugin.apis.metrics import format_table
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric
@@ -31,14 +29,6 @@ _SIZE_WH = (640, 480)
 _PERSON_AREA = 0.6  # of the box
 
 Json = dict[str, Any]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this subject."""
-    parser.add_argument("--num-images", type=int, default=5000, help="as many as COCO's val2017 (%(default)s)")
-    parser.add_argument("--num-detections", type=int, default=20, help="an image (%(default)s)")
-    parser.add_argument("--settings", choices=tuple(SETTINGS), default="recipe", help="of the metric (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs (%(default)s)")
 
 
 def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "recipe", rounds: int = 3) -> Report:
@@ -66,7 +56,7 @@ def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "re
     theirs, ours = (results[-1] for results in metrics.values())
     return Report(
         title=f"Evaluation of {num_images} images with {num_images * num_detections} detections, settings: {settings}",
-        command=f"python tools/benchmark.py eval --num-images {num_images} --num-detections {num_detections} "
+        command=f"rtmo benchmark eval --num-images {num_images} --num-detections {num_detections} "
         f"--settings {settings} --rounds {rounds}",
         timings=timings,
         settings={"num_images": num_images, "num_detections": num_detections, **SETTINGS[settings]},
@@ -171,4 +161,3 @@ def _build_mmpose(**settings: Any) -> Any:
 
 
 _SIDES = {"MMPose's CocoMetric": _build_mmpose, "rtmo_plugin.CocoMetric": CocoMetric}
-EVALUATION = Subject("evaluation of COCO keypoints, beside MMPose's CocoMetric", add_arguments, run)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -14,7 +12,6 @@ import numpy as np
 
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
-from rtmo_plugin.apis.benchmarks.subject import Subject
 from rtmo_plugin.apis.export import export
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.export.onnx_writer import replace_constants
@@ -30,17 +27,6 @@ _SIDES: dict[str, dict[str, Any]] = {  # ours: the runtime and its precision
     "OpenVINO bfloat16": {"runtime": "openvino", "precision": "bfloat16"},
 }
 _CROWD = 100
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this subject."""
-    default = Path(os.environ.get("RTMO_DATA", "../shared/data")).parent / "peers"
-    parser.add_argument("--peers", metavar="DIR", default=str(default), help="folder with the weights "
-                        f"{WEIGHTS} and the file that MMDeploy wrote for them (%(default)s)")  # fmt: skip
-    parser.add_argument("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
-    parser.add_argument("--num-images", type=int, default=5, help="of the folder (%(default)s)")
-    parser.add_argument("--threads", type=int, help="of the CPU, for our sides (default: all cores, as the others)")
-    parser.add_argument("--rounds", type=int, default=20, help="how often each side sees every image (%(default)s)")
 
 
 def run(
@@ -83,7 +69,7 @@ def run(
         parts = {f"parts of {name}, ms": _measure_parts(model, pictures, rounds) for name, model in models.items()}
     return Report(
         title=f"From {len(pictures)} images in memory to people, RTMO-s 640x640, batch 1; seconds for all images",
-        command=f"python tools/benchmark.py infer --num-images {num_images} --rounds {rounds}",
+        command=f"rtmo benchmark infer --num-images {num_images} --rounds {rounds}",
         timings=timings,
         settings={"images": images or "noise", "num_images": len(pictures), "threads": threads, "batch": 1},
         results={"people": {name: counts[-1] for name, counts in found.items()}, **parts},
@@ -143,6 +129,3 @@ def _measure_parts(model: PoseModel, pictures: Sequence[Image], rounds: int) -> 
     """Return the median milliseconds of the three parts of ``predict``."""
     each = [model.time_parts(picture) for _ in range(rounds) for picture in pictures]
     return {name: round(1000 * float(np.median([parts[name] for parts in each])), 2) for name in each[0]}
-
-
-INFERENCE = Subject("time to find people, beside rtmlib with MMDeploy's file and MMPose", add_arguments, run)

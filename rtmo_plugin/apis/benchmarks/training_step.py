@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import multiprocessing
 import sys
@@ -23,7 +22,6 @@ from torch import Tensor
 from rtmo_plugin.apis.benchmarks.data import build_dataset, draw_coco_folder, load_ours
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
-from rtmo_plugin.apis.benchmarks.subject import Subject
 from rtmo_plugin.errors import ConfigError
 
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
@@ -46,15 +44,6 @@ SIDES = {
     "rtmo_plugin, fp32": Side(is_ours=True, amp=False),
     "rtmo_plugin, --amp": Side(is_ours=True, amp=True),
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of this subject."""
-    parser.add_argument("--data-root", metavar="DIR", help="folder with coco/train2017 and its annotations; "
-                        "without it synthetic people are drawn")  # fmt: skip
-    parser.add_argument("--batch-size", type=int, default=8, help="images of 640 x 640 in a step (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="steps of each side (%(default)s)")
-    parser.add_argument("--no-memory", dest="memory", action="store_false", help="do not measure memory")
 
 
 def run(*, data_root: str | Path | None = None, batch_size: int = 8, rounds: int = 5, memory: bool = True) -> Report:
@@ -86,7 +75,7 @@ def run(*, data_root: str | Path | None = None, batch_size: int = 8, rounds: int
     timings, _ = time_alternately(steps, rounds)
     return Report(
         title=f"Training step of RTMO-s, {batch_size} images of 640 x 640, {get_device()}",
-        command=f"python tools/benchmark.py train --batch-size {batch_size} --rounds {rounds}"
+        command=f"rtmo benchmark train --batch-size {batch_size} --rounds {rounds}"
         + ("" if data_root is None else f" --data-root {data_root}")
         + ("" if memory else " --no-memory"),
         timings=timings,
@@ -176,6 +165,3 @@ def _train_for_memory(side: Side, data_root: str, batch_size: int) -> dict[str, 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_OF_RSS
     gpu = {"gpu": torch.cuda.max_memory_allocated() >> 20} if torch.cuda.is_available() else {}
     return {"rss": peak >> 20, **gpu}
-
-
-TRAINING_STEP = Subject("training step of RTMO-s, beside MMPose's", add_arguments, run)

@@ -56,9 +56,7 @@ def read_info(
     schemas = {schema.num_keypoints: schema for schema in KEYPOINT_SCHEMAS.values()}
     is_image = len(input_shape) == 4 and input_shape[1] == 3
     if tuple(outputs) != _MMDEPLOY_OUTPUTS or not is_image or not set(num_keypoints) & set(schemas):
-        raise DataError(
-            f"{path} is no RTMO: it has the outputs {', '.join(outputs)} and no metadata of tools/export.py."
-        )
+        raise DataError(f"{path} is no RTMO: it has the outputs {', '.join(outputs)} and no metadata of `rtmo export`.")
     batch, _, height, width = input_shape
     dynamic = ("batch",) if not isinstance(batch, int) else ()
     if not isinstance(height, int) or not isinstance(width, int):

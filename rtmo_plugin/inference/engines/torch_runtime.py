@@ -48,7 +48,7 @@ class TorchEngine:
         self._dtype = _DTYPES[precision]
         self._model, strings = _load(path, self._device)
         if not ModelInfo.is_in(strings):
-            raise DataError(f"{path} is no RTMO: it has no metadata of tools/export.py.")
+            raise DataError(f"{path} is no RTMO: it has no metadata of `rtmo export`.")
         self.info = ModelInfo.from_strings(strings, str(path))
         self._names = strings["output_names"].split(",")
 
