@@ -183,7 +183,7 @@ class PoseResult:
         except ImportError as error:
             raise ConfigError('to_supervision() needs a package: pip install "supervision>=0.29"') from error
         names = np.array([self.info.classes[label] for label in self.labels], dtype=str)
-        data = {"class_name": names, "xyxy": self.boxes.astype(np.float32)}
+        data: dict[str, Any] = {"class_name": names, "xyxy": self.boxes.astype(np.float32)}
         return KeyPoints(
             xy=self.keypoints.astype(np.float32),
             class_id=self.labels.astype(int),
