@@ -1,0 +1,129 @@
+"""The folder of a study: what was planned, and a file for each measurement that is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError, DataError
+
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement of one variant.
+
+    Attributes:
+        variant: Its name.
+        seed: Of its random numbers.
+        values: Numbers by column.
+        details: What else was seen, for further tables and pictures.
+        minutes: How long it took, without what an interruption cost.
+        hardware: Where it was measured.
+    """
+
+    variant: str
+    seed: int
+    values: Mapping[str, float]
+    details: Mapping[str, Any]
+    minutes: float
+    hardware: Mapping[str, str]
+
+
+class StudyFolder:
+    """Plan and results of one study.
+
+    Every file is written beside its place and moved there, so that one that is there is whole, and a
+    study that was stopped at any moment goes on with what is missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def settle_plan(
+        self, identity: Mapping[str, Any], make: Callable[[float], Mapping[str, Any]], default_budget: float
+    ) -> dict[str, Any]:
+        """Return the folder's plan, which is made and kept when there is none.
+
+        Args:
+            identity: What makes results comparable.  A budget of None is that of the folder.
+            make: Takes the budget and returns what else the plan fixes, such as how much is trained.
+            default_budget: Minutes, for a new folder.
+
+        Raises:
+            ConfigError: The folder belongs to a study with another identity.
+        """
+        wanted = json.loads(json.dumps(dict(identity)))  # tuples become lists, as in the file
+        file = self.path / _PLAN
+        if file.is_file():
+            plan: dict[str, Any] = read_json(file)
+            wanted["budget"] = plan.get("budget") if wanted["budget"] is None else wanted["budget"]
+            _refuse_other(wanted, plan, self.path)
+            return plan
+        wanted["budget"] = default_budget if wanted["budget"] is None else wanted["budget"]
+        plan = {**wanted, **make(wanted["budget"])}
+        write_json(file, plan)
+        return plan
+
+    def make_run_dir(self, variant: str, seed: int) -> Path:
+        """Return the folder for the files of one measurement."""
+        folder = self.path / "runs" / f"{variant}_seed{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def has(self, variant: str, seed: int) -> bool:
+        """Whether a measurement is done."""
+        return self._locate(variant, seed).is_file()
+
+    def write(self, result: Result) -> None:
+        """Keep a measurement."""
+        write_json(self._locate(result.variant, result.seed), vars(result))
+
+    def read_results(self) -> list[Result]:
+        """Return all measurements, by variant and seed."""
+        files = sorted((self.path / "results").glob("*.json"))
+        results = [Result(**read_json(file)) for file in files]
+        return sorted(results, key=lambda result: (result.variant, result.seed))
+
+    def _locate(self, variant: str, seed: int) -> Path:
+        return self.path / "results" / f"{variant}_seed{seed}.json"
+
+
+def _refuse_other(wanted: Mapping[str, Any], plan: Mapping[str, Any], path: Path) -> None:
+    """Raise a ConfigError where a plan is not what is wanted."""
+    different = sorted(name for name in wanted if wanted[name] != plan.get(name))
+    if different:
+        name = different[0]
+        then, now = (json.dumps(each.get(name)) for each in (plan, wanted))
+        shown = f": then {then}, now {now}" if len(then) + len(now) < 200 else ""
+        raise ConfigError(
+            f"{path} holds results with another {name}{shown}; ask for the same again, or name another --work-dir."
+        )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file that is whole whenever it is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a file that ``write_json`` wrote.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}): remove it, and what it held is measured again.") from error

@@ -1,0 +1,71 @@
+"""Our own files with random weights, which are enough to measure time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+
+from rtmo_plugin.apis.configuration import load_config, set_options
+from rtmo_plugin.apis.export import export
+from rtmo_plugin.export.onnx_writer import replace_constants
+
+
+def build_untrained(cfg: Config) -> Any:
+    """Return the model of a config with random weights, in eval mode."""
+    init_default_scope("mmpose")
+    torch.manual_seed(0)
+    return MODELS.build(cfg.model).eval()
+
+
+def load_size(name: str, widen: float | None = None, deepen: float | None = None) -> Config:
+    """Return a shipped config with another width and depth, without pretrained weights."""
+    options: dict[str, Any] = {"model.backbone.init_cfg": None}
+    parts = ("backbone", "neck", "head")
+    options.update({f"model.{part}.widen_factor": widen for part in parts if widen is not None})
+    options.update({f"model.{part}.deepen_factor": deepen for part in parts[:2] if deepen is not None})
+    return set_options(load_config(name), options)
+
+
+def write_untrained(cfg: Config, size: int | None, path: Path) -> None:
+    """Write an ONNX file of a config with random weights, unless it is there.
+
+    Args:
+        cfg: Of the model.
+        size: Width and height of the input; None for those of the config.
+        path: For the file.
+    """
+    if path.is_file():
+        return
+    weights = path.with_suffix(".pth")
+    torch.save({"state_dict": build_untrained(cfg).state_dict()}, weights)
+    options = {} if size is None else {"size": f"{size}x{size}"}
+    export(cfg, weights, path, input="uint8", dynamic="none", **options)
+    weights.unlink()
+
+
+def fix_people(path: Path, num_people: int) -> Path:
+    """Write a copy of a file that finds so many people in any image: its best priors, none suppressed."""
+    fixed = path.with_name(f"{path.stem}_{num_people}_people.onnx")
+    score_thr = 0.0 if num_people else 1.0
+    content = replace_constants(path.read_bytes(), score_thr=score_thr, nms_thr=1.0, max_people=max(1, num_people))
+    fixed.write_bytes(content)
+    return fixed
+
+
+def make_image(size_wh: tuple[int, int], seed: int) -> np.ndarray:
+    """Return an image of noise, (H, W, 3) uint8."""
+    width, height = size_wh
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def locate_files(run_dir: Path) -> Path:
+    """Return the folder of files that all measurements of a study share, from the folder of one of them."""
+    folder = run_dir.parents[1] / "files"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,135 @@
+"""The runner of studies: what is done is never done again, and what would not compare is refused."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.studies import Request, Study, Variant, load_study, run_study
+from rtmo_plugin.studies.folder import StudyFolder
+from rtmo_plugin.studies.running import Outcome
+from rtmo_plugin.studies.tables import format_spread
+
+STUDY = Study(
+    name="toys",
+    method="training",
+    title="Toys",
+    claim="Cars are faster.",
+    variants=(Variant("car", "a car", {"speed": 3}), Variant("cart", "a cart", {"speed": 1})),
+    columns={"AP": ".2f", "wheels": ".0f"},
+)
+
+
+class Toys:
+    """Measure without a model: AP is the variant's speed and a bit of its seed, carts have no number of wheels."""
+
+    def __init__(self, interrupt_at=None):
+        self.measured, self.plans, self.interrupt_at = [], 0, interrupt_at
+
+    def plan(self, study, request, budget, folder):
+        self.plans += 1
+        return {"how": f"In {budget:g} minutes."}
+
+    def measure(self, study, plan, variant, seed, folder):
+        (folder / "half.txt").write_text("begun")
+        if len(self.measured) == self.interrupt_at:
+            raise KeyboardInterrupt
+        self.measured.append((variant.name, seed))
+        values = {"AP": variant.options["speed"] / 10 + seed / 10}
+        return Outcome(values | ({"wheels": 4} if variant.name == "car" else {}), {})
+
+    def draw(self, study, results, path):
+        path.write_text(str(len(results)))
+
+
+def run(folder, toys, study=STUDY, **request):
+    return run_study(study, Request(**request), folder, method=toys, tell=lambda line: None)
+
+
+def test_interrupted_study_goes_on_with_what_is_missing(tmp_path):
+    first = Toys(interrupt_at=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, first, seeds=2, budget=5)
+    assert first.measured == [("car", 0), ("cart", 0), ("car", 1)]
+    assert "| a cart | 0.10 | - | 1 |" in (tmp_path / "table.md").read_text()
+    part = tmp_path / "results" / ".cart_seed1.json.part"
+    part.write_text('{"variant": "cart", "se')  # as a kill while writing leaves it
+    second = Toys()
+    report = run(tmp_path, second, seeds=2)
+    assert second.measured == [("cart", 1)]
+    assert (report.num_measured, second.plans) == (1, 0)
+    assert run(tmp_path, Toys(), seeds=2).num_measured == 0
+
+
+def test_table_has_mean_and_spread_and_the_command(tmp_path):
+    report = run(tmp_path, Toys(), seeds=3, budget=5, options={"model.test_cfg.score_thr": 0.5})
+    page = report.page.read_text()
+    assert "| a car | 0.40 ± 0.10 | 4 | 3 | 0.0 |" in page
+    assert "| a cart | 0.20 ± 0.10 | - | 3 | 0.0 |" in page
+    assert (
+        "`python tools/ablate.py toys --data synthetic --budget 5 --seeds 3 --cfg-options model.test_cfg.score_thr=0.5`"
+        in page
+    )
+    assert "In 5 minutes." in page
+    assert re.search(r"\d+ cores, GPU: .*python 3", page)
+    assert report.picture.read_text() == "6"
+
+
+@pytest.mark.parametrize(
+    ("study", "request_", "different"),
+    [
+        (STUDY, {"budget": 6}, "budget: then 5, now 6"),
+        (STUDY, {"data": "coco"}, 'data: then "synthetic", now "coco"'),
+        (STUDY, {"options": {"a": 1}}, 'options: then {}, now {"a": 1}'),
+        (Study(**{**vars(STUDY), "variants": STUDY.variants[:1]}), {}, "variants: then"),
+    ],
+)
+def test_folder_takes_no_results_that_do_not_compare(study, request_, different, tmp_path):
+    run(tmp_path, Toys(), seeds=1, budget=5)
+    with pytest.raises(ConfigError, match=f"holds results with another {re.escape(different)}"):
+        run(tmp_path, Toys(), study, seeds=1, **request_)
+
+
+def test_more_seeds_are_added_to_those_that_are_there(tmp_path):
+    run(tmp_path, Toys(), seeds=1, budget=5)
+    more = Toys()
+    run(tmp_path, more, seeds=2, budget=5)
+    assert more.measured == [("car", 1), ("cart", 1)]
+    assert json.loads((tmp_path / "plan.json").read_text())["budget"] == 5
+
+
+def test_damaged_result_is_named(tmp_path):
+    run(tmp_path, Toys(), seeds=1)
+    (tmp_path / "results" / "car_seed0.json").write_text("{")
+    with pytest.raises(DataError, match=r"car_seed0\.json is damaged .* remove it"):
+        StudyFolder(tmp_path).read_results()
+
+
+def test_what_cannot_be_asked_for_is_refused():
+    with pytest.raises(ConfigError, match="--data mpii: choose synthetic, coco"):
+        Request(data="mpii")
+    with pytest.raises(ConfigError, match="--seeds must be at least 1"):
+        Request(seeds=0)
+    with pytest.raises(ConfigError, match="--budget above 0"):
+        Request(budget=0)
+    with pytest.raises(MissingFileError, match="no study bin: choose bins, coordinates, "):
+        load_study("bin")
+
+
+def test_spread_needs_two_seeds():
+    assert format_spread([0.5], ".2f") == "0.50"
+    assert format_spread([], ".2f") == "-"
+
+
+def test_studies_are_those_that_the_command_names():
+    from rtmo_plugin.cli.ablate import COMMAND
+    from rtmo_plugin.studies import list_studies
+
+    parser = COMMAND.make_parser("python tools/ablate.py")
+    (study,) = (action for action in parser._actions if action.dest == "study")
+    assert sorted(study.choices) == list(list_studies())
+    for name in list_studies():
+        text = (Path(__file__).parents[2] / "configs/ablations" / f"{name}.py").read_text()
+        assert f"python tools/ablate.py {name}\n" in text
