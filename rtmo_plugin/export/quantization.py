@@ -25,8 +25,9 @@ from rtmo_plugin.inference.model_info import ModelInfo
 
 # ONNX Runtime saves time only where maps stay in eight bits between convolutions; OpenVINO loses some.
 _QUANTIZED = {True: ["Conv"], False: ["Conv", "Concat", "MaxPool", "Resize", "Add"]}  # by ``keeps_sums``
+_DENSE = re.compile(r"/(backbone|neck|head_module)/")  # what comes after has coordinates and scores in it
 # Heads end with convolutions of their own whose outputs are decoded.
-_SENSITIVE = re.compile(r"/out_(cls|bbox|kpt_vis|pose)")
+_SENSITIVE = re.compile(r"/neck/encoder\.|/head_module/.*out_(cls|bbox|kpt_vis|pose)")
 
 
 def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums: bool) -> Any:
@@ -72,7 +73,7 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums:
 
 def is_sensitive(name: str) -> bool:
     """Tell whether a node, by its name, stays in float32."""
-    return "backbone" not in name and _SENSITIVE.search(name) is not None
+    return _DENSE.search(name) is None or _SENSITIVE.search(name) is not None
 
 
 def read_calibration_images(options: ExportOptions, pad_value: tuple[int, int, int]) -> Iterator[Image]:
