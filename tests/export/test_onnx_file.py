@@ -16,7 +16,7 @@ from rtmo_plugin.export.onnx_file import open_content, write_onnx
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
 from rtmo_plugin.export.options import ExportOptions, parse_size
 from rtmo_plugin.export.reference import Reference
-from rtmo_plugin.export.tolerance import FLOAT32
+from rtmo_plugin.export.tolerance import FLOAT32, INT8
 from rtmo_plugin.inference.model_info import ModelInfo
 from tests.export.conftest import build_tiny
 
@@ -184,6 +184,23 @@ def test_file_of_other_weights_is_told_apart(tiny, default, layer, index, addend
     other, run = change(tiny, layer, index, addend), open_content(default[0].read_bytes())
     with pytest.raises(ExportError, match=sentence):
         compare(other, run, make_options(), FLOAT32).check("The file")
+
+
+def test_eight_bits_may_be_wrong_about_some_people_and_not_about_most(tiny, default):
+    run = open_content(default[0].read_bytes())
+
+    def move(share):
+        def run_wrongly(images, score_thr):
+            outputs = run(images, score_thr)
+            moved = outputs["keypoints"].copy()
+            moved[:, : int(share * moved.shape[1])] += 100
+            return {**outputs, "keypoints": moved}
+
+        return compare(tiny, run_wrongly, make_options(), INT8)
+
+    move(0.4).check("The file")
+    with pytest.raises(ExportError, match="a score differs by"):  # of keypoints
+        move(1).check("The file")
 
 
 def test_file_that_is_wrong_is_not_kept(tiny, tmp_path, monkeypatch):
