@@ -41,7 +41,7 @@ class PeopleMethod:
         num_people, settings = variant.options["num_people"], study.settings
         files = locate_files(folder)
         image = make_image(settings["image_wh"], seed)
-        sides = {name: partial(_open_ours(files, name, config, num_people).predict, image)
+        sides = {name: partial(_open_ours(files, name, config, settings["size"], num_people).predict, image)
                  for name, config in settings["ours"].items()}  # fmt: skip
         boxes = draw_boxes(num_people, settings["image_wh"], seed)
         for name, options in settings["top_down"].items():
@@ -125,9 +125,9 @@ def find_crossings(study: Study, results: Sequence[Result]) -> dict[str, float]:
 
 
 @cache
-def _open_ours(files: Path, name: str, config: str, num_people: int) -> PoseModel:
+def _open_ours(files: Path, name: str, config: str, size: int, num_people: int) -> PoseModel:
     path = files / f"{name}.onnx"
-    write_untrained(load_size(config), None, path)
+    write_untrained(load_size(config), size, path)
     return PoseModel(fix_people(path, num_people), score_thr=0.0 if num_people else None, runtime="onnxruntime")
 
 

@@ -12,8 +12,10 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from rtmo_plugin.apis.configuration import load_config, set_options
-from rtmo_plugin.apis.export import export
-from rtmo_plugin.export.onnx_writer import replace_constants
+from rtmo_plugin.export.graphs import build_graph
+from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.inference.model_info import ModelInfo
 
 
 def build_untrained(cfg: Config) -> Any:
@@ -32,21 +34,28 @@ def load_size(name: str, widen: float | None = None, deepen: float | None = None
     return set_options(load_config(name), options)
 
 
-def write_untrained(cfg: Config, size: int | None, path: Path) -> None:
+def write_untrained(cfg: Config, size: int, path: Path) -> None:
     """Write an ONNX file of a config with random weights, unless it is there.
+
+    ``apis.export`` would compare it with PyTorch, person by person; but untrained scores are all alike,
+    and who comes first is then a matter of rounding.
 
     Args:
         cfg: Of the model.
-        size: Width and height of the input; None for those of the config.
+        size: Width and height of the input.
         path: For the file.
     """
     if path.is_file():
         return
-    weights = path.with_suffix(".pth")
-    torch.save({"state_dict": build_untrained(cfg).state_dict()}, weights)
-    options = {} if size is None else {"size": f"{size}x{size}"}
-    export(cfg, weights, path, input="uint8", dynamic="none", **options)
-    weights.unlink()
+    model = build_untrained(cfg)
+    options = ExportOptions(size_wh=(size, size), dynamic=(), input="uint8")
+    info = ModelInfo(
+        model.head.schema, size_wh=options.size_wh, cut=options.cut, input=options.input, dynamic=options.dynamic
+    )
+    content = convert_to_onnx(build_graph(model, options), options, info.to_strings()).SerializeToString()
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(content)
+    draft.replace(path)
 
 
 def fix_people(path: Path, num_people: int) -> Path:

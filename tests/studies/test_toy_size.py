@@ -50,6 +50,7 @@ def test_people(tmp_path):
         settings={
             **study.settings,
             "ours": {"RTMO-t": "rtmo-t_coco"},
+            "size": 64,
             "top_down": {name: value for name, value in study.settings["top_down"].items() if name in names},
             "rounds": 1,
         },
@@ -67,4 +68,4 @@ def test_speed(tmp_path):
         settings={**study.settings, "rounds": 1},
     )
     page = check(run_study(study, Request(seeds=1), tmp_path), study)
-    assert "| tiny | 0." in page
+    assert "| 0.100 | 1 | " in page
