@@ -1,4 +1,4 @@
-"""``rtmo info``: what an exported file says of itself, and what is installed here."""
+"""``rtmo info``: what an exported file, a checkpoint or a config is, and what is installed here."""
 
 from __future__ import annotations
 
@@ -6,35 +6,63 @@ import argparse
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from rtmo_plugin import __version__
 from rtmo_plugin.cli.arguments import add_json_argument
 from rtmo_plugin.cli.command import Command
-from rtmo_plugin.cli.output import print_json
+from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 
 _PACKAGES = (
     "numpy", "opencv-python", "onnxruntime", "openvino", "torch", "mmengine", "mmcv", "mmcv-lite", "mmdet", "mmpose",
 )  # fmt: skip
 _EXAMPLES = (
     "{command}                  # versions, for a report of a defect",
-    "{command} rtmo-s.onnx      # classes, keypoints, input, thresholds",
+    "{command} rtmo-s.onnx      # an exported file: classes, keypoints, input, thresholds",
+    "{command} mine.pth         # a checkpoint: what it was trained as, and how far",
+    "{command} rtmo-s_coco      # a config: its parts, its data, its schedule",
 )
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", help="an exported file; without one, what is installed")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        help="an exported file, a checkpoint, or a config: file or name; without it, what is installed",
+    )
     add_json_argument(parser, "it")
 
 
-def _run(*, file: str | None, as_json: bool) -> None:
-    values = _describe_file(file) if file else _describe_stack()
+def _run(*, what: str | None, as_json: bool) -> None:
+    with keep_stdout_for_json(as_json):
+        values = _describe(what) if what else _describe_stack()
     if as_json:
         print_json(values)
         return
-    width = max(map(len, values))
-    for name, value in values.items():
-        print(f"{name:<{width}}  {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    shown = {name: _format(value) for name, value in values.items() if value not in (None, ())}
+    width = max(map(len, shown))
+    for name, value in shown.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def _describe(what: str) -> dict[str, Any]:
+    """Return what a file or a name is; a name that configs and published weights share is a config's."""
+    from rtmo_plugin.inference.engines import RUNTIMES
+    from rtmo_plugin.zoo import CATALOGUE
+
+    suffix = Path(what).suffix.lower()
+    if any(suffix in suffixes for _, suffixes in RUNTIMES.values()):
+        return _describe_file(what)
+    from rtmo_plugin.apis.describing import describe_checkpoint, describe_config
+    from rtmo_plugin.apis.shipped_configs import list_names
+
+    is_name = what in list_names() or not (suffix or what in CATALOGUE)
+    return (
+        describe_config(what)
+        if suffix == ".py" or (is_name and not Path(what).is_file())
+        else describe_checkpoint(what)
+    )
 
 
 def _describe_file(file: str) -> dict[str, Any]:
@@ -58,4 +86,13 @@ def _find_version(package: str) -> str:
         return "not installed"
 
 
-COMMAND = Command("say what an exported file is, or what is installed here", _EXAMPLES, _add_arguments, _run)
+def _format(value: Any) -> str:
+    """Return a value for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (tuple, list)):
+        return ", ".join("-".join(map(str, each)) if isinstance(each, (tuple, list)) else str(each) for each in value)
+    return str(value)
+
+
+COMMAND = Command("say what a file or a config is, or what is installed here", _EXAMPLES, _add_arguments, _run)

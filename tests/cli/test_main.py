@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from rtmo_plugin.apis.shipped_configs import list_names, locate_config
 from rtmo_plugin.cli.main import COMMANDS, main
@@ -76,6 +77,13 @@ def test_help_loads_nothing_heavy():
         (["train", "rtmo-s_cocoo"], "error: There is no config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
         (["eval", "rtmo-s_coco"], "error: There is nothing to evaluate: name a model, or two with --compare A B."),
         (["info", "none.onnx"], "error: There is no model file none.onnx."),
+        (["info", "none.pth"], "error: There is no checkpoint file none.pth."),
+        (["info", "none.py"], "error: There is no config file none.py."),
+        (["info", "rtmo-s_cocoo"], "error: There is no config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
+        (["predict", "a.pth", "x.jpg", "--config", "rtmo-s_coco", "--threads", "2"], "error: threads is an option of"),
+        (["predict", "a.onnx", "x.jpg", "--threads", "0"], "rtmo predict: error: argument --threads: '0' is not a"),
+        (["serve", "none.onnx", "--port", "0"], "error: There is no model file none.onnx."),
+        (["serve", "x.onnx", "--port", "0", "--max-megabytes", "0"], "error: Limits must be above 0, got 0 MB"),
     ],
 )
 def test_mistake_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
@@ -88,6 +96,30 @@ def test_a_program_reads_json(capsys):
     assert json.loads(run(capsys, "info", "--json")[1])["torch"][0].isdigit()
     weights = {each["name"]: each for each in json.loads(run(capsys, "zoo", "list", "--json")[1])}
     assert weights["rtmo-s_coco"]["ap"] == 0.677
+
+
+def test_info_says_what_a_config_is(capsys):
+    values = json.loads(run(capsys, "info", "rtmo-s_coco", "--json")[1])
+    assert (values["head"], values["epochs"], values["images_a_step"]) == ("rtmo_plugin.RTMOHead", 600, 256)
+    assert values["stages"] == ["warmup from 0", "refine from 280", "finish from 580"]
+    assert values["training_labels"] == ["coco/annotations/person_keypoints_train2017.json"]
+    code, out, _ = run(capsys, "info", ROOT / "configs/rtmo-t_synthetic.py")
+    assert code == 0
+    assert "training_labels  rtmo_plugin.SyntheticPeople\n" in out
+
+
+def test_info_says_what_a_checkpoint_is(capsys, tmp_path):
+    state = {"head.dcc.x.weight": torch.zeros(500, 100), "neck.bn.running_mean": torch.zeros(99)}
+    meta = {"epoch": 3, "iter": 7, "dataset_meta": {"CLASSES": [{"name": "goat"}], "keypoint_id2name": {0: "horn"}}}
+    torch.save({"state_dict": state, "meta": meta}, tmp_path / "mine.pth")
+    values = json.loads(run(capsys, "info", tmp_path / "mine.pth", "--json")[1])
+    expected = {"parameters_millions": 0.05, "is_rtmo": True, "epoch": 3, "can_be_resumed": False, "seed": None}
+    assert values.items() >= {**expected, "has_moving_average": False}.items()
+    assert (values["classes"], values["keypoints"]) == (["goat"], ["horn"])
+    code, out, _ = run(capsys, "info", tmp_path / "mine.pth")
+    assert code == 0
+    assert "can_be_resumed       no\n" in out
+    assert "seed" not in out
 
 
 def test_configs_are_found_by_name(tmp_path, monkeypatch):
