@@ -10,6 +10,7 @@ from typing import Any
 
 from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.errors import EXIT_FAILURE
 
@@ -18,6 +19,7 @@ _EXAMPLES = (
     "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line an image",
     "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line a frame; rtmo track writes a video",
     "{command} mine.pth photos/ --config rtmo-s_coco --out found/",
+    "{command} rtmo-s.onnx many.txt --records parquet --out found/ --ray    # a name a line; goes on when restarted",
 )
 _NOTES = """A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
 "people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, visibility], ...]}, ...],
@@ -34,10 +36,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
     parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of this side, for small people")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at once (%(default)s)")
-    add_json_argument(parser, "a line for each image")
+    add_json_argument(parser, "a line for each image (or shard)")
+    add_job_arguments(parser)
 
 
-def _run(*, model: str, source: str, out: str | None, batch_size: int, as_json: bool, **options: Any) -> int:
+def _run(**arguments: Any) -> int:
+    if is_job(arguments):
+        return run_as_job(**arguments)
+    names = ("records", "ray", "ray_address", "workers", "shard_size")
+    return _predict(**{name: value for name, value in arguments.items() if name not in names})
+
+
+def _predict(*, model: str, source: str, out: str | None, batch_size: int, as_json: bool, **options: Any) -> int:
     from tqdm import tqdm
 
     from rtmo_plugin.inference.files import make_folder

@@ -1,5 +1,6 @@
 """Jobs on Ray: started here, with two workers, of which one is killed while it works."""
 
+import json
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from rtmo_plugin.cli.main import main
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.jobs import open_job, ray_driver, read_records, run_job
 from tests.jobs.conftest import SCORE_THR
@@ -25,29 +27,34 @@ def kill_worker(mark, pipe, image):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
 def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
-    model, folder, expected, tmp_path, monkeypatch
+    model, folder, expected, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "token").write_text(secrets.token_hex())  # Ray would make one in the home folder
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "200")  # on a busy machine
     monkeypatch.chdir(shutil.copytree(folder, tmp_path / "work").parent)
     pipe = tmp_path / "work" / "7.png"
     pipe.unlink()
     os.mkfifo(pipe)
     names = [os.path.join("work", name.name) for name in sorted(folder.iterdir())]
-    job = open_job(model, names, "out", records="parquet", shard_size=1, score_thr=SCORE_THR)
-    (shard,) = [shard.number for shard in job.shards if shard.names == (os.path.join("work", "7.png"),)]
-    mark = job.folder / "running" / f"shard-{shard:07d}.*"
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    mark = tmp_path / "out" / "running" / f"shard-{names.index(os.path.join('work', '7.png')):07d}.*"
     killer = threading.Thread(target=kill_worker, args=(mark, pipe, folder / "7.png"), daemon=True)
     killer.start()
-    reports = list(run_job(job, ray="local", workers=2))
+    options = ("--records", "parquet", "--shard-size", "1", "--score-thr", str(SCORE_THR), "--ray", "--workers", "2")
+    command = ["predict", str(model), "list.txt", "--out", "out", "--json", *options]
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
     killer.join()
-    assert sorted(report.number for report in reports) == list(range(len(job.shards)))
-    assert [report.failure for report in reports] == [None] * len(reports)
+    assert stopped.value.code == 1  # for the bad ones
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(report["number"] for report in reports) == list(range(len(names)))
+    assert {report["failure"] for report in reports} == {None}
+    assert len({report["worker"] for report in reports}) >= 2
     found = [{**record, "image": str(folder / os.path.basename(record["image"]))} for record in read_records("out")]
     assert found == [
         {**record, "error": record["error"] and record["error"].replace(str(folder), "work")} for record in expected
     ]
-    assert list(run_job(job, ray="local", workers=2)) == []
 
 
 def test_without_ray_it_says_what_to_install(model, folder, tmp_path, monkeypatch):

@@ -1,0 +1,88 @@
+"""``rtmo predict --records`` and ``--ray``: as a job that leaves files of records and can be started again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from rtmo_plugin.cli.arguments import choose_options, parse_count
+from rtmo_plugin.cli.output import keep_stdout_for_json
+from rtmo_plugin.errors import EXIT_FAILURE, ConfigError
+
+
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a prediction a job."""
+    about = "Records go into files of --out, in place of pictures; the same command again does what is still missing."
+    group = parser.add_argument_group("many images", about)
+    group.add_argument("--records", choices=("jsonl", "parquet"), help="write them as JSON lines or as Parquet")
+    group.add_argument("--ray", action="store_true", help="work with Ray, on all cores of this machine")
+    group.add_argument("--ray-address", metavar="ADDRESS", help="work on a Ray cluster; auto: that of this machine")
+    group.add_argument("--workers", type=parse_count, metavar="N", help="of Ray, each with an engine of --threads (1)")
+    group.add_argument("--shard-size", type=parse_count, metavar="N", help="images or frames in a file (1000)")
+
+
+def is_job(arguments: dict[str, Any]) -> bool:
+    """Tell whether the arguments ask for a job.
+
+    Raises:
+        ConfigError: They do not, but some are of use for one alone.
+    """
+    uses_ray = bool(arguments["ray"] or arguments["ray_address"])
+    if arguments["workers"] and not uses_ray:
+        raise ConfigError("--workers are Ray's: add --ray.")
+    if arguments["shard_size"] and not (uses_ray or arguments["records"]):
+        raise ConfigError("--shard-size is of files of records: add --records jsonl.")
+    return bool(uses_ray or arguments["records"])
+
+
+def run_as_job(
+    *,
+    model: str,
+    source: str,
+    out: str | None,
+    as_json: bool,
+    ray: bool,
+    ray_address: str | None,
+    workers: int | None,
+    **options: Any,
+) -> int:
+    """Do a job, or what is left of it, and return the exit code."""
+    from tqdm import tqdm
+
+    from rtmo_plugin.jobs import open_job, run_job
+
+    if out is None:
+        raise ConfigError("Files of records need a folder: add --out DIR.")
+    options = choose_options(options)
+    job = open_job(model, source, out, **options)
+    resources: dict[str, Any] = {}
+    if ray or ray_address:
+        is_gpu = str(options.get("device", "")).startswith("cuda")
+        resources = {"ray": ray_address or "local", "workers": workers}
+        resources |= {"cpus": options.get("threads", 1), "gpus": int(is_gpu)}
+    num_left = len(job.find_remaining())
+    print(f"{num_left} of {len(job.shards)} shards are to do: {job.num_files} images and videos", file=sys.stderr)
+    stdout = sys.stdout
+    with keep_stdout_for_json(True):  # Ray writes there too, when a worker died
+        reports = tqdm(run_job(job, **resources), total=num_left, unit="shard", disable=None)
+        return _report(reports, job.folder, as_json, stdout)
+
+
+def _report(reports: Iterable[Any], folder: Any, as_json: bool, stdout: TextIO) -> int:
+    """Say what came of the shards, and return the exit code."""
+    done = []
+    for report in reports:
+        done.append(report)
+        if report.failure:
+            print(f"not done: {report.failure}", file=sys.stderr)
+        if as_json:
+            print(report.to_json(), file=stdout, flush=True)
+    num_images, num_people, num_failed = (
+        sum(getattr(each, name) for each in done) for name in ("num_images", "num_people", "num_failed")
+    )
+    if not as_json:
+        errors = f", and {num_failed} errors" if num_failed else ""
+        print(f"{num_people} people in {num_images} images{errors}: records in {folder}", file=stdout)
+    return EXIT_FAILURE if num_failed or any(report.failure for report in done) else 0
