@@ -24,6 +24,8 @@ _USUAL_FPS = 30.0
 _FEW = 2
 _FEW_PART = 0.02
 _SILENT = 0
+# Where OpenCV 4 has the level of its messages, and where OpenCV 5 has it.
+_LOGGING: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,8 @@ def _find_time(capture: Any, fps: float, index: int, before_s: float) -> float:
 def _leave_out_messages() -> Iterator[None]:
     """Keep what OpenCV and FFmpeg print about a file or camera they cannot open: our sentence says it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.setLogLevel(_SILENT)  # returns the one before
+    level = _LOGGING.setLogLevel(_SILENT)  # returns the one before
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        _LOGGING.setLogLevel(level)
