@@ -19,7 +19,7 @@ from rtmo_plugin.studies.running import Outcome
 from rtmo_plugin.studies.study import Request, Study, Variant
 from rtmo_plugin.studies.tables import collect
 from rtmo_plugin.studies.top_down import TopDownModel, write_network
-from rtmo_plugin.studies.untrained import fix_people, load_size, locate_files, make_image, write_untrained
+from rtmo_plugin.studies.untrained import load_size, locate_files, make_image, open_untrained, write_untrained
 
 
 class PeopleMethod:
@@ -128,7 +128,7 @@ def find_crossings(study: Study, results: Sequence[Result]) -> dict[str, float]:
 def _open_ours(files: Path, name: str, config: str, size: int, num_people: int) -> PoseModel:
     path = files / f"{name}.onnx"
     write_untrained(load_size(config), size, path)
-    return PoseModel(fix_people(path, num_people), score_thr=0.0 if num_people else None, runtime="onnxruntime")
+    return open_untrained(path, num_people, runtime="onnxruntime")
 
 
 @cache

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rtmo_plugin.apis.benchmarks.report import describe_hardware, describe_versions
+from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.studies.folder import Result, StudyFolder
 from rtmo_plugin.studies.study import Request, Study, Variant
 from rtmo_plugin.studies.tables import write_page
@@ -92,11 +93,12 @@ def run_study(
     """
     own = method or choose_method(study.method)
     folder = StudyFolder(work_dir or locate_default(study, request))
-    plan = folder.settle_plan(
-        _identify(study, request),
-        lambda budget: {**own.plan(study, request, budget, folder.path), "versions": describe_versions()},
-        DEFAULT_BUDGET,
-    )
+    with leave_out_noise():
+        plan = folder.settle_plan(
+            _identify(study, request),
+            lambda budget: {**own.plan(study, request, budget, folder.path), "versions": describe_versions()},
+            DEFAULT_BUDGET,
+        )
     cells = [(variant, seed) for seed in range(request.seeds) for variant in study.variants]
     missing = [(variant, seed) for variant, seed in cells if not folder.has(variant.name, seed)]
     for number, (variant, seed) in enumerate(missing, 1):
@@ -127,7 +129,8 @@ def _measure(
     method: Method, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: StudyFolder
 ) -> None:
     started = time.monotonic()
-    outcome = method.measure(study, plan, variant, seed, folder.make_run_dir(variant.name, seed))
+    with leave_out_noise():
+        outcome = method.measure(study, plan, variant, seed, folder.make_run_dir(variant.name, seed))
     minutes = (time.monotonic() - started) / 60
     folder.write(Result(variant.name, seed, outcome.values, outcome.details, minutes, describe_hardware()))
 

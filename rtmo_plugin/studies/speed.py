@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.apis.benchmarks.report import time_alternately
-from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.studies.costs import count_costs
 from rtmo_plugin.studies.folder import Result
 from rtmo_plugin.studies.people import check_count, refuse_options
@@ -20,10 +19,10 @@ from rtmo_plugin.studies.study import Request, Study, Variant
 from rtmo_plugin.studies.tables import collect
 from rtmo_plugin.studies.untrained import (
     build_untrained,
-    fix_people,
     load_size,
     locate_files,
     make_image,
+    open_untrained,
     write_untrained,
 )
 
@@ -49,10 +48,9 @@ class SpeedMethod:
         cfg = load_size(options["config"], options.get("widen"), options.get("deepen"))
         path = locate_files(folder) / f"{variant.name}.onnx"
         write_untrained(cfg, options["size"], path)
-        fixed = fix_people(path, settings["num_people"])
         image = make_image(settings["image_wh"], seed)
         sides = {
-            name: partial(PoseModel(fixed, score_thr=0.0, **each).predict, image)
+            name: partial(open_untrained(path, settings["num_people"], **each).predict, image)
             for name, each in settings["runtimes"].items()
             if find_spec(each["runtime"])
         }

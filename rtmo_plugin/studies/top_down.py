@@ -21,7 +21,7 @@ import onnxruntime
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import MissingFileError
@@ -104,12 +104,11 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
     """
     cfg = _load_config(config)
     is_detector = "bbox_head" in cfg.model
-    init_default_scope("mmdet" if is_detector else "mmpose")
     cfg.model.backbone.init_cfg = None
     torch.manual_seed(0)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+    with DefaultScope.overwrite_default_scope("mmdet" if is_detector else "mmpose"):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
     graph = (DetectorGraph if is_detector else PoseGraph)(model, cfg.model.data_preprocessor).eval()
-    init_default_scope("mmpose")
     width, height = size_wh
     buffer = io.BytesIO()
     names = list(graph.output_names)

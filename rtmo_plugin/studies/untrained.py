@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.inference.pose_model import PoseModel
+
+_NO_LIMIT = 10**6  # of people
 
 
 def build_untrained(cfg: Config) -> Any:
@@ -49,22 +53,27 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
         return
     model = build_untrained(cfg)
     options = ExportOptions(size_wh=(size, size), dynamic=(), input="uint8")
-    info = ModelInfo(
-        model.head.schema, size_wh=options.size_wh, cut=options.cut, input=options.input, dynamic=options.dynamic
-    )
+    info = ModelInfo(model.head.schema, size_wh=(size, size), input=options.input, dynamic=(), max_people=_NO_LIMIT)
     content = convert_to_onnx(build_graph(model, options), options, info.to_strings()).SerializeToString()
     draft = path.with_name(f".{path.name}.part")
     draft.write_bytes(content)
     draft.replace(path)
 
 
-def fix_people(path: Path, num_people: int) -> Path:
-    """Write a copy of a file that finds so many people in any image: its best priors, none suppressed."""
-    fixed = path.with_name(f"{path.stem}_{num_people}_people.onnx")
+def open_untrained(path: Path, num_people: int, **options: Any) -> PoseModel:
+    """Open a file so that it finds so many people in any image: its best priors, none suppressed.
+
+    Args:
+        path: Written by ``write_untrained``.
+        num_people: As many as there are priors at most.
+        **options: Of ``PoseModel``.
+    """
     score_thr = 0.0 if num_people else 1.0
     content = replace_constants(path.read_bytes(), score_thr=score_thr, nms_thr=1.0, max_people=max(1, num_people))
-    fixed.write_bytes(content)
-    return fixed
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, path.name)
+        file.write_bytes(content)
+        return PoseModel(file, score_thr=score_thr, **options)
 
 
 def make_image(size_wh: tuple[int, int], seed: int) -> np.ndarray:
