@@ -120,13 +120,27 @@ def test_boxes_and_scores_on_real_images_equal(data_dir, pair_with_peer_weights)
     ],
 )
 def test_predictions_on_real_images_equal(data_dir, pair_with_peer_weights, input_size, num_images):
-    """In float32, with boxes (up to 220 pixels) and classifier as calm as in a trained model."""
+    """In float32, with boxes (up to 220 pixels) and classifier as calm as in a trained model.
+
+    Of 10,000 keypoints a few differ by 0.011 to 0.016 pixels, with trained weights too: float32 itself
+    leaves both that far from float64. There, MMPose's own distance from float64 is added to the limit.
+    """
     for model in pair_with_peer_weights:
         calm(model)
     paths = list_images(data_dir, num_images)
     expected, got = (predict_images(model, paths, input_size) for model in pair_with_peer_weights)
     assert sum(len(each.pred_instances) for each in expected) > len(paths), "too few people to compare"
-    assert_same_instances(got, expected)
+    exact = to_float64(pair_with_peer_weights[0])
+    for path, ours, theirs in zip(paths, got, expected):
+        limit = 0.01
+        if measure_distance(ours, theirs) > limit:
+            limit += measure_distance(theirs, predict_images(exact, [path], input_size, torch.float64)[0])
+        assert_same_instances([ours], [theirs], limit)
+
+
+def measure_distance(first, second):
+    """Return the largest distance, in pixels of the image, between the keypoints of two predictions."""
+    return abs(first.pred_instances.keypoints - second.pred_instances.keypoints).max(initial=0)
 
 
 @torch.no_grad()
