@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from importlib import import_module
 
 from rtmo_plugin import __version__
 from rtmo_plugin.cli.command import Command, run_command
-from rtmo_plugin.errors import EXIT_FAILURE
+from rtmo_plugin.errors import EXIT_FAILURE, EXIT_USER_ERROR
 
 # In the order in which people meet them; each is COMMAND of the module beside this file.
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "analyze": "analyze",
     "dataset": "dataset",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota, or what a file may hold
 _NOTES = """`rtmo COMMAND --help` says more, with examples.
 
 exit codes: 0 done, 1 not everything could be done, 2 something in the input is wrong (one sentence
@@ -50,11 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _make_parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     called = f"rtmo {given.command}"
     try:
-        run_command(find_command(given.command), called, called, given.arguments)
-        sys.stdout.flush()
+        try:
+            run_command(find_command(given.command), called, called, given.arguments)
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails on the way out
+        _drop_output()
         raise SystemExit(EXIT_FAILURE) from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_output()
+        print(
+            f"error: {error.filename or 'The output'} cannot be written any further: {error.strerror}.", file=sys.stderr
+        )
+        raise SystemExit(EXIT_USER_ERROR) from None
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed vanish, so that nothing fails on the way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _make_parser() -> argparse.ArgumentParser:

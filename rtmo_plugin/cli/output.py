@@ -16,6 +16,16 @@ def keep_stdout_for_json(is_kept: bool) -> Iterator[None]:
         yield
 
 
+def count(number: int, one: str, several: str) -> str:
+    """Return a number with its word.
+
+    Example:
+        >>> count(1, "person", "people")
+        '1 person'
+    """
+    return f"{number} {one if number == 1 else several}"
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as one line of JSON, at once, for a program that reads along."""
     print(json.dumps(value), flush=True)

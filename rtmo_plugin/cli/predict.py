@@ -11,7 +11,7 @@ from typing import Any
 from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
-from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.cli.output import count, keep_stdout_for_json, print_json
 from rtmo_plugin.errors import EXIT_FAILURE
 
 _EXAMPLES = (
@@ -74,7 +74,8 @@ def _report(results: Iterable[Any], folder: Path | None, as_json: bool) -> int:
         if as_json:
             print_json(result.to_dict())
     if not as_json:
-        print(f"{num_people} people in {num_images} images{'' if folder is None else f': pictures in {folder}'}")
+        where = "" if folder is None else f": pictures in {folder}"
+        print(f"{count(num_people, 'person', 'people')} in {count(num_images, 'image', 'images')}{where}")
     return EXIT_FAILURE if num_failed else 0
 
 

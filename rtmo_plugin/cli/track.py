@@ -7,7 +7,7 @@ from typing import Any
 
 from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command
-from rtmo_plugin.cli.output import print_json
+from rtmo_plugin.cli.output import count, print_json
 from rtmo_plugin.errors import DataError
 
 _EXAMPLES = (
@@ -44,7 +44,8 @@ def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
             print_json(result.to_dict())
     assert summary is not None  # which comes last
     if not as_json:
-        print(f"{summary.num_ids} people in {summary.num_frames} frames: {summary.video} and {summary.lines}")
+        found = f"{count(summary.num_ids, 'person', 'people')} in {count(summary.num_frames, 'frame', 'frames')}"
+        print(f"{found}: {summary.video} and {summary.lines}")
     if summary.error:
         raise DataError(summary.error)
 

@@ -25,7 +25,7 @@ _FEW = 2
 _FEW_PART = 0.02
 _SILENT = 0
 # Where OpenCV 4 has the level of its messages, and where OpenCV 5 has it.
-_LOGGING: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+_LOGGING: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,11 @@ from types import TracebackType
 
 import cv2
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 from rtmo_plugin.errors import ConfigError, OutputError
 from rtmo_plugin.inference.drawing import Image
 from rtmo_plugin.inference.files import make_folder
@@ -47,13 +52,27 @@ class VideoWriter:
         Raises:
             OutputError: The disk is full, or the file cannot be written; earlier frames stay readable.
         """
-        if shutil.disk_usage(self.path.parent).free < _RESERVE + image.nbytes:
-            raise OutputError(f"The disk of {self.path} is full: it holds the frames so far, and nothing more.")
+        if self._find_space() < _RESERVE + image.nbytes:
+            raise OutputError(self._explain_lack())
         if self._writer is None:
             self._writer = self._open(image)
         height, width = image.shape[:2]
         fitting = image if (width, height) == self._size_wh else cv2.resize(image, self._size_wh)
         self._writer.write(fitting)
+
+    def _find_space(self) -> int:
+        """Return how many bytes can still be written: until the disk is full, or the file as large as it may be."""
+        free = shutil.disk_usage(self.path.parent).free
+        if resource is None:
+            return free
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)  # as `ulimit -f` sets it
+        size = self.path.stat().st_size if self.path.exists() else 0
+        return free if limit == resource.RLIM_INFINITY else min(free, limit - size)
+
+    def _explain_lack(self) -> str:
+        if self._writer is None:
+            return f"There is no room for {self.path}: {_RESERVE // 1024**2} MB have to stay free."
+        return f"The disk of {self.path} is full: it holds the frames so far, and nothing more."
 
     def _open(self, image: Image) -> cv2.VideoWriter:
         """Open the file for frames of the size of ``image``, cut to even numbers as codecs want."""

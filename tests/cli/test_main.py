@@ -144,6 +144,16 @@ def test_it_ends_quietly_when_nobody_reads_on():
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device to write to")
+@pytest.mark.parametrize("command", [["zoo", "list"], ["zoo", "list", "--json"]])
+def test_a_full_disk_behind_stdout_is_one_sentence(command):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "rtmo_plugin", *command]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, text=True, check=False)
+    sentence = "error: The output cannot be written any further: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (2, sentence)
+
+
 _BEFORE_THE_MODEL = """
 import sys, time
 import rtmo_plugin.inference.pose_model as pose_model

@@ -44,7 +44,7 @@ def test_images_become_lines_and_pictures(files, tmp_path, capsys):
 def test_people_are_counted_for_people(files, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
     code, printed, _ = run(capsys, "predict", files["decoded"], tmp_path / "a.png", "--score-thr", 1)
-    assert (code, printed) == (0, "0 people in 1 images\n")
+    assert (code, printed) == (0, "0 people in 1 image\n")
 
 
 def test_info_says_what_a_file_is(files, capsys):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.errors import ConfigError, MissingFileError, OutputError
 from rtmo_plugin.inference import video_writer
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People
@@ -113,6 +113,29 @@ def test_a_full_disk_is_told_and_nothing_is_lost(clip, tmp_path, monkeypatch):
     *_, summary = frames
     assert "is full" in summary.error
     assert summary.num_frames == count_frames(summary.video) == len(read_lines(summary.lines)) == 5
+
+
+def test_a_limit_of_file_sizes_is_told_and_nothing_is_lost(clip, tmp_path, monkeypatch):
+    """OpenCV goes on as if nothing had happened when it is reached, and the file cannot be read."""
+    resource = pytest.importorskip("resource", reason="this system has no such limits")
+    monkeypatch.setattr(video_writer, "_RESERVE", 50_000)
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    frame = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    video = tmp_path / "noise.avi"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000 + 2 * frame.nbytes, hard))
+    try:
+        with (
+            pytest.raises(OutputError, match="is full: it holds the frames so far"),
+            VideoWriter(video, 25.0) as writer,
+        ):
+            for _ in range(100):
+                writer.write(frame)
+        assert 0 < count_frames(video) < 100
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        with pytest.raises(OutputError, match=r"There is no room for .*none\.avi"):
+            VideoWriter(tmp_path / "none.avi", 25.0).write(frame)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_whoever_stops_early_has_what_was_done(clip, tmp_path):
