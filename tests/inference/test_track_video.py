@@ -115,6 +115,12 @@ def test_a_full_disk_is_told_and_nothing_is_lost(clip, tmp_path, monkeypatch):
     assert summary.num_frames == count_frames(summary.video) == len(read_lines(summary.lines)) == 5
 
 
+def write_often(path, frame):
+    with VideoWriter(path, 25.0) as writer:
+        for _ in range(100):
+            writer.write(frame)
+
+
 def test_a_limit_of_file_sizes_is_told_and_nothing_is_lost(clip, tmp_path, monkeypatch):
     """OpenCV goes on as if nothing had happened when it is reached, and the file cannot be read."""
     resource = pytest.importorskip("resource", reason="this system has no such limits")
@@ -124,12 +130,8 @@ def test_a_limit_of_file_sizes_is_told_and_nothing_is_lost(clip, tmp_path, monke
     video = tmp_path / "noise.avi"
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000 + 2 * frame.nbytes, hard))
     try:
-        with (
-            pytest.raises(OutputError, match="is full: it holds the frames so far"),
-            VideoWriter(video, 25.0) as writer,
-        ):
-            for _ in range(100):
-                writer.write(frame)
+        with pytest.raises(OutputError, match="is full: it holds the frames so far"):
+            write_often(video, frame)
         assert 0 < count_frames(video) < 100
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
         with pytest.raises(OutputError, match=r"There is no room for .*none\.avi"):
