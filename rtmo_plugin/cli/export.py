@@ -45,6 +45,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration", metavar="FILE", help="of scores, as rtmo analyze writes it: PoseModel can apply it"
     )
+    _add_limits(parser)
+    add_json_argument(parser, "the file's name and its differences from PyTorch")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score-thr", type=float, metavar="SCORE", help="people score above this (default: that of the config)"
     )
@@ -57,7 +62,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top-k", type=int, default=300, metavar="N", help="priors an image of the cut `decoded` (%(default)s)"
     )
-    add_json_argument(parser, "the file's name and its differences from PyTorch")
 
 
 def _run(*, as_json: bool, **arguments: Any) -> None:
