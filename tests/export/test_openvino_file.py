@@ -33,7 +33,8 @@ def test_file_agrees_with_pytorch_and_with_onnx_runtime(tiny, default):
     assert sorted(each.name for each in path.parent.iterdir()) == ["model.bin", "model.onnx", "model.xml"]
     assert (found.num_images, found.num_people > 50) == (15, True)
     assert max(found.score, found.box, found.keypoint) < 1
-    models = [PoseModel(path), PoseModel(other), PoseModel(other, runtime="onnxruntime")]
+    models = [PoseModel(file, precision="float32") for file in (path, other)]
+    models.append(PoseModel(other, runtime="onnxruntime"))
     assert [model.info for model in models] == [make_info(tiny, make_options())] * 3
     first, *others = (model.predict(IMAGE) for model in models)
     assert len(first) > 0

@@ -26,7 +26,8 @@ def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any)
         file: Such as ``rtmo-s.onnx``.
         runtime: A key of ``RUNTIMES``; by default the first that is installed and reads such files.
         **options: ``device`` (``"cpu"`` or what else the runtime has), ``threads`` (of the CPU; None: as many
-            as there are cores) and ``precision`` (``"float32"``; ``"bfloat16"`` in OpenVINO).
+            as there are cores) and ``precision`` (``"auto"``: what keypoints bear; ``"float32"``; others where the
+            runtime has them).
 
     Raises:
         MissingFileError: There is no such file.

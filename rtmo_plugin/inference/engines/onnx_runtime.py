@@ -33,17 +33,15 @@ class OnnxRuntimeEngine:
         path: Of the file.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         threads: Of the CPU; None: as many as there are cores.
-        precision: ``"float32"``, which is the file's own: this runtime changes none.
+        precision: ``"auto"`` or ``"float32"``, both the file's own: this runtime changes none.
 
     Raises:
         ConfigError: The device is not there.
         DataError: The file cannot be read, or is no RTMO.
     """
 
-    def __init__(
-        self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "float32"
-    ) -> None:
-        if precision != "float32":
+    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
+        if precision not in ("auto", "float32"):
             raise ConfigError(f"ONNX Runtime does not compute in {precision}: take openvino, or export with --half.")
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3

@@ -16,7 +16,7 @@ from rtmo_plugin.inference.model_info import ModelInfo, list_names
 from rtmo_plugin.score_calibration import METADATA_KEY
 from rtmo_plugin.structures import KeypointSchema
 
-_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"auto": None, "float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class TorchEngine:
@@ -26,16 +26,14 @@ class TorchEngine:
         path: Of the ``.pt`` or ``.pt2`` file.
         device: As torch names it.
         threads: Of the CPU, for all of torch in this process; None leaves them.
-        precision: ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under autocast.
+        precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under autocast.
 
     Raises:
         ConfigError: The device is not there, or the precision is unknown.
         DataError: The file cannot be read, or is no RTMO.
     """
 
-    def __init__(
-        self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "float32"
-    ) -> None:
+    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
         if precision not in _DTYPES:
             raise ConfigError(f"The precision {precision} is unknown: choose {', '.join(_DTYPES)}.")
         try:
