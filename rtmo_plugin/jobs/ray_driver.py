@@ -38,18 +38,25 @@ class RayWorker:
         threads = {"threads": max(1, int(cpus))} if is_exported(plan.model) else {}
         self._plan = replace(plan, options={**threads, **plan.options})
         self._worker = Worker(self._plan)
+        self._stopped: ShardReport | None = None
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        """Do the shard of a row."""
+        """Do the shard of a row; after a failure that ends the job, do nothing."""
         shard = Shard.from_json(row["shard"])
+        if self._stopped is None:
+            report = self._run(shard)
+            self._stopped = report if report.is_last else None
+        else:
+            report = replace(self._stopped, number=shard.number)
+        return {"report": report.to_json()}
+
+    def _run(self, shard: Shard) -> ShardReport:
         try:
             os.chdir(self._plan.current)
         except OSError as error:
-            failure = (
-                f"{socket.gethostname()} has no folder {self._plan.current}, where the job began: {error.strerror}."
-            )
-            return {"report": ShardReport(shard.number, failure=failure, is_last=True).to_json()}
-        return {"report": self._worker.run(shard).to_json()}
+            failure = f"{socket.gethostname()} has no folder {self._plan.current} to work in: {error.strerror}."
+            return ShardReport(shard.number, failure=failure, is_last=True)
+        return self._worker.run(shard)
 
 
 def run_on_ray(
@@ -125,7 +132,8 @@ def _start(ray: Any, address: str, num_cpus: int | None) -> None:
     try:
         ray.init(address=address, **options)
     except ConnectionError as error:
-        raise ConfigError(f"There is no Ray cluster at {address}: start one with `ray start --head`.") from error
+        hint = "start one with `ray start --head`, or set RAY_AUTH_MODE=token if it asks for a token"
+        raise ConfigError(f"No Ray cluster answers at {address}: {hint}.") from error
 
 
 def _import_ray() -> Any:
