@@ -26,5 +26,5 @@ study = dict(
     claim="The time of one stage hardly depends on the number of people; top-down pipelines are overtaken at a few.",
     variants={str(n): dict(label=str(n), options=dict(num_people=n)) for n in (0, 1, 2, 3, 5, 10, 20, 50, 100, 200)},
     columns=dict.fromkeys((*_ours, *_theirs), ".1f"),
-    settings=dict(ours=_ours, size=640, top_down=_theirs, image_wh=(640, 480), crops_at_once=8, rounds=3),
+    settings=dict(ours=_ours, size=640, top_down=_theirs, image_wh=(640, 480), crops_at_once=8, rounds=4),
 )

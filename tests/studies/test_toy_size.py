@@ -1,11 +1,15 @@
 """Each study at toy size, from the shipped file to table and picture: under a minute each."""
 
 import dataclasses
+import subprocess
+import sys
+import time
 
 import cv2
 import pytest
 
 from rtmo_plugin.studies import Request, Variant, list_studies, load_study, run_study
+from tests.conftest import ROOT
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
 TINY = {
@@ -17,6 +21,7 @@ TINY = {
     "default_hooks.training_stages.schedule.refine.begin": 1,
     "default_hooks.training_stages.schedule.finish.begin": 2,
 }
+IN_THIS_PROCESS = {"num_workers": 0, "persistent_workers": False}
 
 
 def check(report, study):
@@ -37,6 +42,35 @@ def test_a_study_that_trains(name, tmp_path):
     assert "3 epochs of 2 images" in page
     assert not list(tmp_path.rglob("*.pth"))
     assert run_study(study, request, tmp_path).num_measured == 0
+
+
+@pytest.mark.slow
+def test_on_coco(tmp_path, data_dir):
+    study = load_study("loss")
+    study = dataclasses.replace(study, variants=study.variants[-1:])
+    parts = [f"{part}_dataloader" for part in ("train", "val", "test")]
+    here = {f"{part}.{name}": value for part in parts for name, value in IN_THIS_PROCESS.items()}
+    options = {**TINY, **here, "test_dataloader.dataset.indices": 4}
+    del options["test_dataloader.dataset.num_images"]
+    request = Request(data="coco", data_root=str(data_dir), seeds=1, budget=0.01, options=options)
+    check(run_study(study, request, tmp_path), study)
+
+
+@pytest.mark.slow
+def test_killed_training_goes_on_where_it_stopped(tmp_path, capfd):
+    options = {**TINY, "train_cfg.max_epochs": 40, "default_hooks.checkpoint.interval": 40}
+    words = [f"{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "tools/ablate.py", "neck", "--budget", "0.01", "--seeds", "1", "--work-dir", tmp_path]
+    process = subprocess.Popen([*command, "--cfg-options", *words], cwd=ROOT)
+    run, deadline = tmp_path / "runs" / "pafpn_seed0", time.monotonic() + 300
+    while not (run / "last.pth").is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "results").exists()
+    study = load_study("neck")
+    check(run_study(study, Request(seeds=1, options=options), tmp_path), study)
+    assert f"resuming from {run}" in capfd.readouterr().out
 
 
 @pytest.mark.slow
