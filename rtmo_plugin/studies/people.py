@@ -28,7 +28,7 @@ class PeopleMethod:
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
         """Say how; nothing depends on the budget."""
         refuse_options(request)
-        rounds, width, height = study.settings["rounds"], *study.settings["image_wh"]
+        rounds, (width, height) = study.settings["rounds"], study.settings["image_wh"]
         return {
             "how": f"Milliseconds from a {width}x{height} image in memory to keypoints, batch 1, ONNX Runtime, all "
             f"cores, random weights, all systems in turn; a seed is the least of {rounds} rounds. RTMO is made to "
@@ -124,7 +124,6 @@ def find_crossings(study: Study, results: Sequence[Result]) -> dict[str, float]:
     return crossings
 
 
-@cache
 def _open_ours(files: Path, name: str, config: str, size: int, num_people: int) -> PoseModel:
     path = files / f"{name}.onnx"
     write_untrained(load_size(config), size, path)

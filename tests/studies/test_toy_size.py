@@ -58,7 +58,7 @@ def test_on_coco(tmp_path, data_dir):
 
 @pytest.mark.slow
 def test_killed_training_goes_on_where_it_stopped(tmp_path, capfd):
-    options = {**TINY, "train_cfg.max_epochs": 40, "default_hooks.checkpoint.interval": 40}
+    options = {**TINY, "train_cfg.max_epochs": 15, "default_hooks.checkpoint.interval": 15}
     words = [f"{name}={value}" for name, value in options.items()]
     command = [sys.executable, "tools/ablate.py", "neck", "--budget", "0.01", "--seeds", "1", "--work-dir", tmp_path]
     process = subprocess.Popen([*command, "--cfg-options", *words], cwd=ROOT)
