@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.apis.analysis import _find_run, analyze
 from rtmo_plugin.apis.analysis.material import evaluate_model, read_material
-from rtmo_plugin.apis.analysis.pictures import show_worst
+from rtmo_plugin.apis.analysis.pictures import _number, show_worst
 from rtmo_plugin.apis.analysis.training import _show_diagnostics, show_training
 from rtmo_plugin.engine.diagnostics import read_diagnostics
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
@@ -100,6 +101,17 @@ def test_charts_are_whole_and_say_what_they_show(page):
     assert len(set(labels)) == len(drawings) == 6
     assert all("nan" not in drawing for drawing in drawings)
     assert ">left_wrist<" in drawings[2].replace("</text>", "<")
+
+
+def test_people_have_the_colour_of_their_detection():
+    comparison = inject(dropped=1)
+    truth, found, known = comparison.truth, comparison.detections, study(comparison, COCO.flip_pairs)
+    for image in range(3):
+        people, chosen = (np.flatnonzero(each.image == image)[::-1] for each in (truth, found))
+        answered = people[_number(known, people, chosen)]
+        np.testing.assert_array_equal(truth.keypoints[answered, :, :2], found.keypoints[chosen])
+    unknown = dataclasses.replace(known, person=np.full_like(known.person, -1))
+    assert _number(unknown, people, chosen) == list(range(len(people), len(people) + len(chosen)))
 
 
 def test_calibration_is_written_for_whoever_exports(page):

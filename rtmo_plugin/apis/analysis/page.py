@@ -79,7 +79,7 @@ def _write_costs(report: Report) -> str:
         (
             TITLES[each.name],
             MEANINGS[each.name],
-            _format_count(each.count),
+            "-" if each.name == "ranking" else f"{each.count:,}",  # of which there is no number
             f"{each.alone:+.3f}",
             f"{each.in_turn:+.3f}",
         )
@@ -150,10 +150,6 @@ def _format_signed(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _format_count(count: int) -> str:
-    return f"{count:,}" if count else "-"
-
-
 def _write_visibility(report: Report) -> str:
     found = report.visibility
     words = (
@@ -168,7 +164,8 @@ def _write_worst(worst: str) -> str:
     if not worst:
         return make_paragraph("There is no image to show.")
     words = (
-        "Left the people of the data set, right the detections with a score of at least 0.3. Images are ordered by the "
-        "sum of 1 - OKS over their people, 1 for a missed one, and of the scores of false detections."
+        "Left the people of the data set, right the detections with a score of at least 0.3, each in the colour of the "
+        "person it answers. Images are ordered by the sum of 1 - OKS over their people, 1 for a missed one, and of the "
+        "scores of false detections."
     )
     return make_paragraph(words) + f'<div class="worst">{worst}</div>'

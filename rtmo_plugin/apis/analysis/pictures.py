@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from mmengine import fileio
+from numpy.typing import NDArray
 
 from rtmo_plugin.apis.analysis.html import make_figure, make_image
 from rtmo_plugin.apis.analysis.material import Material
@@ -13,6 +14,8 @@ from rtmo_plugin.evaluation.analysis.study import Study
 from rtmo_plugin.evaluation.analysis.worst import BadImage, find_worst_images
 from rtmo_plugin.inference.drawing import Floats, Image, draw_people
 from rtmo_plugin.inference.files import decode_image
+
+Indices = NDArray[np.intp]
 
 SHOWN_SCORE = 0.3
 _WIDTH = 480  # of each half, in pixels
@@ -24,22 +27,32 @@ _GAP = 6
 def show_worst(material: Material, study: Study, num_images: int) -> str:
     """Return the worst images as figures, people of the data set to the left and detections to the right."""
     worst = find_worst_images(study, num_images, SHOWN_SCORE)
-    return "\n".join(make_figure(_show(material, each), _describe(material, each)) for each in worst)
+    return "\n".join(make_figure(_show(material, study, each), _describe(material, each)) for each in worst)
 
 
-def _show(material: Material, bad: BadImage) -> str:
+def _show(material: Material, study: Study, bad: BadImage) -> str:
+    """Return truth and detections side by side; a person and the detection of that person have one colour."""
     truth, detections = material.comparison.truth, material.comparison.detections
-    there = truth.keypoints[(truth.image == bad.index) & ~truth.is_ignored]
-    chosen = (detections.image == bad.index) & (detections.scores >= SHOWN_SCORE)
-    image = _load(material, bad.index, np.concatenate([there[..., :2], detections.keypoints[chosen]]))
+    people = np.flatnonzero((truth.image == bad.index) & ~truth.is_ignored)
+    chosen = np.flatnonzero((detections.image == bad.index) & (detections.scores >= SHOWN_SCORE))
+    there, found = truth.keypoints[people], detections.keypoints[chosen]
+    image = _load(material, bad.index, np.concatenate([there[..., :2], found]))
     halves = [
-        _draw(material, image, there[..., :2], (there[..., 2] > 0).astype(float)),
-        _draw(material, image, detections.keypoints[chosen], detections.keypoint_scores[chosen]),
+        _draw(material, image, there[..., :2], (there[..., 2] > 0).astype(float), list(range(len(people)))),
+        _draw(material, image, found, detections.keypoint_scores[chosen], _number(study, people, chosen)),
     ]
     gap = np.full((halves[0].shape[0], _GAP, 3), 255, np.uint8)
     _, content = cv2.imencode(".jpg", np.hstack([halves[0], gap, halves[1]]), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     text = f"image {truth.image_ids[bad.index]}: people of the data set, and detections"
     return make_image(content.tobytes(), "jpeg", text)
+
+
+def _number(study: Study, people: Indices, chosen: Indices) -> list[int]:
+    """Return for each detection the place of the person it answers among ``people``, else a number of its own."""
+    places = {int(person): place for place, person in enumerate(people)}
+    answers = {int(row): places.get(int(person)) for row, person in zip(study.rows, study.person)}
+    numbers = [answers.get(int(row)) for row in chosen]
+    return [len(people) + place if number is None else number for place, number in enumerate(numbers)]
 
 
 def _load(material: Material, index: int, points: Floats) -> Image:
@@ -55,11 +68,11 @@ def _load(material: Material, index: int, points: Floats) -> Image:
     return np.full((height, width, 3), _EMPTY, np.uint8)
 
 
-def _draw(material: Material, image: Image, keypoints: Floats, scores: Floats) -> Image:
+def _draw(material: Material, image: Image, keypoints: Floats, scores: Floats, numbers: list[int]) -> Image:
     """Return the image with people on it, ``_WIDTH`` wide."""
     names, schema = material.schema.names, material.schema
     pairs = [sorted(pair, key=lambda index: "left" not in names[index]) for pair in schema.flip_pairs]
-    drawn = draw_people(image, keypoints, scores, schema.skeleton, flip_pairs=pairs)
+    drawn = draw_people(image, keypoints, scores, schema.skeleton, flip_pairs=pairs, numbers=numbers)
     height = max(1, round(drawn.shape[0] * _WIDTH / drawn.shape[1]))
     scaled: Image = np.asarray(cv2.resize(drawn, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
     return scaled
