@@ -53,8 +53,38 @@ class OutputError(UserError, OSError):
     """What was computed cannot be written; what was written before is kept."""
 
 
+class MissingPackageError(UserError, ImportError):
+    """A package that is not installed, because predicting with exported files does without it."""
+
+
 class StoppedError(UserError, RuntimeError):
     """A long job cannot go on; what was done is kept, and it can be started again."""
+
+
+# What training, testing, exporting and checkpoints import beyond what every installation has.
+_TRAINING_PACKAGES = (
+    "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "json_tricks", "matplotlib",
+    "munkres", "packaging", "pkg_resources", "pycocotools", "shapely", "six", "terminaltables", "xtcocotools", "yapf",
+)  # fmt: skip
+
+
+@contextmanager
+def explain_missing_packages() -> Iterator[None]:
+    """Say how to install what training and checkpoints need, where an import of it fails.
+
+    Raises:
+        MissingPackageError: An import failed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _TRAINING_PACKAGES:
+            raise
+        raise MissingPackageError(
+            f'This needs {package}, which is not installed: pip install "rtmo-plugin[train]", and then '
+            "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"
+        ) from error
 
 
 @contextmanager

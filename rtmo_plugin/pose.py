@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, explain_missing_packages
 from rtmo_plugin.inference.engines import RUNTIMES
 from rtmo_plugin.inference.flipping import FlippingModel
 from rtmo_plugin.inference.pose_model import PoseModel
@@ -115,7 +115,7 @@ def _open_model(model: str | Path, config: str | Path | None, score_thr: float, 
         raise ConfigError(f"{name} is a checkpoint and needs its config: Pose({name!r}, config='rtmo-s_coco').")
     if foreign := sorted(set(options) - {"device"}):
         raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
-    # torch and MMPose, which a checkpoint needs and an exported file does not
-    from rtmo_plugin.apis.checkpoint_model import CheckpointModel
+    with explain_missing_packages():  # torch and MMPose, which a checkpoint needs and an exported file does not
+        from rtmo_plugin.apis.checkpoint_model import CheckpointModel
 
     return CheckpointModel(config or name, model, score_thr=score_thr, **options)

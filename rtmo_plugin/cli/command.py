@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rtmo_plugin.errors import report_user_errors
+from rtmo_plugin.errors import explain_missing_packages, report_user_errors
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
     Raises:
         SystemExit: With the exit code, unless it is 0.
     """
-    with report_user_errors():
+    with report_user_errors(), explain_missing_packages():
         code = command.run(**_parse(command.make_parser(called, prog), arguments))
     if code:
         raise SystemExit(code)

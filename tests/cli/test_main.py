@@ -154,6 +154,32 @@ def test_a_full_disk_behind_stdout_is_one_sentence(command):
     assert (done.returncode, done.stderr) == (2, sentence)
 
 
+_WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from rtmo_plugin.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "rtmo-s_coco"],
+        ["export", "rtmo-s_coco", "a.pth", "--out", "a.onnx"],
+        ["predict", "a.pth", "b.jpg", "--config", "rtmo-s_coco"],
+    ],
+)
+def test_without_the_training_packages_it_says_how_to_install_them(arguments):
+    command = [sys.executable, "-c", _WITHOUT_TORCH, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        'error: This needs torch, which is not installed: pip install "rtmo-plugin[train]", and then '
+        "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0\n"
+    )
+
+
 _BEFORE_THE_MODEL = """
 import sys, time
 import rtmo_plugin.inference.pose_model as pose_model
