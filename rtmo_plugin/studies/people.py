@@ -63,11 +63,14 @@ class PeopleMethod:
                 axes.plot(counts, times, style, marker="o", markersize=3, color=colour, label=name)
             axes.set(xlabel="people", ylabel="ms an image", yscale="log")
             axes.set_xscale("symlog", linthresh=1)
-            axes.xaxis.set_major_formatter("{x:g}")
+            counts = [variant.options["num_people"] for variant in study.variants]
+            axes.set_xticks(counts, list(map(str, counts)))
+            axes.set_xlim(0, 1.1 * max(counts))
             axes.yaxis.set_major_formatter("{x:g}")
             for place, (words, count) in enumerate(find_crossings(study, results).items()):
                 text = f"{words}: {count:.1f} people"
                 axes.text(0.02, 0.72 - 0.06 * place, text, transform=axes.transAxes, fontsize=7)
+                axes.axvline(count, color="#9aa3af", linestyle=":")
             axes.grid(alpha=0.3, which="both")
             axes.legend(frameon=False, fontsize=8)
 

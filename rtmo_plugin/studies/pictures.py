@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from rtmo_plugin.studies.folder import Result
 from rtmo_plugin.studies.study import Study
@@ -19,7 +19,7 @@ from rtmo_plugin.studies.tables import collect
 
 COLOURS = ("#2f6db5", "#dd8452", "#55a868", "#8e6bb0", "#c8553d", "#5c6675", "#e9c46a", "#2a7f9e")
 _SETTINGS: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 100}
-_NUM_COLOURS = 32  # of a picture: few are needed, and the file is a third as large
+_NUM_COLOURS = 128
 
 
 def draw_figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
@@ -35,12 +35,10 @@ def draw_figure(path: Path, size: tuple[float, float], draw: Callable[[Any], Non
 
 
 def _shrink(content: bytes) -> bytes:
-    """Return a PNG with fewer shades of each colour, which compresses better."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    step = 256 // _NUM_COLOURS
-    coarse = np.minimum(np.round(image / step) * step, 255).astype(np.uint8)
-    smaller: bytes = cv2.imencode(".png", coarse, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-    return smaller
+    """Return a PNG with a palette of few colours, a third as large."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(_NUM_COLOURS).save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
 
 
 def draw_variants(study: Study, results: Sequence[Result], path: Path) -> None:
