@@ -18,11 +18,12 @@ _EXAMPLES = (
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="subject", required=True, metavar="eval | data | train | infer")
+    commands = parser.add_subparsers(dest="subject", required=True, metavar="eval | data | train | learning | infer")
     subjects = {
         "eval": (_add_eval, "evaluation of COCO keypoints, beside MMPose's CocoMetric", "--out eval.json"),
         "data": (_add_data, "making of training samples, beside MMPose's pipeline", "--data-root data/"),
         "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
+        "learning": (_add_learning, "learning of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
         "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
     }
     for name, (add_own, summary, example) in subjects.items():
@@ -61,6 +62,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_rounds(parser, 5, "steps of each side")
 
 
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs (%(default)s)")
+    add("--num-images", type=int, metavar="N", help="to train on (default: the recipe's 2800, half an hour on 2 cores)")
+    add("--seed", type=int, default=0, help="of weights and transforms (%(default)s)")
+
+
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root", metavar="DIR", help="folder with coco/train2017 and its annotations; else people are drawn"
@@ -75,6 +83,7 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
     add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
     add("--num-images", type=int, default=5, metavar="N", help="of the folder (%(default)s)")
     add("--threads", type=int, metavar="N", help="of the CPU, for our sides (default: all cores, as the others)")
+    add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
     _add_rounds(parser, 20, "how often each side sees every image")
 
 

@@ -93,7 +93,7 @@ class Report:
 
 
 def time_alternately(
-    sides: Mapping[str, Callable[[], Any]], rounds: int
+    sides: Mapping[str, Callable[[], Any]], rounds: int, *, pause: float = 0.0
 ) -> tuple[tuple[Timing, ...], dict[str, list[Any]]]:
     """Run all sides in turn in each round, so that whatever else the machine does meets all of them.
 
@@ -101,6 +101,7 @@ def time_alternately(
         sides: What to run, by name; each gets its inputs ready outside of the measured time by being a
             closure.
         rounds: How often.
+        pause: Seconds to wait before each, until threads of the one before are asleep.
 
     Returns:
         The times of each side, and what each returned in each round.
@@ -111,6 +112,7 @@ def time_alternately(
     for _ in range(rounds):
         for name, run in sides.items():
             gc.collect()
+            time.sleep(pause)
             start, cpu_start = time.perf_counter(), time.process_time()
             returned[name].append(run())
             cpu_seconds[name].append(time.process_time() - cpu_start)

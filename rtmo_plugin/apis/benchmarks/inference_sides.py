@@ -1,0 +1,76 @@
+"""Who finds people in the benchmark of inference: what is run today, and our runtimes and precisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.apis.benchmarks.official import load_official_recipe
+from rtmo_plugin.apis.export import export
+from rtmo_plugin.export.onnx_writer import replace_constants
+from rtmo_plugin.inference.letterbox import Image
+from rtmo_plugin.inference.pose_model import PoseModel
+
+CONFIG = "rtmo-s_coco"
+WEIGHTS, THEIR_FILE = "rtmo-s_weights.pth", "rtmo-s_mmdeploy-1.3.1.onnx"
+Find = Callable[[Image], Any]
+
+_OURS: dict[str, dict[str, Any]] = {  # the runtime and its precision
+    "OpenVINO, the default": {"runtime": "openvino"},
+    "OpenVINO float32": {"runtime": "openvino", "precision": "float32"},
+    "ONNX Runtime float32": {"runtime": "onnxruntime"},
+}
+_INT8 = {"OpenVINO int8": ("openvino", ".xml"), "ONNX Runtime int8": ("onnx", ".onnx")}
+_CROWD = 100
+
+
+def open_theirs(peers: Path) -> dict[str, Find]:
+    """Return what is run today, by name; what is not installed is left out."""
+    finders: dict[str, Find] = {}
+    if find_spec("rtmlib"):
+        from rtmlib import RTMO
+
+        model = RTMO(str(peers / THEIR_FILE), (640, 640), score_thr=0.1, nms_thr=0.65, backend="onnxruntime")
+        finders["rtmlib, MMDeploy's file"] = lambda image: model(image)[0]
+    from mmpose.apis import inference_bottomup, init_model
+
+    theirs = init_model(load_official_recipe(), str(peers / WEIGHTS), device="cpu")
+    finders["MMPose, PyTorch"] = lambda image: inference_bottomup(theirs, image)[0].pred_instances.keypoints
+    return finders
+
+
+def open_ours(weights: Path, file: Path, threads: int | None, calibration: str | None) -> dict[str, PoseModel]:
+    """Export a model to ``file``, and return it in the runtimes that are installed.
+
+    Args:
+        weights: Of the model.
+        file: To write, ``.onnx``.
+        threads: Of the CPU.
+        calibration: A folder of images; with it there are models in eight bits too.
+    """
+    export(CONFIG, weights, file, input="uint8")
+    models = {
+        name: PoseModel(file, threads=threads, **options)
+        for name, options in _OURS.items()
+        if find_spec(options["runtime"])
+    }
+    for name, (kind, suffix) in _INT8.items() if calibration else ():
+        if find_spec("openvino") or kind == "onnx":
+            path, runtime = file.with_name(f"int8{suffix}"), "openvino" if kind == "openvino" else "onnxruntime"
+            export(CONFIG, weights, path, format=kind, input="uint8", int8=True, calibration_images=calibration)
+            models[name] = PoseModel(path, threads=threads, runtime=runtime)
+    return models
+
+
+def open_crowds(file: Path, threads: int | None) -> dict[str, PoseModel]:
+    """Return models that always find one person, and a hundred: the best priors of ``file``, with no threshold."""
+    models = {}
+    for count in (1, _CROWD):
+        crowd = file.with_name(f"{count}.onnx")
+        crowd.write_bytes(replace_constants(file.read_bytes(), score_thr=0.0, nms_thr=1.0, max_people=count))
+        for name, options in _OURS.items():
+            if find_spec(options["runtime"]) and name != "OpenVINO float32":
+                models[f"{count:3} people, {name}"] = PoseModel(crowd, score_thr=0.0, threads=threads, **options)
+    return models
