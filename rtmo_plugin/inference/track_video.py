@@ -130,11 +130,16 @@ def _write(results: Iterator[PoseResult], video: Path, lines: Path, fps: float) 
     with VideoWriter(video, fps) as writer, lines.open("w", encoding="utf-8") as file:
         for result in results:
             if result.error is None:
-                writer.write(result.plot())
+                writer.write(_leave_out_nobody(result).plot())
                 _write_line(file, result, lines)
             yield result
             if result.error is not None:
                 return
+
+
+def _leave_out_nobody(result: PoseResult) -> PoseResult:
+    """Return the people that have an id: of a low ``score_thr`` the others are mostly none."""
+    return result if result.ids is None else result[result.ids > 0]
 
 
 def _write_line(file: Any, result: PoseResult, path: Path) -> None:

@@ -92,6 +92,19 @@ def test_ids_are_drawn_in_the_colour_of_the_person(clip, tmp_path):
     assert first[first.ids == 2].plot()[60, 135].tolist() == last[last.ids == 2].plot()[60, 45].tolist()
 
 
+def test_who_has_no_id_is_written_down_but_not_drawn(clip, tmp_path):
+    def measure_drawing(**options):
+        _, summary = run(clip, tmp_path, **options)
+        pairs = zip(read_frames(clip), read_frames(summary.video), strict=True)
+        ids = {person["id"] for line in read_lines(summary.lines) for person in line["people"]}
+        return ids, np.mean([cv2.absdiff(before.image, after.image).mean() for before, after in pairs])
+
+    nobody, little = measure_drawing(start_score=0.95)
+    people, much = measure_drawing()
+    assert (nobody, people) == ({-1}, {1, 2})
+    assert much > little + 2
+
+
 def test_a_video_that_ends_early_is_told_and_nothing_is_lost(clip, tmp_path):
     whole = tmp_path / "whole.avi"
     with VideoWriter(whole, 25.0) as writer:
