@@ -6,12 +6,14 @@ import runpy
 import sys
 import time
 
+import cv2
 import pytest
 
-from rtmo_plugin.apis.benchmarks import SUBJECTS
+from rtmo_plugin.apis.benchmarks import SUBJECTS, learning
 from rtmo_plugin.apis.benchmarks.evaluation import make_predictions
 from rtmo_plugin.apis.benchmarks.report import Report, Timing, time_alternately
 from rtmo_plugin.cli.main import find_command
+from rtmo_plugin.engine.curves import read_scalars
 from tests.conftest import ROOT
 
 
@@ -124,3 +126,37 @@ def test_tool_measures_training_and_all_sides_start_from_one_loss(tmp_path):
     assert ours == pytest.approx(theirs, rel=1e-4)
     assert half == pytest.approx(theirs, rel=2e-2)
     assert all(peak["rss"] > 300 for peak in results["peak memory (MB)"].values())
+
+
+def test_learning_is_measured_in_a_new_folder(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("")
+    assert run_tool(["learning", "--work-dir", str(tmp_path)]) == 2
+    assert "has files in it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_both_sides_of_learning_switch_in_the_same_epoch_to_the_same_weights(tmp_path):
+    learning.write_images(tmp_path, 2)
+    ours = learning.load_recipe(tmp_path)
+    theirs = learning.make_their_config(ours)
+    *_, data, losses = theirs.custom_hooks
+    assert theirs.train_cfg.max_epochs - data.num_last_epochs - 1 == 4  # what `finish` begins with
+    assert losses.epoch_attributes == {
+        2: {"proxy_target_cc": True, "loss_oks.loss_weight": 10.0, "loss_mle.loss_weight": 2.0}
+    }
+    assert theirs.model.head.type == "RTMOHead"
+    assert theirs.train_dataloader == ours.train_dataloader
+    assert (theirs.optim_wrapper, theirs.param_scheduler) == (ours.optim_wrapper, ours.param_scheduler)
+
+
+@pytest.mark.slow
+def test_tool_measures_learning(tmp_path):
+    """Both start from one loss; half precision has three digits."""
+    folder = tmp_path / "learning"
+    options = ["--num-images", "16", "--work-dir", str(folder), "--out", str(tmp_path / "report.json")]
+    assert run_tool(["learning", *options]) == 0
+    sides = json.loads((tmp_path / "report.json").read_text())["sides"]
+    assert [len(side["seconds"]) for side in sides] == [6, 6]
+    theirs, ours = (read_scalars(folder / name)[0]["loss"] for name in ("mmpose", "ours"))
+    assert ours == pytest.approx(theirs, rel=2e-2)
+    assert cv2.imread(str(folder / "curves.png")) is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rtmo_plugin.apis.benchmarks import data, evaluation, inference, training_step
+from rtmo_plugin.apis.benchmarks import data, evaluation, inference, learning, training_step
 from rtmo_plugin.apis.benchmarks.report import Report
 
 # By name; the arguments of each are those of the command, which has to know them without importing torch.
@@ -10,6 +10,7 @@ SUBJECTS: dict[str, Callable[..., Report]] = {
     "eval": evaluation.run,
     "data": data.run,
     "train": training_step.run,
+    "learning": learning.run,
     "infer": inference.run,
 }
 
