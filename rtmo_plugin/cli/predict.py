@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,6 +64,7 @@ def _predict(*, model: str, source: str, out: str | None, batch_size: int, as_js
 def _report(results: Iterable[Any], folder: Path | None, as_json: bool) -> int:
     """Print and draw what was found, as it comes, and return the exit code."""
     num_images = num_people = num_failed = 0
+    written: set[Path] = set()
     for result in results:
         if result.error:
             num_failed += 1
@@ -70,13 +72,19 @@ def _report(results: Iterable[Any], folder: Path | None, as_json: bool) -> int:
         else:
             num_images, num_people = num_images + 1, num_people + len(result)
             if folder is not None:
-                result.save(_name_picture(folder, result.frame))
+                written.add(result.save(_find_free(_name_picture(folder, result.frame), written)))
         if as_json:
             print_json(result.to_dict())
     if not as_json:
         where = "" if folder is None else f": pictures in {folder}"
         print(f"{count(num_people, 'person', 'people')} in {count(num_images, 'image', 'images')}{where}")
     return EXIT_FAILURE if num_failed else 0
+
+
+def _find_free(path: Path, written: set[Path]) -> Path:
+    """Return a path beside those written before: folders may hold images of the same name."""
+    names = (path.with_stem(f"{path.stem}_{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], names) if each not in written)
 
 
 def _name_picture(folder: Path, frame: Any) -> Path:

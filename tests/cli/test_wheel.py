@@ -38,5 +38,6 @@ def test_installed_wheel_finds_configs_by_name(tmp_path):
     # The config was found and read: what is missing are its images.
     assert done.stderr.startswith("error: The annotation file data/coco/annotations/person_keypoints_train2017.json")
     assert not (installed / "rtmo_plugin/_configs").is_symlink()
+    assert (installed / "rtmo_plugin/serving/page/index.html").is_file()
     done = run("rtmo_plugin", "--version", **options)
     assert done.stdout.startswith("rtmo_plugin ")

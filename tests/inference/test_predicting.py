@@ -70,3 +70,12 @@ def test_a_video_is_tracked(files, tmp_path, capsys):
     assert (code, [line["index"] for line in lines]) == (0, [0, 1, 2])
     assert out.is_file()
     assert lines == [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
+
+
+def test_images_of_one_name_do_not_replace_each_other(files, tmp_path, capsys):
+    for folder in ("first", "second", "third"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "photos" / folder / "a.png"), make_image())
+    out = tmp_path / "out"
+    code, _, _ = run(capsys, "predict", files["decoded"], tmp_path / "photos/*/a.png", "--out", out)
+    assert (code, {path.name for path in out.iterdir()}) == (0, {"a.png", "a_2.png", "a_3.png"})
