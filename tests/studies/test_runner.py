@@ -133,3 +133,15 @@ def test_studies_are_those_that_the_command_names():
     for name in list_studies():
         text = (Path(__file__).parents[2] / "configs/ablations" / f"{name}.py").read_text()
         assert f"python tools/ablate.py {name}\n" in text
+
+
+def test_commands_of_the_guide_can_be_read():
+    from rtmo_plugin.cli.ablate import COMMAND
+
+    guide = (Path(__file__).parents[2] / "docs/ablations.md").read_text()
+    commands = re.findall(r"^python tools/ablate\.py ([^#\n]+)", guide, re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        COMMAND.make_parser("python tools/ablate.py").parse_args(command.split())
+    for name in re.findall(r"^\| `(\w+)` \| .*", guide, re.MULTILINE):
+        assert load_study(name).claim
