@@ -1,5 +1,7 @@
 """A tiny exported model, and a folder of images and videos, some of them bad."""
 
+from importlib.util import find_spec
+
 import cv2
 import pytest
 import torch
@@ -12,6 +14,7 @@ from tests.inference.conftest import make_image
 from tests.inference.test_sources import write_video
 
 SCORE_THR = 0.1
+needs_parquet = pytest.mark.skipif(find_spec("pyarrow") is None, reason="no pyarrow, which the extra `ray` has")
 
 
 @pytest.fixture(scope="session")
