@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import webbrowser
@@ -26,11 +27,15 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: The port is taken, or there is no such address here.
     """
+    if not 0 <= port < 2**16:
+        raise ConfigError(f"--port {port}: ports go from 0 to {2**16 - 1}.")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except socket.gaierror as error:
+        raise ConfigError(f"--host {host} is no address of this machine: {error.strerror}.") from error
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)  # Python's own has the address in it again
         raise ConfigError(f"{host}:{port} cannot be opened ({reason}): choose another --port, or 0 for any.") from error
 
 
