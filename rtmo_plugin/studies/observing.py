@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.runner import Runner
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rtmo_plugin.apis.running import get_model
@@ -32,11 +33,11 @@ _NUM_QUANTILES = 5
 class FoundKeypoints:
     """The labelled keypoints of the people that were found, and the level of each of those people."""
 
-    strides: np.ndarray  # (N,) of the prior that found each person
-    sigmas: np.ndarray  # (M,) learned scale, relative to the person's size
-    errors: np.ndarray  # (M,) mean distance along the two axes, relative to the person's size
-    visibility: np.ndarray  # (M,) 1 hidden, 2 in sight
-    sizes: np.ndarray  # (M,) root of the person's area, pixels
+    strides: NDArray[Any]  # (N,) of the prior that found each person
+    sigmas: NDArray[Any]  # (M,) learned scale, relative to the person's size
+    errors: NDArray[Any]  # (M,) mean distance along the two axes, relative to the person's size
+    visibility: NDArray[Any]  # (M,) 1 hidden, 2 in sight
+    sizes: NDArray[Any]  # (M,) root of the person's area, pixels
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def observe_people(runner: Runner) -> FoundKeypoints:
     return FoundKeypoints(*(np.concatenate([np.empty(0), *column]) for column in columns))
 
 
-def _observe_batch(model: Any, batch: Any) -> Iterator[tuple[np.ndarray, ...]]:
+def _observe_batch(model: Any, batch: Any) -> Iterator[tuple[NDArray[Any], ...]]:
     """Yield the fields of ``FoundKeypoints`` for each image."""
     data = model.data_preprocessor(batch, False)
     feats = model.extract_feat(data["inputs"])
@@ -94,7 +95,7 @@ def _match_people(
     image: int,
     truth: tuple[Tensor, Tensor, Tensor, Tensor],
     oks_sigmas: Tensor,
-) -> tuple[np.ndarray, ...]:
+) -> tuple[NDArray[Any], ...]:
     """Return the fields of ``FoundKeypoints`` for one image: each person goes to the best detection that fits."""
     points, visibility, areas, ratio = truth
     mine = picked.image == image
@@ -110,7 +111,7 @@ def _match_people(
     return strides, *(each[is_labelled].float().cpu().numpy() for each in fields)
 
 
-def match_greedily(oks: np.ndarray) -> tuple[list[int], list[int]]:
+def match_greedily(oks: NDArray[Any]) -> tuple[list[int], list[int]]:
     """Return which detections found whom: the best-scored first, each the most similar person that is left.
 
     Args:
@@ -156,7 +157,7 @@ def summarize_sigmas(found: FoundKeypoints) -> dict[str, dict[str, float]]:
     return {name: _summarize(found, rows) for name, rows in groups.items() if rows.sum() > 1}
 
 
-def _summarize(found: FoundKeypoints, rows: np.ndarray) -> dict[str, float]:
+def _summarize(found: FoundKeypoints, rows: NDArray[Any]) -> dict[str, float]:
     sigmas, errors = found.sigmas[rows], found.errors[rows]
     return {
         "count": int(rows.sum()),
@@ -166,7 +167,7 @@ def _summarize(found: FoundKeypoints, rows: np.ndarray) -> dict[str, float]:
     }
 
 
-def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
+def correlate_ranks(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Return Spearman's correlation of two lists of numbers; 0 where one of them is always the same.
 
     Example:

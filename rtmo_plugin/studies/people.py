@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.apis.benchmarks.report import time_alternately
 from rtmo_plugin.errors import ConfigError
@@ -41,8 +42,9 @@ class PeopleMethod:
         num_people, settings = variant.options["num_people"], study.settings
         files = locate_files(folder)
         image = make_image(settings["image_wh"], seed)
-        sides = {name: partial(_open_ours(files, name, config, settings["size"], num_people).predict, image)
-                 for name, config in settings["ours"].items()}  # fmt: skip
+        sides: dict[str, Callable[[], Sized]] = {}
+        for name, config in settings["ours"].items():
+            sides[name] = partial(_open_ours(files, name, config, settings["size"], num_people).predict, image)
         boxes = draw_boxes(num_people, settings["image_wh"], seed)
         for name, options in settings["top_down"].items():
             model = _open_theirs(files, name, settings["crops_at_once"], _freeze(options))
@@ -87,7 +89,7 @@ def refuse_options(request: Request) -> None:
         raise ConfigError("This study trains nothing: --data and --cfg-options are for the others.")
 
 
-def check_count(people: Any, num_people: int) -> None:
+def check_count(people: Sized, num_people: int) -> None:
     """Raise where a system did not find as many people as it is measured with."""
     if len(people) != num_people:
         raise ConfigError(
@@ -95,7 +97,7 @@ def check_count(people: Any, num_people: int) -> None:
         )
 
 
-def draw_boxes(count: int, image_wh: tuple[int, int], seed: int) -> np.ndarray:
+def draw_boxes(count: int, image_wh: tuple[int, int], seed: int) -> NDArray[Any]:
     """Return (count, 4) boxes of standing people somewhere in the image."""
     random = np.random.default_rng(seed)
     heights = random.uniform(0.1, 0.8, count) * image_wh[1]
@@ -135,12 +137,13 @@ def _open_ours(files: Path, name: str, config: str, size: int, num_people: int) 
 
 @cache
 def _open_theirs(files: Path, name: str, crops_at_once: int, options: tuple[tuple[str, Any], ...]) -> TopDownModel:
-    paths, given = {}, dict(options)
+    paths: dict[str, Path] = {}
+    given = dict(options)
     for part in ("detector", "pose"):
         paths[part] = files / f"{name.replace(' ', '')}_{part}.onnx"
         if not paths[part].is_file():
             write_network(given[part], given[f"{part}_size"], paths[part])
-    return TopDownModel(**paths, crops_at_once=crops_at_once)
+    return TopDownModel(paths["detector"], paths["pose"], crops_at_once)
 
 
 def _freeze(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

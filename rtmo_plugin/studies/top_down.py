@@ -22,6 +22,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import MissingFileError
@@ -112,7 +113,7 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
     width, height = size_wh
     buffer = io.BytesIO()
     names = list(graph.output_names)
-    old = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+    old: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter's age, and of the size, which the file fixes
         torch.onnx.export(
@@ -150,7 +151,7 @@ class TopDownModel:
         self._crops_at_once = crops_at_once
         self._sizes = [_read_size(session) for session in (self._detector, self._pose)]
 
-    def predict(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def predict(self, image: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
         """Detect, then estimate the poses in ``boxes``: a detector with random weights finds nobody to count on.
 
         Args:
@@ -166,7 +167,7 @@ class TopDownModel:
             found.append(self.estimate(image, boxes[start : start + self._crops_at_once]))
         return np.concatenate(found)
 
-    def detect(self, image: np.ndarray) -> np.ndarray:
+    def detect(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return (M, 4) boxes in pixels of the image."""
         padded, letterbox = apply_letterbox(image, self._sizes[0])
         boxes, scores = self._detector.run(None, {"images": padded[None]})
@@ -174,7 +175,7 @@ class TopDownModel:
         kept = best[suppress_duplicates(boxes[0, best], scores[0, best], _IOU_THR)]
         return letterbox.restore(boxes[0, kept].reshape(-1, 2, 2)).reshape(-1, 4)
 
-    def estimate(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def estimate(self, image: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
         """Return the (N, K, 3) keypoints in some boxes."""
         size = self._sizes[1]
         corners, scales = _fit_boxes(boxes, size)
@@ -203,7 +204,7 @@ def _read_size(session: onnxruntime.InferenceSession) -> tuple[int, int]:
     return width, height
 
 
-def _fit_boxes(boxes: np.ndarray, size_wh: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _fit_boxes(boxes: NDArray[Any], size_wh: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return upper left corners (N, 2) and sizes (N, 2) of the crops: boxes with a margin, in the input's shape."""
     centers, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     ratio = size_wh[0] / size_wh[1]
@@ -212,7 +213,7 @@ def _fit_boxes(boxes: np.ndarray, size_wh: tuple[int, int]) -> tuple[np.ndarray,
     return centers - scales / 2, scales
 
 
-def _crop(image: np.ndarray, corner: np.ndarray, scale: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+def _crop(image: NDArray[Any], corner: NDArray[Any], scale: NDArray[Any], size_wh: tuple[int, int]) -> NDArray[Any]:
     factor = size_wh[0] / scale[0]
     matrix = np.array([[factor, 0, -corner[0] * factor], [0, factor, -corner[1] * factor]])
     return cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_LINEAR)

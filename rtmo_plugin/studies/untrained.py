@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from numpy.typing import NDArray
 
 from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.export.graphs import build_graph
@@ -76,7 +77,7 @@ def open_untrained(path: Path, num_people: int, **options: Any) -> PoseModel:
         return PoseModel(file, score_thr=score_thr, **options)
 
 
-def make_image(size_wh: tuple[int, int], seed: int) -> np.ndarray:
+def make_image(size_wh: tuple[int, int], seed: int) -> NDArray[Any]:
     """Return an image of noise, (H, W, 3) uint8."""
     width, height = size_wh
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
