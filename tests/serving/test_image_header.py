@@ -56,11 +56,11 @@ def test_sizes_of_nothing_are_none():
 def test_what_opencv_decodes_is_not_larger_than_the_header_says(kind):
     """Also of spoilt files: of one byte changed, or cut off anywhere."""
     random, content = np.random.default_rng(1), KINDS[kind]
-    for _ in range(150):
+    for _ in range(100):
         spoilt = bytearray(content[: random.integers(1, len(content)) if random.random() < 0.2 else None])
         spoilt[random.integers(min(len(spoilt), 200))] = random.integers(256)
         size = read_size_wh(bytes(spoilt))
-        if size is None or size[0] * size[1] > 1e6:
+        if size is None or size[0] * size[1] > 1e5:
             continue
         image = cv2.imdecode(np.frombuffer(spoilt, np.uint8), cv2.IMREAD_COLOR)
         assert image is None or image.shape[0] * image.shape[1] == size[0] * size[1]
