@@ -64,7 +64,7 @@ if ! $has_wheels; then
     PYTHONPATH=$PWD/requirements/xtcocotools install "xtcocotools, which is compiled" --no-build-isolation xtcocotools
 fi
 install "this package and what it needs" --no-build-isolation --editable ".[train,export,ray,serve,dev]"
-install "MMPose, MMDetection, MMCV, supervision and rtmlib" --no-deps --requirement requirements/openmmlab.txt
+install "MMPose, MMDetection, MMCV, and what tests compare with," --no-deps --requirement requirements/openmmlab.txt
 "$venv/bin/python" -c "import rtmo_plugin.compat, mmpose.models" >>"$log" 2>&1 ||
     die "everything is installed, but MMPose does not import; see the end of $log."
 echo "$wanted" >"$stamp"

@@ -121,12 +121,13 @@ def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, M
         raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
     if path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
+    from rtmo_plugin.export.ncnn_file import write_ncnn
     from rtmo_plugin.export.onnx_file import write_onnx
     from rtmo_plugin.export.openvino_file import write_openvino
     from rtmo_plugin.export.torch_files import write_program, write_torchscript
 
-    writers = {"onnx": write_onnx, "openvino": write_openvino, "torchscript": write_torchscript, "pt2": write_program}
-    return writers[name]
+    writers = (write_onnx, write_openvino, write_torchscript, write_program, write_ncnn)
+    return dict(zip(FORMATS, writers, strict=True))[name]
 
 
 def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:

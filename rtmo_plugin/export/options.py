@@ -9,7 +9,8 @@ from pathlib import Path
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.model_info import CUTS, INPUTS
 
-FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2"}  # and how the file's name must end
+# and how the file's name must end
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param"}
 DYNAMIC = ("batch", "size")
 SIZE_DIVISOR = 32
 

@@ -24,7 +24,7 @@ from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.inference.coordinates import locate_parameters
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 
 _Save = Callable[[RawGraph, Path, ExportOptions, ModelInfo], None]
 _Load = Callable[[Path], Callable[[Tensor], tuple[Tensor, ...]]]
@@ -101,4 +101,4 @@ def _count(options: ExportOptions) -> int:
 
 def _list_extra_files(graph: RawGraph, info: ModelInfo) -> dict[str, str]:
     """Return the metadata, and the names of the outputs, which these formats do not keep."""
-    return {**info.to_strings(), "output_names": ",".join(graph.output_names)}
+    return {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}

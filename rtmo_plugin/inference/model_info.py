@@ -16,6 +16,7 @@ from rtmo_plugin.structures import KeypointSchema
 
 CUTS = ("end2end", "decoded", "raw")
 INPUTS = ("float32", "uint8")
+OUTPUT_NAMES = "output_names"  # among the metadata of files whose format keeps no names
 _OF_OWN_KIND = ("schema", "score_calibration")  # the fields that are no JSON values
 
 

@@ -16,6 +16,7 @@ RUNTIMES = {
     "openvino": ("openvino", (".xml", ".onnx")),
     "onnxruntime": ("onnxruntime", (".onnx",)),
     "torch": ("torch", (".pt", ".pt2")),
+    "ncnn": ("ncnn", (".param",)),
 }
 
 
@@ -76,4 +77,10 @@ def _open_torch(path: Path, **options: Any) -> Engine:
     return TorchEngine(path, **options)
 
 
-_CLASSES = {"torch": _open_torch, "onnxruntime": _open_onnxruntime, "openvino": _open_openvino}
+def _open_ncnn(path: Path, **options: Any) -> Engine:
+    from rtmo_plugin.inference.engines.ncnn_runtime import NcnnEngine
+
+    return NcnnEngine(path, **options)
+
+
+_CLASSES = {"torch": _open_torch, "ncnn": _open_ncnn, "onnxruntime": _open_onnxruntime, "openvino": _open_openvino}

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.inference.model_info import ModelInfo, list_names
+from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo, list_names
 from rtmo_plugin.score_calibration import METADATA_KEY
 from rtmo_plugin.structures import KeypointSchema
 
@@ -48,7 +48,7 @@ class TorchEngine:
         if not ModelInfo.is_in(strings):
             raise DataError(f"{path} is no RTMO: it has no metadata of `rtmo export`.")
         self.info = ModelInfo.from_strings(strings, str(path))
-        self._names = strings["output_names"].split(",")
+        self._names = strings[OUTPUT_NAMES].split(",")
 
     @torch.inference_mode()
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
@@ -68,7 +68,7 @@ def _load(path: Path, device: torch.device) -> tuple[Any, dict[str, str]]:
     names += [*list_names(), METADATA_KEY]
     if not zipfile.is_zipfile(path):  # both kinds are archives, and torch complains at length of others
         raise DataError(f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind.")
-    extra: dict[str, Any] = dict.fromkeys([*names, "output_names"], "")
+    extra: dict[str, Any] = dict.fromkeys([*names, OUTPUT_NAMES], "")
     try:
         if path.suffix == ".pt2":
             model = torch.export.load(path, extra_files=extra).module().to(device)

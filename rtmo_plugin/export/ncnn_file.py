@@ -1,0 +1,122 @@
+"""An ncnn file (.param and .bin), which pnnx makes of TorchScript, compared with PyTorch before it gets its name.
+
+ncnn's files know neither metadata nor names of outputs, so a .json file lies beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rtmo_plugin.errors import ConfigError, ExportError
+from rtmo_plugin.export.comparison import Run, compare
+from rtmo_plugin.export.graphs import RawGraph, build_graph
+from rtmo_plugin.export.onnx_writer import make_example
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.parameters import collect_parameters
+from rtmo_plugin.export.tolerance import Differences, choose_tolerance
+from rtmo_plugin.inference.coordinates import locate_parameters
+from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
+
+_SCRIPT = "model.pt"
+_WRITTEN = "model.ncnn"  # by pnnx, with .param and .bin
+
+
+def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
+    """Write a model as ``.param``, with ``.bin``, ``.json`` and the classifier's ``.npz`` beside it.
+
+    Args:
+        model: As it was trained, in eval mode.
+        path: For the ``.param`` file.
+        options: What it shall be: the head's maps, of one image of one size, in float32.
+        info: What it shall say of itself.
+
+    Returns:
+        How far ncnn's answers are from PyTorch's.
+
+    Raises:
+        ExportError: They are further apart than the tolerance; there is no file then.
+        ConfigError: A package is missing, or the options are more than these files can hold.
+    """
+    _check(options, path)
+    graph = build_graph(model, options)
+    with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as name:
+        folder = Path(name)
+        _convert(graph, folder, options)
+        draft = folder / f"{_WRITTEN}.param"
+        strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
+        draft.with_suffix(".json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
+        found = compare(model, _open(draft), options, choose_tolerance(options.precision))
+        found.check(str(path))
+        try:
+            collect_parameters(model).save(locate_parameters(path))
+            for suffix in (".bin", ".json", ".param"):
+                draft.with_suffix(suffix).replace(path.with_suffix(suffix))
+        except OSError as error:
+            raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
+    return found
+
+
+def _check(options: ExportOptions, path: Path) -> None:
+    if any(find_spec(package) is None for package in ("ncnn", "pnnx")):
+        raise ConfigError("Writing ncnn files needs its packages: pip install ncnn pnnx")
+    if options.cut != "raw" or options.dynamic or options.input != "float32" or options.half or options.int8:
+        raise ConfigError(
+            f"{path.name} can hold the head's maps of one image alone, in float32: export it with "
+            "--cut raw --dynamic none, without --input, --half and --int8."
+        )
+
+
+def _convert(graph: RawGraph, folder: Path, options: ExportOptions) -> None:
+    """Write the files of ncnn into a folder."""
+    import pnnx
+
+    width, height = options.size_wh
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
+        script = torch.jit.trace(graph, (make_example(options, 1),), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(script, str(folder / _SCRIPT))
+    command = [pnnx.EXEC_PATH, _SCRIPT, f"inputshape=[1,3,{height},{width}]", "fp16=0"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    written = folder / f"{_WRITTEN}.param"
+    if done.returncode or not written.is_file():
+        reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise ExportError(f"pnnx could not convert the model: {reason[-1]}")
+    written.write_text(_repair_attention(written.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _repair_attention(text: str) -> str:
+    """Return a .param file whose attention has queries, keys and values.
+
+    Where queries are keys pnnx writes two inputs, queries and values, of which ncnn takes the second for
+    keys and values both: the keys would have no positions.
+    """
+    magic, counts, *lines = text.splitlines()
+    repaired = [line for old in lines for line in _repair_line(old.split(), old)]
+    num_layers, num_blobs = map(int, counts.split())
+    added = len(repaired) - len(lines)
+    return "\n".join([magic, f"{num_layers + added} {num_blobs + 2 * added}", *repaired, ""])
+
+
+def _repair_line(words: list[str], line: str) -> list[str]:
+    if words[:1] != ["MultiHeadAttention"] or words[2] != "2":
+        return [line]
+    kind, name, _, _, query, value, *rest = words
+    queries, keys = f"{query}_queries", f"{query}_keys"
+    split = ["Split", f"{name}_split", "1", "2", query, queries, keys]
+    return [" ".join(split), " ".join([kind, name, "3", "1", queries, keys, value, *rest])]
+
+
+def _open(path: Path) -> Run:
+    """Return what runs a file."""
+    from rtmo_plugin.inference.engines.ncnn_runtime import NcnnEngine
+
+    engine = NcnnEngine(path)
+    return lambda images, score_thr: dict(engine.run(images))

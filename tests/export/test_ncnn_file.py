@@ -1,0 +1,65 @@
+"""ncnn's files say what PyTorch says, or are not kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.inference.pose_model import PoseModel
+from tests.export.test_onnx_file import make_info, make_options
+
+pytest.importorskip("ncnn", reason="the package ncnn is not installed")
+pytest.importorskip("pnnx", reason="the package pnnx is not installed")
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tmp_path_factory):
+    from rtmo_plugin.export.ncnn_file import write_ncnn
+    from rtmo_plugin.export.onnx_file import write_onnx
+
+    folder, options = tmp_path_factory.mktemp("ncnn"), make_options(cut="raw", dynamic=())
+    info = replace(make_info(tiny, options), dynamic=())
+    found = write_ncnn(tiny, folder / "model.param", options, info)
+    assert found.maps < 0.1
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["model.bin", "model.json", "model.npz", "model.param"]
+    write_onnx(tiny, folder / "other.onnx", options, info)
+    return folder
+
+
+def test_people_are_those_of_onnx_runtime(folder):
+    model, other = PoseModel(folder / "model.param", threads=1), PoseModel(folder / "other.onnx", runtime="onnxruntime")
+    assert model.info == other.info
+    for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
+        assert len(people) == len(expected) > 0
+        np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
+        assert np.median(np.abs(people.keypoints - expected.keypoints)) < 0.05
+
+
+@pytest.mark.parametrize("changes", [{"cut": "end2end"}, {"dynamic": ("batch",)}, {"input": "uint8"}, {"half": True}])
+def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
+    from rtmo_plugin.export.ncnn_file import write_ncnn
+
+    options = make_options(**{"cut": "raw", "dynamic": (), **changes})
+    with pytest.raises(ConfigError, match=r"model\.param can hold the head's maps of one image alone"):
+        write_ncnn(tiny, tmp_path / "model.param", options, make_info(tiny, options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_files_are_refused(folder, tmp_path):
+    path = tmp_path / "model.param"
+    path.write_bytes((folder / "model.param").read_bytes())
+    with pytest.raises(DataError, match=r"model\.json cannot be read: it describes the model"):
+        PoseModel(path)
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(DataError, match="does not describe an RTMO"):
+        PoseModel(path)
+    path.with_suffix(".json").write_bytes((folder / "model.json").read_bytes())
+    path.with_suffix(".npz").write_bytes((folder / "model.npz").read_bytes())
+    with pytest.raises(DataError, match=r"model\.bin is not there"):
+        PoseModel(path)
+    with pytest.raises(ConfigError, match="ncnn runs here on the cpu in float32"):
+        PoseModel(path, precision="bfloat16")
