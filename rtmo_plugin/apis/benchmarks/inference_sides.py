@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mmpose.apis import inference_bottomup, init_model
+
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
+from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.export import export
-from rtmo_plugin.export.onnx_writer import replace_constants
+from rtmo_plugin.apis.export_accuracy import choose_images
+from rtmo_plugin.export.graphs import build_graph
+from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.inference.letterbox import Image
 from rtmo_plugin.inference.pose_model import PoseModel
 
@@ -22,7 +30,7 @@ _OURS: dict[str, dict[str, Any]] = {  # the runtime and its precision
     "OpenVINO float32": {"runtime": "openvino", "precision": "float32"},
     "ONNX Runtime float32": {"runtime": "onnxruntime"},
 }
-_INT8 = {"OpenVINO int8": ("openvino", ".xml"), "ONNX Runtime int8": ("onnx", ".onnx")}
+_INT8 = {"OpenVINO int8": ("openvino", True), "ONNX Runtime int8": ("onnxruntime", False)}  # and whether it keeps sums
 _CROWD = 100
 
 
@@ -34,8 +42,6 @@ def open_theirs(peers: Path) -> dict[str, Find]:
 
         model = RTMO(str(peers / THEIR_FILE), (640, 640), score_thr=0.1, nms_thr=0.65, backend="onnxruntime")
         finders["rtmlib, MMDeploy's file"] = lambda image: model(image)[0]
-    from mmpose.apis import inference_bottomup, init_model
-
     theirs = init_model(load_official_recipe(), str(peers / WEIGHTS), device="cpu")
     finders["MMPose, PyTorch"] = lambda image: inference_bottomup(theirs, image)[0].pred_instances.keypoints
     return finders
@@ -56,11 +62,20 @@ def open_ours(weights: Path, file: Path, threads: int | None, calibration: str |
         for name, options in _OURS.items()
         if find_spec(options["runtime"])
     }
-    for name, (kind, suffix) in _INT8.items() if calibration else ():
-        if find_spec("openvino") or kind == "onnx":
-            path, runtime = file.with_name(f"int8{suffix}"), "openvino" if kind == "openvino" else "onnxruntime"
-            export(CONFIG, weights, path, format=kind, input="uint8", int8=True, calibration_images=calibration)
-            models[name] = PoseModel(path, threads=threads, runtime=runtime)
+    return models if calibration is None else {**models, **_open_int8(weights, file, threads, calibration)}
+
+
+def _open_int8(weights: Path, file: Path, threads: int | None, calibration: str) -> dict[str, PoseModel]:
+    """Return models in eight bits, unchecked: weights that were not trained, as the peers', do not stand it."""
+    options = ExportOptions(input="uint8", int8=True, calibration_images=choose_images(calibration))
+    info = replace(PoseModel(file, runtime="onnxruntime").info, precision="int8")
+    graph = build_graph(init_model(load_config(CONFIG), str(weights), device="cpu"), options)
+    plain, models = convert_to_onnx(graph, options, info.to_strings()), {}
+    for name, (runtime, keeps_sums) in _INT8.items():
+        if find_spec(runtime):
+            path = file.with_name(f"{runtime}_int8.onnx")
+            path.write_bytes(quantize(plain, options, info, keeps_sums=keeps_sums).SerializeToString())
+            models[name] = PoseModel(path, runtime=runtime, threads=threads)
     return models
 
 
