@@ -91,6 +91,7 @@ def open_job(
         "names": _digest(json.dumps(name).encode() for name in names),
         "records": records,
         "shard_size": shard_size,
+        "rtmo_plugin": __version__,  # another one may compute otherwise
     }
     folder = make_folder(out, "--out").resolve()
     id_ = _read_id(folder, wanted) or _begin(folder, wanted)
@@ -107,7 +108,7 @@ def _begin(folder: Path, wanted: dict[str, Any]) -> str:
     if find_done(folder):
         raise ConfigError(f"{folder} has files of a job, but no {MANIFEST}: choose another folder for --out.")
     id_ = uuid4().hex
-    content = json.dumps({"id": id_, "rtmo_plugin": __version__, **wanted}, indent=1)
+    content = json.dumps({"id": id_, **wanted}, indent=1)
     write_whole(folder / MANIFEST, content.encode())
     return id_
 

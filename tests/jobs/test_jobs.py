@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from rtmo_plugin import __version__
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, StoppedError
 from rtmo_plugin.jobs import open_job, read_records, run_job
 from rtmo_plugin.jobs.shard_files import ShardFiles
@@ -119,7 +120,11 @@ def test_another_job_is_refused(begin, folder, model, tmp_path):
     for words, change in changes.items():
         with pytest.raises(ConfigError, match=words):
             begin(**change)
-    (tmp_path / "out" / "job.json").write_text("{}")
+    manifest = tmp_path / "out" / "job.json"
+    manifest.write_text(manifest.read_text().replace(f'"{__version__}"', '"0.0.1"'))
+    with pytest.raises(ConfigError, match=r'has a job with rtmo_plugin "0\.0\.1", and not'):
+        begin()
+    manifest.write_text("{}")
     with pytest.raises(DataError, match="is damaged or of another version"):
         begin()
 
