@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
-MODEL_OPTIONS = ("config", "score_thr", "device", "threads")  # of ``add_model_arguments``, but for the model itself
+# Of ``add_model_arguments``, but for the model itself.
+MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -42,6 +43,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     )
     parser.add_argument(
         "--threads", type=parse_count, metavar="N", help="of the CPU, for an exported file (default: as many as cores)"
+    )
+    parser.add_argument(
+        "--precision", metavar="NAME", help="of an exported file: float32, or auto, which may be faster (default: auto)"
     )
 
 
