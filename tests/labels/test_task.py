@@ -74,7 +74,7 @@ def test_real_files_give_the_schemas_that_are_known_by_name(data_dir, name):
 REFUSED = {
     "broken": (lambda c: c["annotations"][0].update(keypoints=[1]), r"1 numbers for 5 keypoints.*\[keypoint-count\]"),
     "twice": (lambda c: [p.update(bbox=None) for p in c["annotations"][:2]], r"annotation 1 .* \(and 1 more\) \[box"),
-    "not a number": (lambda c: c["annotations"][0].update(area=math.inf), r"area is inf \[area\]; run `rtmo dataset check"),
+    "not a number": (lambda c: c["annotations"][0].update(area=math.inf), r"area is inf \[area\]; run `rtmo dataset"),
     "side": (lambda c: c["categories"][0]["keypoints"].__setitem__(1, "left_x"), "left_x has no partner right_x"),
     "different": (
         lambda c: c["categories"].append({"id": 8, "name": "x", "keypoints": ["a"]}), r"not 5 .*\[category-differs\]",
