@@ -82,7 +82,7 @@ def compare_accuracy(
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, path.name)
         write(model, plain, replace(options, int8=False, calibration_images=()), replace(info, precision="float32"))
-        before = _measure(plain, annotations, images, info)
+        before = _measure(plain, annotations, images, info, "float32")
     return QuantizedAccuracy(before, _measure(path, annotations, images, info))
 
 
@@ -97,10 +97,10 @@ def _list_category_ids(categories: Sequence[Mapping[str, Any]], classes: Sequenc
     return [ids[name] for name in classes]
 
 
-def _measure(file: Path, annotations: str | Path, images: Path, info: ModelInfo) -> Accuracy:
+def _measure(file: Path, annotations: str | Path, images: Path, info: ModelInfo, precision: str = "auto") -> Accuracy:
     content = read_annotations(annotations)
     infos = [{"img_id": each["id"], "img_path": str(images / each["file_name"])} for each in content["images"]]
-    samples, speed = predict_infos(file, infos)
+    samples, speed = predict_infos(file, infos, precision)
     is_crowdpose = all("crowdIndex" in image for image in content["images"])
     metric = (CrowdPoseMetric if is_crowdpose else CocoMetric)(str(annotations), score_mode="bbox", nms_mode="none")
     metric.dataset_meta = {

@@ -55,12 +55,15 @@ def is_exported(model: str | Path) -> bool:
     return any(Path(model).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values())
 
 
-def predict_infos(file: str | Path, infos: Sequence[Mapping[str, Any]]) -> tuple[list[Sample], Speed]:
+def predict_infos(
+    file: str | Path, infos: Sequence[Mapping[str, Any]], precision: str = "auto"
+) -> tuple[list[Sample], Speed]:
     """Find the people of all images of a data set, one image at a time.
 
     Args:
         file: An exported model.
         infos: Of the images, with ``img_id`` and ``img_path``.
+        precision: As of ``open_engine``.
 
     Returns:
         One sample an image, as ``CocoMetric.process`` takes them, and the speed from image to people, without
@@ -69,7 +72,7 @@ def predict_infos(file: str | Path, infos: Sequence[Mapping[str, Any]]) -> tuple
     Raises:
         UserError: The file or an image cannot be used.
     """
-    model, samples, seconds = PoseModel(file), [], []
+    model, samples, seconds = PoseModel(file, precision=precision), [], []
     for info in tqdm(infos, unit="image", disable=None):  # None: no bar unless on a terminal
         image = _read(info["img_path"])
         start = time.perf_counter()
