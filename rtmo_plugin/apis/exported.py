@@ -79,7 +79,7 @@ def predict_infos(
         people = model.predict(image, info["img_path"])
         seconds.append(time.perf_counter() - start)
         samples.append(_make_sample(info["img_id"], people))
-    how = f"median; one at a time from image to people, {Path(file).suffix[1:]}, {model.info.precision}"
+    how = f"median; one at a time from image to people, {Path(file).suffix[1:]}, {model.computes_in}"
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)
 
 

@@ -48,6 +48,11 @@ class PoseModel:
         calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.
         **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``.
 
+    Attributes:
+        info: What the file says of itself.
+        computes_in: Precision in which this machine computes it, for people.
+        size_wh: Width and height of the input.
+
     Raises:
         UserError: The file, the size or an option is wrong.
     """
@@ -62,7 +67,7 @@ class PoseModel:
         **options: Any,
     ) -> None:
         self._engine = open_engine(file, **options)
-        self.info = self._engine.info
+        self.info, self.computes_in = self._engine.info, self._engine.computes_in
         self.size_wh = _choose_size(self.info.size_wh, size_wh, "size" in self.info.dynamic)
         coordinates = None
         if self.info.cut == "raw":

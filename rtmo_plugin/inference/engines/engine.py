@@ -21,9 +21,11 @@ class Engine(Protocol):
 
     Attributes:
         info: What the file says of itself.
+        computes_in: Precision in which this machine computes it, for people.
     """
 
     info: ModelInfo
+    computes_in: str
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch.

@@ -37,6 +37,7 @@ class NcnnEngine:
             raise ConfigError(f"ncnn runs here on the cpu in float32, not on {device} in {precision}.")
         strings = _read_strings(path.with_suffix(".json"))
         self.info = ModelInfo.from_strings(strings, str(path))
+        self.computes_in = self.info.precision
         self._names = strings.get(OUTPUT_NAMES, "").split(",")
         self._network = ncnn.Net()
         if threads:

@@ -62,6 +62,7 @@ class OnnxRuntimeEngine:
         self._input_name = first.name
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self.info = read_info(path, self._session.get_modelmeta().custom_metadata_map, first.shape, shapes)
+        self.computes_in = self.info.precision
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch, see ``Engine``."""

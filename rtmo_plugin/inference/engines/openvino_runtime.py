@@ -15,6 +15,7 @@ from rtmo_plugin.inference.engines.engine import read_info
 from rtmo_plugin.inference.engines.openvino_mixed import MixedNetwork, is_divisible
 
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_NAMES = {name: precision for precision, name in _PRECISIONS.items()}
 _AUTO = "auto"
 _METADATA = ("framework",)  # where OpenVINO keeps an ONNX file's metadata, also in its own files
 
@@ -73,9 +74,13 @@ class OpenVinoEngine:
 
         hint = _choose_hint(core, device, precision)
         if hint == "f32" or not is_divisible(model):
-            self._network = compile_model(model, "f32" if precision == _AUTO else hint)
+            hint = "f32" if precision == _AUTO else hint
+            self._network = compile_model(model, hint)
+            self.computes_in = self.info.precision if hint == "f32" else _NAMES[hint]
         else:
             self._network = MixedNetwork(model, core, compile_model, hint)
+            own = "" if self.info.precision == "float32" else f"{self.info.precision}, "
+            self.computes_in = f"{own}{_NAMES[hint]} and float32"
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch, see ``Engine``."""

@@ -48,6 +48,7 @@ class TorchEngine:
         if not ModelInfo.is_in(strings):
             raise DataError(f"{path} is no RTMO: it has no metadata of `rtmo export`.")
         self.info = ModelInfo.from_strings(strings, str(path))
+        self.computes_in = str(self._dtype).removeprefix("torch.") if self._dtype else self.info.precision
         self._names = strings[OUTPUT_NAMES].split(",")
 
     @torch.inference_mode()
