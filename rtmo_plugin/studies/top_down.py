@@ -162,7 +162,7 @@ class TopDownModel:
             (N, K, 3) x, y and score.
         """
         self.detect(image)
-        found = [np.empty((0, 17, 3))]
+        found: list[NDArray[Any]] = [np.empty((0, 17, 3))]
         for start in range(0, len(boxes), self._crops_at_once):
             found.append(self.estimate(image, boxes[start : start + self._crops_at_once]))
         return np.concatenate(found)

@@ -128,8 +128,6 @@ def test_webcam(shown):
 
 def test_browser_had_nothing_to_complain_of(browser):
     """But the two files that the server refused in the test before."""
-    assert {each.get("text", str(each))[-40:] for each in browser.list_complaints()} <= {
-        " a status of 413 (Request Entity Too Large)"[-40:],
-        " a status of 413 (Content Too Large)"[-40:],
-        " a status of 415 (Unsupported Media Type)"[-40:],
-    }
+    complaints = {each.get("text", str(each)).rpartition("a status of ")[2] for each in browser.list_complaints()}
+    large = {"413 (Request Entity Too Large)", "413 (Content Too Large)"}  # Python 3.13 has the new name
+    assert complaints <= {*large, "415 (Unsupported Media Type)"}
