@@ -43,3 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(skip)
+
+
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run ``rtmo`` in this process, and return its exit code, stdout and stderr."""
+    from rtmo_plugin.cli.main import main
+
+    code = 0
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        code = error.code or 0
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err

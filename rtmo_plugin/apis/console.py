@@ -136,3 +136,15 @@ def print_once(result: object) -> None:
     """Print what came of a run, in the first of its processes."""
     if is_main_process():
         print(f"\n{result}")
+
+
+@contextmanager
+def leave_out_initialisation() -> Iterator[None]:
+    """Keep MMEngine from printing how it initialised each parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -13,20 +13,18 @@ with a config and this are one model, and MMPose's official weights load into bo
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.console import leave_out_initialisation
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.apis.shipped_configs import FOLDER
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
@@ -139,7 +137,7 @@ class RTMO(nn.Module):
         self.config = config or RTMOConfig()
         init_default_scope("mmpose")
         estimator = MODELS.build(_make_model_config(self.config))
-        with _without_log():
+        with leave_out_initialisation():
             estimator.init_weights()
         self.backbone, self.neck, self.head = estimator.backbone, estimator.neck, estimator.head
 
@@ -198,18 +196,6 @@ class RTMO(nn.Module):
             )
         feats: Sequence[Tensor] = self.neck(self.backbone(images))
         return feats
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """Keep MMEngine from printing how it initialised each parameter."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _make_model_config(config: RTMOConfig) -> Any:

@@ -10,6 +10,7 @@ from rtmo_plugin.apis import evaluate, export
 from rtmo_plugin.apis.comparing import compare_models
 from rtmo_plugin.apis.evaluated import evaluate_source
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.inference.pose_model import PoseModel
 from tests.tools.test_tools import run_in_process
 
 EVERYONE = {"model.test_cfg.score_thr": 0.0}
@@ -84,10 +85,8 @@ def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, train
     out = tmp_path / "metrics.json"
     code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
     assert code == 0
-    in_halves = "(bfloat16 and )?"  # where the processor computes in it
-    assert re.search(
-        rf" ms an image \(median; one at a time from image to people, onnx, {in_halves}float32\)", printed
-    )
+    precision = PoseModel(file).computes_in  # what test_mixed_precision.py looks at
+    assert f" ms an image (median; one at a time from image to people, onnx, {precision})" in printed
     assert json.loads(out.read_text()) == exported.metrics
     code, _, err = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--dump", "people.pkl")
     assert (code, "--dump is for checkpoints" in err) == (2, True)

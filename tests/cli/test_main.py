@@ -9,31 +9,20 @@ import pytest
 import torch
 
 from rtmo_plugin.apis.shipped_configs import list_names, locate_config
-from rtmo_plugin.cli.main import COMMANDS, main
+from rtmo_plugin.cli.main import COMMANDS
 from rtmo_plugin.errors import MissingFileError
-from tests.conftest import ROOT
-
-
-def run(capsys, *arguments):
-    """Run the command in this process, and return its exit code, stdout and stderr."""
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as error:
-        code = error.code
-    printed = capsys.readouterr()
-    return code or 0, printed.out, printed.err
+from tests.conftest import ROOT, run_command
 
 
 def test_without_a_command_it_lists_them(capsys):
-    code, out, _ = run(capsys)
+    code, out, _ = run_command(capsys)
     assert code == 0
     assert [line.split()[0] for line in out.splitlines() if line.startswith("  ")][-len(COMMANDS) :] == list(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_help_has_an_example_that_can_be_read(name, capsys):
-    code, out, _ = run(capsys, name, "--help")
+    code, out, _ = run_command(capsys, name, "--help")
     assert code == 0
     examples = out[out.index("\nexample") :].splitlines()[2:]
     assert examples[0].startswith(f"  rtmo {name}")
@@ -47,7 +36,7 @@ def test_every_help_has_an_example_that_can_be_read(name, capsys):
      "benchmark": "eval data train infer"}.items() for own in group.split()],
 )  # fmt: skip
 def test_commands_within_commands_have_examples_too(name, own, capsys):
-    code, out, _ = run(capsys, name, own, "--help")
+    code, out, _ = run_command(capsys, name, own, "--help")
     assert code == 0
     assert f"\nexample:\n  rtmo {name} {own} " in out
 
@@ -87,23 +76,23 @@ def test_help_loads_nothing_heavy():
     ],
 )
 def test_mistake_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
-    code, out, err = run(capsys, *arguments)
+    code, out, err = run_command(capsys, *arguments)
     assert (code, out) == (2, "")
     assert err.splitlines()[-1].startswith(sentence)
 
 
 def test_a_program_reads_json(capsys):
-    assert json.loads(run(capsys, "info", "--json")[1])["torch"][0].isdigit()
-    weights = {each["name"]: each for each in json.loads(run(capsys, "zoo", "list", "--json")[1])}
+    assert json.loads(run_command(capsys, "info", "--json")[1])["torch"][0].isdigit()
+    weights = {each["name"]: each for each in json.loads(run_command(capsys, "zoo", "list", "--json")[1])}
     assert weights["rtmo-s_coco"]["ap"] == 0.677
 
 
 def test_info_says_what_a_config_is(capsys):
-    values = json.loads(run(capsys, "info", "rtmo-s_coco", "--json")[1])
+    values = json.loads(run_command(capsys, "info", "rtmo-s_coco", "--json")[1])
     assert (values["head"], values["epochs"], values["images_a_step"]) == ("rtmo_plugin.RTMOHead", 600, 256)
     assert values["stages"] == ["warmup from 0", "refine from 280", "finish from 580"]
     assert values["training_labels"] == ["coco/annotations/person_keypoints_train2017.json"]
-    code, out, _ = run(capsys, "info", ROOT / "configs/rtmo-t_synthetic.py")
+    code, out, _ = run_command(capsys, "info", ROOT / "configs/rtmo-t_synthetic.py")
     assert code == 0
     assert "training_labels  rtmo_plugin.SyntheticPeople\n" in out
 
@@ -112,11 +101,11 @@ def test_info_says_what_a_checkpoint_is(capsys, tmp_path):
     state = {"head.dcc.x.weight": torch.zeros(500, 100), "neck.bn.running_mean": torch.zeros(99)}
     meta = {"epoch": 3, "iter": 7, "dataset_meta": {"CLASSES": [{"name": "goat"}], "keypoint_id2name": {0: "horn"}}}
     torch.save({"state_dict": state, "meta": meta}, tmp_path / "mine.pth")
-    values = json.loads(run(capsys, "info", tmp_path / "mine.pth", "--json")[1])
+    values = json.loads(run_command(capsys, "info", tmp_path / "mine.pth", "--json")[1])
     expected = {"parameters_millions": 0.05, "is_rtmo": True, "epoch": 3, "can_be_resumed": False, "seed": None}
     assert values.items() >= {**expected, "has_moving_average": False}.items()
     assert (values["classes"], values["keypoints"]) == (["goat"], ["horn"])
-    code, out, _ = run(capsys, "info", tmp_path / "mine.pth")
+    code, out, _ = run_command(capsys, "info", tmp_path / "mine.pth")
     assert code == 0
     assert "can_be_resumed       no\n" in out
     assert "seed" not in out

@@ -47,6 +47,15 @@ def test_layers_keep_the_precision_that_keypoints_need(files):
     assert len(first) - len(exact) > 40
 
 
+def test_models_say_what_they_compute_in(files):
+    mixed = "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert PoseModel(files["decoded"], runtime="openvino").computes_in == (
+        "bfloat16 and float32" if mixed else "float32"
+    )
+    assert PoseModel(files["decoded"], runtime="openvino", precision="float32").computes_in == "float32"
+    assert PoseModel(files["decoded"], runtime="onnxruntime").computes_in == "float32"
+
+
 def test_default_is_close_to_float32(files):
     image = make_image()
     default, exact = PoseModel(files["decoded"]), PoseModel(files["decoded"], precision="float32")

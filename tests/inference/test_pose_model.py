@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.inference.engines import open_engine
@@ -125,7 +126,6 @@ def test_no_file_is_no_result(files):
 
 
 def test_pictures_of_all_kinds():
-    pil = pytest.importorskip("PIL.Image")
     import io
 
     def encode(image, **options):
@@ -134,8 +134,8 @@ def test_pictures_of_all_kinds():
         return buffer.getvalue()
 
     array = cv2.GaussianBlur(make_image(60, 40), (9, 9), 3)
-    image = pil.fromarray(array[..., ::-1].copy())
-    turned = pil.Exif()
+    image = Image.fromarray(array[..., ::-1].copy())
+    turned = Image.Exif()
     turned[0x0112] = 6  # the camera was turned
     kinds = {
         "CMYK": encode(image.convert("CMYK"), format="JPEG", quality=98),

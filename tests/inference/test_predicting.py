@@ -6,19 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.cli.main import main
 from rtmo_plugin.inference.pose_model import PoseModel
+from tests.conftest import run_command
 from tests.inference.conftest import make_image
-
-
-def run(capsys, *arguments):
-    code = 0
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as error:
-        code = error.code
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
 
 
 def test_images_become_lines_and_pictures(files, tmp_path, capsys):
@@ -27,7 +17,9 @@ def test_images_become_lines_and_pictures(files, tmp_path, capsys):
     image = make_image()
     cv2.imwrite(str(photos / "a.png"), image)
     (photos / "b.jpg").write_bytes(b"no image")
-    code, printed, _ = run(capsys, "predict", files["decoded"], photos, "--json", "--out", out, "--score-thr", 0.2)
+    code, printed, _ = run_command(
+        capsys, "predict", files["decoded"], photos, "--json", "--out", out, "--score-thr", 0.2
+    )
     assert code == 1  # not every image could be used
     first, second = map(json.loads, printed.splitlines())
     people = PoseModel(files["decoded"], score_thr=0.2).predict(image)
@@ -43,19 +35,19 @@ def test_images_become_lines_and_pictures(files, tmp_path, capsys):
 
 def test_people_are_counted_for_people(files, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
-    code, printed, _ = run(capsys, "predict", files["decoded"], tmp_path / "a.png", "--score-thr", 1)
+    code, printed, _ = run_command(capsys, "predict", files["decoded"], tmp_path / "a.png", "--score-thr", 1)
     assert (code, printed) == (0, "0 people in 1 image\n")
 
 
 def test_info_says_what_a_file_is(files, capsys):
-    code, printed, _ = run(capsys, "info", files["raw"], "--json")
+    code, printed, _ = run_command(capsys, "info", files["raw"], "--json")
     values = json.loads(printed)
     assert (code, values["cut"], values["size_wh"], values["keypoint_names"][0]) == (0, "raw", [96, 64], "nose")
 
 
 def test_a_folder_is_not_drawn_over(files, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
-    code, _, err = run(capsys, "predict", files["decoded"], tmp_path, "--out", tmp_path)
+    code, _, err = run_command(capsys, "predict", files["decoded"], tmp_path, "--out", tmp_path)
     assert (code, err[: err.index(" is where")]) == (2, f"error: --out {tmp_path}")
 
 
@@ -65,7 +57,7 @@ def test_a_video_is_tracked(files, tmp_path, capsys):
         video.write(np.ascontiguousarray(make_image(96, 64)))
     video.release()
     out = tmp_path / "out.avi"
-    code, printed, _ = run(capsys, "track", files["decoded"], tmp_path / "in.avi", "--out", out, "--json")
+    code, printed, _ = run_command(capsys, "track", files["decoded"], tmp_path / "in.avi", "--out", out, "--json")
     lines = [json.loads(line) for line in printed.splitlines()]
     assert (code, [line["index"] for line in lines]) == (0, [0, 1, 2])
     assert out.is_file()
@@ -77,5 +69,5 @@ def test_images_of_one_name_do_not_replace_each_other(files, tmp_path, capsys):
         (tmp_path / "photos" / folder).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "photos" / folder / "a.png"), make_image())
     out = tmp_path / "out"
-    code, _, _ = run(capsys, "predict", files["decoded"], tmp_path / "photos/*/a.png", "--out", out)
+    code, _, _ = run_command(capsys, "predict", files["decoded"], tmp_path / "photos/*/a.png", "--out", out)
     assert (code, {path.name for path in out.iterdir()}) == (0, {"a.png", "a_2.png", "a_3.png"})

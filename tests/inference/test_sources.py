@@ -9,6 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.inference.ahead import keep_latest, read_ahead
@@ -110,9 +111,8 @@ def test_arrays_and_their_like():
 
 
 def test_pictures_of_pillow_become_bgr():
-    pil = pytest.importorskip("PIL.Image")
     image = make_image(60, 40)
-    (frame,) = read_frames(pil.fromarray(np.ascontiguousarray(image[..., ::-1])))
+    (frame,) = read_frames(Image.fromarray(np.ascontiguousarray(image[..., ::-1])))
     np.testing.assert_array_equal(frame.image, image)
 
 

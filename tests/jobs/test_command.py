@@ -5,22 +5,22 @@ import json
 import pytest
 
 from rtmo_plugin.jobs import read_records
-from tests.cli.test_main import run
+from tests.conftest import run_command
 from tests.jobs.conftest import SCORE_THR
 
 
 def test_records_of_the_command_are_the_lines_of_json(model, folder, tmp_path, capsys):
     predict = ("predict", model, folder, "--score-thr", SCORE_THR, "--threads", 1)
-    code, lines, _ = run(capsys, *predict, "--json")
+    code, lines, _ = run_command(capsys, *predict, "--json")
     assert code == 1
     job = (*predict, "--records", "jsonl", "--out", tmp_path)
-    code, out, err = run(capsys, *job)
+    code, out, err = run_command(capsys, *job)
     assert (code, err) == (1, "9 of 9 shards are to do: 13 images and videos\n")
     records = list(map(json.loads, lines.splitlines()))
     assert list(read_records(tmp_path)) == records
     num_people = sum(len(record["people"]) for record in records)
     assert out.startswith(f"{num_people} people in {len(records) - 3} images, and 3 errors: records in ")
-    code, out, err = run(capsys, *job, "--json")
+    code, out, err = run_command(capsys, *job, "--json")
     assert (code, out, err) == (0, "", "0 of 9 shards are to do: 13 images and videos\n")
 
 
@@ -33,5 +33,5 @@ def test_records_of_the_command_are_the_lines_of_json(model, folder, tmp_path, c
     ],
 )
 def test_what_is_missing_is_said(arguments, sentence, capsys):
-    code, out, err = run(capsys, "predict", "model.onnx", "images", *arguments)
+    code, out, err = run_command(capsys, "predict", "model.onnx", "images", *arguments)
     assert (code, out, err.strip()) == (2, "", sentence)

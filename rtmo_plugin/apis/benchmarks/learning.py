@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
 from rtmo_plugin.apis.benchmarks.report import Report, Timing
 from rtmo_plugin.apis.configuration import load_config
-from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.console import leave_out_initialisation
 from rtmo_plugin.apis.training import train
 from rtmo_plugin.datasets import SyntheticPeople
 from rtmo_plugin.datasets.coco_folder import write_coco_folder
@@ -173,7 +173,7 @@ def _write_weights(configs: Mapping[str, Config], path: Path, seed: int) -> None
     """Write our initial weights as MMPose's checkpoints hold them."""
     init_default_scope("mmpose")
     torch.manual_seed(seed)
-    with leave_out_noise():
+    with leave_out_initialisation():
         models = {name: MODELS.build(cfg.model) for name, cfg in configs.items()}
         models[OUR_SIDE].init_weights()
     models[THEIR_SIDE].load_state_dict(models[OUR_SIDE].state_dict(), strict=False)
