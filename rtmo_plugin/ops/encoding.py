@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from rtmo_plugin.ops.geometry import allocate_bins
+
+# The more, the fewer sines to compute and the more queries to turn: of 2, 4 and 8 the fastest for RTMO's bins.
+_NUM_BLOCKS = 4
 
 
 def encode_sine(positions: Tensor, num_channels: int, temperature: float) -> Tensor:
@@ -38,10 +43,10 @@ def encode_sine(positions: Tensor, num_channels: int, temperature: float) -> Ten
 def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, temperature: float) -> Tensor:
     """Return the dot products of queries with the sine encodings of bins, without encoding all bins.
 
-    The bins lie evenly around their centre: bin x and its mirror image are at c + d and c - d.  Turned
-    by the angles of c, a query's coefficients (p, q) of a cosine and a sine become (p', q'), with
-    p cos w(c + d) + q sin w(c + d) = p' cos wd + q' sin wd, and for c - d the same with a minus.  So
-    half of the bins are encoded and multiplied, and the sums and differences are all of them.
+    The bins form blocks, each around its middle c: bin x and its mirror image are at c + d and c - d.
+    Turned by the angles of c, a query's coefficients (p, q) of a cosine and a sine become (p', q'), with
+    p cos w(c + d) + q sin w(c + d) = p' cos wd + q' sin wd, and for c - d the same with a minus.  So the
+    cosines and sines of half a block serve all blocks, and half of the multiplications are saved.
 
     Args:
         queries: (N, K, E), coefficients as ``encode_sine`` lays them out.
@@ -61,14 +66,21 @@ def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, t
         >>> match_bins(queries, torch.tensor([1.0]), torch.tensor([2.0]), 3, 300.0)  # at 0, 1 and 2
         tensor([[[2.0000, 1.9221, 0.0770]]])
     """
-    cos, sin = encode_sine(centers, queries.shape[-1], temperature)[:, None].chunk(2, dim=-1)
-    of_cos, of_sin = queries.chunk(2, dim=-1)
+    num_blocks = math.gcd(num_bins, _NUM_BLOCKS)
+    block = num_bins // num_blocks
+    steps = sizes / max(num_bins - 1, 1)
+    middles = allocate_bins(centers, steps * (num_bins - block), num_blocks)
+    cos, sin = encode_sine(middles, queries.shape[-1], temperature)[:, :, None].chunk(2, dim=-1)
+    of_cos, of_sin = queries[:, None].chunk(2, dim=-1)
     periods = _make_periods(queries.shape[-1], temperature, cos.dtype, cos.device)
-    distances = allocate_bins(torch.zeros_like(sizes), sizes, num_bins)[:, num_bins // 2 :]
+    distances = allocate_bins(torch.zeros_like(sizes), steps * (block - 1), block)[:, block // 2 :]
     angles = distances[:, None] / periods[:, None]
-    even = (of_cos * cos + of_sin * sin) @ angles.cos()
-    odd = (of_sin * cos - of_cos * sin) @ angles.sin()
-    return torch.cat([(even - odd)[..., num_bins % 2 :].flip(-1), even + odd], dim=-1)
+    even = (of_cos * cos + of_sin * sin).flatten(1, 2) @ angles.cos()
+    odd = (of_sin * cos - of_cos * sin).flatten(1, 2) @ angles.sin()
+    # not flip(), for which runtimes copy number by number
+    backwards = torch.arange(block // 2 - 1, -1, -1, device=queries.device) + block % 2
+    products = torch.cat([(even - odd).index_select(-1, backwards), even + odd], dim=-1)
+    return products.unflatten(1, (num_blocks, -1)).transpose(1, 2).flatten(2)
 
 
 def _make_periods(num_channels: int, temperature: float, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -14,8 +14,8 @@
 Paper (arXiv 2312.07526), section 3.2.  There the encodings are projected, E -> F, before the dot
 product.  (k, W e + b) = (W^T k, e) + (k, b), and the softmax over the bins ignores (k, b), which no
 bin changes: projecting the K keypoints instead of the X + Y encodings gives the same distribution,
-and so does encoding the bins of one half alone (``match_bins``): 3.7 million multiplications a person
-instead of 11, and half of the sines.
+and so does encoding an eighth of the bins alone (``match_bins``): 3.7 million multiplications a person
+instead of 11, and an eighth of the sines.
 """
 
 from __future__ import annotations
