@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, read_source
+from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, parse_count, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import count, keep_stdout_for_json, print_json
@@ -37,6 +37,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
     parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of this side, for small people")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at once (%(default)s)")
+    parser.add_argument(
+        "--streams",
+        type=parse_count,
+        metavar="N",
+        help="batches side by side, each with its share of --threads: more images a second, each of them later "
+        "(default: 2 for several images or a video, where the runtime has streams)",
+    )
     add_json_argument(parser, "a line for each image (or shard)")
     add_job_arguments(parser)
 
@@ -48,17 +55,37 @@ def _run(**arguments: Any) -> int:
     return _predict(**{name: value for name, value in arguments.items() if name not in names})
 
 
-def _predict(*, model: str, source: str, out: str | None, batch_size: int, as_json: bool, **options: Any) -> int:
+def _predict(
+    *,
+    model: str,
+    source: str,
+    out: str | None,
+    batch_size: int,
+    streams: int | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
     from tqdm import tqdm
 
     from rtmo_plugin.inference.files import make_folder
     from rtmo_plugin.pose import Pose
 
     folder = None if out is None else make_folder(out, "--out")
+    what = read_source(source)
     with keep_stdout_for_json(as_json):
-        results = Pose(model, **choose_options(options)).stream(read_source(source), batch_size=batch_size)
+        pose = Pose(model, **choose_options(options), **choose_streams(model, what, streams))
+        results = pose.stream(what, batch_size=batch_size)
     bar = tqdm(results, unit="image", disable=None)  # None: no bar unless on a terminal
     return _report(bar, folder, as_json)
+
+
+def choose_streams(model: str, source: str | int, streams: int | None) -> dict[str, int | None]:
+    """Return an option for ``Pose``, which chooses itself (None) where nobody waits for each image."""
+    from rtmo_plugin.inference.sources import SourceKind, find_kind
+    from rtmo_plugin.pose import is_exported
+
+    is_many = streams is None and is_exported(model) and find_kind(source) in (SourceKind.IMAGES, SourceKind.VIDEO)
+    return {"streams": streams} if streams or is_many else {}
 
 
 def _report(results: Iterable[Any], folder: Path | None, as_json: bool) -> int:

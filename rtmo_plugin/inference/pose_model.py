@@ -46,11 +46,12 @@ class PoseModel:
         size_wh: Width and height of the input, for a file whose size is dynamic.
         score_thr: People score above this; by default the file's own threshold.
         calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.
-        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``.
+        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``.
 
     Attributes:
         info: What the file says of itself.
         computes_in: Precision in which this machine computes it, for people.
+        streams: Batches that it computes side by side.
         size_wh: Width and height of the input.
 
     Raises:
@@ -67,7 +68,7 @@ class PoseModel:
         **options: Any,
     ) -> None:
         self._engine = open_engine(file, **options)
-        self.info, self.computes_in = self._engine.info, self._engine.computes_in
+        self.info, self.computes_in, self.streams = self._engine.info, self._engine.computes_in, self._engine.streams
         self.size_wh = _choose_size(self.info.size_wh, size_wh, "size" in self.info.dynamic)
         coordinates = None
         if self.info.cut == "raw":
@@ -106,7 +107,7 @@ class PoseModel:
         return {"before": prepared - start, "network": computed - prepared, "after": perf_counter() - computed}
 
     def predict_files(self, paths: Iterable[str | Path], *, batch_size: int = 1) -> Iterator[ImageResult]:
-        """Yield a result for each file, in order; reading goes on while the network computes.
+        """Yield a result for each file, in order; reading and the streams of the network go on side by side.
 
         A file that cannot be used has its reason in the result, and the others go on.
 
@@ -116,11 +117,11 @@ class PoseModel:
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
-        with ThreadPoolExecutor(_NUM_READERS) as readers, ThreadPoolExecutor(1) as finisher:
-            read = map_ahead(readers, self._read, _split(paths, batch_size), _NUM_READERS)
-            computed = ((files, self._compute(files)) for files in read)
-            for results in map_ahead(finisher, self._finish, computed, 1):
-                yield from results
+        ahead = max(_NUM_READERS, self.streams)
+        with ThreadPoolExecutor(ahead) as readers, ThreadPoolExecutor(self.streams) as streams:
+            read = map_ahead(readers, self._read, _split(paths, batch_size), ahead)
+            for computed in map_ahead(streams, lambda files: (files, self._compute(files)), read, self.streams):
+                yield from self._finish(computed)
 
     def _read(self, paths: Sequence[str | Path]) -> list[_Prepared]:
         """Read files, and make rows of the engine's input of those that can be used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from typing import Protocol
@@ -15,6 +16,7 @@ from rtmo_plugin.inference.drawing import Image
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People
+from rtmo_plugin.inference.pose_model import map_ahead
 from rtmo_plugin.inference.results import PoseResult
 
 
@@ -31,18 +33,23 @@ class Model(Protocol):
         """
 
 
-def stream_results(model: Model, frames: Iterable[Frame], batch_size: int = 1) -> Iterator[PoseResult]:
-    """Yield a result for each frame, in order; the next batch is computed while a result is used.
+def stream_results(
+    model: Model, frames: Iterable[Frame], batch_size: int = 1, streams: int = 1
+) -> Iterator[PoseResult]:
+    """Yield a result for each frame, in order; the next batches are computed while a result is used.
 
     Args:
         model: Finds the people.
         frames: One with an error becomes a result with nobody.
         batch_size: Images that are computed at once.
+        streams: Batches that are computed side by side.
     """
     remaining = iter(frames)
     batches = iter(lambda: list(islice(remaining, batch_size)), [])
-    for results in read_ahead((predict_frames(model, batch) for batch in batches), 1):
-        yield from results
+    with ThreadPoolExecutor(streams) as pool:
+        computed = map_ahead(pool, lambda batch: predict_frames(model, batch), batches, streams - 1)
+        for results in read_ahead(computed, 1):
+            yield from results
 
 
 def predict_frames(model: Model, frames: Sequence[Frame]) -> list[PoseResult]:

@@ -21,7 +21,7 @@ from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
 from rtmo_plugin.jobs.worker import MANIFEST, Plan
 
 # How a job is computed, which a restart may change; everything else is what it computes.
-_MEANS = ("device", "threads")
+_MEANS = ("device", "threads", "streams")
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, t
     # not flip(), for which runtimes copy number by number
     backwards = torch.arange(block // 2 - 1, -1, -1, device=queries.device) + block % 2
     products = torch.cat([(even - odd).index_select(-1, backwards), even + odd], dim=-1)
-    return products.unflatten(1, (num_blocks, -1)).transpose(1, 2).flatten(2)
+    return products.reshape(-1, num_blocks, queries.shape[1], block).transpose(1, 2).flatten(2)
 
 
 def _make_periods(num_channels: int, temperature: float, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -29,6 +29,7 @@ def folder(tiny, tmp_path_factory):
 
 def test_both_find_the_same_people(folder):
     script, program = PoseModel(folder / "model.pt"), PoseModel(folder / "model.pt2")
+    assert PoseModel(folder / "model.pt", streams=None).streams == 1  # this runtime has no others
     ours, others = script.predict(IMAGE), program.predict(IMAGE)
     assert len(ours) > 0
     np.testing.assert_allclose(ours.scores, others.scores, rtol=0, atol=1e-4)

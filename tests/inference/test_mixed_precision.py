@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtmo_plugin.inference.engines.openvino_mixed import MixedNetwork, is_divisible
+from rtmo_plugin.inference.engines.openvino_mixed import compile_mixed, is_divisible
 from rtmo_plugin.inference.engines.openvino_runtime import get_core
 from rtmo_plugin.inference.pose_model import PoseModel
 from tests.inference.conftest import make_image
@@ -30,7 +30,7 @@ def test_two_networks_give_the_answers_of_one(files, cut):
     images = np.stack([make_image(96, 64, seed) for seed in range(2 if cut != "raw" else 1)])
     given = images if cut == "decoded" else np.moveaxis(images, -1, 1).astype(np.float32, order="C")
     whole = list(compile_model(model, "f32")(given).values())
-    parts = list(MixedNetwork(model, CORE, compile_model, "f32")(given).values())
+    parts = compile_mixed(model, CORE, compile_model, "f32")()(given)
     assert len(parts) == len(whole)
     for part, other in zip(parts, whole):
         np.testing.assert_allclose(part, other, rtol=1e-3, atol=1e-3)
@@ -38,7 +38,7 @@ def test_two_networks_give_the_answers_of_one(files, cut):
 
 @pytest.mark.skipif("BF16" not in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), reason="no bfloat16 here")
 def test_layers_keep_the_precision_that_keypoints_need(files):
-    network = MixedNetwork(CORE.read_model(files["end2end"]), CORE, compile_model, "bf16")
+    network = compile_mixed(CORE.read_model(files["end2end"]), CORE, compile_model, "bf16")()
     first, second = list_precisions(network._first), list_precisions(network._second)
     assert set(second.values()) == {"f32"}
     exact = {name for name, precision in first.items() if precision == "f32"}

@@ -35,8 +35,9 @@ def test_people_are_those_of_the_file(files, result):
     assert result.keypoint_names[0] == "nose"
 
 
-@pytest.mark.parametrize("batch_size", [1, 2])
-def test_several_images_and_a_bad_one(pose, result, tmp_path, batch_size):
+@pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (2, 1), (1, 2)])
+def test_several_images_and_a_bad_one(files, result, tmp_path, batch_size, streams):
+    pose = Pose(files["end2end"], score_thr=0.1, threads=2, streams=streams)
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
     (tmp_path / "b.png").write_text("not an image")
     thin = np.zeros((1, 40000, 3), np.uint8)

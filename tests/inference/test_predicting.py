@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rtmo_plugin.cli.predict import choose_streams
 from rtmo_plugin.inference.pose_model import PoseModel
 from tests.conftest import run_command
 from tests.inference.conftest import make_image
@@ -31,6 +32,14 @@ def test_images_become_lines_and_pictures(files, tmp_path, capsys):
     assert drawn.shape == image.shape
     assert (drawn != image).any()
     assert not (out / "b.jpg").exists()
+
+
+def test_several_images_are_computed_side_by_side_unless_told(files, tmp_path):
+    named, photos = str(files["decoded"]), str(tmp_path)
+    assert choose_streams(named, photos, None) == {"streams": None}  # Pose's own choice
+    assert choose_streams(named, photos, 1) == {"streams": 1}
+    assert choose_streams(named, "photo.jpg", None) == choose_streams("mine.pth", photos, None) == {}
+    assert choose_streams(named, 0, None) == {}  # a camera
 
 
 def test_people_are_counted_for_people(files, tmp_path, capsys):

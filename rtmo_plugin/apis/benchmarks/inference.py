@@ -11,7 +11,7 @@ import numpy as np
 
 from rtmo_plugin.apis.benchmarks.cold_start import time_cold_start
 from rtmo_plugin.apis.benchmarks.gpu_inference import time_on_gpu
-from rtmo_plugin.apis.benchmarks.inference_sides import CONFIG, WEIGHTS, Find, open_crowds, open_ours, open_theirs
+from rtmo_plugin.apis.benchmarks.inference_sides import CONFIG, WEIGHTS, Find, export_ours, open_crowds, open_theirs
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.inference.files import list_images, read_image, write_image
@@ -20,8 +20,7 @@ from rtmo_plugin.inference.pose_model import PoseModel
 
 # ONNX Runtime's threads wait for more in a busy loop, and slow down whoever is next.
 _PAUSE_S = 0.15
-_FILE_ROUNDS = 3
-_BATCH_SIZE = 4
+_FILE_ROUNDS = 5
 
 
 def run(
@@ -57,7 +56,11 @@ def run(
     pictures = _read_images(images, num_images)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
-        models = open_ours(weights, file, threads, images if int8 else None)
+        ours = {
+            name: {**side, "threads": threads}
+            for name, side in export_ours(weights, file, images if int8 else None).items()
+        }
+        models = {name: PoseModel(**side) for name, side in ours.items()}
         crowds = open_crowds(file, threads)
         theirs = open_theirs(Path(peers))
         finders = {**theirs, **{name: model.predict for name, model in {**models, **crowds}.items()}}
@@ -68,7 +71,7 @@ def run(
         results: dict[str, Any] = {
             f"parts of {name}, ms": _measure_parts(model, pictures, rounds) for name, model in models.items()
         }
-        results["JPEG files a second"] = _measure_files(theirs, models, pictures, Path(folder, "images"))
+        results["JPEG files a second"] = _measure_files(theirs, ours, pictures, Path(folder, "images"))
         results["cold start, s"] = time_cold_start(file)
         results["GPU"] = time_on_gpu(CONFIG, weights, rounds)
     return Report(
@@ -99,9 +102,9 @@ def _measure_parts(model: PoseModel, pictures: Sequence[Image], rounds: int) -> 
 
 
 def _measure_files(
-    theirs: Mapping[str, Find], models: Mapping[str, PoseModel], pictures: Sequence[Image], folder: Path
+    theirs: Mapping[str, Find], ours: Mapping[str, Mapping[str, Any]], pictures: Sequence[Image], folder: Path
 ) -> dict[str, float]:
-    """Return how many JPEG files a second each side reads and finds people in, ours in batches."""
+    """Return how many JPEG files a second each side reads and finds people in, ours in streams."""
     paths = [folder / f"{index}.jpg" for index in range(-(-8 // len(pictures)) * len(pictures))]
     for index, path in enumerate(paths):
         write_image(path, pictures[index % len(pictures)])
@@ -110,9 +113,11 @@ def _measure_files(
         return lambda: sum(len(find(read_image(path))) for path in paths)
 
     def read_ahead(model: PoseModel) -> Callable[[], int]:
-        return lambda: sum(1 for _ in model.predict_files(paths, batch_size=_BATCH_SIZE))
+        return lambda: sum(1 for _ in model.predict_files(paths))
 
     sides = {name: read_one_by_one(find) for name, find in theirs.items()}
-    sides |= {name: read_ahead(model) for name, model in models.items()}
+    sides |= {name: read_ahead(PoseModel(**side, streams=None)) for name, side in ours.items()}
+    for side in sides.values():
+        side()  # what is made or loaded at the first image
     timings, _ = time_alternately(sides, _FILE_ROUNDS, pause=_PAUSE_S)
     return {each.name: round(len(paths) / each.median, 1) for each in timings}

@@ -47,36 +47,31 @@ def open_theirs(peers: Path) -> dict[str, Find]:
     return finders
 
 
-def open_ours(weights: Path, file: Path, threads: int | None, calibration: str | None) -> dict[str, PoseModel]:
-    """Export a model to ``file``, and return it in the runtimes that are installed.
+def export_ours(weights: Path, file: Path, calibration: str | None) -> dict[str, dict[str, Any]]:
+    """Export a model to ``file``, and return what ``PoseModel`` takes to run it in each runtime that is installed.
 
     Args:
         weights: Of the model.
         file: To write, ``.onnx``.
-        threads: Of the CPU.
-        calibration: A folder of images; with it there are models in eight bits too.
+        calibration: A folder of images; with it there are files in eight bits too.
     """
     export(CONFIG, weights, file, input="uint8")
-    models = {
-        name: PoseModel(file, threads=threads, **options)
-        for name, options in _OURS.items()
-        if find_spec(options["runtime"])
-    }
-    return models if calibration is None else {**models, **_open_int8(weights, file, threads, calibration)}
+    plain = {name: {"file": file, **options} for name, options in _OURS.items() if find_spec(options["runtime"])}
+    return plain if calibration is None else {**plain, **_export_int8(weights, file, calibration)}
 
 
-def _open_int8(weights: Path, file: Path, threads: int | None, calibration: str) -> dict[str, PoseModel]:
-    """Return models in eight bits, unchecked: weights that were not trained, as the peers', do not stand it."""
+def _export_int8(weights: Path, file: Path, calibration: str) -> dict[str, dict[str, Any]]:
+    """Export in eight bits, unchecked: weights that were not trained, as the peers', do not stand it."""
     options = ExportOptions(input="uint8", int8=True, calibration_images=choose_images(calibration))
     info = replace(PoseModel(file, runtime="onnxruntime").info, precision="int8")
     graph = build_graph(init_model(load_config(CONFIG), str(weights), device="cpu"), options)
-    plain, models = convert_to_onnx(graph, options, info.to_strings()), {}
+    plain, sides = convert_to_onnx(graph, options, info.to_strings()), {}
     for name, (runtime, keeps_sums) in _INT8.items():
         if find_spec(runtime):
             path = file.with_name(f"{runtime}_int8.onnx")
             path.write_bytes(quantize(plain, options, info, keeps_sums=keeps_sums).SerializeToString())
-            models[name] = PoseModel(path, runtime=runtime, threads=threads)
-    return models
+            sides[name] = {"file": path, "runtime": runtime}
+    return sides
 
 
 def open_crowds(file: Path, threads: int | None) -> dict[str, PoseModel]:

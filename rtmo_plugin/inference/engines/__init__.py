@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import ConfigError, MissingFileError
-from rtmo_plugin.inference.engines.engine import Engine
+from rtmo_plugin.inference.engines.engine import Engine, count_cores
 
 __all__ = ["RUNTIMES", "Engine", "open_engine"]
 
@@ -20,19 +20,26 @@ RUNTIMES = {
 }
 
 
-def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any) -> Engine:
+# Which of them compute several batches side by side, and how many where nobody says.
+_WITH_STREAMS = ("openvino", "onnxruntime")
+_NUM_STREAMS = 2
+
+
+def open_engine(file: str | Path, *, runtime: str | None = None, streams: int | None = 1, **options: Any) -> Engine:
     """Open an exported file.
 
     Args:
         file: Such as ``rtmo-s.onnx``.
         runtime: A key of ``RUNTIMES``; by default the first that is installed and reads such files.
+        streams: Batches that are computed side by side, each with its share of the threads: more images a second,
+            each of them later.  None: two, where the runtime computes several and there are threads for them.
         **options: ``device`` (``"cpu"`` or what else the runtime has), ``threads`` (of the CPU; None: as many
             as there are cores) and ``precision`` (``"auto"``: what keypoints bear; ``"float32"``; others where the
             runtime has them).
 
     Raises:
         MissingFileError: There is no such file.
-        ConfigError: No runtime for it is installed, or the device is not there.
+        ConfigError: No runtime for it is installed, it has no streams, or the device is not there.
         DataError: The file is damaged or no RTMO.
     """
     path = Path(file)
@@ -40,7 +47,9 @@ def open_engine(file: str | Path, *, runtime: str | None = None, **options: Any)
         raise MissingFileError(f"There is no model file {path}.")
     if runtime is None and path.suffix == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
-    return _CLASSES[_choose(path, runtime)](path, **options)
+    name = _choose(path, runtime)
+    streams = _choose_streams(name, streams, options.get("threads"))
+    return _CLASSES[name](path, **options, **({} if streams == 1 else {"streams": streams}))
 
 
 def _choose(path: Path, runtime: str | None) -> str:
@@ -57,6 +66,19 @@ def _choose(path: Path, runtime: str | None) -> str:
     if not installed:
         raise ConfigError(f"{path} needs the package {RUNTIMES[wanted[0]][0]}: pip install {RUNTIMES[wanted[0]][0]}")
     return installed[0]
+
+
+def _choose_streams(runtime: str, streams: int | None, threads: int | None) -> int:
+    """Return how many batches to compute side by side."""
+    if streams is None:
+        return _NUM_STREAMS if runtime in _WITH_STREAMS and (threads or count_cores()) >= _NUM_STREAMS else 1
+    if streams < 1:
+        raise ConfigError(f"streams must be at least 1, got {streams}.")
+    if streams > 1 and runtime not in _WITH_STREAMS:
+        raise ConfigError(
+            f"The runtime {runtime} computes one batch at a time: streams are for {', '.join(_WITH_STREAMS)}."
+        )
+    return streams
 
 
 def _open_onnxruntime(path: Path, **options: Any) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,10 +23,12 @@ class Engine(Protocol):
     Attributes:
         info: What the file says of itself.
         computes_in: Precision in which this machine computes it, for people.
+        streams: Batches that it computes side by side, for as many threads that call ``run``.
     """
 
     info: ModelInfo
     computes_in: str
+    streams: int
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch.
@@ -36,6 +39,11 @@ class Engine(Protocol):
         Returns:
             The file's outputs by name.
         """
+
+
+def count_cores() -> int:
+    """Return how many cores of the CPU this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_info(

@@ -32,6 +32,8 @@ class NcnnEngine:
         DataError: The file cannot be read, or is no RTMO.
     """
 
+    streams = 1
+
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
         if device != "cpu" or precision not in ("auto", "float32"):
             raise ConfigError(f"ncnn runs here on the cpu in float32, not on {device} in {precision}.")

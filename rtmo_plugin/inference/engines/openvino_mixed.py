@@ -34,29 +34,44 @@ _MARKED = """<net name="marked" version="11"><layers>
 <edge from-layer="1" from-port="1" to-layer="2" to-port="0"/></edges></net>"""
 
 
-class MixedNetwork:
-    """A model in two networks, the first in half precision.
+def compile_mixed(
+    model: Any, core: Any, compile_model: Callable[[Any, str], Any], precision: str
+) -> Callable[[], MixedNetwork]:
+    """Compile a model as two networks, the first in half precision.
 
     Args:
         model: OpenVINO's, which is taken apart.
         core: OpenVINO.
         compile_model: Compiles a model in a precision by OpenVINO's name, such as ``"bf16"``.
         precision: Of the first network.
+
+    Returns:
+        What makes a ``MixedNetwork`` for each that is to run at the same time.
+    """
+    first, second = split(model)
+    mark_exact(first, core)
+    both = compile_model(first, precision), compile_model(second, "f32")
+    return lambda: MixedNetwork(*(each.create_infer_request() for each in both))
+
+
+class MixedNetwork:
+    """Two networks as one.
+
+    Args:
+        first: A request of OpenVINO's.
+        second: One that takes what the first returns, in order.
     """
 
-    def __init__(self, model: Any, core: Any, compile_model: Callable[[Any, str], Any], precision: str) -> None:
-        first, second = split(model)
-        mark_exact(first, core)
-        self._first = compile_model(first, precision).create_infer_request()
-        self._second = compile_model(second, "f32").create_infer_request()
+    def __init__(self, first: Any, second: Any) -> None:
+        self._first, self._second = first, second
 
-    def __call__(self, images: NDArray[Any]) -> dict[int, NDArray[Any]]:
-        """Return the model's outputs for a batch of images, by their numbers."""
+    def __call__(self, images: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the model's outputs for a batch of images."""
         self._first.infer([images], share_inputs=True)
         for index, tensor in enumerate(self._first.output_tensors):
             self._second.set_input_tensor(index, tensor)
         self._second.infer()
-        return {index: tensor.data.copy() for index, tensor in enumerate(self._second.output_tensors)}
+        return [tensor.data.copy() for tensor in self._second.output_tensors]
 
 
 def is_divisible(model: Any) -> bool:

@@ -33,6 +33,8 @@ class TorchEngine:
         DataError: The file cannot be read, or is no RTMO.
     """
 
+    streams = 1
+
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
         if precision not in _DTYPES:
             raise ConfigError(f"The precision {precision} is unknown: choose {', '.join(_DTYPES)}.")
