@@ -12,6 +12,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
+
 _REGISTRIES = (
     root.MODELS,
     root.TASK_UTILS,
@@ -29,14 +31,15 @@ _REGISTRIES = (
     root.LOOPS,
     root.LOG_PROCESSORS,
 )
-# Sections that Runner completes itself: they name no class, or a default one.
-_READ_BY_RUNNER: Mapping[str, tuple[Any, ...]] = {
+# Who reads the sections that name no class, or a default one: MMEngine's Runner, and the head.
+_READERS: Mapping[str, tuple[Any, ...]] = {
     "train_cfg": (EpochBasedTrainLoop,),
     "optim_wrapper": (OptimWrapper,),
     "randomness": (Runner.set_randomness,),
     "train_dataloader": (DataLoader, Runner.build_dataloader),
     "val_dataloader": (DataLoader, Runner.build_dataloader),
     "test_dataloader": (DataLoader, Runner.build_dataloader),
+    "model.head.dcc": (DynamicCoordinateClassifier,),
 }
 _EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
     "": (
@@ -72,7 +75,7 @@ def find_parameters(section: Mapping[str, Any], path: list[str]) -> list[str]:
         Names that may be set; none if the section is a plain dict.
     """
     where = ".".join(path)
-    builders: tuple[Any, ...] = _READ_BY_RUNNER.get(where, ())
+    builders: tuple[Any, ...] = _READERS.get(where, ())
     found = _find_class(section.get("type"))
     names = [name for builder in (*builders, *([found] if found else [])) for name in _list_parameters(builder)]
     extra = ["priority"] if path[0] in ("default_hooks", "custom_hooks") and len(path) == 2 else []

@@ -99,6 +99,14 @@ def test_key_that_something_reads_is_set(cfg, key, value):
     assert found == value
 
 
+def test_sections_that_name_no_class_are_read_by_one():
+    """What ``rtmo-t_synthetic`` names of the classifier's options is not all that may be set."""
+    cfg = load_config("rtmo-t_synthetic")
+    assert set_options(cfg, {"model.head.dcc.num_bins": (48, 64)}).model.head.dcc.num_bins == (48, 64)
+    with pytest.raises(UnknownKeyError, match=r"the nearest: model\.head\.dcc\.bin_layout"):
+        set_options(cfg, {"model.head.dcc.bin_layuot": "image"})
+
+
 def test_config_that_is_given_stays_as_it_is(cfg):
     before = copy.deepcopy(cfg._cfg_dict)
     set_options(cfg, {"train_cfg.max_epochs": 1, "param_scheduler.0.end": 1})
