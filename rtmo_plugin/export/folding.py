@@ -18,6 +18,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_weights
 
+from rtmo_plugin.models.layers.csp import TwoLevelConv
 from rtmo_plugin.models.layers.encoder import MapEncoder
 from rtmo_plugin.models.layers.norm import PersonBatchNorm1d
 from rtmo_plugin.models.layers.repvgg import RepVGGBlock, fold_norm, fold_repvgg
@@ -68,6 +69,18 @@ def _fold_conv(module: Any) -> nn.Module:
     conv = _replace_weights(module.conv, weight, bias)
     folded: nn.Module = nn.Sequential(conv, module.activate) if module.with_activation else conv
     return folded
+
+
+def _is_two_level_conv(module: nn.Module) -> bool:
+    return isinstance(module, TwoLevelConv) and _is_foldable_conv(module)
+
+
+def _fold_two_level_conv(module: Any) -> nn.Module:
+    module.conv = _replace_weights(module.conv, *fold_norm(module))
+    if module.with_norm:
+        delattr(module, module.norm_name)
+        module.with_norm = False
+    return module  # type: ignore[no-any-return]
 
 
 def _replace_weights(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:
@@ -153,6 +166,7 @@ _RULES: tuple[_Rule, ...] = (
     (_is_foldable_block, _fold_block),
     (_is_foldable_focus, _fold_focus),
     (_is_foldable_pyramid, _fold_pyramid),
+    (_is_two_level_conv, _fold_two_level_conv),
     (_is_foldable_conv, _fold_conv),
     (_is_person_norm, _fold_person_norm),
 )

@@ -11,11 +11,31 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from rtmo_plugin.models.layers.repvgg import RepVGGBlock
+
+
+class TwoLevelConv(ConvModule):
+    """A 1 x 1 convolution, norm and activation of one map, or of a map below a coarser one.
+
+    Upsampling to the nearest cell and a 1 x 1 convolution commute.  So the coarser map is convolved at its
+    own size, a quarter of the multiplications, and the two are added instead of concatenated before.
+    """
+
+    def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """Map (B, C, H, W), or (B, C - D, H, W) below (B, D, H/2, W/2), to (B, out_channels, H, W)."""
+        if coarse is None:
+            convolved: Tensor = super().forward(x)
+            return convolved
+        num_coarse, weight = coarse.shape[1], self.conv.weight
+        above = F.interpolate(F.conv2d(coarse, weight[:, :num_coarse]), scale_factor=2.0, mode="nearest")
+        x = above + F.conv2d(x, weight[:, num_coarse:], self.conv.bias)
+        x = self.norm(x) if self.with_norm else x
+        return self.activate(x) if self.with_activation else x
 
 
 class CSPRepLayer(BaseModule):
@@ -42,15 +62,15 @@ class CSPRepLayer(BaseModule):
     ) -> None:
         super().__init__()
         hidden = int(out_channels * expansion)
-        conv = partial(ConvModule, kernel_size=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        conv = partial(TwoLevelConv, kernel_size=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.conv1 = conv(in_channels, hidden)
         self.conv2 = conv(in_channels, hidden)
         self.bottlenecks = nn.Sequential(*(RepVGGBlock(hidden, norm_cfg, act_cfg) for _ in range(num_blocks)))
         self.conv3 = nn.Identity() if hidden == out_channels else conv(hidden, out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, C, H, W)."""
-        return self.conv3(self.bottlenecks(self.conv1(x)) + self.conv2(x))
+    def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """Map (B, in_channels, H, W) to (B, C, H, W); a coarser map may hold the first channels."""
+        return self.conv3(self.bottlenecks(self.conv1(x, coarse)) + self.conv2(x, coarse))
 
 
 class CSPLayer(BaseModule):
@@ -78,8 +98,8 @@ class CSPLayer(BaseModule):
         super().__init__()
         hidden = out_channels // 2
         conv = partial(ConvModule, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.main_conv = conv(in_channels, hidden, 1)
-        self.short_conv = conv(in_channels, hidden, 1)
+        self.main_conv = TwoLevelConv(in_channels, hidden, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.short_conv = TwoLevelConv(in_channels, hidden, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.final_conv = conv(2 * hidden, out_channels, 1)
         bottlenecks = (
             OrderedDict(conv1=conv(hidden, hidden, 1), conv2=conv(hidden, hidden, 3, padding=1))
@@ -87,6 +107,7 @@ class CSPLayer(BaseModule):
         )
         self.blocks = nn.Sequential(*map(nn.Sequential, bottlenecks))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, C, H, W)."""
-        return self.final_conv(torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], dim=1))
+    def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """Map (B, in_channels, H, W) to (B, C, H, W); a coarser map may hold the first channels."""
+        long_way = self.blocks(self.main_conv(x, coarse))
+        return self.final_conv(torch.cat([long_way, self.short_conv(x, coarse)], dim=1))

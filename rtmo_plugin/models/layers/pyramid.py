@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 LEVELS = (3, 4, 5)
 _BACKBONE_CHANNELS = (256, 512, 1024)
 
 Layer = Callable[[Tensor], Tensor]
+TwoLevelLayer = Callable[[Tensor, Tensor], Tensor]
 
 
 def resolve_channels(in_channels: Sequence[int] | None, widen_factor: float) -> tuple[int, ...]:
@@ -66,13 +66,15 @@ def check_features(features: Sequence[Tensor], in_channels: Sequence[int]) -> No
             )
 
 
-def fuse_top_down(features: Sequence[Tensor], laterals: Iterable[Layer], blocks: Iterable[Layer]) -> list[Tensor]:
+def fuse_top_down(
+    features: Sequence[Tensor], laterals: Iterable[Layer], blocks: Iterable[TwoLevelLayer]
+) -> list[Tensor]:
     """Carry meaning from coarse to fine levels (FPN).
 
     Args:
         features: (B, C_i, H / 2^i, W / 2^i) maps, fine to coarse.
-        laterals: A layer for each level but the finest, coarse to fine, applied before upsampling.
-        blocks: A layer for each level but the coarsest, coarse to fine, that reads both maps concatenated.
+        laterals: A layer for each level but the finest, coarse to fine, applied on the way down.
+        blocks: A layer for each level but the coarsest, coarse to fine, that reads a map and the coarser one.
 
     Returns:
         As many maps of the same sizes, fine to coarse.
@@ -82,8 +84,7 @@ def fuse_top_down(features: Sequence[Tensor], laterals: Iterable[Layer], blocks:
     for feature, lateral, block in zip(reversed(finer), laterals, blocks):
         current = lateral(current)
         fused.append(current)
-        upsampled = F.interpolate(current, scale_factor=2.0, mode="nearest")
-        current = block(torch.cat([upsampled, ask_dense_gradient(feature)], dim=1))
+        current = block(feature, current)
     return [current, *reversed(fused)]
 
 
@@ -102,19 +103,3 @@ def fuse_bottom_up(features: Sequence[Tensor], downsamples: Iterable[Layer], blo
     for feature, downsample, block in zip(features[1:], downsamples, blocks):
         fused.append(block(torch.cat([downsample(fused[-1]), feature], dim=1)))
     return fused
-
-
-def ask_dense_gradient(feature: Tensor) -> Tensor:
-    """Return a map that is about to be concatenated, and see that its gradient comes back in one piece.
-
-    The gradient of a part of a concatenation is a view with gaps, for which the backward pass of batch
-    normalisation takes ten times as long on CPUs.
-    """
-    if feature.requires_grad:
-        feature.register_hook(_close_gaps)
-    return feature
-
-
-def _close_gaps(gradient: Tensor) -> Tensor:
-    is_dense = gradient.is_contiguous() or gradient.is_contiguous(memory_format=torch.channels_last)
-    return gradient if is_dense else gradient.clone()  # which keeps the order of the dimensions

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from rtmo_plugin.models.layers.pyramid import (
-    ask_dense_gradient,
     check_levels,
     fuse_bottom_up,
     fuse_top_down,
@@ -21,8 +21,12 @@ def add_halves(x):
     return x.sum(dim=1, keepdim=True)
 
 
+def add_coarser(fine, coarse):
+    return fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+
+
 def test_top_down_adds_what_lies_above():
-    p3, p4, p5 = fuse_top_down(make_maps(), [torch.neg, torch.neg], [add_halves, add_halves])
+    p3, p4, p5 = fuse_top_down(make_maps(), [torch.neg, torch.neg], [add_coarser, add_coarser])
     # laterals negate before upsampling: 100 -> -100; 10 - 100 = -90 -> 90; 1 + 90 = 91
     assert [p3.unique().item(), p4.unique().item(), p5.unique().item()] == [91, 90, -100]
     assert [tuple(p.shape[2:]) for p in (p3, p4, p5)] == [(16, 32), (8, 16), (4, 8)]
@@ -30,7 +34,7 @@ def test_top_down_adds_what_lies_above():
 
 def test_top_down_puts_each_cell_over_the_four_below():
     coarse = torch.arange(6.0).view(1, 1, 2, 3)
-    fine, _ = fuse_top_down([torch.zeros(1, 1, 4, 6), coarse], [lambda x: x], [add_halves])
+    fine, _ = fuse_top_down([torch.zeros(1, 1, 4, 6), coarse], [lambda x: x], [add_coarser])
     assert torch.equal(fine[0, 0, ::2, ::2], coarse[0, 0])
     assert torch.equal(fine[0, 0, 1::2, 1::2], coarse[0, 0])
 
@@ -44,8 +48,6 @@ def test_bottom_up_adds_what_lies_below_and_may_stop_early():
 
 
 def test_concatenation_has_the_travelling_map_first():
-    (first, _) = fuse_top_down(make_maps()[1:], [lambda x: x], [lambda x: x[:, :1]])
-    assert first.unique().item() == 100
     _, last = fuse_bottom_up(make_maps()[:2], [torch.nn.MaxPool2d(2)], [lambda x: x[:, :1]])
     assert last.unique().item() == 1
 
@@ -61,18 +63,3 @@ def test_levels_must_be_of_the_pyramid_and_ascend(levels):
         check_levels("out_levels", levels)
     assert check_levels("out_levels", ()) == ()
     assert check_levels("out_levels", [3, 5]) == (3, 5)
-
-
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_gradients_of_concatenated_maps_have_no_gaps(memory_format):
-    leaf = torch.randn(2, 6, 4, 4).to(memory_format=memory_format).requires_grad_()
-    seen = []
-    feature = ask_dense_gradient(leaf * 1)
-    feature.register_hook(seen.append)
-    joined = torch.cat([torch.zeros_like(feature), feature], dim=1)
-    weights = torch.randn_like(joined)
-    (joined * weights).sum().backward()
-    assert seen[0].is_contiguous(memory_format=memory_format)
-    torch.testing.assert_close(leaf.grad, weights[:, 6:])
-    with torch.no_grad():
-        ask_dense_gradient(leaf * 1)  # has no gradient to ask for
