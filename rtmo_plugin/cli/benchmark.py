@@ -80,6 +80,7 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--peers", metavar="DIR", default=str(peers), help="folder with the weights rtmo-s_weights.pth and the file "
         "that MMDeploy wrote for them (%(default)s)")  # fmt: skip
+    add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
     add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
     add("--num-images", type=int, default=5, metavar="N", help="of the folder (%(default)s)")
     add("--threads", type=int, metavar="N", help="of the CPU, for our sides (default: all cores, as the others)")

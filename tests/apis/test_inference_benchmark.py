@@ -4,11 +4,14 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from rtmo_plugin.apis.benchmarks.gpu_inference import measure
 from rtmo_plugin.apis.benchmarks.inference import run
-from rtmo_plugin.apis.benchmarks.inference_sides import CONFIG, WEIGHTS
+from rtmo_plugin.apis.benchmarks.inference_sides import CONFIG, WEIGHTS, open_yolo
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from tests.conftest import ROOT
 
@@ -20,6 +23,34 @@ def test_what_cannot_be_measured_is_refused(tmp_path):
         run(peers=str(tmp_path), int8=True)
     with pytest.raises(MissingFileError, match="name the folder of the peers with --peers"):
         run(peers=str(tmp_path))
+    (tmp_path / WEIGHTS).touch()
+    with pytest.raises(MissingFileError, match="--yolo names a pose model that Ultralytics' package exported"):
+        run(peers=str(tmp_path), yolo=str(tmp_path / "yolo.onnx"))
+
+
+def test_a_yolo_is_read_as_its_makers_do(tmp_path):
+    """A network that finds the same two places, and one of them twice, in whatever it is shown."""
+    rows = np.zeros((1, 56, 5), np.float32)
+    rows[0, :5, 0] = 32, 32, 20, 40, 0.9
+    rows[0, :5, 1] = 33, 32, 20, 40, 0.8  # the same person
+    rows[0, :5, 2] = 10, 32, 10, 10, 0.05  # nobody
+    rows[0, :5, 3] = 55, 40, 10, 10, 0.5
+    rows[0, 5::3], rows[0, 6::3] = rows[0, 0], rows[0, 1]  # all keypoints are where the box is
+    nodes = [
+        helper.make_node("ReduceMax", ["images"], ["largest"], keepdims=0),
+        helper.make_node("Sub", ["largest", "largest"], ["zero"]),
+        helper.make_node("Add", ["zero", "rows"], ["output0"]),
+    ]
+    shapes = {"images": (1, 3, 64, 64), "output0": rows.shape}
+    given, found = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    graph = helper.make_graph(nodes, "yolo", [given], [found], [numpy_helper.from_array(rows, "rows")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "yolo.onnx")
+    ((name, find),) = open_yolo(tmp_path / "yolo.onnx").items()
+    assert name == "Ultralytics, yolo.onnx"
+    keypoints = find(np.zeros((128, 128, 3), np.uint8))
+    assert keypoints.shape == (2, 17, 2)
+    np.testing.assert_allclose(keypoints[:, 0], [[64, 64], [110, 80]], rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow

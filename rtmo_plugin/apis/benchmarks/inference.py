@@ -11,7 +11,15 @@ import numpy as np
 
 from rtmo_plugin.apis.benchmarks.cold_start import time_cold_start
 from rtmo_plugin.apis.benchmarks.gpu_inference import time_on_gpu
-from rtmo_plugin.apis.benchmarks.inference_sides import CONFIG, WEIGHTS, Find, export_ours, open_crowds, open_theirs
+from rtmo_plugin.apis.benchmarks.inference_sides import (
+    CONFIG,
+    WEIGHTS,
+    Find,
+    export_ours,
+    open_crowds,
+    open_theirs,
+    open_yolo,
+)
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.inference.files import list_images, read_image, write_image
@@ -26,6 +34,7 @@ _FILE_ROUNDS = 5
 def run(
     *,
     peers: str = "",
+    yolo: str | None = None,
     images: str | None = None,
     num_images: int = 5,
     threads: int | None = None,
@@ -36,6 +45,7 @@ def run(
 
     Args:
         peers: Folder with the weights and MMDeploy's file.
+        yolo: A pose model of Ultralytics' as ONNX.
         images: An image or a folder; None: noise.
         num_images: How many of the folder.
         threads: Of the CPU, for our sides.
@@ -53,6 +63,8 @@ def run(
     weights = Path(peers, WEIGHTS)
     if not weights.is_file():
         raise MissingFileError(f"There is no {weights}: name the folder of the peers with --peers.")
+    if yolo and not Path(yolo).is_file():
+        raise MissingFileError(f"There is no {yolo}: --yolo names a pose model that Ultralytics' package exported.")
     pictures = _read_images(images, num_images)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
@@ -62,7 +74,7 @@ def run(
         }
         models = {name: PoseModel(**side) for name, side in ours.items()}
         crowds = open_crowds(file, threads)
-        theirs = open_theirs(Path(peers))
+        theirs = {**open_theirs(Path(peers)), **(open_yolo(Path(yolo)) if yolo else {})}
         finders = {**theirs, **{name: model.predict for name, model in {**models, **crowds}.items()}}
         sides = {name: _make_side(find, pictures) for name, find in finders.items()}
         for side in sides.values():

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmpose.apis import inference_bottomup, init_model
 
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
@@ -18,8 +19,9 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.quantization import quantize
-from rtmo_plugin.inference.letterbox import Image
+from rtmo_plugin.inference.letterbox import Image, apply_letterbox, make_input
 from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.inference.suppression import suppress_duplicates
 
 CONFIG = "rtmo-s_coco"
 WEIGHTS, THEIR_FILE = "rtmo-s_weights.pth", "rtmo-s_mmdeploy-1.3.1.onnx"
@@ -32,6 +34,8 @@ _OURS: dict[str, dict[str, Any]] = {  # the runtime and its precision
 }
 _INT8 = {"OpenVINO int8": ("openvino", True), "ONNX Runtime int8": ("onnxruntime", False)}  # and whether it keeps sums
 _CROWD = 100
+_SCORE_THR, _NMS_THR = 0.1, 0.65
+_YOLO_KEYPOINTS = 17 * 3
 
 
 def open_theirs(peers: Path) -> dict[str, Find]:
@@ -40,11 +44,39 @@ def open_theirs(peers: Path) -> dict[str, Find]:
     if find_spec("rtmlib"):
         from rtmlib import RTMO
 
-        model = RTMO(str(peers / THEIR_FILE), (640, 640), score_thr=0.1, nms_thr=0.65, backend="onnxruntime")
+        size = (640, 640)
+        model = RTMO(str(peers / THEIR_FILE), size, score_thr=_SCORE_THR, nms_thr=_NMS_THR, backend="onnxruntime")
         finders["rtmlib, MMDeploy's file"] = lambda image: model(image)[0]
     theirs = init_model(load_official_recipe(), str(peers / WEIGHTS), device="cpu")
     finders["MMPose, PyTorch"] = lambda image: inference_bottomup(theirs, image)[0].pred_instances.keypoints
     return finders
+
+
+def open_yolo(file: Path) -> dict[str, Find]:
+    """Return a pose model that Ultralytics' package exported to ONNX, with what has to be done around it and no more.
+
+    Its one output holds, for each of P places, a box (middle, width and height), the scores of the classes,
+    and x, y and visibility of 17 keypoints: (1, 4 + classes + 51, P).
+    """
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), settings)
+    (given,) = session.get_inputs()
+    size_wh = (given.shape[3], given.shape[2])
+
+    def find(image: Image) -> Any:
+        padded, letterbox = apply_letterbox(image, size_wh)
+        pixels = make_input(padded[None, ..., ::-1], "float32") / np.float32(255)
+        (rows,) = session.run(None, {given.name: pixels})[0].swapaxes(1, 2)
+        scores = rows[:, 4:-_YOLO_KEYPOINTS].max(axis=1)
+        rows, scores = rows[scores > _SCORE_THR], scores[scores > _SCORE_THR]
+        middles, halves = rows[:, :2], rows[:, 2:4] / 2
+        kept = suppress_duplicates(np.concatenate([middles - halves, middles + halves], axis=1), scores, _NMS_THR)
+        return letterbox.restore(rows[kept, -_YOLO_KEYPOINTS:].reshape(-1, 17, 3)[..., :2])
+
+    return {f"Ultralytics, {file.name}": find}
 
 
 def export_ours(weights: Path, file: Path, calibration: str | None) -> dict[str, dict[str, Any]]:
