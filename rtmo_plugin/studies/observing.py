@@ -5,7 +5,7 @@ Shapes: N people found, G people in the ground truth, K keypoints, M keypoints o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -131,12 +131,12 @@ def match_greedily(oks: NDArray[Any]) -> tuple[list[int], list[int]]:
     return rows, columns
 
 
-def summarize_levels(found: FoundKeypoints) -> dict[str, float]:
-    """Return which share of the people found each level has found, percent."""
+def summarize_levels(found: FoundKeypoints, strides: Sequence[int]) -> dict[str, float]:
+    """Return which share of the people found the level of each stride has found, percent."""
     total = max(1, len(found.strides))
     return {
         f"found on P{int(np.log2(stride))}, %": 100 * float((found.strides == stride).sum()) / total
-        for stride in np.unique(found.strides)
+        for stride in strides
     }
 
 

@@ -69,7 +69,8 @@ def draw_levels(study: Study, results: Sequence[Result], path: Path) -> None:
         _draw_stack(third, study, results, levels)
         second.set_xlabel("GFLOPs of the head")
         third.set_xlabel("people found, %")
-        third.legend([name.split()[2].rstrip(",") for name in levels], frameon=False, fontsize=7)
+        names = [name.split()[2].rstrip(",") for name in levels]
+        third.legend(names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=8)
 
     draw_figure(path, (10, _choose_size(study)[1]), draw)
 

@@ -92,14 +92,14 @@ def _save_every_epoch(cfg: Config) -> Config:
 def _look_closer(study: Study, cfg: Config, checkpoint: Path, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
     """Return what a model costs, and what the study looks at in the people that it finds."""
     runner = build_test_runner(prepare_test(cfg, work_dir=folder / "look"), checkpoint)
-    model = get_model(runner)
+    model: Any = get_model(runner)
     model.load_state_dict(get_state_dict(read_checkpoint(checkpoint)), strict=False)  # the averaged weights, checked
     values = count_costs(model, _find_size(cfg))
     if not study.observe:
         return values, {}
     found = observe_people(runner)
     if study.observe == "levels":
-        return {**values, **summarize_levels(found)}, {}
+        return {**values, **summarize_levels(found, model.head.strides)}, {}
     return values, {"sigmas": summarize_sigmas(found)}
 
 

@@ -96,9 +96,9 @@ def test_honest_sigmas_are_seen_to_be_honest():
         assert group["sigma"] == pytest.approx(group["error"], rel=0.1)
     assert 0.3 < summary["all"]["correlation"] < 0.9
     assert sum(summary[f"sigma's quintile {n}"]["count"] for n in range(1, 6)) == len(found.sigmas)
-    assert summarize_levels(found) == {"found on P3, %": 25, "found on P4, %": 50, "found on P5, %": 25}
+    assert summarize_levels(found, (8, 16, 32)) == {"found on P3, %": 25, "found on P4, %": 50, "found on P5, %": 25}
     nobody = FoundKeypoints(*(np.empty(0) for _ in range(5)))
-    assert (summarize_sigmas(nobody), summarize_levels(nobody)) == ({}, {})
+    assert (summarize_sigmas(nobody), summarize_levels(nobody, (16,))) == ({}, {"found on P4, %": 0})
 
 
 def make_results(study, values, details):
@@ -115,7 +115,7 @@ def test_what_was_seen_is_drawn(tmp_path):
     table = make_observed_table(loss, results)
     assert "| hidden | " in table
     assert "twice sigma" in table
-    shares = {"head GFLOPs": 1.0, **summarize_levels(make_found())}
+    shares = {"head GFLOPs": 1.0, **summarize_levels(make_found(), (8, 16, 32))}
     for draw, study, file in ((draw_sigmas, loss, "a.png"), (draw_levels, levels, "b.png")):
         draw(study, make_results(study, {"AP": 0.5, **shares}, results[0].details), tmp_path / file)
         assert (tmp_path / file).read_bytes()[1:4] == b"PNG"
