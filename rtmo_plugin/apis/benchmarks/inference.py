@@ -58,20 +58,12 @@ def run(
     """
     if min(num_images, rounds) < 1:
         raise ConfigError("benchmark infer: --num-images and --rounds must be at least 1.")
-    if int8 and not (images and Path(images).is_dir()):
-        raise ConfigError("benchmark infer: --int8 is calibrated with a folder of images: name it with --images.")
     weights = Path(peers, WEIGHTS)
-    if not weights.is_file():
-        raise MissingFileError(f"There is no {weights}: name the folder of the peers with --peers.")
-    if yolo and not Path(yolo).is_file():
-        raise MissingFileError(f"There is no {yolo}: --yolo names a pose model that Ultralytics' package exported.")
+    _check_files(weights, yolo, images, int8)
     pictures = _read_images(images, num_images)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
-        ours = {
-            name: {**side, "threads": threads}
-            for name, side in export_ours(weights, file, images if int8 else None).items()
-        }
+        ours = export_ours(weights, file, threads, images if int8 else None)
         models = {name: PoseModel(**side) for name, side in ours.items()}
         crowds = open_crowds(file, threads)
         theirs = {**open_theirs(Path(peers)), **(open_yolo(Path(yolo)) if yolo else {})}
@@ -93,6 +85,16 @@ def run(
         settings={"images": images or "noise", "num_images": len(pictures), "threads": threads, "batch": 1},
         results={"people": {name: counts[-1] for name, counts in found.items()}, **results},
     )
+
+
+def _check_files(weights: Path, yolo: str | None, images: str | None, int8: bool) -> None:
+    """Raise ``UserError`` unless the files are there, and the folder of images where eight bits need one."""
+    if int8 and not (images and Path(images).is_dir()):
+        raise ConfigError("benchmark infer: --int8 is calibrated with a folder of images: name it with --images.")
+    if not weights.is_file():
+        raise MissingFileError(f"There is no {weights}: name the folder of the peers with --peers.")
+    if yolo and not Path(yolo).is_file():
+        raise MissingFileError(f"There is no {yolo}: --yolo names a pose model that Ultralytics' package exported.")
 
 
 def _read_images(images: str | None, num_images: int) -> list[Image]:

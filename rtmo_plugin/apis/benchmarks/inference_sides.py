@@ -79,17 +79,20 @@ def open_yolo(file: Path) -> dict[str, Find]:
     return {f"Ultralytics, {file.name}": find}
 
 
-def export_ours(weights: Path, file: Path, calibration: str | None) -> dict[str, dict[str, Any]]:
+def export_ours(weights: Path, file: Path, threads: int | None, calibration: str | None) -> dict[str, dict[str, Any]]:
     """Export a model to ``file``, and return what ``PoseModel`` takes to run it in each runtime that is installed.
 
     Args:
         weights: Of the model.
         file: To write, ``.onnx``.
+        threads: Of the CPU.
         calibration: A folder of images; with it there are files in eight bits too.
     """
     export(CONFIG, weights, file, input="uint8")
-    plain = {name: {"file": file, **options} for name, options in _OURS.items() if find_spec(options["runtime"])}
-    return plain if calibration is None else {**plain, **_export_int8(weights, file, calibration)}
+    sides = {name: {"file": file, **options} for name, options in _OURS.items() if find_spec(options["runtime"])}
+    if calibration is not None:
+        sides |= _export_int8(weights, file, calibration)
+    return {name: {**side, "threads": threads} for name, side in sides.items()}
 
 
 def _export_int8(weights: Path, file: Path, calibration: str) -> dict[str, dict[str, Any]]:

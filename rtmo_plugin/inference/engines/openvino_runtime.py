@@ -69,11 +69,7 @@ class OpenVinoEngine:
         shapes = {output.get_any_name(): _list_shape(output) for output in model.outputs}
         strings = model.get_rt_info(list(_METADATA)).value if model.has_rt_info(list(_METADATA)) else {}
         self.info = read_info(path, {k: str(v) for k, v in strings.items()}, _list_shape(model.input(0)), shapes)
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if streams > 1:
-            settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
-        if device.lower() == "cpu" and threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
+        settings = _make_settings(device, threads, streams)
 
         def compile_model(part: Any, name: str) -> Any:
             return core.compile_model(part, device.upper(), {**settings, "INFERENCE_PRECISION_HINT": name})
@@ -105,6 +101,14 @@ def _open_network(compiled: Any) -> _Network:
     """Return one that runs at the same time as others of the same compiled model."""
     request = compiled.create_infer_request()
     return lambda images: list(request.infer([images], share_inputs=True).values())
+
+
+def _make_settings(device: str, threads: int | None, streams: int) -> dict[str, Any]:
+    """Return OpenVINO's settings but for the precision."""
+    hints = (
+        {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}
+    )
+    return {**hints, "INFERENCE_NUM_THREADS": threads} if device.lower() == "cpu" and threads else hints
 
 
 def _choose_hint(core: Any, device: str, precision: str) -> str:
