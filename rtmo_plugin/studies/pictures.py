@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -101,16 +102,23 @@ def _draw_stack(axes: Any, study: Study, results: Sequence[Result], columns: Ite
 
 def _draw_expected(axes: Any, notes: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
     """Draw groups of keypoints by expected and true error, percent of the person's size."""
-    kinds = {"quintile": ("o", COLOURS[0]), "people": ("s", COLOURS[2]), "": ("D", COLOURS[1])}
     groups = dict.fromkeys(name for note in notes for name in note if name != "all")
+    quintiles = [name for name in groups if "quintile" in name]
+    others = [[name] for name in groups if name not in quintiles]
     highest = 0.0
-    for name in groups:
-        mean = [100 * statistics.mean(note[name][key] for note in notes if name in note) for key in ("sigma", "error")]
-        marker, colour = next(style for kind, style in kinds.items() if kind in name)
-        axes.plot(*mean, marker, color=colour, markersize=5)
-        if "quintile" not in name:
-            axes.annotate(name.removeprefix("of people "), mean, fontsize=6, xytext=(3, 3), textcoords="offset points")
-        highest = max(highest, *mean)
+    for members, marker, colour in zip([quintiles, *others], "oDDssss", COLOURS):
+        if not members:
+            continue
+        means = [_find_means(name, notes) for name in members]
+        label = "fifths of all, by sigma" if members is quintiles else members[0].removeprefix("of ")
+        axes.plot(*zip(*means), marker, color=colour, markersize=5, label=label)
+        highest = max(highest, *itertools.chain(*means))
     axes.plot([0, highest], [0, highest], color="#9aa3af", linestyle="--", linewidth=1)
-    axes.set(xlabel="error that sigma expects, %", ylabel="true error, %", title="blue: quintiles of sigma")
-    axes.title.set_fontsize(8)
+    axes.set(xlabel="error that sigma expects, %", ylabel="true error, %")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)
+
+
+def _find_means(name: str, notes: Sequence[Mapping[str, Mapping[str, float]]]) -> tuple[float, ...]:
+    """Return the expected and the true error of a group, percent, mean of the seeds that have it."""
+    found = [note[name] for note in notes if name in note]
+    return tuple(100 * statistics.mean(each[key] for each in found) for key in ("sigma", "error"))

@@ -120,6 +120,8 @@ def test_what_was_seen_is_drawn(tmp_path):
         draw(study, make_results(study, {"AP": 0.5, **shares}, results[0].details), tmp_path / file)
         assert (tmp_path / file).read_bytes()[1:4] == b"PNG"
         assert (tmp_path / file).stat().st_size < 40_000
+    draw_sigmas(loss, make_results(loss, {"AP": 0.5}, {"sigmas": {}}), tmp_path / "a.png")  # who found nobody
+    draw_sigmas(loss, [], tmp_path / "a.png")
 
 
 def test_lines_cross_where_they_say():
