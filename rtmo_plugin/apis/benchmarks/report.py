@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
-import os
 import platform
 import statistics
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from rtmo_plugin.inference.engines.engine import count_cores
 
 _PACKAGES = (
     *("numpy", "opencv-python", "torch", "onnxruntime", "openvino", "mmengine", "mmpose", "rtmlib", "xtcocotools"),
@@ -123,9 +124,8 @@ def time_alternately(
 
 def describe_hardware() -> dict[str, str]:
     """Return the processor, its cores that this process may use, and the GPU."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"processor": _read_processor(), "cores": str(allowed), "gpu": gpu, "system": platform.platform()}
+    return {"processor": _read_processor(), "cores": str(count_cores()), "gpu": gpu, "system": platform.platform()}
 
 
 def _read_processor() -> str:
