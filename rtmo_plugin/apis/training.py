@@ -31,6 +31,7 @@ from rtmo_plugin.errors import ConfigError
 
 AUTO = "auto"
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
+_COMPILE_HOOK = {"type": "rtmo_plugin.CompileHook"}
 _PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 
 
@@ -66,6 +67,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     load_from: str | Path | None = None,
     transfer_from: str | Path | None = None,
     amp: bool = False,
+    compiled: bool = False,
     auto_scale_lr: bool = False,
     validate: bool = True,
     from_scratch: bool = False,
@@ -83,6 +85,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         transfer_from: Likewise, of a model with other keypoints or classes: those of the same name are
             taken over, and what is new starts from random weights.
         amp: Train in half precision, on CPUs as well.
+        compiled: Compile the network, see ``CompileHook``.
         auto_scale_lr: Scale the learning rate to the actual batch size.
         validate: Evaluate during training, as often as the config says.
         from_scratch: Start from random weights, without the pretrained backbone.
@@ -101,6 +104,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     cfg = cfg if validate else _drop_validation(cfg)
     cfg = set_image_cache(cfg, cache_gb) if cache_gb else cfg
     cfg = _enable_amp(cfg) if amp else cfg
+    cfg = _change(cfg, custom_hooks=[*(cfg.get("custom_hooks") or []), _COMPILE_HOOK]) if compiled else cfg
     cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")

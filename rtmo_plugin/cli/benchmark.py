@@ -58,6 +58,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
     add("--batch-size", type=int, default=8, metavar="N", help="images of 640 x 640 in a step (%(default)s)")
+    add("--compile", dest="compiled", action="store_true", help="ours compiled as well; on CPUs it takes minutes")
     add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
     _add_rounds(parser, 5, "steps of each side")
 

@@ -34,6 +34,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
+    parser.add_argument(
+        "--compile", dest="compiled", action="store_true", help="train a compiled network: for GPUs, slower on CPUs"
+    )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
         "--total-batch", type=int, metavar="IMAGES", help="images in a step, from as many batches as that takes"

@@ -2,6 +2,7 @@
 
 from rtmo_plugin.engine.accumulation import AccumulationHook
 from rtmo_plugin.engine.broken_samples import BrokenSampleHook
+from rtmo_plugin.engine.compilation import CompileHook
 from rtmo_plugin.engine.curves import CurvesHook
 from rtmo_plugin.engine.diagnostics import DiagnosticsHook
 from rtmo_plugin.engine.memory_format import ChannelsLastHook
@@ -16,6 +17,7 @@ __all__ = [
     "AutocastOptimWrapper",
     "BrokenSampleHook",
     "ChannelsLastHook",
+    "CompileHook",
     "CurvesHook",
     "DiagnosticsHook",
     "ProgressBarHook",

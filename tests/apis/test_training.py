@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from rtmo_plugin.apis import train
 from rtmo_plugin.apis.configuration import load_config
@@ -138,6 +139,38 @@ def test_half_precision_trains_on_this_device(run, capsys):
 def test_half_precision_refuses_a_wrapper_that_it_would_replace(run):
     with pytest.raises(ConfigError, match=r"--amp cannot be combined with optim_wrapper\.type='Other'"):
         run(amp=True, cfg_options={"optim_wrapper.type": "Other"})
+
+
+def read_gradients(result):
+    """Return loss and gradient norm of a run."""
+    entries = map(json.loads, (result.log_dir / "vis_data/scalars.json").read_text().splitlines())
+    return [entry[name] for entry in entries if "loss" in entry for name in ("loss", "grad_norm")]
+
+
+@pytest.fixture
+def captured_config(config):
+    """Return the tiny config with a network that is captured as for a compiler, and then run as it is."""
+    cfg = Config.fromfile(config)
+    cfg.custom_hooks = [*cfg.custom_hooks, {"type": "rtmo_plugin.CompileHook", "backend": "eager"}]
+    return cfg
+
+
+def test_a_captured_network_has_the_same_gradients_and_checkpoints(run, captured_config, tmp_path):
+    still = {"optim_wrapper.optimizer.lr": 0.0}  # AdamW's first steps make much of rounding
+    plain = run(seed=0, cfg_options=still)
+    captured = run(captured_config, seed=0, cfg_options=still, work_dir=tmp_path / "captured")
+    assert read_gradients(captured) == pytest.approx(read_gradients(plain), rel=1e-4)
+    assert "torch.compile: the first steps" in read_log(captured)
+    result = run(resume=captured.checkpoint, max_epochs=2, work_dir=tmp_path / "resumed")
+    assert "unexpected key" not in read_log(result)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_has_the_same_gradients(run, tmp_path):
+    still = {"optim_wrapper.optimizer.lr": 0.0}
+    plain = run(seed=0, cfg_options=still)
+    compiled = run(seed=0, cfg_options=still, compiled=True, work_dir=tmp_path / "compiled")
+    assert read_gradients(compiled) == pytest.approx(read_gradients(plain), rel=1e-4)
 
 
 def test_learning_rate_is_scaled_to_the_batch(run):

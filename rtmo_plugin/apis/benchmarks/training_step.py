@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from rtmo_plugin.apis.benchmarks.data import build_dataset, draw_coco_folder, load_ours
 from rtmo_plugin.apis.benchmarks.official import load_official_recipe
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
+from rtmo_plugin.engine.compilation import compile_network
 from rtmo_plugin.errors import ConfigError
 
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
@@ -33,10 +34,11 @@ Batch = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Side:
-    """Whose model, and in which precision."""
+    """Whose model, in which precision, and whether its network is compiled."""
 
     is_ours: bool
     amp: bool
+    compiled: bool = False
 
 
 SIDES = {
@@ -44,9 +46,17 @@ SIDES = {
     "rtmo_plugin, fp32": Side(is_ours=True, amp=False),
     "rtmo_plugin, --amp": Side(is_ours=True, amp=True),
 }
+COMPILED_SIDES = {f"{name} --compile": replace(side, compiled=True) for name, side in SIDES.items() if side.is_ours}
 
 
-def run(*, data_root: str | Path | None = None, batch_size: int = 8, rounds: int = 5, memory: bool = True) -> Report:
+def run(
+    *,
+    data_root: str | Path | None = None,
+    batch_size: int = 8,
+    rounds: int = 5,
+    memory: bool = True,
+    compiled: bool = False,
+) -> Report:
     """Train MMPose's RTMO-s and ours from the same weights on the same batch, a step each in turn.
 
     Multi-scale training is off.  A step is everything from uint8 images on: normalisation, forward,
@@ -58,26 +68,29 @@ def run(*, data_root: str | Path | None = None, batch_size: int = 8, rounds: int
         batch_size: Images in a step.
         rounds: Measured steps of each side.
         memory: Measure the peak memory of each side in a process of its own as well.
+        compiled: Measure ours compiled as well: worth a look on GPUs; on CPUs it takes minutes and is slower.
 
     Raises:
         UserError: A number is not positive, or data are missing.
     """
     if min(batch_size, rounds) < 1:
         raise ConfigError("benchmark train: --batch-size and --rounds must be at least 1.")
+    sides = {**SIDES, **COMPILED_SIDES} if compiled else SIDES
     with contextlib.ExitStack() as stack:
         folder = data_root or stack.enter_context(draw_coco_folder(4 * batch_size))
         # first, while this process is small: what a child inherits would count
-        peaks = {name: measure_memory(name, folder, batch_size) for name in SIDES} if memory else {}
+        peaks = {name: measure_memory(side, folder, batch_size) for name, side in sides.items()} if memory else {}
         batch = make_batch(folder, batch_size)
     weights = build_model(SIDES["MMPose, fp32"]).state_dict()
-    steps = {name: TrainingStep(side, batch, weights) for name, side in SIDES.items()}
+    steps = {name: TrainingStep(side, batch, weights) for name, side in sides.items()}
     first = {name: step() for name, step in steps.items()}
     timings, _ = time_alternately(steps, rounds)
     return Report(
         title=f"Training step of RTMO-s, {batch_size} images of 640 x 640, {get_device()}",
         command=f"rtmo benchmark train --batch-size {batch_size} --rounds {rounds}"
         + ("" if data_root is None else f" --data-root {data_root}")
-        + ("" if memory else " --no-memory"),
+        + ("" if memory else " --no-memory")
+        + (" --compile" if compiled else ""),
         timings=timings,
         settings={"batch_size": batch_size, "size": 640, "multi_scale": False, "amp dtype": str(_find_dtype(steps))},
         results={
@@ -114,9 +127,11 @@ class TrainingStep:
         if side.is_ours:  # as ChannelsLastHook
             self.model.to(memory_format=torch.channels_last)
         cfg = _load_config(side)
+        self.average = _build_average(cfg, self.model)  # which copies the model, before it is compiled
+        if side.compiled:
+            compile_network(self.model)
         wrapper = {**cfg.optim_wrapper, **({"type": _AMP_WRAPPER} if side.amp else {})}
         self.wrapper = build_optim_wrapper(self.model, Config(wrapper)._cfg_dict)
-        self.average = _build_average(cfg, self.model)
         self._batch = batch
 
     def __call__(self) -> float:
@@ -147,13 +162,13 @@ def _build_average(cfg: Config, model: Any) -> Any:
 
 
 def _find_dtype(steps: dict[str, TrainingStep]) -> Any:
-    return next(getattr(step.wrapper, "dtype", None) for name, step in steps.items() if SIDES[name].amp)
+    return next(dtype for step in steps.values() if (dtype := getattr(step.wrapper, "dtype", None)))
 
 
-def measure_memory(name: str, data_root: str | Path, batch_size: int) -> dict[str, int]:
+def measure_memory(side: Side, data_root: str | Path, batch_size: int) -> dict[str, int]:
     """Return the peak of a process that trains some steps of one side: ``rss``, and ``gpu`` if there is one, in MB."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_train_for_memory, SIDES[name], str(data_root), batch_size).result()
+        return pool.submit(_train_for_memory, side, str(data_root), batch_size).result()
 
 
 def _train_for_memory(side: Side, data_root: str, batch_size: int) -> dict[str, int]:
