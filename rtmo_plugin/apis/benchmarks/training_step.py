@@ -127,11 +127,11 @@ class TrainingStep:
         if side.is_ours:  # as ChannelsLastHook
             self.model.to(memory_format=torch.channels_last)
         cfg = _load_config(side)
-        self.average = _build_average(cfg, self.model)  # which copies the model, before it is compiled
-        if side.compiled:
-            compile_network(self.model)
         wrapper = {**cfg.optim_wrapper, **({"type": _AMP_WRAPPER} if side.amp else {})}
         self.wrapper = build_optim_wrapper(self.model, Config(wrapper)._cfg_dict)
+        self.average = _build_average(cfg, self.model)
+        if side.compiled:
+            compile_network(self.model)
         self._batch = batch
 
     def __call__(self) -> float:
