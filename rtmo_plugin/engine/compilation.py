@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 from torch import nn
 
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import HOOKS
 
+OLDEST = "2.6"  # of PyTorch; 2.1 fails within its tracer, 2.13 was tried
 NETWORK = ("backbone", "neck", "head.head_module")
 _MAX_SIZES = 64  # that are compiled before torch falls back to its interpreter: eleven in training, and those of tests
 
@@ -50,8 +52,12 @@ def compile_network(model: nn.Module, **options: Any) -> None:
         **options: Of ``torch.compile``.
 
     Raises:
-        ConfigError: There is nothing to compile, or no way to, as without a C++ compiler.
+        ConfigError: There is nothing to compile, or no way to, as without a C++ compiler or before PyTorch 2.6.
     """
+    if digit_version(torch.__version__) < digit_version(OLDEST):
+        raise ConfigError(
+            f"torch.compile needs PyTorch {OLDEST} or newer, and this is {torch.__version__}: leave it out."
+        )
     options = {"dynamic": False, **options}
     parts = [part for part in (_find_part(model, name) for name in NETWORK) if part is not None]
     if not parts:
@@ -75,12 +81,12 @@ def _check_compiler(device: torch.device, options: dict[str, Any]) -> None:
         square: Any = torch.compile(torch.square, **options)
         square(torch.ones(2, device=device))
     except (RuntimeError, TypeError) as error:  # whatever a backend raises, torch wraps in a RuntimeError
-        cause = str(error.__cause__ or error) or type(error).__name__
-        reason = cause.strip().splitlines()[0]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # "backend='inductor' raised:"
         raise ConfigError(f"torch.compile does not work here, leave it out: {reason}") from error
 
 
 def _allow_recompiling() -> None:
     config: Any = torch._dynamo.config
-    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # until PyTorch 2.6
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # as it was called
     setattr(config, name, max(getattr(config, name), _MAX_SIZES))

@@ -6,9 +6,11 @@ import json
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.utils import digit_version
 
 from rtmo_plugin.apis import train
 from rtmo_plugin.apis.configuration import load_config
+from rtmo_plugin.engine.compilation import OLDEST
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 
 STAGES = ("warmup", "refine", "finish")
@@ -141,6 +143,11 @@ def test_half_precision_refuses_a_wrapper_that_it_would_replace(run):
         run(amp=True, cfg_options={"optim_wrapper.type": "Other"})
 
 
+compiles = pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version(OLDEST), reason=f"torch.compile is refused before PyTorch {OLDEST}"
+)
+
+
 def read_gradients(result):
     """Return loss and gradient norm of a run."""
     entries = map(json.loads, (result.log_dir / "vis_data/scalars.json").read_text().splitlines())
@@ -155,6 +162,7 @@ def captured_config(config):
     return cfg
 
 
+@compiles
 def test_a_captured_network_has_the_same_gradients_and_checkpoints(run, captured_config, tmp_path):
     still = {"optim_wrapper.optimizer.lr": 0.0}  # AdamW's first steps make much of rounding
     plain = run(seed=0, cfg_options=still)
@@ -165,6 +173,7 @@ def test_a_captured_network_has_the_same_gradients_and_checkpoints(run, captured
     assert "unexpected key" not in read_log(result)
 
 
+@compiles
 @pytest.mark.slow
 def test_a_compiled_network_has_the_same_gradients(run, tmp_path):
     still = {"optim_wrapper.optimizer.lr": 0.0}

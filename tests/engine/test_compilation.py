@@ -10,13 +10,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import digit_version
 
-from rtmo_plugin.engine.compilation import NETWORK, compile_network
+from rtmo_plugin.engine.compilation import NETWORK, OLDEST, compile_network
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import HOOKS
 from tests.oracle import OUR_CONFIGS
 from tests.tiny import shrink
 
+is_old = digit_version(torch.__version__) < digit_version(OLDEST)
+pytestmark = pytest.mark.skipif(is_old, reason=f"torch.compile is refused before PyTorch {OLDEST}")
 QUICK = {"backend": "aot_eager"}  # traces forward and backward as the default does, and needs no compiler
 
 
@@ -107,3 +110,9 @@ def test_an_unknown_backend_is_told_before_training():
 def test_a_model_without_these_parts_is_refused():
     with pytest.raises(ConfigError, match=r"none of backbone, neck, head\.head_module"):
         compile_network(torch.nn.Linear(2, 2), **QUICK)
+
+
+def test_an_old_torch_is_refused(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.1.2")
+    with pytest.raises(ConfigError, match=r"needs PyTorch 2\.6 or newer, and this is 2\.1\.2"):
+        compile_network(make_model())
