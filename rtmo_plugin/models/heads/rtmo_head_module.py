@@ -9,6 +9,8 @@ from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
+from rtmo_plugin.models.layers.precision import FullPrecisionConv2d
+
 # Share of positives that the class scores start from, so that the first steps are calm.
 _PRIOR_PROBABILITY = 0.01
 _NORM = {"type": "BN", "momentum": 0.03, "eps": 0.001}
@@ -34,7 +36,8 @@ class RTMOHeadModule(BaseModule):
             |                 |
          out_cls     out_bbox, out_kpt_vis, out_pose, out_kpt_reg (the proxy, in training)
 
-    Paper (arXiv 2312.07526), section 3.1.
+    Paper (arXiv 2312.07526), section 3.1.  In mixed precision the outputs but for the wide ``out_pose`` are
+    computed in full.
 
     Args:
         num_classes: C.
@@ -85,9 +88,9 @@ class RTMOHeadModule(BaseModule):
                 for _ in range(num_levels)
             )
 
-        def output(width: int, channels: int) -> nn.ModuleList:
+        def output(width: int, channels: int, conv: type[nn.Conv2d] = FullPrecisionConv2d) -> nn.ModuleList:
             """Build a 1 x 1 convolution a level."""
-            return nn.ModuleList(nn.Conv2d(width, channels, 1) for _ in range(num_levels))
+            return nn.ModuleList(conv(width, channels, 1) for _ in range(num_levels))
 
         self.conv_cls = stack(cls_channels, stacked_convs, groups=1)
         self.out_cls = output(cls_channels, num_classes)
@@ -95,7 +98,7 @@ class RTMOHeadModule(BaseModule):
         self.out_bbox = output(pose_width, 4)
         self.out_kpt_reg = output(pose_width, 2 * num_keypoints)
         self.out_kpt_vis = output(pose_width, num_keypoints)
-        self.out_pose = output(pose_width, self.pose_channels)
+        self.out_pose = output(pose_width, self.pose_channels, conv=nn.Conv2d)
 
     def init_weights(self) -> None:
         """Initialise as configured, then start the class scores low."""
