@@ -32,7 +32,7 @@ def has_extent(box: Any, size_wh: Sequence[float] | None = None) -> bool:
         return False
     if size_wh is None:
         return True
-    return all(0 < start + extent and start < size - 1 for start, extent, size in zip(box[:2], box[2:], size_wh))
+    return all(start + extent > 0 and start < size - 1 for start, extent, size in zip(box[:2], box[2:], size_wh))
 
 
 def enclose_keypoints(
@@ -79,7 +79,7 @@ def estimate_area(box: Sequence[float]) -> float:
         >>> estimate_area([0, 0, 10, 10])
         53.0
     """
-    return PERSON_SHARE * box[2] * box[3]
+    return PERSON_SHARE * (box[2] * box[3])
 
 
 def _is_box(box: Any) -> bool:
