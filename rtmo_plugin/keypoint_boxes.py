@@ -1,0 +1,75 @@
+"""Boxes for people whose labels have keypoints and no usable box: the one copy of the rule.
+
+Labelling tools let a person draw keypoints alone, and a single keypoint or a straight line of them spans
+a box without area. Such a person would be dropped in training and match nothing in evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MIN_SIDE = 1.0  # pixels; a narrower box has no area worth learning
+_SPAN_MARGIN = 0.1  # share of the longer side of the span
+_IMAGE_MARGIN = 0.025  # share of the longer image side, which decides where the span is a single point
+_DEFAULT_MARGIN = 16.0  # pixels: the share above for an image of 640
+
+
+def has_area(box: Sequence[float]) -> bool:
+    """Whether a box (x, y, width, height) is at least a pixel wide and high.
+
+    Example:
+        >>> has_area([5, 5, 20, 40]), has_area([5, 5, 0, 40])
+        (True, False)
+    """
+    return box[2] >= MIN_SIDE and box[3] >= MIN_SIDE
+
+
+def span_keypoints(keypoints: Sequence[float]) -> list[float] | None:
+    """Return the smallest box (x, y, width, height) around the labelled keypoints, or None without any.
+
+    Args:
+        keypoints: 3K numbers (x, y, visibility), as COCO has them.
+    """
+    points = [(x, y) for x, y, v in zip(keypoints[0::3], keypoints[1::3], keypoints[2::3]) if v > 0]
+    if not points:
+        return None
+    xs, ys = zip(*points)
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def complete_box(
+    box: Sequence[float] | None, keypoints: Sequence[float], size_wh: tuple[float, float] | None = None
+) -> list[float] | None:
+    """Return a person's box if it has an area, else one drawn around the labelled keypoints.
+
+    The drawn box is the span of the keypoints. A span without area gets a margin on all sides: a tenth
+    of its longer side, and at least 2.5 % of the longer image side. It is then clipped to the image.
+
+    Args:
+        box: The person's own box (x, y, width, height), or None.
+        keypoints: 3K numbers (x, y, visibility), as COCO has them.
+        size_wh: Image width and height. Default: unknown; the least margin is 16 pixels, without clipping.
+
+    Returns:
+        A box of at least one pixel in width and height, or None if neither box nor keypoints tell it.
+
+    Example:
+        >>> complete_box([100, 120, 0, 0], [100, 120, 2], (640, 480))
+        [84.0, 104.0, 32.0, 32.0]
+        >>> complete_box(None, [10, 20, 2, 30, 60, 1, 0, 0, 0])
+        [10, 20, 20, 40]
+    """
+    if box is not None and has_area(box):
+        return list(box)
+    span = span_keypoints(keypoints)
+    if span is None or has_area(span):
+        return span
+    least = _DEFAULT_MARGIN if size_wh is None else max(MIN_SIDE, _IMAGE_MARGIN * max(size_wh))
+    margin = max(least, _SPAN_MARGIN * max(span[2:]))
+    grown = [span[0] - margin, span[1] - margin, span[2] + 2 * margin, span[3] + 2 * margin]
+    if size_wh is None:
+        return grown
+    left, top = max(grown[0], 0.0), max(grown[1], 0.0)
+    right, bottom = min(grown[0] + grown[2], size_wh[0]), min(grown[1] + grown[3], size_wh[1])
+    clipped = [left, top, right - left, bottom - top]
+    return clipped if has_area(clipped) else grown  # keypoints outside the image keep a box around them
