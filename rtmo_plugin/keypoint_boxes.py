@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MIN_SIDE = 1.0  # pixels; a narrower box has no area worth learning
+PERSON_SHARE = 0.53  # part of a box that a person fills, as in CrowdPose's evaluation and MMPose's loader
 _SPAN_MARGIN = 0.1  # share of the longer side of the span
 _IMAGE_MARGIN = 0.025  # share of the longer image side, which decides where the span is a single point
 _DEFAULT_MARGIN = 16.0  # pixels: the share above for an image of 640
@@ -73,3 +74,13 @@ def complete_box(
     right, bottom = min(grown[0] + grown[2], size_wh[0]), min(grown[1] + grown[3], size_wh[1])
     clipped = [left, top, right - left, bottom - top]
     return clipped if has_area(clipped) else grown  # keypoints outside the image keep a box around them
+
+
+def estimate_area(box: Sequence[float]) -> float:
+    """Return the area of the person in a box, in square pixels.
+
+    Example:
+        >>> estimate_area([0, 0, 10, 10])
+        53.0
+    """
+    return PERSON_SHARE * (box[2] * box[3])
