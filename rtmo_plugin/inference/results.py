@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import write_file
 from rtmo_plugin.inference.drawing import draw_people
 from rtmo_plugin.inference.files import SUFFIXES
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.model_info import ModelInfo
-from rtmo_plugin.inference.output_files import write_whole
 from rtmo_plugin.inference.people import People
 
 if TYPE_CHECKING:
@@ -139,11 +139,11 @@ class PoseResult:
         """
         path = Path(path)
         if path.suffix.lower() == ".json":
-            return write_whole(path, json.dumps(self.to_dict()).encode())
+            return write_file(path, json.dumps(self.to_dict()).encode())
         if path.suffix.lower() not in SUFFIXES:
             raise ConfigError(f"{path} cannot be saved: take a name that ends with .json or {', '.join(SUFFIXES)}.")
         content = cv2.imencode(path.suffix, self.plot())[1]
-        return write_whole(path, content.tobytes())
+        return write_file(path, content.tobytes())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

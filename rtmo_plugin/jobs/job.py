@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from rtmo_plugin import __version__
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.files import write_file
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.files import make_folder
-from rtmo_plugin.inference.output_files import write_whole
 from rtmo_plugin.jobs.record_formats import check_format
 from rtmo_plugin.jobs.shard_files import find_done
 from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
@@ -109,7 +109,7 @@ def _begin(folder: Path, wanted: dict[str, Any]) -> str:
         raise ConfigError(f"{folder} has files of a job, but no {MANIFEST}: choose another folder for --out.")
     id_ = uuid4().hex
     content = json.dumps({"id": id_, **wanted}, indent=1)
-    write_whole(folder / MANIFEST, content.encode())
+    write_file(folder / MANIFEST, content.encode())
     return id_
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.files import read_json, write_json
 from rtmo_plugin.labels.categories import is_bone
-from rtmo_plugin.labels.files import Coco, read_coco, read_json, write_coco, write_json
+from rtmo_plugin.labels.files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.formats import FORMATS, Format
 from rtmo_plugin.labels.patches import apply_patch, find_patch
 from rtmo_plugin.labels.pictures import read_size

@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.labels.files import read_text, write_text
+from rtmo_plugin.files import read_text, write_file
 from rtmo_plugin.labels.numbers import read_number
 from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
 from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
@@ -45,7 +45,7 @@ def write_cvat(path: Path, root: Element) -> None:
     """Write the file."""
     element = _to_element(root)
     ElementTree.indent(element)
-    write_text(path, ['<?xml version="1.0" encoding="utf-8"?>\n', ElementTree.tostring(element, "unicode"), "\n"])
+    write_file(path, ['<?xml version="1.0" encoding="utf-8"?>\n', ElementTree.tostring(element, "unicode"), "\n"])
 
 
 def encode_cvat(tree: Tree, hint: dict[str, Any]) -> Element:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.labels.files import read_json, write_json
+from rtmo_plugin.files import read_json, write_json
 from rtmo_plugin.labels.numbers import are_numbers, is_id
 from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
 from rtmo_plugin.labels.pictures import strip_suffix

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.labels.files import read_text, write_text
+from rtmo_plugin.files import read_text, write_file
 from rtmo_plugin.labels.numbers import read_number
 from rtmo_plugin.labels.pictures import list_pictures, strip_suffix
 from rtmo_plugin.labels.yolo_folders import find_split, read_yaml
@@ -43,13 +43,13 @@ def write_yolo(folder: Path, split: str, documents: Documents) -> None:
     """Write data.yaml, the label files, and the list of images where there was one."""
     data = {**documents["data"], "names": dict(enumerate(documents["data"]["names"]))}
     data = {key: _number_keys(value) for key, value in data.items()}
-    write_text(folder / "data.yaml", [yaml.safe_dump(data, sort_keys=False, allow_unicode=True)])
+    write_file(folder / "data.yaml", [yaml.safe_dump(data, sort_keys=False, allow_unicode=True)])
     labels = folder / documents["place"].format(split=split)
     labels.mkdir(parents=True, exist_ok=True)  # also of a split without labels
     for stem, rows in documents["labels"].items():
-        write_text(labels / f"{stem}.txt", (" ".join(map(repr, row)) + "\n" for row in rows))
+        write_file(labels / f"{stem}.txt", (" ".join(map(repr, row)) + "\n" for row in rows))
     if "listing" in documents:
-        write_text(folder / documents["listing"]["name"], (f"{line}\n" for line in documents["listing"]["lines"]))
+        write_file(folder / documents["listing"]["name"], (f"{line}\n" for line in documents["listing"]["lines"]))
 
 
 def find_pictures(source: Path, split: str, images: Path | None) -> dict[str, Path]:

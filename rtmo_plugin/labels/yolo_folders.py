@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.labels.files import read_text
+from rtmo_plugin.files import read_text
 
 USUAL = "labels/{split}"
 _ROBOFLOW = "{split}/labels"

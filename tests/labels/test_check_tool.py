@@ -113,7 +113,7 @@ UNREADABLE = {
     "bytes": (b'{"images": "\xff\xfe"}', "is not text in UTF-8: byte 12 is 0xff."),
     "list": (b"[1]", "is not a COCO file: it holds a list, not an object with lists."),
     "other": (b'{"images": [], "annotations": {}}', "has no list 'annotations' and no list 'categories'."),
-    "deep": (b"[" * 200_000, "is nested too deeply to be labels."),
+    "deep": (b"[" * 200_000, "is nested too deeply."),
 }
 
 

@@ -5,10 +5,10 @@ import json
 import pytest
 import yaml
 
+from rtmo_plugin.files import write_json
 from rtmo_plugin.labels import check_coco
 from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
 from rtmo_plugin.labels.cvat import read_cvat
-from rtmo_plugin.labels.files import write_json
 from rtmo_plugin.labels.labelme import read_labelme
 from rtmo_plugin.labels.yolo_files import read_yolo
 from tests.labels.conftest import NAMES

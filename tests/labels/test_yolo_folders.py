@@ -5,8 +5,8 @@ import shutil
 import pytest
 import yaml
 
+from rtmo_plugin.files import write_json
 from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
-from rtmo_plugin.labels.files import write_json
 from rtmo_plugin.labels.task import read_task
 from rtmo_plugin.labels.yolo_files import read_yolo
 from tests.labels.conftest import NAMES, make_set

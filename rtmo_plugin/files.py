@@ -1,0 +1,289 @@
+"""Files: written whole or not at all, checked before any work, and read with one sentence for what is wrong.
+
+Every module that writes a file uses these functions, so that a full disk, a kill or two processes at
+work in one folder never leave half a file or an original overwritten.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import stat
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from rtmo_plugin.errors import DataError, MissingFileError, OutputError
+
+MAX_NAME_BYTES = 255  # the limit of ext4, NTFS, APFS and most other file systems
+
+
+@contextmanager
+def replace_file(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a draft path beside ``path``, with its suffix; after the block the draft becomes ``path``.
+
+    The draft's name is unique, so several processes may write the same file: each one writes a whole
+    file and the last one wins. If the block fails, the draft is removed and an older ``path`` stays as it is.
+    The draft is synced to disk before it is renamed. Missing folders above ``path`` are made.
+
+    Args:
+        path: File to write. A symbolic link is replaced; the file it points to stays as it is.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: The file cannot be written, exists and must not be replaced, or is not a regular file.
+    """
+    target = Path(path)
+    check_name(target)
+    draft = _name_draft(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _check_target(target, overwrite=overwrite)
+        try:
+            yield draft
+            _sync(draft)
+            if overwrite:
+                draft.replace(target)
+            else:
+                os.link(draft, target)  # unlike a rename, this fails if the file has appeared meanwhile
+        finally:
+            draft.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{target} exists already and is not overwritten.") from error
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
+
+
+def write_file(path: str | Path, content: bytes | str | Iterable[str], *, overwrite: bool = True) -> Path:
+    """Write a file whole or not at all (see :func:`replace_file`).
+
+    Args:
+        path: File to write.
+        content: Bytes, text (written in UTF-8), or parts of a text.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with replace_file(path, overwrite=overwrite) as draft:
+        if isinstance(content, bytes):
+            draft.write_bytes(content)
+        else:
+            with draft.open("w", encoding="utf-8", newline="") as file:
+                file.writelines([content] if isinstance(content, str) else content)
+    return Path(path)
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = None, overwrite: bool = True) -> Path:
+    """Write ``value`` as JSON, whole or not at all.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: The file cannot be written, or ``value`` holds a number that is not finite.
+    """
+    return write_file(path, encode_json(value, str(path), indent=indent) + "\n", overwrite=overwrite)
+
+
+def encode_json(value: Any, name: str, *, indent: int | None = None) -> str:
+    """Return ``value`` as JSON.
+
+    Raises:
+        OutputError: ``value`` holds NaN or infinity, which JSON cannot express; the message calls it ``name``.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise OutputError(f"{name} cannot be written as JSON: {error}.") from error
+
+
+def read_text(path: str | Path) -> str:
+    """Return a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: The file cannot be read or is not text; the message names the byte.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(f"{path} is not text in UTF-8: byte {error.start} is {byte:#04x}.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # a null byte in the name
+        raise DataError(f"{str(path)!r} is not a file name: {error}.") from None
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file; NaN and Infinity are read too, so that a check can name them.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: The file cannot be read or is not valid JSON; the message names the place.
+    """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, name: str) -> Any:
+    """Return what a JSON text holds.
+
+    Raises:
+        DataError: ``text`` is not valid JSON; the message calls it ``name`` and names the place.
+    """
+    try:
+        with _without_collector():
+            return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{name} is not whole JSON: {_describe_place(text, error)}.") from None
+    except RecursionError:
+        raise DataError(f"{name} is nested too deeply.") from None
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise DataError(f"{name} cannot be read as JSON: {error}.") from None
+
+
+def join_inside(folder: str | Path, name: str) -> Path:
+    """Return ``folder / name`` for a name that comes from a file, an archive or a user's data.
+
+    Raises:
+        DataError: The name leaves the folder (absolute, ``..`` or through a symbolic link), is empty, is too
+            long or contains control characters.
+    """
+    parts = PurePosixPath(name).parts
+    is_absolute = PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).drive or PureWindowsPath(name).root)
+    if not parts or any(ord(character) < 32 or ord(character) == 127 for character in name):
+        raise DataError(f"{name!r} is not a usable file name.")
+    path = Path(folder, name)
+    if is_absolute or ".." in PureWindowsPath(name).parts or ".." in parts:
+        raise DataError(f"{name!r} names a file outside {folder}; use a relative name without '..'.")
+    for part in parts:
+        check_name(Path(part))
+    if not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise DataError(f"{name!r} leads outside {folder} through a symbolic link.")
+    return path
+
+
+def check_name(path: Path) -> None:
+    """Check that the last part of a path is short enough for a file system.
+
+    Raises:
+        OutputError: It is longer than 255 bytes.
+    """
+    size = len(os.fsencode(path.name))
+    if size > MAX_NAME_BYTES:
+        raise OutputError(f"The file name {path.name[:40]}... has {size} bytes; at most {MAX_NAME_BYTES} are possible.")
+
+
+def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = ()) -> None:
+    """Check a plan of all files to write, before any work and before anything is written.
+
+    Folders that do not exist yet are checked in the nearest folder that does; nothing is left behind.
+
+    Args:
+        outputs: Files that will be written.
+        inputs: Files that are read and must stay as they are. Files that do not exist are ignored.
+
+    Raises:
+        OutputError: An output is an input (by any path or link), two outputs are the same file, or an output
+            cannot be written.
+    """
+    identities = {identity: path for path in inputs if (identity := _identify(path)) is not None}
+    seen: dict[Path, str | Path] = {}
+    folders: set[Path] = set()
+    for output in outputs:
+        path = Path(output)
+        check_name(path)
+        source = identities.get(_identify(path) or (-1, -1))
+        if source is not None:
+            same = "is an input" if os.fspath(source) == os.fspath(path) else f"is the same file as the input {source}"
+            raise OutputError(f"{path} {same} and would be overwritten; choose another output.")
+        place = path.parent.resolve() / path.name
+        if place in seen:
+            raise OutputError(f"{path} would be written twice; give the inputs different names.")
+        seen[place] = output
+        _check_target(path, overwrite=True)
+        folders.add(_find_existing(path.parent))
+    for folder in folders:
+        _check_folder(folder)
+
+
+def _identify(path: str | Path) -> tuple[int, int] | None:
+    """Return device and inode of an existing file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise an ``OutputError`` if something is at ``path`` that must not be replaced."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{path} is a folder; name a file.")
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise OutputError(f"{path} is not a regular file; name another file.")
+    if not overwrite:
+        raise OutputError(f"{path} exists already and is not overwritten.")
+
+
+def _find_existing(folder: Path) -> Path:
+    """Return the nearest folder that exists: ``folder`` or one above it."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise an ``OutputError`` unless a file can be created in ``folder``."""
+    probe = folder / f".{uuid.uuid4().hex}.part"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"No file can be written in {folder}: {error.strerror}.") from error
+
+
+def _name_draft(path: Path) -> Path:
+    suffix = path.suffix if len(path.suffix) <= 16 else ""
+    return path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:12]}.part{suffix}")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk, so that after a power cut there is the old file or the new one."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _describe_place(text: str, error: json.JSONDecodeError) -> str:
+    place = f"line {error.lineno}, column {error.colno} (character {error.pos:,} of {len(text):,}): {error.msg}"
+    is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+    return f"{place}; it seems to be cut off there, so copy or download it again" if is_cut else place
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from examining millions of new lists again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
