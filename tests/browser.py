@@ -81,9 +81,9 @@ class Browser:
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
 
-    def evaluate(self, expression):
+    def evaluate(self, expression, **options):
         """Return the value of an expression of the page's, which may be a promise."""
-        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, **options)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
@@ -104,6 +104,47 @@ class Browser:
         data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+
+    def choose(self, *files):
+        """Press the page's own button, and answer the chooser that it opens as a person would."""
+        self.call("Page.setInterceptFileChooserDialog", enabled=True)
+        self.evaluate("document.getElementById('choose').click()", userGesture=True)
+        chooser = self.wait_for_event("Page.fileChooserOpened")
+        self.call("DOM.setFileInputFiles", files=[str(file) for file in files], backendNodeId=chooser["backendNodeId"])
+
+    def paste_picture(self, width, height):
+        """Copy a green picture of some size to the clipboard, and press Ctrl-V."""
+        self.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        self.evaluate(
+            f"""(async () => {{
+              const canvas = Object.assign(document.createElement("canvas"), {{ width: {width}, height: {height} }});
+              const context = canvas.getContext("2d");
+              context.fillStyle = "#00ff00";
+              context.fillRect(0, 0, {width}, {height});
+              const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+              await navigator.clipboard.write([new ClipboardItem({{ "image/png": picture }})]);
+            }})()""",
+            userGesture=True,
+        )
+        key = {"key": "v", "code": "KeyV", "windowsVirtualKeyCode": 86, "modifiers": 2}
+        self.call("Input.dispatchKeyEvent", type="keyDown", commands=["paste"], **key)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **key)
+
+    def become_phone(self, width=390, height=844):
+        """Have the screen, the finger and the missing mouse of a phone from now on."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=True)
+
+    def wait_for_event(self, method):
+        """Return the parameters of the next event of a kind, which is forgotten then."""
+        end = time.monotonic() + _TIMEOUT_S
+        while True:
+            for index, event in enumerate(self.events):
+                if event["method"] == method:
+                    return self.events.pop(index)["params"]
+            assert time.monotonic() < end, f"{method} does not come"
+            self.evaluate("1")
+            time.sleep(0.05)
 
     def press(self, key, code=0, text=None):
         options = {"key": key, "code": key, "windowsVirtualKeyCode": code} | ({"text": text} if text else {})

@@ -23,7 +23,7 @@ async function start() {
   find("limits").textContent = `Up to ${model.megabytes} MB and ${model.megapixels} megapixels.`;
   find("score").value = model.score_thr;
   for (const id of ["score", "visibility"]) find(id).addEventListener("input", () => { pinned = chosen = null; show(); });
-  find("choose").addEventListener("click", () => find("file").click());
+  for (const id of ["choose", "drop"]) find(id).addEventListener("click", () => find("file").click());
   find("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
   find("webcam").addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
   find("save-json").addEventListener("click", saveJson);
@@ -61,12 +61,13 @@ function listenForDrops() {
   });
 }
 
-/** Look at the first of the files that were given. */
+/** Look at the first file. The browser empties `files` when the event is over, so they are copied before anything waits. */
 async function take(files) {
-  if (!files.length) return;
+  const [file, ...others] = files;
+  if (!file) return;
   stopWebcam();
-  await look(files[0], files[0].name, () => createImageBitmap(files[0]));
-  if (files.length > 1 && !find("status").dataset.error) say(`${find("status").textContent} Only the first picture was taken.`);
+  const isShown = await look(file, file.name, () => createImageBitmap(file));
+  if (isShown && others.length) say(`${find("status").textContent} Only the first picture was taken.`);
 }
 
 /** Send a picture and show it with its people. Returns whether that went well. */
@@ -139,12 +140,10 @@ function markWebcam() {
 function say(words) {
   find("status").textContent = words;
   find("error").hidden = true;
-  delete find("status").dataset.error;
 }
 
 function refuse(error) {
   say(shown ? `Still shown: ${shown.name}.` : "");
-  find("status").dataset.error = "yes";
   find("error").textContent = error.message;
   find("error").hidden = false;
 }
