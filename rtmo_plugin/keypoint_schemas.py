@@ -5,8 +5,10 @@ COCO keypoint evaluation and from the CrowdPose toolkit.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from rtmo_plugin.keypoint_sides import find_flip_pairs
 from rtmo_plugin.structures import KeypointSchema
 
 COCO = KeypointSchema(
@@ -49,7 +51,9 @@ def find_schema(keypoints: "str | Mapping[str, Any] | KeypointSchema") -> Keypoi
     """Return the schema that ``keypoints`` names or describes.
 
     Args:
-        keypoints: A name in ``KEYPOINT_SCHEMAS``, a dict of ``KeypointSchema``'s fields, or a schema.
+        keypoints: A name in ``KEYPOINT_SCHEMAS``, a dict of ``KeypointSchema``'s fields, or a schema.  A dict without
+            ``flip_pairs`` has those that its names tell (see ``find_flip_pairs``); given ones stay, an empty
+            list as well.
 
     Raises:
         KeyError: The name is unknown; the message lists the known ones.
@@ -68,4 +72,5 @@ def find_schema(keypoints: "str | Mapping[str, Any] | KeypointSchema") -> Keypoi
             "This config takes its keypoints from an annotation file, which `rtmo train` reads: use that command, or "
             "the config that it writes beside the checkpoints."
         )
-    return KeypointSchema.from_dict(keypoints)
+    schema = KeypointSchema.from_dict(keypoints)
+    return schema if "flip_pairs" in keypoints else replace(schema, flip_pairs=find_flip_pairs(schema.names))

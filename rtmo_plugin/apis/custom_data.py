@@ -17,6 +17,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.apis.configuration import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.task import Task, read_task
 
 _DATASET = "rtmo_plugin.CocoKeypoints"
@@ -53,6 +54,25 @@ def adopt_task(cfg: Config) -> Config:
     if not has_areas:
         print("not everybody has an area: 0.53 of the box is taken in evaluation")
     return _fill_in(cfg, task, has_areas)
+
+
+def describe_flips(metainfo: Mapping[str, Any]) -> str:
+    """Return a warning on keypoints that a flip may have to exchange and does not; nothing where there is no doubt.
+
+    Args:
+        metainfo: MMPose's, of a data set.
+    """
+    names = [name for _, name in sorted(metainfo["keypoint_id2name"].items())]
+    sides, partners = read_sides(names), tuple(metainfo["flip_indices"])
+    what_to_do = "name pairs in flip_pairs if that is wrong"
+    if partners == tuple(range(len(names))) != sides.partners:
+        left, right = next((names[a], names[b]) for a, b in enumerate(sides.partners) if a != b)
+        return f"warning: a flip exchanges no keypoints, not even {left} and {right}; {what_to_do}"
+    doubts = (*sides.faults, *sides.doubts)
+    if partners != sides.partners or not doubts:
+        return ""
+    more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+    return f"warning: a flip may leave keypoints on the wrong side: {doubts[0]}{more}; {what_to_do}"
 
 
 def _fill_in(cfg: Config, task: Task, has_areas: bool) -> Config:

@@ -15,6 +15,7 @@ from mmpose.structures import PoseDataSample
 
 from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import decode_image, read_image, write_image
+from rtmo_plugin.keypoint_sides import split_side
 
 
 class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
@@ -73,7 +74,7 @@ def name_classes(labels: Sequence[int], meta: Mapping[str, Any]) -> list[str]:
 def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``draw_people`` that a data set's metainfo decides."""
     names = meta["keypoint_id2name"]
-    pairs = [sorted(pair, key=lambda k: "left" not in names[k]) for pair in meta.get("flip_pairs", [])]
+    pairs = [sorted(pair, key=lambda k: split_side(names[k])[0] != "left") for pair in meta.get("flip_pairs", [])]
     return {"skeleton": meta.get("skeleton_links", []), "flip_pairs": pairs}
 
 

@@ -16,6 +16,7 @@ from rtmo_plugin.apis.batch_pictures import FirstBatchHook
 from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint, read_note
 from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.custom_data import describe_flips
 from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.divergence import DivergenceHook
 from rtmo_plugin.apis.image_cache import set_image_cache
@@ -175,6 +176,8 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
         check_resumable(checkpoint, Path(cfg.load_from))
         cfg = continue_seed(cfg, checkpoint)
     runner = build_runner(cfg)
+    if doubt := describe_flips(runner.train_loop.dataloader.dataset.metainfo):
+        print(doubt)
     if checkpoint and is_transferred:
         dataset = runner.train_loop.dataloader.dataset
         transfer = plan_transfer(checkpoint, Path(cfg.load_from), get_model(runner), dataset.metainfo)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import Problem
-from rtmo_plugin.labels.names import swap_side
 from rtmo_plugin.labels.numbers import is_id
 
 
@@ -26,6 +26,7 @@ def find_in_categories(coco: Coco) -> Iterator[Problem]:
             continue
         for kind, faults in (
             ("category-flip", find_flip_faults(names, category.get("flip_pairs"))),
+            ("category-sides", read_sides(names).doubts if category.get("flip_pairs") is None else []),
             ("category-skeleton", find_skeleton_faults(len(names), category.get("skeleton", []))),
         ):
             if faults:
@@ -60,10 +61,10 @@ def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
     Args:
         names: K names.
         pairs: The category's ``flip_pairs`` where it has them: pairs of names, or of numbers from 1
-            as in ``skeleton``.  Without them the names tell (see ``swap_side``).
+            as in ``skeleton``.  Without them the names tell (see ``keypoint_sides``).
     """
     if pairs is None:
-        return [f"{name} has no partner {swap_side(name)}" for name in names if swap_side(name) not in names]
+        return list(read_sides(names).faults)
     if not isinstance(pairs, list):
         return [f"flip_pairs is {_shorten(pairs)}, not a list of pairs"]
     known = {*names, *range(1, len(names) + 1)}
@@ -87,7 +88,7 @@ def list_partners(names: Sequence[str], pairs: Any = None) -> list[int]:
     """
     places = list(range(len(names)))
     if pairs is None:
-        return [names.index(swap_side(name)) if swap_side(name) in names else place for place, name in enumerate(names)]
+        return list(read_sides(names).partners)
     if find_flip_faults(names, pairs):
         return places
     for pair in pairs:

@@ -42,6 +42,7 @@ KINDS = {
     "category-conflict": Kind("categories", "different categories with the same id"),
     "category-keypoints": Kind("categories", "categories whose keypoint names are missing, repeated or not text"),
     "category-flip": Kind("categories", "categories with keypoints that a flip cannot exchange"),
+    "category-sides": Kind("categories", "categories whose keypoint names leave left and right open"),
     "category-skeleton": Kind("categories", "categories with bones that lead nowhere", "dropped those bones"),
     "category-differs": Kind("categories", "categories with other keypoints than the first: one model has one set"),
     "image-broken": Kind("images", "images without a whole number as id, a file name or a size", "dropped"),

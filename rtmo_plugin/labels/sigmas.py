@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.keypoint_schemas import COCO, CROWDPOSE
-from rtmo_plugin.labels.names import split_side
+from rtmo_plugin.keypoint_sides import read_sides, split_side
 
 _SHARE = 0.31
 _LOWEST, _HIGHEST = 0.025, 0.107  # COCO's eyes and hips
@@ -35,7 +35,7 @@ def choose_sigmas(names: Sequence[str], people: Sequence[dict[str, Any]]) -> tup
         names: K names; spelling and side do not matter, so that ``WristL`` is a known one.
         people: COCO annotations with K keypoints each, to estimate from.
     """
-    parts = [split_side(name)[1] for name in names]
+    parts = [part for _, part in read_sides(names).parts]
     estimates: dict[str, list[float]] = {}
     for part, estimate in zip(parts, estimate_sigmas(people, len(names)).tolist()):
         estimates.setdefault(part, []).append(estimate)

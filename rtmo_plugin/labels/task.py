@@ -16,7 +16,7 @@ from rtmo_plugin.structures import KeypointSchema
 
 # Findings that training lives with: it leaves out those people, images and bones by itself.
 _HARMLESS = {
-    "category-skeleton", "image-repeated", "annotation-repeated", "unknown-image", "keypoint-outside",
+    "category-sides", "category-skeleton", "image-repeated", "annotation-repeated", "unknown-image", "keypoint-outside",
     "num-keypoints", "box-empty", "box-outside",
 }  # fmt: skip
 
@@ -53,7 +53,7 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
     """Return classes and keypoints of a COCO file that training can read.
 
     Categories without keypoints do not count.  Flip pairs are the categories' own ``flip_pairs``, or
-    else what the names tell (``swap_side``).
+    else what the names tell (``keypoint_sides``).
 
     Args:
         path: The file.

@@ -11,6 +11,7 @@ from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.categories import list_partners
 from rtmo_plugin.labels.numbers import are_numbers
 from rtmo_plugin.labels.person import list_points, make_person, tidy
@@ -111,13 +112,14 @@ def find_hint(documents: Documents) -> dict[str, Any]:
 
 
 def _find_flips(documents: Documents, names: list[str]) -> dict[str, Any]:
-    """Return the ``flip_pairs`` of a category where ``flip_idx`` says something else than the names.
+    """Return the ``flip_pairs`` of a category where ``flip_idx`` says more than the names.
 
     Raises:
         DataError: It does not exchange keypoints.
     """
     partners = documents["data"].get("flip_idx")
-    if not partners or partners == list_partners(names):
+    sides = read_sides(names)
+    if not partners or (partners == list(sides.partners) and not sides.faults and not sides.doubts):
         return {}
     numbers = set(range(len(names)))
     if not are_numbers(partners, len(names)) or set(partners) != numbers:

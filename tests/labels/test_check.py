@@ -32,6 +32,16 @@ def spoil_category(**values):
     return change("categories", 0, **values)
 
 
+def rename(*names):
+    """Return a change of the last keypoint names of all categories."""
+
+    def apply(coco):
+        for category in coco["categories"]:
+            category["keypoints"] = ["head", "tail", "back", *names]
+
+    return apply
+
+
 def add(section, entry):
     return lambda coco: coco[section].append(entry)
 
@@ -54,6 +64,7 @@ CASES = [
     ("category-flip", spoil_category(flip_pairs=[[1, 1]]), "flip pair [1, 1]", (3, 3, 2)),
     ("category-flip", spoil_category(flip_pairs=[[1, 2], [2, 3]]), "name left_hand 2 times", (3, 3, 2)),
     ("category-flip", spoil_category(flip_pairs="left"), "flip_pairs is 'left', not a list", (3, 3, 2)),
+    ("category-sides", rename("handL", "footR"), "handL has no partner handR", (3, 3, 2)),
     ("category-skeleton", spoil_category(skeleton=[[0, 1], [1, 2]]), "bone [0, 1], with keypoints", (3, 3, 2)),
     ("category-skeleton", spoil_category(skeleton=[[2, 2]]), "bone [2, 2], with keypoints", (3, 3, 2)),
     ("category-skeleton", spoil_category(skeleton=[[1, 6]]), "bone [1, 6], with keypoints 1 to 5", (3, 3, 2)),

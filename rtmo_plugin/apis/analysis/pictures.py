@@ -14,6 +14,7 @@ from rtmo_plugin.evaluation.analysis.study import Study
 from rtmo_plugin.evaluation.analysis.worst import BadImage, find_worst_images
 from rtmo_plugin.inference.drawing import Floats, Image, draw_people
 from rtmo_plugin.inference.files import decode_image
+from rtmo_plugin.keypoint_sides import split_side
 
 Indices = NDArray[np.intp]
 
@@ -71,7 +72,7 @@ def _load(material: Material, index: int, points: Floats) -> Image:
 def _draw(material: Material, image: Image, keypoints: Floats, scores: Floats, numbers: list[int]) -> Image:
     """Return the image with people on it, ``_WIDTH`` wide."""
     names, schema = material.schema.names, material.schema
-    pairs = [sorted(pair, key=lambda index: "left" not in names[index]) for pair in schema.flip_pairs]
+    pairs = [sorted(pair, key=lambda index: split_side(names[index])[0] != "left") for pair in schema.flip_pairs]
     drawn = draw_people(image, keypoints, scores, schema.skeleton, flip_pairs=pairs, numbers=numbers)
     height = max(1, round(drawn.shape[0] * _WIDTH / drawn.shape[1]))
     scaled: Image = np.asarray(cv2.resize(drawn, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
