@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, explain_missing_packages
-from rtmo_plugin.inference.engines import RUNTIMES
+from rtmo_plugin.errors import ConfigError, DataError, explain_missing_packages
 from rtmo_plugin.inference.flipping import FlippingModel
 from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.inference.sources import SourceKind, find_kind, read_frames
 from rtmo_plugin.inference.streaming import Model, stream_results
 from rtmo_plugin.inference.tiling import TilingModel
-from rtmo_plugin.zoo import CATALOGUE, ONNX, fetch, suggest_name
+from rtmo_plugin.model_names import ModelKind, find_kind_of_model, locate_exported
+from rtmo_plugin.zoo import CATALOGUE
 
 __all__ = ["Pose", "PoseResult"]
 
@@ -95,24 +95,13 @@ class Pose:
         return stream_results(self._model, read_frames(source, start=start), batch_size, self._streams)
 
 
-def is_exported(model: str | Path) -> bool:
-    """Tell by its name whether a model is an exported file, which needs neither torch nor MMPose."""
-    if _is_published(str(model)):
-        return CATALOGUE[str(model)].kind == ONNX
-    return any(Path(model).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values())
-
-
-def _is_published(name: str) -> bool:
-    return name in CATALOGUE and not Path(name).is_file()
-
-
 def _open_model(model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]) -> Model:
     """Open a file, a checkpoint or a published name."""
-    name = str(model)
-    if is_exported(model):
-        return PoseModel(fetch(CATALOGUE[name]) if _is_published(name) else model, score_thr=score_thr, **options)
-    if name not in CATALOGUE and not Path(name).suffix and not Path(name).exists():
-        raise MissingFileError(f"There is no model {name}{suggest_name(name)}")
+    name, kind = str(model), find_kind_of_model(model)
+    if kind is ModelKind.EXPORTED:
+        return PoseModel(locate_exported(model), score_thr=score_thr, **options)
+    if kind is not ModelKind.CHECKPOINT:
+        raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
     if config is None and name not in CATALOGUE:
         raise ConfigError(f"{name} is a checkpoint and needs its config: Pose({name!r}, config='rtmo-s_coco').")
     if foreign := sorted(set(options) - {"device"}):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from rtmo_plugin.errors import CheckpointError, MissingFileError
-from rtmo_plugin.zoo import CATALOGUE, ONNX, describe_url, fetch, find_weights, is_url, suggest_name
+from rtmo_plugin.model_names import ModelKind, find_kind_of_model
+from rtmo_plugin.zoo import CATALOGUE, describe_url, fetch, is_url, suggest_name
 
 # What torch's restricted unpickler and zip reader were seen to raise on damaged or foreign files.
 _UNREADABLE = (
@@ -43,23 +44,21 @@ def locate_checkpoint(checkpoint: str | Path) -> Path:
         CheckpointError: The downloaded file is not the published one, or no checkpoint but a model.
     """
     name, path = str(checkpoint), Path(checkpoint).expanduser()
+    if path.is_file() or name in CATALOGUE or is_url(name):
+        kind = find_kind_of_model(name)
+        if kind is not ModelKind.CHECKPOINT:
+            remedy = ": leave out -onnx" if name in CATALOGUE else ""
+            raise CheckpointError(f"{name} is {kind.value}, and a checkpoint is needed{remedy}.")
     if is_url(name):
         return fetch(describe_url(name))
     if path.is_file():
         return path
     if name in CATALOGUE:
-        return _fetch_by_name(name)
+        return fetch(CATALOGUE[name])
     if path.is_dir():
         raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth file in it.")
     is_name = path.name == name and not path.suffix
     raise MissingFileError(f"There is no checkpoint file {path}{suggest_name(name) if is_name else '.'}")
-
-
-def _fetch_by_name(name: str) -> Path:
-    weights = find_weights(name)
-    if weights.kind == ONNX:
-        raise CheckpointError(f"{name} is an ONNX model, and a checkpoint is needed: leave out -onnx.")
-    return fetch(weights)
 
 
 def read_note(work_dir: Path) -> Path | None:

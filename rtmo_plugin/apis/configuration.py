@@ -11,8 +11,8 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.config_keys import find_parameters, find_runner_parameters
-from rtmo_plugin.apis.shipped_configs import locate_config
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
+from rtmo_plugin.shipped_configs import locate_config
 
 _NUM_KEYS_LISTED = 8
 _DELETE_KEY = "_delete_"  # MMEngine's way to replace a section instead of merging into it

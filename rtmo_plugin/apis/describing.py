@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, walk_sections
-from rtmo_plugin.apis.shipped_configs import locate_config
 from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.shipped_configs import locate_config
 from rtmo_plugin.zoo import CATALOGUE
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")

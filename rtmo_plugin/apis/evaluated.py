@@ -17,13 +17,14 @@ from mmpose.registry import DATASETS, METRICS
 from rtmo_plugin.apis.checkpoints import locate_checkpoint
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data
-from rtmo_plugin.apis.exported import Metrics, Sample, Speed, is_exported, predict_infos
+from rtmo_plugin.apis.exported import Metrics, Sample, Speed, predict_infos
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.testing import METRIC_FILES, build_test_runner, evaluate, find_speed, prepare_file, prepare_test
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
+from rtmo_plugin.model_names import ModelKind, find_kind_of_model
 
 RESULTS_SUFFIX = ".json"
 _OF_DATA_SET = ("id", "img_id", "raw_ann_info", "crowd_index")
@@ -55,11 +56,12 @@ def evaluate_source(config: str | Path | Config, source: str | Path, **options: 
     cfg = _use_our_metric(prepare_test(config, **options))
     if cfg.get("launcher", "none") != "none":
         raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")
-    if Path(source).suffix == RESULTS_SUFFIX:
+    kind = find_kind_of_model(source)
+    if kind is ModelKind.RESULTS:
         return _evaluate_results(cfg, Path(source))
     check_data(cfg, ("test",))
-    if is_exported(source):
-        return _evaluate_exported(cfg, Path(source))
+    if kind is ModelKind.EXPORTED:
+        return _evaluate_exported(cfg, source)
     path = locate_checkpoint(source)
     with leave_out_noise():
         runner = build_test_runner(cfg, path)
@@ -85,7 +87,7 @@ def measure_model(
     Raises:
         UserError: Something in the arguments, the config, the data or the model is wrong.
     """
-    if not (is_exported(model) or Path(model).suffix == RESULTS_SUFFIX):
+    if find_kind_of_model(model) not in (ModelKind.EXPORTED, ModelKind.RESULTS):
         return evaluate(config, model, out=out, **options)
     given = [name for name in ("dump", "show_dir") if options.pop(name, None)]
     if given:
@@ -124,10 +126,10 @@ def _evaluate_results(cfg: Config, path: Path) -> Evaluated:
     return _evaluate_samples(metric, dataset, complete, infos, None)
 
 
-def _evaluate_exported(cfg: Config, path: Path) -> Evaluated:
+def _evaluate_exported(cfg: Config, model: str | Path) -> Evaluated:
     dataset, metric = _build_data(cfg, _list_evaluators(cfg))
     infos = _list_infos(dataset)
-    samples, speed = predict_infos(path, infos)
+    samples, speed = predict_infos(model, infos)
     complete = [_add_truth(sample, info) for sample, info in zip(samples, infos)]
     return _evaluate_samples(metric, dataset, complete, infos, speed)
 

@@ -13,10 +13,10 @@ from mmengine import fileio
 from tqdm import tqdm
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.inference.engines import RUNTIMES
 from rtmo_plugin.inference.files import decode_image
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.model_names import locate_exported
 
 Sample = dict[str, Any]
 
@@ -50,18 +50,13 @@ class Metrics(dict[str, float]):
         self.speed = speed
 
 
-def is_exported(model: str | Path) -> bool:
-    """Tell by its name whether a file is one that a runtime of ``inference`` reads."""
-    return any(Path(model).suffix.lower() in suffixes for _, suffixes in RUNTIMES.values())
-
-
 def predict_infos(
     file: str | Path, infos: Sequence[Mapping[str, Any]], precision: str = "auto"
 ) -> tuple[list[Sample], Speed]:
     """Find the people of all images of a data set, one image at a time.
 
     Args:
-        file: An exported model.
+        file: An exported model: file, address or published name.
         infos: Of the images, with ``img_id`` and ``img_path``.
         precision: As of ``open_engine``.
 
@@ -72,14 +67,15 @@ def predict_infos(
     Raises:
         UserError: The file or an image cannot be used.
     """
-    model, samples, seconds = PoseModel(file, precision=precision), [], []
+    path = locate_exported(file)
+    model, samples, seconds = PoseModel(path, precision=precision), [], []
     for info in tqdm(infos, unit="image", disable=None):  # None: no bar unless on a terminal
         image = _read(info["img_path"])
         start = time.perf_counter()
         people = model.predict(image, info["img_path"])
         seconds.append(time.perf_counter() - start)
         samples.append(_make_sample(info["img_id"], people))
-    how = f"median; one at a time from image to people, {Path(file).suffix[1:]}, {model.computes_in}"
+    how = f"median; one at a time from image to people, {path.suffix[1:]}, {model.computes_in}"
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)
 
 

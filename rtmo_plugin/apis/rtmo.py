@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.console import leave_out_initialisation
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
-from rtmo_plugin.apis.shipped_configs import FOLDER
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS, find_schema
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.shipped_configs import FOLDER
 from rtmo_plugin.structures import KeypointSchema
 
 _SIZES = {"tiny": "t", "small": "s", "medium": "m", "large": "l"}

@@ -48,27 +48,26 @@ def _run(*, what: str | None, as_json: bool) -> None:
 
 def _describe(what: str) -> dict[str, Any]:
     """Return what a file or a name is; a name that configs and published weights share is a config's."""
-    from rtmo_plugin.inference.engines import RUNTIMES
-    from rtmo_plugin.zoo import CATALOGUE
+    from rtmo_plugin.errors import ConfigError
+    from rtmo_plugin.model_names import ModelKind, find_kind_of_model
+    from rtmo_plugin.shipped_configs import list_names
 
-    suffix = Path(what).suffix.lower()
-    if any(suffix in suffixes for _, suffixes in RUNTIMES.values()):
+    is_config = what in list_names() and not Path(what).exists()
+    kind = ModelKind.CONFIG if is_config else find_kind_of_model(what)
+    if kind is ModelKind.EXPORTED:
         return _describe_file(what)
+    if kind is ModelKind.RESULTS:
+        raise ConfigError(f"{what} is {kind.value}: `rtmo eval CONFIG {what}` evaluates it.")
     from rtmo_plugin.apis.describing import describe_checkpoint, describe_config
-    from rtmo_plugin.apis.shipped_configs import list_names
 
-    is_name = what in list_names() or not (suffix or what in CATALOGUE)
-    return (
-        describe_config(what)
-        if suffix == ".py" or (is_name and not Path(what).is_file())
-        else describe_checkpoint(what)
-    )
+    return describe_config(what) if kind is ModelKind.CONFIG else describe_checkpoint(what)
 
 
 def _describe_file(file: str) -> dict[str, Any]:
     from rtmo_plugin.inference.engines import open_engine
+    from rtmo_plugin.model_names import locate_exported
 
-    values = asdict(open_engine(file).info)
+    values = asdict(open_engine(locate_exported(file)).info)
     schema = values.pop("schema")
     return {**values, **{f"keypoint_{name}": value for name, value in schema.items()}}
 

@@ -82,7 +82,7 @@ def _predict(
 def choose_streams(model: str, source: str | int, streams: int | None) -> dict[str, int | None]:
     """Return an option for ``Pose``, which chooses itself (None) where nobody waits for each image."""
     from rtmo_plugin.inference.sources import SourceKind, find_kind
-    from rtmo_plugin.pose import is_exported
+    from rtmo_plugin.model_names import is_exported
 
     is_many = streams is None and is_exported(model) and find_kind(source) in (SourceKind.IMAGES, SourceKind.VIDEO)
     return {"streams": streams} if streams or is_many else {}

@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.apis.shipped_configs import FOLDER
 from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.shipped_configs import FOLDER
 
 ABLATIONS = FOLDER / "ablations"
 DATA = ("synthetic", "coco")

@@ -71,7 +71,7 @@ def test_name_that_is_none_is_answered_with_the_nearest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingFileError, match=r"no checkpoint file rtmo-s_cocoo: did you mean rtmo-s_coco\?"):
         locate_checkpoint("rtmo-s_cocoo")
-    with pytest.raises(CheckpointError, match="rtmo-s_body7-onnx is an ONNX model, and a checkpoint is needed"):
+    with pytest.raises(CheckpointError, match="rtmo-s_body7-onnx is an exported file, and a checkpoint is needed"):
         locate_checkpoint("rtmo-s_body7-onnx")
 
 

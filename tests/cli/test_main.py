@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from rtmo_plugin.apis.shipped_configs import list_names, locate_config
 from rtmo_plugin.cli.main import COMMANDS
 from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.shipped_configs import list_names, locate_config
 from tests.conftest import ROOT, run_command
 
 
@@ -68,7 +68,7 @@ def test_help_loads_nothing_heavy():
         (["info", "none.onnx"], "error: There is no model file none.onnx."),
         (["info", "none.pth"], "error: There is no checkpoint file none.pth."),
         (["info", "none.py"], "error: There is no config file none.py."),
-        (["info", "rtmo-s_cocoo"], "error: There is no config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
+        (["info", "rtmo-s_cocoo"], "error: There is no model or config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
         (["predict", "a.pth", "x.jpg", "--config", "rtmo-s_coco", "--threads", "2"], "error: threads is an option of"),
         (["predict", "a.onnx", "x.jpg", "--threads", "0"], "rtmo predict: error: argument --threads: '0' is not a"),
         (["serve", "none.onnx", "--port", "0"], "error: There is no model file none.onnx."),

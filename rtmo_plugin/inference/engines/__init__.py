@@ -45,7 +45,7 @@ def open_engine(file: str | Path, *, runtime: str | None = None, streams: int | 
     path = Path(file)
     if not path.is_file():
         raise MissingFileError(f"There is no model file {path}.")
-    if runtime is None and path.suffix == ".onnx" and str(options.get("device", "")).startswith("cuda"):
+    if runtime is None and path.suffix.lower() == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
     name = _choose(path, runtime)
     streams = _choose_streams(name, streams, options.get("threads"))

@@ -126,7 +126,7 @@ def _read(core: Any, path: Path) -> Any:
         DataError: It is damaged, or its weights are missing.
     """
     weights = path.with_suffix(".bin")
-    if path.suffix == ".xml" and not weights.is_file():
+    if path.suffix.lower() == ".xml" and not weights.is_file():
         raise DataError(f"{path} cannot be read: its weights, {weights.name}, are not beside it.")
     try:
         return core.read_model(path)

@@ -73,7 +73,7 @@ def _load(path: Path, device: torch.device) -> tuple[Any, dict[str, str]]:
         raise DataError(f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind.")
     extra: dict[str, Any] = dict.fromkeys([*names, OUTPUT_NAMES], "")
     try:
-        if path.suffix == ".pt2":
+        if path.suffix.lower() == ".pt2":
             model = torch.export.load(path, extra_files=extra).module().to(device)
         else:
             load: Any = torch.jit.load

@@ -9,10 +9,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-import rtmo_plugin
 from rtmo_plugin.errors import MissingFileError
 
-FOLDER = Path(rtmo_plugin.__file__).parent / "_configs"
+FOLDER = Path(__file__).parent / "_configs"
 
 
 def list_names() -> list[str]:
