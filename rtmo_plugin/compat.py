@@ -209,7 +209,7 @@ def _trust_mmengine_checkpoints() -> None:
 
 def _get_trusted_types() -> list[type]:
     """Return the classes whose instances an MMEngine checkpoint may hold."""
-    dtypes = {type(np.dtype(code)) for code in "?bhilqBHILQefdU"}
+    dtypes = {type(np.dtype(code)) for code in "?bhilqBHILQefdFDgGSUMm"}  # objects and records may hold pointers
     return [HistoryBuffer, np.ndarray, np.dtype, *sorted(dtypes, key=lambda dtype: dtype.__name__)]
 
 
@@ -218,7 +218,8 @@ def _get_trusted_functions() -> dict[str, Callable[..., Any]]:
 
     NumPy 2 renamed the module of two of them, and a file may come from either.  ``getattr`` itself
     would open the door that ``weights_only`` closes; pickle uses it for the statistics of a
-    ``HistoryBuffer``, so exactly these stand behind its name.
+    ``HistoryBuffer``, so exactly these stand behind its name.  ``bytes`` would allocate whatever a
+    file asks for; pickle calls it without arguments, for the data of an empty array.
     """
     make_array, make_scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     return {
@@ -227,9 +228,16 @@ def _get_trusted_functions() -> dict[str, Callable[..., Any]]:
         "numpy.core.multiarray.scalar": make_scalar,
         "numpy._core.multiarray.scalar": make_scalar,
         "_codecs.encode": codecs.encode,  # bytes in an array's pickle; not on torch 2.4's own list
+        "builtins.bytes": _make_empty_bytes,
+        "__builtin__.bytes": _make_empty_bytes,
         "__builtin__.getattr": _get_history_statistic,
         "builtins.getattr": _get_history_statistic,
     }
+
+
+def _make_empty_bytes() -> bytes:
+    """Return what ``bytes()`` does; an argument is a ``TypeError``."""
+    return b""
 
 
 def _get_history_statistic(owner: object, name: str) -> Callable[..., Any]:
@@ -289,7 +297,8 @@ class _Unpickler(pickle._Unpickler):
 def _get_allowed_names() -> dict[str, Any]:
     """Return the objects that a checkpoint may name, torch's own and ours, on torch before 2.4."""
     types = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in _get_trusted_types()}
-    return {**torch._weights_only_unpickler._get_allowed_globals(), **types, **_get_trusted_functions()}
+    plain = {f"{module}.{kind.__name__}": kind for module in ("builtins", "__builtin__") for kind in (set, complex)}
+    return {**torch._weights_only_unpickler._get_allowed_globals(), **types, **plain, **_get_trusted_functions()}
 
 
 apply_workarounds()

@@ -19,6 +19,7 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from rtmo_plugin.apis.accumulation import set_total_batch
+from rtmo_plugin.apis.checkpoint_contents import check_readable, make_plain
 from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import quieten
 from rtmo_plugin.apis.custom_data import adopt_task
@@ -91,6 +92,22 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
         return f"{name}_{next(_run_numbers)}_{self.timestamp}"
 
 
+class ReadableCheckpointHook(Hook):  # type: ignore[misc]
+    """Write nothing that ``read_checkpoint`` would refuse."""
+
+    priority = 100  # after hooks that add their state
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Turn the notes of the run into plain values in place, as MMEngine's hooks do, and check all of it.
+
+        Raises:
+            CheckpointError: A value cannot be read back.
+        """
+        for part in ("meta", "message_hub"):
+            checkpoint[part] = make_plain(checkpoint[part])
+        check_readable(checkpoint, "")
+
+
 class CheckpointGuardHook(Hook):  # type: ignore[misc]
     """Keep from MMEngine what it would take from a checkpoint on trust.
 
@@ -156,6 +173,7 @@ def build_runner(cfg: Config) -> QuietRunner:
     with refuse_config_errors():
         runner: QuietRunner = QuietRunner.from_cfg(cfg)
         runner.register_hook(CheckpointGuardHook())
+        runner.register_hook(ReadableCheckpointHook())
         runner.register_hook(ProgressBarHook())
     return runner
 

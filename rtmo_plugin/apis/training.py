@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 
 from rtmo_plugin.apis.batch_pictures import FirstBatchHook
+from rtmo_plugin.apis.checkpoint_contents import check_readable, make_plain
 from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint, read_note
 from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
@@ -190,6 +191,7 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
         check_images(runner.train_loop.dataloader.dataset)
         if runner.val_loop is not None:
             check_images(runner.val_loop.dataloader.dataset)
+        check_readable(make_plain(runner.train_loop.dataloader.dataset.metainfo), "metainfo")
         _check_optimizer(cfg.optim_wrapper.optimizer.type)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
