@@ -9,8 +9,8 @@ ARGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PYTHON=python3.12     the interpreter of .venv (3.10 to 3.13)"
-	@echo "  TORCH='torch==2.5.1'  what pip is asked for, with any options of pip, unless .venv has a torch 2.1 to 2.13"
+	@echo "  PYTHON=python3.12     the interpreter of .venv (3.10 to 3.14)"
+	@echo "  TORCH='torch==2.5.1'  what pip is asked for, with any options of pip, unless .venv has a torch 2.1 to 2.14"
 	@echo "  ARGS='-k dcc'         more arguments for pytest or the demo"
 
 setup: ## make .venv with pinned versions (seconds when it is there)

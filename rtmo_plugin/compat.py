@@ -1,7 +1,7 @@
 """The only place that works around the stack; importing it applies every work-around once.
 
 Afterwards ``mmpose.models``, ``mmpose.visualization`` and ``mmdet.models`` import, with compiled
-mmcv or with mmcv-lite, with or without torchvision, and MMEngine reads checkpoints with
+mmcv or with mmcv-lite, with or without torchvision and xtcocotools, and MMEngine reads checkpoints with
 ``weights_only=True`` on every supported torch.  Each work-around is one function that states its
 reason and does nothing where upstream is fine.
 """
@@ -12,6 +12,7 @@ import codecs
 import functools
 import importlib.metadata
 import importlib.util
+import io
 import os
 import pickle
 import pkgutil
@@ -20,7 +21,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -31,7 +32,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.errors import CheckpointError, MissingPackageError
 
 _HISTORY_STATISTICS = ("min", "max", "current", "mean")
 _WEIGHTS_ONLY_SWITCHES = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
@@ -42,8 +43,9 @@ def apply_workarounds() -> None:
     """Apply every work-around; calling it again changes nothing."""
     _stand_in_for_compiled_mmcv()
     _stand_in_for_simcc_visualizer()
+    _stand_in_for_xtcocotools()
     _restore_find_loader()
-    _look_up_packages_without_pkg_resources()
+    _look_up_packages_with_importlib()
     _trust_mmengine_checkpoints()
     _enforce_weights_only()
 
@@ -81,8 +83,65 @@ def _stand_in_for_simcc_visualizer() -> None:
         _make_stand_in(name, "{name} of mmpose.visualization " + needed)
 
 
-def _make_stand_in(module_name: str, message: str) -> Any:
-    """Register a module whose every public attribute is a function that raises ``message``."""
+def _stand_in_for_xtcocotools() -> None:
+    """Let MMPose import where xtcocotools is missing, or was built for another NumPy.
+
+    Its last release, 1.14.3, has wheels up to Python 3.11 only, built against NumPy 1, and its build
+    fails in a new environment.  MMPose imports it at the top of its datasets, transforms and metrics.
+    Reading annotations and masks is the same in pycocotools, which takes its place; the evaluation is
+    not, so that one raises when called.  An xtcocotools that works is left alone.
+    """
+    name = "xtcocotools"
+    reason = _find_import_error(f"{name}.mask")
+    if reason is None:
+        return
+    for broken in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[broken]
+    message = (
+        f"{{name}} needs a working xtcocotools, but {reason}: use type='rtmo_plugin.CocoMetric' or "
+        "type='rtmo_plugin.CrowdPoseMetric' in the config, which give the same numbers without it."
+    )
+    package = _make_stand_in(name, message, MissingPackageError)
+    package.cocoeval = _make_stand_in(f"{name}.cocoeval", message, MissingPackageError)
+    package.mask = sys.modules[f"{name}.mask"] = importlib.import_module("pycocotools.mask")
+    package.coco = _make_stand_in(f"{name}.coco", message, MissingPackageError)
+    package.coco.COCO = _make_annotation_reader()
+
+
+def _find_import_error(module: str) -> str | None:
+    """Return in half a sentence why ``module`` cannot be imported; None if it can.
+
+    NumPy explains at length on stderr that a module was built for another NumPy; this is dropped.
+    """
+    if isinstance(getattr(sys.modules.get(module), "__spec__", None), ModuleSpec):
+        return None  # imported before, or a stand-in
+    try:
+        with redirect_stderr(io.StringIO()):
+            importlib.import_module(module)
+    except ModuleNotFoundError:
+        return f"{module.partition('.')[0]} is not installed"
+    except (ImportError, ValueError, AttributeError) as error:  # a ValueError: "numpy.dtype size changed"
+        return f"the installed {module.partition('.')[0]} does not import ({str(error).partition(',')[0]})"
+    return None
+
+
+def _make_annotation_reader() -> type:
+    """Return pycocotools' reader of COCO files with the one default that xtcocotools adds."""
+    from pycocotools.coco import COCO
+
+    class AnnotationReader(COCO):  # type: ignore[misc]  # pycocotools has no types
+        """COCO file whose annotations without ``iscrowd`` are not crowds, as in xtcocotools."""
+
+        def createIndex(self) -> None:  # noqa: N802  # pycocotools' own name
+            for annotation in self.dataset.get("annotations", ()):
+                annotation.setdefault("iscrowd", False)
+            super().createIndex()
+
+    return AnnotationReader
+
+
+def _make_stand_in(module_name: str, message: str, error: type[Exception] = RuntimeError) -> Any:
+    """Register a module whose every public attribute is a function that raises ``error(message)``."""
     module: Any = ModuleType(module_name, "Stand-in made by rtmo_plugin.compat.")
     module.__spec__ = ModuleSpec(module_name, loader=None, origin=__name__)
 
@@ -91,7 +150,7 @@ def _make_stand_in(module_name: str, message: str) -> Any:
             raise AttributeError(f"module {module_name!r} has no attribute {name!r}")
 
         def raise_not_there(*args: object, **kwargs: object) -> None:
-            raise RuntimeError(message.format(name=name))
+            raise error(message.format(name=name))
 
         return raise_not_there
 
@@ -109,13 +168,12 @@ def _restore_find_loader() -> None:
         pkgutil.find_loader = lambda name: getattr(importlib.util.find_spec(name), "loader", None)
 
 
-def _look_up_packages_without_pkg_resources() -> None:
-    """Let MMEngine find installed packages with setuptools 82 or newer, which has no pkg_resources.
+def _look_up_packages_with_importlib() -> None:
+    """Let MMEngine find installed packages without pkg_resources.
 
+    setuptools 82 and newer do not have it, and older ones print a deprecation warning when it is imported.
     ``_base_ = 'mmpose::...'`` in a config and the import of ``mmpose.apis`` ask for package folders.
     """
-    if importlib.util.find_spec("pkg_resources") is not None:
-        return
     users = ("mmengine.utils.package_utils", "mmengine.utils", "mmengine.config.config", "mmengine.hub.hub")
     for module in filter(None, map(sys.modules.get, users)):
         for function in (is_installed, get_installed_path):

@@ -6,10 +6,12 @@ to the tools, which print the sentence and leave with exit code 2 instead of a t
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
@@ -64,8 +66,10 @@ class StoppedError(UserError, RuntimeError):
 # What training, testing, exporting and checkpoints import beyond what every installation has.
 _TRAINING_PACKAGES = (
     "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "json_tricks", "matplotlib",
-    "munkres", "packaging", "pkg_resources", "pycocotools", "shapely", "six", "terminaltables", "xtcocotools", "yapf",
+    "munkres", "packaging", "pkg_resources", "pycocotools", "setuptools", "shapely", "six", "terminaltables", "yapf",
 )  # fmt: skip
+# Without their dependencies: mmpose declares chumpy, which does not build.  What they need is the extra ``train``.
+_MMPOSE_LINE = "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"
 
 
 @contextmanager
@@ -82,9 +86,22 @@ def explain_missing_packages() -> Iterator[None]:
         if package not in _TRAINING_PACKAGES:
             raise
         raise MissingPackageError(
-            f'This needs {package}, which is not installed: pip install "rtmo-plugin[train]", and then '
-            "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"
+            f"This needs {package}, which is not installed: {write_install_line('train')}"
         ) from error
+
+
+def write_install_line(extra: str) -> str:
+    """Return the shell line that installs the packages of ``extra`` into this environment.
+
+    An installed package is named, so that pip only adds what is missing; a source tree that was never
+    installed is given by its path, because there is nothing else that pip could find.
+    """
+    try:
+        package = importlib.metadata.distribution("rtmo-plugin").metadata["Name"]
+    except importlib.metadata.PackageNotFoundError:
+        package = str(Path(__file__).resolve().parents[1])
+    line = f'pip install "{package}[{extra}]"'
+    return f"{line} && {_MMPOSE_LINE}" if extra == "train" else line
 
 
 @contextmanager

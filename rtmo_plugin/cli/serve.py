@@ -9,7 +9,7 @@ from typing import Any
 
 from rtmo_plugin.cli.arguments import add_model_arguments, choose_options
 from rtmo_plugin.cli.command import Command
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, write_install_line
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx                           # then open http://localhost:8000",
@@ -61,7 +61,7 @@ def _run(
         from rtmo_plugin.serving import server
         from rtmo_plugin.serving.app import make_app
     except ImportError as error:
-        raise ConfigError(f'rtmo serve needs packages ({error.name}): pip install "rtmo-plugin[serve]"') from error
+        raise ConfigError(f"rtmo serve needs packages ({error.name}): {write_install_line('serve')}") from error
     from rtmo_plugin.pose import Pose
     from rtmo_plugin.serving.uploads import Limits
 

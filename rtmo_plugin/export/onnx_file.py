@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, ExportError
+from rtmo_plugin.errors import ConfigError, ExportError, write_install_line
 from rtmo_plugin.export.comparison import Run, compare
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
@@ -60,7 +60,7 @@ def open_content(content: bytes) -> Run:
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise ConfigError(f'Comparing needs the package {error.name}: pip install "rtmo-plugin[export]".') from error
+        raise ConfigError(f"Comparing needs the package {error.name}: {write_install_line('export')}") from error
     exposed = expose_score_threshold(onnx.load_from_string(content))
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3  # it warns of the input that was added

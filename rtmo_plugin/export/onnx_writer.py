@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph
 from rtmo_plugin.export.options import ExportOptions
 
@@ -41,7 +41,7 @@ def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[s
         ConfigError: The package ``onnx`` is missing.
     """
     if onnx is None:
-        raise ConfigError('Writing ONNX needs the package onnx: pip install "rtmo-plugin[export]".')
+        raise ConfigError(f"Writing ONNX needs the package onnx: {write_install_line('export')}")
     model = onnx.load_from_string(_trace(graph, options))
     _name_rows(model, graph)
     model.producer_name, model.producer_version = "rtmo-plugin", _read_version(metadata)

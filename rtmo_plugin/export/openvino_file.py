@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, ExportError
+from rtmo_plugin.errors import ConfigError, ExportError, write_install_line
 from rtmo_plugin.export.comparison import Run, compare
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
@@ -45,7 +45,7 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
         from rtmo_plugin.inference.engines.openvino_runtime import get_core
     except ImportError as error:
         raise ConfigError(
-            'Writing OpenVINO files needs the package openvino: pip install "rtmo-plugin[export]".'
+            f"Writing OpenVINO files needs the package openvino: {write_install_line('export')}"
         ) from error
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:

@@ -16,7 +16,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.onnx_writer import INPUT_NAME
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.inference.files import read_image
@@ -48,7 +48,7 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums:
         import onnx
         from onnxruntime import quantization
     except ImportError as error:
-        raise ConfigError(f'Quantizing needs the package {error.name}: pip install "rtmo-plugin[export]".') from error
+        raise ConfigError(f"Quantizing needs the package {error.name}: {write_install_line('export')}") from error
     extra: dict[str, Any] = {"CalibMovingAverage": True}  # the mean over the images of their ranges
     if keeps_sums:
         extra["OpTypesToExcludeOutputQuantization"] = ["Conv"]

@@ -16,7 +16,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.jobs.shards import Shard
 from rtmo_plugin.jobs.worker import Plan, ShardReport, Worker
 from rtmo_plugin.model_names import is_exported
@@ -143,7 +143,7 @@ def _import_ray() -> Any:
         ConfigError: It is not installed.
     """
     if not all(map(find_spec, ("ray", "pandas", "pyarrow"))):
-        raise ConfigError('Ray is not installed: pip install "rtmo-plugin[ray]"')
+        raise ConfigError(f"Ray is not installed: {write_install_line('ray')}")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray

@@ -164,7 +164,7 @@ def test_without_the_training_packages_it_says_how_to_install_them(arguments):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        'error: This needs torch, which is not installed: pip install "rtmo-plugin[train]", and then '
+        'error: This needs torch, which is not installed: pip install "rtmo-plugin[train]" && '
         "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0\n"
     )
 
