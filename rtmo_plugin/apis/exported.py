@@ -13,7 +13,7 @@ from mmengine import fileio
 from tqdm import tqdm
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.inference.files import decode_image
+from rtmo_plugin.images import decode_image
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.model_names import locate_exported

@@ -13,8 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
+from rtmo_plugin.images import decode_image, read_image
 from rtmo_plugin.inference.drawing import Image, draw_people
-from rtmo_plugin.inference.files import decode_image, read_image, write_image
+from rtmo_plugin.inference.files import write_image
 from rtmo_plugin.keypoint_sides import split_side
 
 

@@ -25,9 +25,11 @@ from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.pictures import name_classes, read_skeleton, select_people
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.image_headers import SUFFIXES
+from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.drawing import Image, draw_people
-from rtmo_plugin.inference.files import SUFFIXES, list_images, make_folder, read_image, write_image
+from rtmo_plugin.inference.files import list_images, make_folder, write_image
 
 PREDICTIONS_FILE = "predictions.json"
 
@@ -158,7 +160,7 @@ def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: flo
     try:
         image = read_image(path)
         sample = predictor.predict(image, str(path))
-    except DataError as error:
+    except (DataError, MissingFileError) as error:
         return ImagePrediction(path.name, [], str(error))
     keypoints, keypoint_scores, scores, boxes, labels = select_people(sample, score_thr)
     names = name_classes(labels, predictor.metainfo)

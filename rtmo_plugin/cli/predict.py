@@ -121,7 +121,7 @@ def _name_picture(folder: Path, frame: Any) -> Path:
         ConfigError: It would replace the image itself.
     """
     from rtmo_plugin.errors import ConfigError
-    from rtmo_plugin.inference.files import SUFFIXES
+    from rtmo_plugin.image_headers import SUFFIXES
 
     if frame.path is None or frame.time_s is not None:
         stem = "image" if frame.path is None else frame.path.stem

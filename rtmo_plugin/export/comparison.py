@@ -26,7 +26,7 @@ from rtmo_plugin.export.graphs import RAW_OUTPUTS
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.reference import Reference
 from rtmo_plugin.export.tolerance import Differences, Tolerance
-from rtmo_plugin.inference.files import read_image
+from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.letterbox import apply_letterbox, make_input
 
 Arrays = Mapping[str, NDArray[Any]]

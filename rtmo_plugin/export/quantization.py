@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.onnx_writer import INPUT_NAME
 from rtmo_plugin.export.options import ExportOptions
-from rtmo_plugin.inference.files import read_image
+from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.letterbox import Image, apply_letterbox, make_input
 from rtmo_plugin.inference.model_info import ModelInfo
 

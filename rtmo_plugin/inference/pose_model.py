@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.coordinates import CoordinateDecoder, CoordinateParameters, locate_parameters
 from rtmo_plugin.inference.decoding import Decoder, Outputs
 from rtmo_plugin.inference.engines import open_engine
-from rtmo_plugin.inference.files import read_image
 from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox, make_input
 from rtmo_plugin.inference.people import People
 
@@ -129,7 +129,7 @@ class PoseModel:
         for path in map(Path, paths):
             try:
                 prepared.append(_Prepared(path, *self._prepare(read_image(path), str(path))))
-            except DataError as error:
+            except (DataError, MissingFileError) as error:
                 prepared.append(_Prepared(path, error=str(error)))
         return prepared
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.files import write_file
+from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.drawing import draw_people
-from rtmo_plugin.inference.files import SUFFIXES
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.inference.files import decode_image, read_image
+from rtmo_plugin.images import convert_image, decode_image, read_image
 from rtmo_plugin.inference.frames import Entry, Frame
 
 _MAX_DOWNLOAD = 100 * 1024**2
@@ -32,8 +31,7 @@ def open_image(source: Any) -> Entry:
         if not is_web(name) and not Path(name).exists():
             raise MissingFileError(f"There is no image, video or folder {name}.")
         return partial(_read_image, name)
-    image = decode_image(bytes(source), "The image") if isinstance(source, (bytes, bytearray)) else source
-    return partial(_make_frame, _check_array(_to_array(image)))
+    return partial(_make_frame, convert_image(source))
 
 
 def _read_image(name: str, index: int) -> Frame:
@@ -41,7 +39,7 @@ def _read_image(name: str, index: int) -> Frame:
     path = None if is_address else Path(name)
     try:
         image = decode_image(_download(name), name) if path is None else read_image(path)
-    except DataError as error:
+    except (DataError, MissingFileError) as error:  # the file may have gone since it was found
         return Frame(None, name, path, index, error=str(error))
     return Frame(image, name, path, index)
 
@@ -67,30 +65,6 @@ def _download(url: str) -> bytes:
 def is_web(name: str) -> bool:
     """Tell whether a name is a web address."""
     return name.startswith(_WEB)
-
-
-def is_pillow(source: Any) -> bool:
-    """Tell whether something is a picture of Pillow, without importing it."""
-    return type(source).__module__.startswith("PIL.")
-
-
-def _to_array(image: Any) -> NDArray[Any]:
-    return np.asarray(image.convert("RGB"))[..., ::-1] if is_pillow(image) else np.asarray(image)
-
-
-def _check_array(image: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as (height, width, 3).
-
-    Raises:
-        DataError: It is no image of numbers from 0 to 255.
-    """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
-        raise DataError(
-            f"An array of shape {image.shape} and type {image.dtype} is no image: give (height, width, 3) BGR, uint8."
-        )
-    if image.ndim == 2 or image.shape[2] == 1:
-        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(image[..., :3])
 
 
 def _make_frame(image: NDArray[Any], index: int) -> Frame:

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from rtmo_plugin.errors import DataError, MissingFileError, UserError
+from rtmo_plugin.image_headers import SUFFIXES
+from rtmo_plugin.images import is_pillow
 from rtmo_plugin.inference.ahead import keep_latest, read_ahead
-from rtmo_plugin.inference.files import SUFFIXES
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.pose_model import map_ahead
-from rtmo_plugin.inference.single_images import is_pillow, is_web, open_image
+from rtmo_plugin.inference.single_images import is_web, open_image
 from rtmo_plugin.inference.video import VIDEO_SUFFIXES, open_camera, open_video, read_camera, read_video
 
 __all__ = ["Frame", "SourceKind", "expand", "find_kind", "read_frames"]

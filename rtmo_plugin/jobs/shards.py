@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.inference.files import SUFFIXES
+from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.single_images import is_web
 from rtmo_plugin.inference.sources import SourceKind, expand, find_kind
 from rtmo_plugin.inference.video import VIDEO_SUFFIXES

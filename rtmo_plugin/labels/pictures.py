@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+from rtmo_plugin.bounded_reading import read_bytes
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header, read_image_size
 
-from rtmo_plugin.errors import MissingFileError
-
-_ORIENTATION = 0x0112  # EXIF tag; from 5 on the picture lies on its side
 _CHUNK = 256
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 class Picture(NamedTuple):
@@ -58,18 +53,17 @@ def look_at_picture(path: Path) -> Picture:
     if not path.is_file():
         return Picture(kind="image-missing", fault=f"no file {path}")
     try:
-        with Image.open(path) as image:
-            size_wh = _stand_upright(image)
-            image.draft("RGB", (1, 1))  # of a JPEG: every byte is read, but few pixels are made
-            image.load()
-    except _UNREADABLE as error:
-        return Picture(kind="image-truncated", fault=str(error) or type(error).__name__)
-    return Picture(size_wh)
+        content = read_bytes(path, MAX_IMAGE_BYTES)
+        header = read_header(content, "the file")
+        check_pixel_data(content, "the file")
+    except DataError as error:
+        return Picture(kind="image-truncated", fault=str(error).rstrip("."))
+    return Picture(header.size_wh)
 
 
 def list_pictures(folder: Path) -> dict[str, Path]:
     """Return the picture files in and below a folder by their name there; none where there is no folder."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return {path.relative_to(folder).as_posix(): path for path in files}
 
 
@@ -79,14 +73,8 @@ def strip_suffix(name: str) -> str:
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
-    """Return (width, height) of a picture from its first bytes; None where it is missing or none."""
+    """Return (width, height) of the upright image in a file, as training reads it; None if it cannot be read."""
     try:
-        with Image.open(path) as image:
-            return _stand_upright(image)
-    except _UNREADABLE:
+        return read_image_size(path)
+    except (DataError, MissingFileError):
         return None
-
-
-def _stand_upright(image: Image.Image) -> tuple[int, int]:
-    width, height = image.size
-    return (height, width) if image.getexif().get(_ORIENTATION, 1) >= 5 else (width, height)

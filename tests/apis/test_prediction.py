@@ -38,7 +38,7 @@ def test_bad_images_do_not_stop_the_good_ones(config, trained, folder, tmp_path)
         bad.add("half.jpg")
     assert results.keys() == {"a.jpg", "gray.png", "name with ü.PNG", "pixel.bmp", "half.jpg"} | bad
     assert {name for name, result in results.items() if result.error} == bad
-    assert results["text.png"].error == f"{folder / 'text.png'} is not an image that OpenCV can read."
+    assert results["text.png"].error == f"{folder / 'text.png'} is not an image: give JPEG, PNG, WebP, BMP or TIFF."
     assert {path.name for path in out.iterdir()} == {"predictions.json", *results.keys() - bad}
     assert cv2.imread(str(out / "a.jpg")).shape == (60, 90, 3)
 

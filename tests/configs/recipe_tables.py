@@ -54,6 +54,17 @@ def count_from_start(value: int, official: Values) -> int:
 
 # MMPose's key; our key; the value as we write it.
 RENAMED: list[tuple[str, str, Any]] = [
+    # the same pixels, with WebP images upright too
+    (
+        r"custom_hooks\.0\.new_train_pipeline\.0\.type",
+        FINISH + r".pipeline.0.type",
+        lambda v, _: {"LoadImage": "rtmo_plugin.LoadImage"}.get(v),
+    ),
+    (
+        r"(val|test)_dataloader\.dataset\.pipeline\.0\.type",
+        r"\1_dataloader.dataset.pipeline.0.type",
+        lambda v, _: {"LoadImage": "rtmo_plugin.LoadImage"}.get(v),
+    ),
     # Two hooks that fire at one epoch each became one that follows the epoch.
     (r"custom_hooks\.0\.new_train_pipeline\.(.+)", FINISH + r".pipeline.\1", keep),
     (r"custom_hooks\.0\.new_train_dataset\.(?!pipeline)(.+)", FINISH + r".dataset.\1", keep),

@@ -46,7 +46,7 @@ def test_several_images_and_a_bad_one(files, result, tmp_path, batch_size, strea
     for each in (results[0], results[3]):
         np.testing.assert_allclose(each.keypoints, result.keypoints, rtol=0, atol=0.1)
     assert len(results[1]) == 0
-    assert results[1].to_dict()["error"] == f"{tmp_path / 'b.png'} is not an image that OpenCV can read."
+    assert results[1].to_dict()["error"] == f"{tmp_path / 'b.png'} is not an image: give JPEG, PNG, WebP, BMP or TIFF."
     with pytest.raises(DataError, match="is not an image"):
         pose(tmp_path / "b.png")
     with pytest.raises(ConfigError, match="batch_size must be at least 1"):

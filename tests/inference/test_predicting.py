@@ -27,7 +27,7 @@ def test_images_become_lines_and_pictures(files, tmp_path, capsys):
     assert len(people) > 0
     assert [person["score"] for person in first["people"]] == pytest.approx(people.scores.tolist(), abs=1e-4)
     assert first["people"][0]["keypoints"][0][:2] == pytest.approx(people.keypoints[0, 0].tolist(), abs=0.01)
-    assert second["error"].endswith("b.jpg is not an image that OpenCV can read.")
+    assert second["error"].endswith("b.jpg is not an image: give JPEG, PNG, WebP, BMP or TIFF.")
     drawn = cv2.imread(str(out / "a.png"))
     assert drawn.shape == image.shape
     assert (drawn != image).any()

@@ -159,12 +159,12 @@ def test_what_is_wrong_is_said_at_once(tmp_path):
         63: "There is no camera 63, or another program is using it",
         "rtsp://127.0.0.1:1/": "cannot be opened",
         True: "bool is no source",
-        b"text": "The image is not an image that OpenCV can read",
+        b"text": "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF",
     }
     for source, words in wrong.items():
         with pytest.raises((DataError, MissingFileError), match=words):
             read_frames(source)
-    with pytest.raises(DataError, match=r"An array of shape \(3, 8, 8\) and type float32 is no image"):
+    with pytest.raises(DataError, match=r"An array of shape \(3, 8, 8\) and type float32 is not an image"):
         read_frames(np.zeros((3, 8, 8), np.float32))
     (tmp_path / "text.mp4").unlink()
     with pytest.raises(MissingFileError, match="There is no image and no video in"):

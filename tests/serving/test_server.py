@@ -68,7 +68,7 @@ def test_images_are_turned_upright(port):
         (make_bomb(708), 413, "The image has 708 x 708 pixels, and 0.5 million are the limit: send a smaller one."),
         (b"hello", 415, "This is not an image that can be read: send JPEG, PNG, WebP or BMP."),
         (b"", 415, "This is not an image that can be read: send JPEG, PNG, WebP or BMP."),
-        (make_bomb(100), 422, "The image is not an image that OpenCV can read."),
+        (make_bomb(100), 422, "The image is not an image that can be read: "),
         (encode(make_image(), ".jpg")[:-200], 422, "The image is "),  # cut off, or nothing that OpenCV reads
     ],
     ids=["bytes", "pixels", "few pixels too many", "words", "nothing", "header alone", "half"],

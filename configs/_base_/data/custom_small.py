@@ -11,7 +11,7 @@ targets = [
     dict(type="PackPoseInputs"),
 ]
 warmup_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(
         affine,
         shift_factor=0.1,
@@ -25,14 +25,14 @@ warmup_pipeline = [
     *targets,
 ]
 finish_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(affine, shift_prob=0.0, rotate_prob=0.0, scale_prob=0.0, scale_type="long"),
     dict(type="RandomFlip"),
     dict(type="BottomupGetHeatmapMask", get_invalid=True),
     *targets,
 ]
 val_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(type="BottomupResize", input_size=input_size, pad_val=(114, 114, 114)),
     _base_.val_pipeline[2],
 ]

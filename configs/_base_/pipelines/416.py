@@ -30,7 +30,7 @@ small_warmup_pipeline = [
 ]
 
 small_finish_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(
         type="BottomupRandomAffine",
         input_size=small_input_size,
@@ -51,7 +51,7 @@ small_finish_pipeline = [
 ]
 
 small_val_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(type="BottomupResize", input_size=small_input_size, pad_val=(114, 114, 114)),
     dict(
         type="PackPoseInputs",

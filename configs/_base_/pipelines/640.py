@@ -35,7 +35,7 @@ warmup_pipeline = [
 ]
 
 finish_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(
         type="BottomupRandomAffine",
         input_size=input_size,
@@ -63,7 +63,7 @@ moving_finish_pipeline = [
 ]
 
 val_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="rtmo_plugin.LoadImage"),
     dict(type="BottomupResize", input_size=input_size, pad_val=(114, 114, 114)),
     dict(
         type="PackPoseInputs",

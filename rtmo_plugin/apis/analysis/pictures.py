@@ -12,8 +12,8 @@ from rtmo_plugin.apis.analysis.material import Material
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation.analysis.study import Study
 from rtmo_plugin.evaluation.analysis.worst import BadImage, find_worst_images
+from rtmo_plugin.images import decode_image
 from rtmo_plugin.inference.drawing import Floats, Image, draw_people
-from rtmo_plugin.inference.files import decode_image
 from rtmo_plugin.keypoint_sides import split_side
 
 Indices = NDArray[np.intp]

@@ -22,7 +22,8 @@ from rtmo_plugin.apis.benchmarks.inference_sides import (
 )
 from rtmo_plugin.apis.benchmarks.report import Report, time_alternately
 from rtmo_plugin.errors import ConfigError, MissingFileError
-from rtmo_plugin.inference.files import list_images, read_image, write_image
+from rtmo_plugin.images import read_image
+from rtmo_plugin.inference.files import list_images, write_image
 from rtmo_plugin.inference.letterbox import Image
 from rtmo_plugin.inference.pose_model import PoseModel
 

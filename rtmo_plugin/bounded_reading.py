@@ -1,0 +1,100 @@
+"""Files from users, read within limits: only regular files, and only so many bytes.
+
+A device, a pipe or a socket under a file's name may never end or never begin; a file may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from rtmo_plugin.errors import DataError, MissingFileError
+
+# Without it, opening a pipe would wait until another process writes to it. Windows has no such flag and no need.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def open_regular(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; symbolic links are followed.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It cannot be opened, or is a folder, device, pipe or socket.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+    except OSError as error:
+        kind = "" if error.errno != errno.ENXIO else " (it is a socket or a pipe)"
+        raise DataError(f"{path} cannot be read: {error.strerror}{kind}.") from None
+    except ValueError as error:  # a null byte in the name
+        raise DataError(f"{str(path)!r} is not a file name: {error}.") from None
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path} is a {_name_kind(mode)}, not a regular file; only regular files are read.")
+        yield file
+
+
+def check_regular(path: str | Path) -> None:
+    """Check that a file that another library will open exists, is regular and can be read.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It cannot be opened, or is a folder, device, pipe or socket.
+    """
+    with open_regular(path):
+        pass
+
+
+def read_bytes(path: str | Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: File to read.
+        max_bytes: Largest size that is read.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It cannot be read, is not a regular file, or is larger than ``max_bytes``.
+    """
+    with open_regular(path) as file:
+        try:
+            # A sparse file is refused before memory is taken; files under /proc claim a size of 0 and are read on.
+            is_small = os.fstat(file.fileno()).st_size <= max_bytes
+            content = file.read(max_bytes + 1) if is_small else b""
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        except MemoryError:
+            raise DataError(f"{path} does not fit in memory.") from None
+    if not is_small or len(content) > max_bytes:
+        raise DataError(f"{path} has more than {format_bytes(max_bytes)}, the limit for such a file.")
+    return content
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes in a unit that people read.
+
+    Examples:
+        >>> format_bytes(2 * 10**9), format_bytes(200_000)
+        ('2 GB', '0.2 MB')
+    """
+    return f"{count / 1e9:g} GB" if count >= 10**9 else f"{count / 1e6:g} MB"
+
+
+def _name_kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFCHR: "device",
+        stat.S_IFBLK: "device",
+        stat.S_IFIFO: "pipe",
+        stat.S_IFSOCK: "socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "special file")

@@ -1,0 +1,337 @@
+"""What the header of an image file says: format, upright size and orientation, and whether it may be decoded.
+
+Pillow reads the headers, without decoding a pixel and without OpenCV. Every path that reads images begins here, so all
+paths agree on formats, orientation and limits.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from rtmo_plugin.bounded_reading import open_regular
+from rtmo_plugin.errors import ConfigError, DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+FORMATS = "JPEG, PNG, WebP, BMP or TIFF"
+VARIABLE = "RTMO_MAX_MEGAPIXELS"
+
+MAX_IMAGE_BYTES = 2 * 10**9
+MAX_PIXELS = 200 * 10**6  # the largest photos of phones; three bytes each when decoded
+MAX_SCANS = 100  # of a JPEG; cameras and encoders write 1 to 10
+MAX_SCAN_PIXELS = 5 * 10**9  # scans times pixels, which is what decoding a progressive JPEG costs
+_MAX_SEGMENTS = 10_000
+_MAX_READS = 20_000  # that Pillow makes in a header; usual are below 100
+
+# What Pillow raises for headers and pixels that are damaged.
+PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, MemoryError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+_PLUGINS: tuple[tuple[re.Pattern[bytes], Any], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImagePlugin.WebPImageFile),
+    (re.compile(rb"BM"), BmpImagePlugin.BmpImageFile),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImagePlugin.TiffImageFile),
+    (re.compile(rb"P[1-6]\s"), PpmImagePlugin.PpmImageFile),
+    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), Jpeg2KImagePlugin.Jpeg2KImageFile),
+)
+_NUM_MAGIC = 16
+_SIXTEEN_BIT_FILES = ("PNG", "PPM", "JPEG2000")  # whose 16-bit pixels older versions of Pillow give as 32-bit numbers
+_HEIF = re.compile(rb"....ftyp(heic|heix|hevc|mif1|msf1|avif|avis)", re.DOTALL)
+_ORIENTATION, _SHORT = 0x0112, 3  # EXIF tag and type
+_WIDTH, _HEIGHT = 256, 257  # TIFF tags
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # begins a segment; what else follows 0xFF belongs to the data
+_END, _SCAN = 0xD9, 0xDA
+
+# Pillow warns of damaged EXIF data, of which only the orientation is used here.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+
+
+class ImageHeader(NamedTuple):
+    """What the header of an image file says.
+
+    Attributes:
+        kind: Pillow's name of the format, such as ``JPEG``.
+        size_wh: Width and height of the upright image.
+        orientation: EXIF orientation, 1 to 8, of the stored pixels.
+    """
+
+    kind: str
+    size_wh: tuple[int, int]
+    orientation: int = 1
+
+
+def choose_max_pixels() -> int:
+    """Return how many pixels an image may have: ``MAX_PIXELS``, or what ``RTMO_MAX_MEGAPIXELS`` says.
+
+    Raises:
+        ConfigError: The variable does not hold a positive number.
+    """
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return MAX_PIXELS
+    try:
+        megapixels = float(text)
+    except ValueError:
+        megapixels = 0.0
+    if not 0 < megapixels < 1e6:
+        raise ConfigError(f"{VARIABLE}={text}: give the largest number of megapixels, such as 200.")
+    return int(megapixels * 10**6)
+
+
+def read_header(content: bytes, name: str | Path = "The image", max_pixels: int | None = None) -> ImageHeader:
+    """Return the header of an image file's content, after checking that decoding it stays within the limits.
+
+    Args:
+        content: Whole content of the file.
+        name: What messages call the image.
+        max_pixels: Largest number of pixels. Default: see :func:`choose_max_pixels`.
+
+    Raises:
+        DataError: The content is not an image, has too many pixels or scans, or lacks its end.
+    """
+    header = _read(io.BytesIO(content), name)
+    check_pixels(header.size_wh, name, max_pixels)
+    if header.kind == "JPEG":
+        _check_scans(content, header, name)
+    is_png_cut = header.kind == "PNG" and b"IEND" not in content
+    if is_png_cut or (header.kind == "WEBP" and len(content) < 8 + int.from_bytes(content[4:8], "little")):
+        raise DataError(f"{name} is cut off: its end is missing.")
+    return header
+
+
+def check_pixels(size_wh: tuple[int, int], name: str | Path, max_pixels: int | None = None) -> None:
+    """Check that an image does not have too many pixels.
+
+    Args:
+        size_wh: Width and height of the image.
+        name: What messages call the image.
+        max_pixels: Largest number of pixels. Default: see :func:`choose_max_pixels`.
+
+    Raises:
+        DataError: It has more.
+    """
+    limit = choose_max_pixels() if max_pixels is None else max_pixels
+    if size_wh[0] * size_wh[1] > limit:
+        advice = f"; the environment variable {VARIABLE} raises it" if max_pixels is None else ""
+        raise DataError(
+            f"{name} has {size_wh[0]} x {size_wh[1]} pixels, more than the limit of {limit / 1e6:g} million{advice}."
+        )
+
+
+def read_image_size(path: str | Path) -> tuple[int, int]:
+    """Return width and height of the upright image in a file, from its first bytes.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: The file cannot be read, is not an image, or has too many pixels.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_IMAGE_BYTES:
+            raise DataError(f"{path} is larger than {MAX_IMAGE_BYTES / 1e9:g} GB, the limit for an image.")
+        header = _read(file, path)
+    check_pixels(header.size_wh, path)
+    return header.size_wh
+
+
+def open_with_pillow(content: bytes) -> ImageFile.ImageFile:
+    """Return Pillow's image of a file's content whose header was read, not decoded yet.
+
+    Only the formats of this module are opened, and no other of Pillow's plugins is tried.
+    """
+    plugin = _find_plugin(content[:_NUM_MAGIC])
+    image: ImageFile.ImageFile = plugin(io.BytesIO(content), "")
+    return image
+
+
+def check_pixel_data(content: bytes, name: str | Path = "The image") -> None:
+    """Check that the pixels of an image file's content, whose header was read, can be decoded.
+
+    Every byte of a JPEG is decoded, but into few pixels.
+
+    Raises:
+        DataError: They are damaged, or their values have no fixed range.
+    """
+    try:
+        image = open_with_pillow(content)
+        image.draft("RGB", (1, 1))
+        image.load()
+    except PILLOW_ERRORS as error:
+        raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
+    check_mode(image, name)
+
+
+def check_mode(image: Image.Image, name: str | Path) -> bool:
+    """Check that the pixels of Pillow's image have a range that is known, and tell whether they have 16 bits.
+
+    Raises:
+        DataError: They are 32-bit numbers, or Lab colors.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BIT_FILES):
+        return True
+    if image.mode in ("I", "F", "LAB"):
+        raise DataError(f"{name} has pixels of mode {image.mode}, whose range is not known: convert it to RGB.")
+    return False
+
+
+def read_orientation(exif: bytes | None) -> int:
+    """Return the orientation that EXIF data name, 1 to 8; 1 if there is none or the data are damaged.
+
+    Examples:
+        >>> read_orientation(bytes.fromhex("4d4d002a00000008 0001 0112 0003 00000001 00060000 00000000"))
+        6
+    """
+    data = (exif or b"").removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for number in range(count):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", data, start + 2 + 12 * number)
+            if tag == _ORIENTATION:
+                return value if kind == _SHORT and 1 <= value <= 8 else 1
+    except struct.error:  # the data end too early
+        pass
+    return 1
+
+
+class _CountingReader(io.BufferedIOBase):
+    """A file that Pillow reads a header from, and no more than a header.
+
+    Args:
+        file: The file itself.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, _MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            OSError: The header has too many parts.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("its header has too many parts")
+        return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place and return it."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+
+def _find_plugin(magic: bytes) -> Any:
+    """Return Pillow's class for a file that begins like this, or None."""
+    return next((plugin for pattern, plugin in _PLUGINS if pattern.match(magic)), None)
+
+
+def _read(file: BinaryIO, name: str | Path) -> ImageHeader:
+    """Return what a header says.
+
+    Raises:
+        DataError: It cannot be read; the message calls the image ``name``.
+    """
+    magic = file.read(_NUM_MAGIC)
+    plugin = _find_plugin(magic)
+    if plugin is None:
+        is_heif = _HEIF.match(magic) is not None
+        advice = f"is a HEIF or AVIF image: convert it to {FORMATS}" if is_heif else f"is not an image: give {FORMATS}"
+        raise DataError(f"{name} {advice}.")
+    file.seek(0)
+    reader = _CountingReader(file)
+    try:
+        image = plugin(reader, "")
+        header = _describe(image, reader)
+    except PILLOW_ERRORS as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{name} is not an image that can be read: {reason}.") from None
+    if min(header.size_wh) < 1:
+        raise DataError(f"{name} is not an image that can be read: it has no pixels.")
+    return header
+
+
+def _describe(image: ImageFile.ImageFile, reader: _CountingReader) -> ImageHeader:
+    size_wh, orientation = image.size, 1
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Whether ``size`` is upright depends on the version of Pillow; the tags are as stored.
+        tags: Any = image.tag_v2
+        size_wh, orientation = (int(tags[_WIDTH]), int(tags[_HEIGHT])), tags.get(_ORIENTATION, 1)
+    elif isinstance(image, PngImagePlugin.PngImageFile):
+        orientation = read_orientation(image.info.get("exif") or _find_png_exif(reader))
+    else:
+        orientation = read_orientation(image.info.get("exif"))
+    kind = "JPEG" if isinstance(image, JpegImagePlugin.JpegImageFile) else image.format or ""
+    is_known = isinstance(orientation, int) and 1 <= orientation <= 8
+    is_turned = is_known and orientation >= 5
+    return ImageHeader(kind, size_wh[::-1] if is_turned else size_wh, orientation if is_known else 1)
+
+
+def _find_png_exif(reader: _CountingReader) -> bytes | None:
+    """Return the EXIF data of a PNG, which may also stand behind the pixels; Pillow finds those when it decodes."""
+    at = 8
+    while True:
+        reader.seek(at)
+        start = reader.read(8)
+        if len(start) < 8 or start[4:] == b"IEND":
+            return None
+        size = int.from_bytes(start[:4], "big")
+        if start[4:] == b"eXIf":
+            return reader.read(min(size, 2**16))
+        at += 12 + size
+
+
+def _check_scans(content: bytes, header: ImageHeader, name: str | Path) -> None:
+    """Go through the segments of a JPEG, and refuse what takes unusually long to decode or has no end."""
+    at, scans = 2, 0
+    limit = min(MAX_SCANS, MAX_SCAN_PIXELS // (header.size_wh[0] * header.size_wh[1]))
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(content, at)
+        if found is None:
+            raise DataError(f"{name} is cut off: its end is missing.")
+        at = found.end()
+        marker = content[at - 1]
+        if marker == _END:
+            return
+        scans += marker == _SCAN
+        if scans > limit:
+            raise DataError(
+                f"{name} is a progressive JPEG of more than {limit} scans, the limit for "
+                f"{header.size_wh[0]} x {header.size_wh[1]} pixels; save it again."
+            )
+        at += int.from_bytes(content[at : at + 2], "big")
+    raise DataError(f"{name} has more than {_MAX_SEGMENTS} segments, the limit for a JPEG; save it again.")
