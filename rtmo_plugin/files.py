@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from rtmo_plugin.errors import DataError, MissingFileError, OutputError
+from rtmo_plugin.errors import DataError, MissingFileError, OutputError, UserError
 
 MAX_NAME_BYTES = 255  # the limit of ext4, NTFS, APFS and most other file systems
 
@@ -59,6 +60,43 @@ def replace_file(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
 
 
+@contextmanager
+def create_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a draft folder; after the block its content is at ``path``, whole or not at all.
+
+    Args:
+        path: Folder to create; an empty folder may be there already.
+
+    Raises:
+        OutputError: The folder cannot be written, or something is at ``path``.
+    """
+    target = Path(path)
+    try:
+        is_there = target.is_dir() and not any(target.iterdir())
+        if os.path.lexists(target) and not is_there:
+            raise FileExistsError
+        # An empty folder may be another disk, so its draft is inside of it.
+        parent = target if is_there else target.parent
+        parent.mkdir(parents=True, exist_ok=True)
+        draft = parent / f".{uuid.uuid4().hex[:12]}.part"
+        draft.mkdir()
+        try:
+            yield draft
+            if is_there:
+                for entry in list(draft.iterdir()):
+                    entry.rename(target / entry.name)
+            else:
+                draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except UserError:
+        raise
+    except FileExistsError as error:
+        raise OutputError(f"{target} exists already and is not overwritten.") from error
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
+
+
 def write_file(path: str | Path, content: bytes | str | Iterable[str], *, overwrite: bool = True) -> Path:
     """Write a file whole or not at all (see :func:`replace_file`).
 
@@ -77,8 +115,12 @@ def write_file(path: str | Path, content: bytes | str | Iterable[str], *, overwr
         if isinstance(content, bytes):
             draft.write_bytes(content)
         else:
-            with draft.open("w", encoding="utf-8", newline="") as file:
-                file.writelines([content] if isinstance(content, str) else content)
+            try:
+                with draft.open("w", encoding="utf-8", newline="") as file:
+                    file.writelines([content] if isinstance(content, str) else content)
+            except UnicodeEncodeError as error:
+                character = error.object[error.start]
+                raise OutputError(f"{path} cannot be written: UTF-8 has no character {character!r}.") from error
     return Path(path)
 
 
@@ -178,9 +220,12 @@ def check_name(path: Path) -> None:
     """Check that the last part of a path is short enough for a file system.
 
     Raises:
-        OutputError: It is longer than 255 bytes.
+        OutputError: It is longer than 255 bytes, or not text that a file name can hold.
     """
-    size = len(os.fsencode(path.name))
+    try:
+        size = len(os.fsencode(path.name))
+    except UnicodeEncodeError:
+        raise OutputError(f"{path.name[:60]!r} cannot be the name of a file: it is not valid Unicode.") from None
     if size > MAX_NAME_BYTES:
         raise OutputError(f"The file name {path.name[:40]}... has {size} bytes; at most {MAX_NAME_BYTES} are possible.")
 

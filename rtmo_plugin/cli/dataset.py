@@ -12,13 +12,16 @@ from rtmo_plugin.errors import EXIT_FAILURE
 _ACTIONS = {
     "check": ("say what is wrong with a COCO keypoint file", "people.json --images photos/ --fix clean.json"),
     "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
-    "convert": ("bring labels to COCO and back; docs/dataset-tool.md says how", "people.json cvat.xml --to cvat"),
+    "convert": (
+        "convert labels from YOLO, LabelMe or CVAT to COCO, or from COCO to one of them",
+        "annotations.xml people.json --from cvat",
+    ),
 }
 _EXAMPLES = (
     "{command} check people.json                                    # the file alone: seconds",
     "{command} check people.json --images photos/ --fix clean.json  # and every image",
     "{command} split clean.json data/custom/                        # train.json and val.json",
-    "{command} convert people.json cvat.xml --to cvat               # and back: nothing is lost",
+    "{command} convert annotations.xml people.json --from cvat      # CVAT's export to COCO",
 )
 _NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something is, 2 the file cannot be read"
 
@@ -55,16 +58,20 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="COCO file, CVAT file, LabelMe folder, YOLO folder or its data.yaml"
     )
-    parser.add_argument("out", metavar="OUT", help="of the same sorts; nothing is overwritten")
+    parser.add_argument("out", metavar="OUT", help="file or folder to write; it must not exist yet")
     for side, name, whose in (("--from", "source_format", "SOURCE"), ("--to", "target_format", "OUT")):
-        what = f"format of {whose} (%(default)s)"
+        what = f"format of {whose} [%(default)s]"
         parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help=what)
     parser.add_argument(
-        "--images", metavar="DIR", help="images of a YOLO folder, where they are not where its data.yaml says"
+        "--images", metavar="DIR", help="folder of a YOLO data set's images [where its data.yaml says]"
     )
-    parser.add_argument("--keypoints", nargs="+", metavar="NAME", help="their names, if the format does not tell them")
-    parser.add_argument("--skeleton", nargs="+", metavar="A,B", help="bones for COCO: names of keypoints they join")
-    parser.add_argument("--split", default="train", help="of a YOLO folder (%(default)s)")
+    parser.add_argument(
+        "--keypoints", nargs="+", metavar="NAME", help="keypoint names in order [those that the labels tell]"
+    )
+    parser.add_argument(
+        "--skeleton", nargs="+", metavar="A,B", help="bones, each as the names of two keypoints [those of the labels]"
+    )
+    parser.add_argument("--split", default="train", help="split of a YOLO folder [%(default)s]")
     parser.set_defaults(action=convert_file)
 
 

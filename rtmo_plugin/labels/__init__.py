@@ -1,9 +1,8 @@
-"""Files of labels before training: check, fix and split COCO files, convert them to other formats and back.
+"""Files of labels before training: check, fix and split COCO files, convert other formats to COCO and back.
 
 ``files`` (JSON) > ``categories``, ``people``, ``pictures`` (what can be wrong, ``kinds`` in words) >
-``checking`` > ``fixing`` > ``report``.  ``names``, ``sigmas`` > ``task`` (what a file asks a model to
-learn).  ``tree`` (people below their image) > ``yolo``, ``labelme``, ``cvat`` >
-``formats`` > ``conversion``, with ``patches`` for what a format cannot hold.
+``checking`` > ``fixing`` > ``report``. ``names``, ``sigmas`` > ``task`` (what a file asks a model to
+learn). ``label_set`` (people below their image) > ``yolo``, ``labelme``, ``cvat`` > ``formats`` > ``conversion``.
 
 Neither torch nor OpenMMLab is needed, and nothing here changes what it is given.
 """

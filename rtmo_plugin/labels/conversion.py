@@ -1,28 +1,33 @@
-"""Convert COCO files to other formats and back, and lose nothing on the way.
+"""Convert labels to COCO, and COCO to the formats of other tools.
 
-What the other format cannot hold stands in a side file beside it (``coco_side.json``); what COCO
-cannot hold stands in the COCO file under the other format's name.  Both are patches (see
-``patches``): on the way back they return to what they belong to, and edits win.
+What is written is read back before it appears under its name: every image, person, box and keypoint
+must be there again. What a format cannot hold is listed in one sentence.
 """
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.files import read_json, write_json
+from rtmo_plugin.files import check_outputs, create_folder, join_inside, replace_file
 from rtmo_plugin.labels.categories import is_bone
-from rtmo_plugin.labels.files import Coco, read_coco, write_coco
+from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.formats import FORMATS, Format
-from rtmo_plugin.labels.patches import apply_patch, find_patch
-from rtmo_plugin.labels.pictures import read_size
+from rtmo_plugin.labels.label_set import LabelSet, Person, from_coco, list_points, to_coco
+from rtmo_plugin.labels.pictures import strip_suffix
+from rtmo_plugin.labels.reading import ReadOptions
 from rtmo_plugin.labels.report import describe_contents
-from rtmo_plugin.labels.tree import Sizes, from_tree, list_schema, list_sizes, to_tree
 
-_ABOUT = "What the format beside this file cannot hold; rtmo_plugin's dataset.py convert puts it back."
-Side = dict[str, Any]
+_TOLERANCE = 1e-6  # pixels
+# Fields of a COCO file that every format holds, or that follow from what it holds.
+_HELD = {
+    "images": {"file_name", "width", "height"},
+    "annotations": {"image_id", "category_id", "bbox", "keypoints", "num_keypoints", "iscrowd"},
+    "categories": {"name", "keypoints"},
+}
 
 
 def convert_file(
@@ -36,39 +41,50 @@ def convert_file(
     skeleton: list[str] | None = None,
     split: str = "train",
 ) -> bool:
-    """Convert labels to or from COCO, and print what was written.
+    """Convert labels to or from COCO, and print what was written and what was left out.
 
     Args:
         source: COCO file, CVAT file, LabelMe folder, or YOLO folder or its data.yaml.
-        out: Of the same sorts; must not be there yet.
+        out: File or folder of the target format, which must not exist yet.
         source_format: ``"coco"`` or a key of ``FORMATS``.
         target_format: Likewise; one of the two is ``"coco"``.
-        images: Folder of the images of a YOLO folder, where they are not where its data.yaml says.
-        keypoints: Names of the keypoints, for formats that do not tell them or their order.
-        skeleton: Bones as ``'head,neck'``, which no format but COCO tells.
-        split: Of a YOLO folder.
+        images: Folder of the images of a YOLO folder. Default: where its data.yaml says.
+        keypoints: Keypoint names in order, for formats that do not tell them.
+        skeleton: Bones as ``'head,neck'``. Default: those of the format, if it has any.
+        split: Split of a YOLO folder.
 
     Returns:
-        True: it is whole.
+        Whether there are people in what was written.
 
     Raises:
-        ConfigError: Neither or both formats are COCO.
-        MissingFileError: The source is not there.
-        DataError: It cannot be read or held, or ``out`` is there already.
+        ConfigError: Neither or both formats are COCO, or an option is of no use for the conversion.
+        MissingFileError: The source does not exist.
+        DataError: The source cannot be read, the format cannot hold it, or ``out`` exists.
+        OutputError: ``out`` cannot be written.
     """
-    if (source_format == "coco") == (target_format == "coco"):
-        raise ConfigError("One side of a conversion is COCO, and only one: for other ways convert twice.")
     path, target = Path(source), Path(out)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    _check_options(source_format, target_format, {"--keypoints": keypoints, "--skeleton": skeleton}, images)
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"{target} is there already: name another place, nothing is overwritten.")
+    is_folder = target_format != "coco" and FORMATS[target_format].is_folder
+    if target.is_dir() and not is_folder:
+        raise DataError(f"{target} is a folder: name a file.")
+    check_outputs([target / "labels" if is_folder else target], [path])
     if target_format == "coco":
-        coco = connect(convert_to_coco(path, source_format, images, keypoints, split), skeleton or [])
-        write_coco(target, coco)
+        options = ReadOptions(split, keypoints, Path(images) if images else None)
+        coco, notes = convert_to_coco(path, source_format, options)
+        coco = connect(coco, skeleton or [])
+        write_coco(target, coco, overwrite=False)
+        num_findings = sum(map(len, check_coco(coco).values()))
+        notes += [f"Findings of `rtmo dataset check`: {num_findings:,}."] if num_findings else []
     else:
-        coco = read_coco(path)
-        convert_from_coco(coco, target, target_format, split)
+        coco, notes = convert_from_coco(read_coco(path), target, target_format, split)
     print(f"{target}: {describe_contents(coco)}")
-    return True
+    for note in notes:
+        print(f"  {note}")
+    if not coco["annotations"]:
+        print("  There are no people in it.")
+    return bool(coco["annotations"])
 
 
 def connect(coco: Coco, skeleton: list[str]) -> Coco:
@@ -92,67 +108,103 @@ def connect(coco: Coco, skeleton: list[str]) -> Coco:
     return {**coco, "categories": categories}
 
 
-def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") -> None:
-    """Write a COCO file in another format, with its side file.
+def convert_to_coco(source: Path, name: str, options: ReadOptions | None = None) -> tuple[Coco, list[str]]:
+    """Return labels in another format as a COCO file, and sentences on what was left out.
 
     Raises:
-        DataError: The format cannot hold it, and not even a side file helps.
-    """
-    form, held = FORMATS[name], coco.get(name, {})
-    if not coco["images"]:
-        raise DataError("The file has no images, so there is nothing to convert.")
-    tree = to_tree({key: value for key, value in coco.items() if key != name})
-    documents = apply_patch(form.encode(tree, {"split": split, **held.get("hint", {})}), held.get("patch"))
-    schema, sizes = list_schema(tree), list_sizes(tree)
-    patch = find_patch(form.decode(documents, schema, sizes), tree)
-    form.write(out, split, documents)
-    side = {"about": _ABOUT, "schema": schema, "sizes": sizes, "patch": patch}
-    write_json(form.side_name(out), side)
-
-
-def convert_to_coco(
-    source: Path,
-    name: str,
-    images: str | Path | None = None,
-    keypoints: list[str] | None = None,
-    split: str = "train",
-) -> Coco:
-    """Return labels in another format as a COCO file.
-
-    Raises:
-        MissingFileError: The source is not there.
+        MissingFileError: The source does not exist.
         DataError: It cannot be read; the message names the place.
     """
+    options = options or ReadOptions()
+    if options.images and not options.images.is_dir():
+        raise MissingFileError(f"There is no image folder {options.images}.")
+    labels = FORMATS[name].read(source, options).complete_boxes()
+    return to_coco(labels), labels.notes
+
+
+def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") -> tuple[Coco, list[str]]:
+    """Write a COCO file in another format.
+
+    Returns:
+        What was written, as a COCO file, and sentences on what was left out.
+
+    Raises:
+        DataError: The format cannot hold it, or the name of an image leads out of the folder.
+        OutputError: ``out`` exists, or cannot be written.
+    """
     form = FORMATS[name]
-    documents, side = form.read(source, split), _read_side(form.side_name(source))
-    schema = form.find_schema(documents, keypoints, side.get("schema", {}))
-    sizes = _find_sizes(form, source, images, split, side)
-    tree = apply_patch(form.decode(documents, schema, sizes), side.get("patch"))
-    coco = from_tree(tree)
-    hint = form.find_hint(documents)
-    # As it will be read again: what JSON makes of it is what the patch must fit.
-    again = form.encode(to_tree(json.loads(json.dumps(coco))), {"split": split, **hint})
-    patch = find_patch(again, documents, form.align)
-    return coco if patch is None and not hint else {**coco, name: {"hint": hint, "patch": patch}}
+    labels = from_coco(coco).complete_boxes()
+    if form.is_folder:
+        join_inside(out, split)
+        stems: dict[str, str] = {}
+        for file_name in labels.images:
+            join_inside(out, file_name)
+            other = stems.setdefault(strip_suffix(file_name), file_name)
+            if other != file_name:
+                raise DataError(
+                    f"{form.title} names labels like their image, and two images are alike: {other} and {file_name}."
+                )
+    with create_folder(out) if form.is_folder else replace_file(out, overwrite=False) as draft:
+        form.write(labels, draft, split)
+        sizes = {file: (image.width, image.height) for file, image in labels.images.items()}
+        try:
+            read = form.read(draft, ReadOptions(split, keypoints=labels.keypoints, sizes=sizes))
+        except DataError as error:
+            reason = str(error).replace(str(draft), str(out))
+            raise DataError(f"{form.title} cannot hold these labels, nothing was written: {reason}") from error
+        _check_same(labels, read, form.title)
+    return to_coco(labels), [*describe_losses(coco, form), *labels.notes, *([form.about] if form.about else [])]
 
 
-def _read_side(path: Path) -> Side:
-    """Return a side file, or nothing where there is none."""
-    if not path.exists():
-        return {}
-    side = read_json(path)
-    if not isinstance(side, dict) or not {"schema", "sizes", "patch"} <= side.keys():
-        raise DataError(f"{path} is not a side file of a conversion: remove or restore it.")
-    return side
+def describe_losses(coco: Coco, form: Format) -> list[str]:
+    """Return a sentence that lists what a COCO file has and a format cannot hold, or nothing."""
+    num_crowds = sum(bool(each.get("iscrowd")) for each in coco["annotations"])
+    lost = [f"{num_crowds:,} crowd region{'' if num_crowds == 1 else 's'}"] if num_crowds else []
+    for section, held in _HELD.items():
+        keys = {str(key) for entry in coco[section] for key, value in entry.items() if value not in ([], {}, None)}
+        keys -= held | (form.holds if section == "categories" else set())
+        if keys:
+            lost.append(f"{', '.join(sorted(keys))} of {section}")
+    top = [str(key) for key in coco if key not in SECTIONS]
+    lost += [", ".join(top)] if top else []
+    return [f"{form.title} cannot hold, and the labels go without: {'; '.join(lost)}."] if lost else []
 
 
-def _find_sizes(form: Format, source: Path, images: str | Path | None, split: str, side: Side) -> Sizes:
-    """Return the size of each image: of the pictures where they are, else as the side file says."""
-    sizes = {name: (width, height) for name, (width, height) in side.get("sizes", {}).items()}
-    folder = Path(images) if images else None
-    if folder and not folder.is_dir():
-        raise MissingFileError(f"There is no image folder {folder}.")
-    if not form.find_pictures:
-        return sizes
-    read = {name: read_size(path) for name, path in form.find_pictures(source, split, folder).items()}
-    return {**sizes, **{name: size for name, size in read.items() if size is not None}}
+def _check_options(source_format: str, target_format: str, naming: dict[str, list[str] | None], images: object) -> None:
+    if (source_format == "coco") == (target_format == "coco"):
+        raise ConfigError("One side of a conversion is COCO, and only one: for other ways convert twice.")
+    useless = [option for option, value in naming.items() if value and source_format == "coco"]
+    if images and source_format != "yolo":
+        useless.append("--images")
+    if useless:
+        raise ConfigError(f"{useless[0]} is of no use in this conversion: remove it.")
+
+
+def _check_same(labels: LabelSet, read: LabelSet, title: str) -> None:
+    """Check that all images and people were read back as they were written.
+
+    Raises:
+        DataError: Something is missing or different; the message names it.
+    """
+    if read.keypoints != labels.keypoints:
+        raise DataError(f"{title} cannot hold the names of these categories and keypoints: use plain words.")
+    for name in labels.images.keys() | read.images.keys():
+        image, other = labels.images.get(name), read.images.get(name)
+        if image is None or other is None:
+            raise DataError(f"{title} cannot hold an image of the name {name!r}: rename it.")
+        is_same = (image.width, image.height) == (other.width, other.height) and len(image.people) == len(other.people)
+        if not is_same or not all(map(_are_same, image.people, other.people)):
+            raise DataError(f"{title} cannot hold the people of image {name!r}: they would not be the same.")
+
+
+def _are_same(person: Person, other: Person) -> bool:
+    return person.category == other.category and all(
+        abs(a - b) <= _TOLERANCE * max(1.0, abs(a)) for a, b in zip(_list_values(person), _list_values(other))
+    )
+
+
+def _list_values(person: Person) -> Iterator[float]:
+    """Yield the numbers that every format holds: not the coordinates of unlabelled keypoints."""
+    yield from person.bbox or ()
+    for x, y, v in list_points(person.keypoints):
+        yield from (x, y, v) if v > 0 else (0, 0, 0)

@@ -1,221 +1,310 @@
 """CVAT's XML, "CVAT for images 1.1": skeletons, and boxes that share their group.
 
-A person is a ``<skeleton>`` labelled with the category, whose ``<points>`` are the keypoints
-(``outside``: not labelled, ``occluded``: COCO's visibility 1), and, with the same ``group_id``, a ``<box>``
-labelled ``CATEGORY box``.  Everything else below an image is kept aside.
+A person is a ``<skeleton>``, whose ``<points>`` are the keypoints (``outside``: not labelled, ``occluded``:
+COCO's visibility 1). A ``<box>`` with the skeleton's ``group_id`` is the person's box, and a box labelled
+with the category, or ``CATEGORY box``, is a person without keypoints. The labels of the task give the
+keypoint names and their order (each names its skeleton as ``<parent>``) and, as a drawing, the bones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import html
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, indent, tostring
+from zipfile import is_zipfile
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.files import read_text, write_file
+from rtmo_plugin.files import read_text
+from rtmo_plugin.labels.label_set import (
+    LabelledImage,
+    LabelSet,
+    Person,
+    Point,
+    check_categories,
+    clean_name,
+    flatten,
+    list_points,
+    write_new,
+)
 from rtmo_plugin.labels.numbers import read_number
-from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
-from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
+from rtmo_plugin.labels.reading import ReadOptions
 
-Element = dict[str, Any]  # {"tag": ..., "attrib": {...}, "text": ..., "children": [...]}, as JSON can hold it
 _BOX = " box"
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A drawing is HTML, which need not be valid XML.
+_SHAPE = re.compile(r"""<(line|circle)((?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)""")
+_ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
-def read_cvat(path: Path) -> Element:
+def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
+    """Return the labels of a CVAT file.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It is not XML or not CVAT's, an image is there twice or has no size, or a shape has a label
+            that the task does not have; the message names the place.
+    """
+    if path.is_file() and is_zipfile(path):
+        raise DataError(f"{path} is a ZIP archive: unpack it, and name the annotations.xml in it.")
+    root = parse_cvat(read_text(path), str(path))
+    categories = _find_categories(root, options)
+    check_categories(categories, str(path))
+    images: dict[str, LabelledImage] = {}
+    unused: Counter[str] = Counter(child.tag for child in root if child.tag == "track")
+    for element in root.findall("image"):
+        name = element.get("name", "")
+        if not name or name in images:
+            fault = f"two images are called {name!r}: export their tasks one by one" if name else "an image has no name"
+            raise DataError(f"{path}: {fault}.")
+        try:
+            width, height = int(element.attrib["width"]), int(element.attrib["height"])
+            if min(width, height) < 1:
+                raise ValueError(f"a size of {width} x {height}")
+            images[name] = LabelledImage(width, height, _read_people(element, categories, unused))
+        except (KeyError, ValueError) as error:
+            reason = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path}, image {name!r}: {reason}.") from None
+    left = ", ".join(f"{count:,} {tag}" for tag, count in sorted(unused.items()))
+    return LabelSet(categories, images, [f"Left out, as COCO keypoints cannot hold them: {left}."] if left else [])
+
+
+def parse_cvat(text: str, name: str) -> Element:
     """Return the root of a CVAT file.
 
     Raises:
-        MissingFileError: There is no such file.
-        DataError: It is not XML (the message names the place), or not CVAT's.
+        DataError: ``text`` is not valid XML, or not in CVAT's format for images; the message calls it ``name``.
     """
-    text = read_text(path)
     if "<!DOCTYPE" in text:  # could define entities without end
-        raise DataError(f"{path} has a document type, which CVAT's files have not: it is not read.")
+        raise DataError(f"{name} has a document type, which CVAT's files do not have: it is not read.")
     try:
-        root = _to_dict(ElementTree.fromstring(text))
-    except ElementTree.ParseError as error:
-        raise DataError(f"{path} is not whole XML: {error}.") from None
-    if root["tag"] != "annotations" or not _find_all(root, "image"):
-        raise DataError(f'{path} is not in the format "CVAT for images": it has no <annotations> with <image>s.')
+        root = fromstring(text)
+    except (ParseError, ValueError) as error:
+        raise DataError(f"{name} is not valid XML: {error}.") from None
+    if root.tag != "annotations" or root.find("image") is None:
+        raise DataError(
+            f'{name} is not in the format "CVAT for images 1.1": it has no <annotations> with <image>s. '
+            "Export the task in that format."
+        )
     return root
 
 
-def write_cvat(path: Path, root: Element) -> None:
-    """Write the file."""
-    element = _to_element(root)
-    ElementTree.indent(element)
-    write_file(path, ['<?xml version="1.0" encoding="utf-8"?>\n', ElementTree.tostring(element, "unicode"), "\n"])
-
-
-def encode_cvat(tree: Tree, hint: dict[str, Any]) -> Element:
-    """Return the root element of a tree; crowd regions are left out."""
-    schema = list_schema(tree)
-    labels = [label for name, names in schema.items() for label in _make_labels(name, names)]
-    meta = _make("meta", [_make("task", [_make("labels", labels)])])
-    images = []
-    for index, (name, image) in enumerate(tree["images"].items()):
-        size = {key: str(image["fields"][key]) for key in ("width", "height")}
-        groups = number_groups(image["people"], lowest=1, num_alone=len(image["people"]))
-        shapes = [_draw_person(person, schema, group) for person, group in zip(image["people"], groups)]
-        children = [shape for drawn in shapes for shape in drawn]
-        images.append(_make("image", children, id=str(index), name=name, **size))
-    return _make("annotations", [_make("version", text="1.1"), meta, *images])
-
-
-def decode_cvat(root: Element, schema: Schema, sizes: Sizes) -> Tree:
-    """Return the tree of a file.
+def write_cvat(labels: LabelSet, out: Path, split: str) -> None:
+    """Write labels as a CVAT file.
 
     Raises:
-        DataError: An image has no size, or a shape no such label; the message names the image.
+        DataError: A name has a control character, which XML does not have.
     """
-    images = {}
-    for image in _find_all(root, "image"):
-        name = image["attrib"].get("name", "")
-        try:
-            fields = {key: int(image["attrib"][key]) for key in ("width", "height")}
-            people = _read_people(image, schema)
-        except (KeyError, ValueError) as error:
-            raise DataError(f"Image {name!r} of the CVAT file has a missing or wrong attribute: {error}.") from None
-        images[name] = {"fields": fields, "people": people, "crowds": []}
-    return make_tree(schema, images)
+    names = [*labels.images, *labels.categories, *(name for each in labels.keypoints.values() for name in each)]
+    wrong = [name for name in names if _NO_XML.search(name)]
+    if wrong:
+        raise DataError(f"CVAT's XML cannot hold the control character in {wrong[0]!r}: rename it.")
+    root = Element("annotations")
+    SubElement(root, "version").text = "1.1"
+    declared = SubElement(SubElement(SubElement(root, "meta"), "task"), "labels")
+    for name, entry in labels.categories.items():
+        _declare(declared, name, "skeleton", svg=_draw_svg(entry["keypoints"], entry.get("skeleton", [])))
+        for part in entry["keypoints"]:
+            _declare(declared, part, "points", parent=name)
+        _declare(declared, name + _BOX, "rectangle")
+    for index, (name, image) in enumerate(labels.images.items()):
+        size = {"width": str(image.width), "height": str(image.height)}
+        element = SubElement(root, "image", {"id": str(index), "name": name, **size})
+        for group, person in enumerate(image.people, start=1):
+            _draw_person(element, person, labels.categories[person.category]["keypoints"], str(group))
+    indent(root)
+    write_new(out, f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, "unicode")}\n')
 
 
-def find_schema(root: Element, names: list[str] | None, known: Schema) -> Schema:
-    """Return the categories and keypoints that the labels of the task name, or else the skeletons.
+def _find_categories(root: Element, options: ReadOptions) -> dict[str, dict[str, Any]]:
+    """Return keypoints and bones by category: as the labels of the task say, else as the skeletons show.
 
     Raises:
         DataError: There is no skeleton.
     """
-    schema: Schema = dict(known)
-    for label in _find_deep(root, "label"):
-        parts = [_find_text(part, "name") for sub in _find_all(label, "sublabels") for part in _find_all(sub, "label")]
-        if parts:
-            schema.setdefault(_find_text(label, "name"), parts)
-    for skeleton in _find_deep(root, "skeleton"):
-        parts = [point["attrib"].get("label", "") for point in skeleton["children"]]
-        schema.setdefault(skeleton["attrib"].get("label", ""), parts)
-    if not schema:
+    parts: dict[str, list[str]] = {}
+    drawings: dict[str, Element | None] = {}
+    meta = root.find("meta")
+    labels = [] if meta is None else list(meta.iter("label"))
+    nested = {id(part) for label in labels for part in label.findall("sublabels/label")}
+    for label in labels:
+        name, parent = _find_name(label, "name"), _find_name(label, "parent")
+        inner = [_find_name(part, "name") for part in label.findall("sublabels/label")]
+        if parent:
+            parts.setdefault(parent, []).append(name)
+        elif id(label) not in nested and (inner or _find_name(label, "type") == "skeleton"):
+            parts.setdefault(name, []).extend(inner)
+            drawings.setdefault(name, label.find("svg"))
+    shown: dict[str, list[list[str]]] = defaultdict(list)
+    for skeleton in root.iterfind("image/skeleton"):
+        shown[clean_name(skeleton.get("label", ""))].append([_get_label(part) for part in skeleton.findall("points")])
+    for name, lists in shown.items():
+        if not parts.get(name):  # the longest tells most of the order
+            longest = max(lists, key=len)
+            parts[name] = list(dict.fromkeys([*longest, *(part for each in lists for part in each)]))
+    if not parts:
         raise DataError("The CVAT file has no <skeleton>: draw keypoints as skeletons, so that they have names.")
-    return {name: list(names or parts) for name, parts in schema.items()}
+    categories = {}
+    for name, own in parts.items():
+        found = list(dict.fromkeys(own))
+        chosen = options.choose_keypoints(name, found)
+        bones = _read_bones(drawings.get(name), found)
+        pairs = [[chosen.index(end) + 1 for end in bone] for bone in bones if set(bone) <= set(chosen)]
+        categories[name] = {"keypoints": chosen, **({"skeleton": pairs} if pairs else {})}
+    return {name: entry for name, entry in categories.items() if entry["keypoints"] or name in shown}
 
 
-def align_elements(item: Any) -> Hashable:
-    """Say which elements are the same one."""
-    attributes = item.get("attrib", {})
-    return item.get("tag"), attributes.get("name"), attributes.get("label"), attributes.get("group_id")
+def _read_bones(svg: Element | None, names: list[str]) -> list[tuple[str, str]]:
+    """Return the bones that a skeleton's drawing joins, each as the names of its ends.
+
+    Args:
+        svg: The label's ``<svg>``, which holds the drawing as text, or as elements.
+        names: Keypoint names, which the nodes without a name follow in order.
+    """
+    if svg is None:
+        return []
+    shapes: list[tuple[str, dict[str, str]]] = [(shape.tag.rpartition("}")[2], shape.attrib) for shape in svg.iter()]
+    for tag, attributes in _SHAPE.findall(svg.text or ""):
+        pairs = _ATTRIBUTE.findall(attributes)
+        shapes.append((tag, {key: html.unescape(double or single) for key, double, single in pairs}))
+    nodes = [shape for tag, shape in shapes if tag == "circle" and "data-node-id" in shape]
+    named = {shape["data-node-id"]: clean_name(shape.get("data-label-name") or "") for shape in nodes}
+    ends_by_id = {str(number): name for number, name in enumerate(names, start=1)}
+    ends_by_id |= {number: name for number, name in named.items() if name in names}
+    bones: dict[frozenset[str], tuple[str, str]] = {}
+    for tag, shape in shapes:
+        ends = [ends_by_id.get(shape.get(key) or "") for key in ("data-node-from", "data-node-to")]
+        if tag == "line" and ends[0] and ends[1] and ends[0] != ends[1]:
+            bones.setdefault(frozenset([ends[0], ends[1]]), (ends[0], ends[1]))
+    return list(bones.values())
 
 
-def _read_people(image: Element, schema: Schema) -> list[dict[str, Any]]:
-    """Return the people of an image: skeletons with the box of their group, and boxes without skeleton."""
-    boxes = [shape for shape in _find_all(image, "box") if _find_category(shape, schema)]
+def _read_people(image: Element, categories: dict[str, dict[str, Any]], unused: Counter[str]) -> list[Person]:
+    """Return the people of an image: skeletons with the box of their group, and boxes of people without one.
+
+    Args:
+        image: The image's element.
+        categories: Keypoints by category.
+        unused: Counts the shapes that are not used, by tag.
+    """
+    skeletons, boxes = image.findall("skeleton"), image.findall("box")
+    groups = Counter(_get_group(shape) for shape in skeletons)
+    own_boxes: dict[int, Element] = {}
+    for group in groups.keys() - {None}:
+        members = [box for box in boxes if _get_group(box) == group]
+        named = [box for box in members if _find_box_category(box, categories)]
+        found = named or members
+        if groups[group] == 1 and len(found) == 1:
+            own_boxes[group] = found[0]  # type: ignore[index]
+    used = {id(box) for box in own_boxes.values()}
     people = []
-    for shape in image["children"]:
-        group = _find_group(shape)
-        if shape["tag"] == "skeleton":
-            own = [box for box in boxes if group is not None and _find_group(box) == group]
-            people.append(_read_person(shape, own[0] if own else None, schema))
-    grouped = {person["group_id"] for person in people} - {None}
-    alone = [box for box in boxes if _find_group(box) not in grouped]
-    return people + [_read_box_alone(box, schema) for box in alone]
+    for shape in skeletons:
+        group = _get_group(shape)
+        box = own_boxes.get(group) if group is not None else None
+        people.append(_read_skeleton(shape, None if box is None else _read_box(box), categories))
+        unused["attribute"] += sum(1 for _ in shape.iter("attribute"))
+    for box in boxes:
+        category = _find_box_category(box, categories)
+        if category and id(box) not in used:
+            keypoints: list[float] = [0] * (3 * len(categories[category]["keypoints"]))
+            people.append(Person(category, _read_box(box), keypoints, _get_group(box)))
+        unused["attribute"] += len(box.findall("attribute"))
+        unused["box"] += not category and id(box) not in used
+    unused.update(shape.tag for shape in image if shape.tag not in ("skeleton", "box"))
+    for tag in ("attribute", "box"):
+        if not unused[tag]:
+            del unused[tag]
+    return people
 
 
-def _read_person(skeleton: Element, box: Element | None, schema: Schema) -> dict[str, Any]:
-    category = skeleton["attrib"]["label"]
-    parts = {part["attrib"]["label"]: part["attrib"] for part in skeleton["children"]}
-    unknown = [name for name in parts if name not in schema[category]]
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is no keypoint of {category!r}")
-    points = [_read_point(parts.get(name)) for name in schema[category]]
-    return make_person(category, _read_box(box) if box else None, points, group_id=_find_group(skeleton))
+def _read_skeleton(shape: Element, box: list[float] | None, categories: dict[str, dict[str, Any]]) -> Person:
+    category = clean_name(shape.attrib["label"])
+    names = categories[category]["keypoints"] if category in categories else None
+    if names is None:
+        raise ValueError(f"its skeleton {category!r} is not a label of the task")
+    points: dict[str, Point] = {}
+    for part in shape.findall("points"):
+        name = _get_label(part)
+        if name not in names:
+            raise ValueError(f"{name!r} is not a keypoint of {category!r}")
+        if name in points:
+            raise ValueError(f"a skeleton {category!r} has the point {name!r} twice")
+        points[name] = _read_point(part.attrib)
+    return Person(category, box, flatten(points.get(name, (0, 0, 0)) for name in names), _get_group(shape))
 
 
-def _read_point(attributes: dict[str, str] | None) -> tuple[float, float, int]:
-    if attributes is None or attributes.get("outside") == "1":
+def _read_point(attributes: dict[str, str]) -> Point:
+    if attributes.get("outside") == "1":
         return 0, 0, 0
-    x, y = attributes["points"].split(",")
-    return read_number(x), read_number(y), 1 if attributes.get("occluded") == "1" else 2
+    words = attributes["points"].split(",")
+    if len(words) != 2:
+        raise ValueError(f"a point is {attributes['points'][:60]!r}, not two numbers")
+    return read_number(words[0]), read_number(words[1]), 1 if attributes.get("occluded") == "1" else 2
 
 
 def _read_box(box: Element) -> list[float]:
-    left, top, right, bottom = (read_number(box["attrib"][key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-    return [left, top, right - left, bottom - top]
+    """Return a box, or the upright one around a rotated box."""
+    left, top, right, bottom = (read_number(box.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+    angle = math.radians(read_number(box.get("rotation", "0")))
+    if not angle:
+        return [left, top, right - left, bottom - top]
+    sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
+    width = (right - left) * cosine + (bottom - top) * sine
+    height = (right - left) * sine + (bottom - top) * cosine
+    return [(left + right - width) / 2, (top + bottom - height) / 2, width, height]
 
 
-def _read_box_alone(box: Element, schema: Schema) -> dict[str, Any]:
-    category = _find_category(box, schema)
-    points = [(0, 0, 0)] * len(schema[category])
-    return make_person(category, _read_box(box), points, group_id=_find_group(box))  # type: ignore[arg-type]
-
-
-def _find_category(box: Element, schema: Schema) -> str:
-    label = box["attrib"].get("label", "")
+def _find_box_category(box: Element, categories: Iterable[str]) -> str:
+    label = _get_label(box)
     name = label.removesuffix(_BOX)
-    return label if label in schema else name if name in schema else ""
+    return label if label in categories else name if name in categories else ""
 
 
-def _find_group(shape: Element) -> int | None:
-    return int(shape["attrib"].get("group_id", 0)) or None
+def _get_label(shape: Element) -> str:
+    return clean_name(shape.get("label", ""))
 
 
-def _draw_person(person: dict[str, Any], schema: Schema, group: int | None) -> list[Element]:
-    joined: dict[str, Any] = {} if group is None else {"group_id": str(group)}
-    points = [
-        _make(
-            "points", label=name, outside=str(int(v == 0)), occluded=str(int(v == 1)), points=f"{_spell(x)},{_spell(y)}"
-        )
-        for name, (x, y, v) in zip(schema[person["category"]], list_points(person))
-    ]
-    shapes = [_make("skeleton", points, label=person["category"], **joined)]
-    if needs_box(person):
-        x, y, width, height = person["bbox"]
-        corners: dict[str, Any] = {
-            "xtl": _spell(x),
-            "ytl": _spell(y),
-            "xbr": _spell(x + width),
-            "ybr": _spell(y + height),
-        }
-        shapes.append(_make("box", label=person["category"] + _BOX, **corners, **joined))
-    return shapes
+def _get_group(shape: Element) -> int | None:
+    return int(shape.get("group_id") or 0) or None
 
 
-def _spell(value: float) -> str:
-    """Spell equal numbers alike."""
-    return repr(int(value) if float(value).is_integer() else value)
+def _find_name(label: Element, tag: str) -> str:
+    return clean_name(label.findtext(tag) or "")
 
 
-def _make_labels(category: str, names: list[str]) -> list[Element]:
-    parts = [_make("label", [_make("name", text=name), _make("type", text="points")]) for name in names]
-    skeleton = [_make("name", text=category), _make("type", text="skeleton"), _make("sublabels", parts)]
-    box = [_make("name", text=category + _BOX), _make("type", text="rectangle")]
-    return [_make("label", skeleton), _make("label", box)]
+def _declare(labels: Element, name: str, kind: str, **further: str) -> None:
+    """Add a label of the task."""
+    label = SubElement(labels, "label")
+    for tag, text in {"name": name, "type": kind, "attributes": "", **further}.items():
+        SubElement(label, tag).text = text
 
 
-def _make(tag: str, children: Iterable[Element] = (), text: str = "", **attributes: Any) -> Element:
-    return {"tag": tag, "attrib": attributes, "text": text, "children": list(children)}
+def _draw_svg(names: list[str], bones: list[list[int]]) -> str:
+    """Return a skeleton's drawing as CVAT has it: nodes on a circle, and a line for each bone."""
+    drawing = Element("svg")
+    angles = [2 * math.pi * index / len(names) for index in range(len(names))]
+    places = [(f"{50 + 40 * math.sin(angle):.2f}", f"{50 - 40 * math.cos(angle):.2f}") for angle in angles]
+    for start, end in bones:
+        (x1, y1), (x2, y2) = places[start - 1], places[end - 1]
+        ends = {"data-type": "edge", "data-node-from": str(start), "data-node-to": str(end)}
+        SubElement(drawing, "line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "stroke": "black", **ends})
+    for number, (name, (x, y)) in enumerate(zip(names, places), start=1):
+        node = {"data-type": "element node", "data-element-id": str(number), "data-node-id": str(number)}
+        SubElement(drawing, "circle", {"r": "1.5", "cx": x, "cy": y, **node, "data-label-name": name})
+    return "".join(tostring(shape, "unicode", short_empty_elements=False) for shape in drawing)
 
 
-def _to_dict(element: ElementTree.Element) -> Element:
-    children = [_to_dict(child) for child in element]
-    text = (element.text or "") if not children else (element.text or "").strip()
-    return {"tag": element.tag, "attrib": dict(element.attrib), "text": text, "children": children}
-
-
-def _to_element(content: Element) -> ElementTree.Element:
-    element = ElementTree.Element(content["tag"], content["attrib"])
-    element.text = content["text"] or None
-    element.extend(_to_element(child) for child in content["children"])
-    return element
-
-
-def _find_all(element: Element, tag: str) -> list[Element]:
-    return [child for child in element["children"] if child["tag"] == tag]
-
-
-def _find_deep(element: Element, tag: str) -> list[Element]:
-    own = _find_all(element, tag)
-    return own + [found for child in element["children"] if child["tag"] != tag for found in _find_deep(child, tag)]
-
-
-def _find_text(element: Element, tag: str) -> str:
-    return "".join(child["text"] for child in _find_all(element, tag)).strip()
+def _draw_person(image: Element, person: Person, names: list[str], group: str) -> None:
+    common = {"source": "manual", "z_order": "0", "group_id": group}
+    skeleton = SubElement(image, "skeleton", {"label": person.category, **common})
+    for name, (x, y, v) in zip(names, list_points(person.keypoints)):
+        state = {"outside": str(int(v == 0)), "occluded": str(int(v == 1))}
+        SubElement(skeleton, "points", {"label": name, "source": "manual", **state, "points": f"{x!r},{y!r}"})
+    assert person.bbox is not None
+    x, y, width, height = person.bbox
+    corners = {"xtl": repr(x), "ytl": repr(y), "xbr": repr(x + width), "ybr": repr(y + height)}
+    SubElement(image, "box", {"label": person.category + _BOX, "occluded": "0", **corners, **common})

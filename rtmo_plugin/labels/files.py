@@ -32,9 +32,9 @@ def read_coco(path: str | Path) -> Coco:
     return coco
 
 
-def write_coco(path: str | Path, coco: Coco) -> None:
+def write_coco(path: str | Path, coco: Coco, *, overwrite: bool = True) -> None:
     """Write a COCO file, an entry a line, without holding the text of all of it at once."""
-    write_file(path, _spell_coco(coco))
+    write_file(path, _spell_coco(coco), overwrite=overwrite)
 
 
 def _spell_coco(coco: Coco) -> Iterator[str]:

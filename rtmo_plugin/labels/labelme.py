@@ -1,190 +1,220 @@
 """LabelMe folders: a JSON file for each image, with points and rectangles as shapes.
 
 A person is what has one ``group_id``: at most one rectangle, labelled with the category, and points,
-labelled with the keypoint.  The flag ``occluded`` of a point is COCO's visibility 1; keypoints
-without a point are not labelled.  Shapes of other types are kept aside.
+labelled with the keypoint. The flag ``occluded`` of a point is COCO's visibility 1; keypoints
+without a point are not labelled. Shapes of other types are left out.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable
+from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.files import read_json, write_json
+from rtmo_plugin.files import encode_json, read_json
+from rtmo_plugin.labels.label_set import (
+    LabelledImage,
+    LabelSet,
+    Person,
+    Point,
+    check_categories,
+    clean_name,
+    flatten,
+    list_points,
+    write_new,
+)
 from rtmo_plugin.labels.numbers import are_numbers, is_id
-from rtmo_plugin.labels.person import list_points, make_person, needs_box, number_groups
 from rtmo_plugin.labels.pictures import strip_suffix
-from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
+from rtmo_plugin.labels.reading import ReadOptions
 
-Documents = dict[str, Any]
 Shape = dict[str, Any]
-SIDE_NAME = "coco_side.json"
 _DEFAULT_CATEGORY = "person"
+_KEYS = ("shapes", "imagePath", "imageWidth", "imageHeight")
+_USED = ("point", "rectangle")
 
 
-def read_labelme(folder: Path) -> Documents:
-    """Return the LabelMe documents of a folder by their path below it, without suffix.
-
-    Raises:
-        MissingFileError: There is none.
-        DataError: One is not a LabelMe document, or not named like its image.
-    """
-    files = [path for path in sorted(folder.rglob("*.json")) if path.name != SIDE_NAME]
-    if not files:
-        raise MissingFileError(f"There is no LabelMe file (*.json) in {folder}.")
-    documents = {}
-    for path in files:
-        document = read_json(path)
-        _check_document(path, document)
-        documents[path.relative_to(folder).with_suffix("").as_posix()] = document
-    return documents
-
-
-def write_labelme(folder: Path, documents: Documents) -> None:
-    """Write each document."""
-    for stem, document in documents.items():
-        write_json(folder / f"{stem}.json", document, indent=2)
-
-
-def encode_labelme(tree: Tree, hint: dict[str, Any]) -> Documents:
-    """Return a document for each image; crowd regions are left out.
+def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
+    """Return the labels of a LabelMe folder; hidden files and other JSON files are not read.
 
     Raises:
-        DataError: Two images have the same stem.
+        MissingFileError: The folder has no LabelMe file.
+        DataError: A file is damaged, not named like its image, or its people cannot be told apart; two files
+            are of one image; or keypoint names differ only in their spelling.
     """
-    schema, documents = list_schema(tree), {}
-    for name, image in tree["images"].items():
-        stem = strip_suffix(name)
-        if stem in documents:
-            raise DataError(f"YOLO and LabelMe name labels like their image: two images are called {stem}.")
-        groups = number_groups(image["people"], lowest=0, num_alone=1)
-        shapes = [_draw_person(person, schema, group) for person, group in zip(image["people"], groups)]
-        documents[stem] = {
-            "version": "5.0.0", "flags": {}, "shapes": [shape for drawn in shapes for shape in drawn],
-            "imagePath": PurePosixPath(name).name, "imageData": None,
-            "imageHeight": image["fields"]["height"], "imageWidth": image["fields"]["width"],
+    documents, others = _read_documents(folder)
+    if not documents:
+        found = f": {others[0]} is not one" if others else ""
+        raise MissingFileError(f"There is no LabelMe file (*.json) in {folder}{found}.")
+    people_by_file = {file: _group_shapes(file, document["shapes"]) for file, document in documents.items()}
+    keypoints = _find_keypoints([group for groups in people_by_file.values() for group in groups.values()], options)
+    check_categories({name: {"keypoints": names} for name, names in keypoints.items()}, str(folder))
+    images: dict[str, LabelledImage] = {}
+    unused: Counter[str] = Counter()
+    for file, document in documents.items():
+        name = str(PurePosixPath(file).parent / _find_name(document))
+        if name in images:
+            raise DataError(f"{folder / file}: another file is of the image {name}, too.")
+        groups = people_by_file[file].items()
+        people = [_read_person(file, group, shapes, keypoints) for group, shapes in groups]
+        images[name] = LabelledImage(document["imageWidth"], document["imageHeight"], people)
+        unused.update(shape["shape_type"] for shape in document["shapes"] if shape["shape_type"] not in _USED)
+    notes = []
+    if unused:
+        left = ", ".join(f"{count:,} {kind}" for kind, count in sorted(unused.items()))
+        notes.append(f"Left out, as COCO keypoints cannot hold them: {left}.")
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        notes.append(f"Not LabelMe files, and not read: {others[0]}{more}.")
+    return LabelSet({name: {"keypoints": names} for name, names in keypoints.items()}, images, notes)
+
+
+def write_labelme(labels: LabelSet, out: Path, split: str) -> None:
+    """Write labels as a LabelMe folder."""
+    for name, image in labels.images.items():
+        shapes = []
+        for group, person in enumerate(image.people):
+            assert person.bbox is not None
+            x, y, width, height = person.bbox
+            shapes.append(_draw("rectangle", person.category, [[x, y], [x + width, y + height]], group))
+            names = labels.categories[person.category]["keypoints"]
+            for label, (px, py, v) in zip(names, list_points(person.keypoints)):
+                if v > 0:
+                    shapes.append(_draw("point", label, [[px, py]], group, is_occluded=v == 1))
+        document: dict[str, Any] = {
+            "version": "5.0.0", "flags": {}, "shapes": shapes, "imagePath": PurePosixPath(name).name,
+            "imageData": None, "imageHeight": image.height, "imageWidth": image.width,
         }  # fmt: skip
-    return documents
+        path = out / f"{strip_suffix(name)}.json"
+        write_new(path, encode_json(document, str(path), indent=2))
 
 
-def decode_labelme(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
-    """Return the tree of documents.
-
-    Raises:
-        DataError: The points of an image cannot be told apart; the message names file and point.
-    """
-    images = {}
-    for stem, document in documents.items():
-        name = str(PurePosixPath(stem).parent / _find_name(document))
-        fields = {"width": document["imageWidth"], "height": document["imageHeight"]}
-        groups = _group_shapes(f"{stem}.json", document["shapes"])
-        people = [_read_person(f"{stem}.json", group, shapes, schema) for group, shapes in groups.items()]
-        images[name] = {"fields": fields, "people": people, "crowds": []}
-    return make_tree(schema, images)
-
-
-def find_schema(documents: Documents, names: list[str] | None, known: Schema) -> Schema:
-    """Return the categories and keypoints that the shapes name, in the order in which they come.
-
-    Args:
-        documents: What ``read_labelme`` returned.
-        names: The keypoint names, where they are given.
-        known: What the side file says.
-    """
-    shapes = [shape for document in documents.values() for shape in document["shapes"]]
-    points = list(dict.fromkeys(shape["label"] for shape in shapes if shape["shape_type"] == "point"))
-    boxes = dict.fromkeys(shape["label"] for shape in shapes if shape["shape_type"] == "rectangle")
-    found = {label: list(names or points) for label in boxes or ([] if known else [_DEFAULT_CATEGORY])}
-    return {**found, **known} if names is None else {**known, **found}
+def _read_documents(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return LabelMe's documents by their file below the folder, and the names of other JSON files."""
+    documents: dict[str, Any] = {}
+    others: list[str] = []
+    for path in sorted(folder.rglob("*.json")):
+        file = path.relative_to(folder)
+        if path.is_dir() or any(part.startswith(".") for part in file.parts):
+            continue
+        document = read_json(path)
+        if not isinstance(document, dict) or not any(key in document for key in _KEYS):
+            others.append(file.as_posix())
+            continue
+        _check_document(path, document)
+        documents[file.as_posix()] = document
+    return documents, others
 
 
-def align_shapes(item: Any) -> Hashable:
-    """Say which shapes are the same one."""
-    return item.get("label"), str(item.get("group_id")), item.get("shape_type")
-
-
-def _check_document(path: Path, document: Any) -> None:
+def _check_document(path: Path, document: dict[str, Any]) -> None:
     is_whole = (
-        isinstance(document, dict)
-        and isinstance(document.get("imagePath"), str)
+        isinstance(document.get("imagePath"), str)
         and isinstance(document.get("shapes"), list)
         and all(is_id(document.get(key)) and document[key] > 0 for key in ("imageWidth", "imageHeight"))
     )
     if not is_whole:
-        raise DataError(f"{path} is no LabelMe file: it needs shapes, imagePath, imageWidth and imageHeight.")
+        raise DataError(f"{path} is not a whole LabelMe file: it needs {', '.join(_KEYS)}.")
     for number, shape in enumerate(document["shapes"]):
-        if not _is_shape(shape):
-            raise DataError(f"{path}: shapes[{number}] needs a label, a shape_type and points of two numbers.")
+        if not isinstance(shape, dict) or not isinstance(shape.get("shape_type"), str):
+            raise DataError(f"{path}: shapes[{number}] needs a shape_type.")
+        fault = _find_fault(shape) if shape["shape_type"] in _USED else ""
+        if fault:
+            raise DataError(f"{path}: shapes[{number}] {fault}.")
     if PurePosixPath(_find_name(document)).stem != path.stem:
         raise DataError(f"{path} is of the image {_find_name(document)}: give both the same name.")
 
 
-def _is_shape(shape: Any) -> bool:
-    if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
-        return False
-    if shape.get("shape_type") not in ("point", "rectangle"):
-        return isinstance(shape.get("shape_type"), str)
-    points = shape.get("points")
-    return isinstance(points, list) and bool(points) and all(are_numbers(point, 2) for point in points)
+def _find_fault(shape: Shape) -> str:
+    """Return what is wrong with a point or rectangle, or nothing."""
+    points, group = shape.get("points"), shape.get("group_id")
+    if not isinstance(shape.get("label"), str) or not clean_name(shape["label"]):
+        return "needs a label"
+    is_drawn = isinstance(points, list) and bool(points) and all(are_numbers(point, 2) for point in points)
+    if not is_drawn or (shape["shape_type"] == "rectangle" and len(points) < 2):  # type: ignore[arg-type]
+        return f"({shape['label']!r}) needs points of two finite numbers"
+    if group is not None and not is_id(group) and not isinstance(group, str):
+        return f"({shape['label']!r}) needs a whole number as group_id, not {str(group)[:60]}"
+    if not isinstance(shape.get("flags") or {}, dict):
+        return f"({shape['label']!r}) needs an object as flags"
+    return ""
 
 
-def _find_name(document: Any) -> str:
+def _find_name(document: dict[str, Any]) -> str:
     return PurePosixPath(document["imagePath"].replace("\\", "/")).name
 
 
-def _group_shapes(file: str, shapes: list[Shape]) -> dict[int | None, list[Shape]]:
-    """Return points and rectangles by person; without numbers they must be one person's."""
-    groups: dict[int | None, list[Shape]] = defaultdict(list)
+def _group_shapes(file: str, shapes: list[Shape]) -> dict[Any, list[Shape]]:
+    """Return points and rectangles by person; without numbers they must be one person's.
+
+    Raises:
+        DataError: A person has two rectangles, or a point twice.
+    """
+    groups: dict[Any, list[Shape]] = defaultdict(list)
     for shape in shapes:
-        if shape["shape_type"] in ("point", "rectangle"):
-            groups[shape.get("group_id")].append(shape)
+        if shape["shape_type"] in _USED:
+            groups[shape.get("group_id")].append({**shape, "label": clean_name(shape["label"])})
     for group, members in groups.items():
-        keys = [(shape["shape_type"] == "rectangle") or shape["label"] for shape in members]
-        repeated = [shape for shape, key in zip(members, keys) if keys.count(key) > 1]
+        keys = Counter((shape["shape_type"] == "rectangle") or shape["label"] for shape in members)
+        repeated = [shape for shape in members if keys[(shape["shape_type"] == "rectangle") or shape["label"]] > 1]
         if repeated:
             word = f"{repeated[0]['shape_type']} {repeated[0]['label']!r}"
             raise DataError(f"{file}: group_id {group!r} has {word} more than once: give each person a group_id.")
     return groups
 
 
-def _read_person(file: str, group: int | None, shapes: list[Shape], schema: Schema) -> dict[str, Any]:
+def _find_keypoints(people: list[list[Shape]], options: ReadOptions) -> dict[str, list[str]]:
+    """Return the keypoint names by category, in the order in which the points come.
+
+    Categories that share a keypoint have one set of them. A person without a rectangle is of the first category.
+
+    Raises:
+        DataError: Two names differ only in upper and lower case, and no names were given.
+    """
+    boxes = [[shape["label"] for shape in shapes if shape["shape_type"] == "rectangle"] for shapes in people]
+    points = [[shape["label"] for shape in shapes if shape["shape_type"] == "point"] for shapes in people]
+    given = list(options.keypoints) if not isinstance(options.keypoints, (list, type(None))) else []
+    categories = list(dict.fromkeys([*given, *(label for labels in boxes for label in labels)])) or [_DEFAULT_CATEGORY]
+    found: dict[str, list[str]] = {category: [] for category in categories}
+    for labels, names in zip(boxes, points):
+        category = labels[0] if labels else categories[0]
+        found[category] = list(dict.fromkeys([*found[category], *names]))
+    shared = {}
+    for category, names in found.items():
+        alike = [other for other in found.values() if not names or not set(names).isdisjoint(other)]
+        shared[category] = list(dict.fromkeys(name for other in alike for name in other))
+    if options.keypoints is None:
+        spellings: dict[str, str] = {}
+        for name in dict.fromkeys(name for names in shared.values() for name in names):
+            first = spellings.setdefault(name.casefold(), name)
+            if first != name:
+                raise DataError(
+                    f"The points {first!r} and {name!r} differ only in upper and lower case: "
+                    "give both one name, or name the keypoints with --keypoints."
+                )
+    return {category: options.choose_keypoints(category, names) for category, names in shared.items()}
+
+
+def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str, list[str]]) -> Person:
     boxes = [shape for shape in shapes if shape["shape_type"] == "rectangle"]
-    points = {shape["label"]: shape for shape in shapes if shape["shape_type"] == "point"}
-    category = boxes[0]["label"] if boxes else next(iter(schema))
-    unknown = [label for label in points if label not in schema.get(category, ())]
-    if category not in schema or unknown:
-        raise DataError(f"{file}: {(unknown or [category])[0]!r} is neither a category nor one of its keypoints.")
-    box = _find_box(boxes[0]["points"]) if boxes else None
-    return make_person(category, box, [_find_point(points.get(name)) for name in schema[category]], group_id=group)
+    points = {shape["label"]: _find_point(shape) for shape in shapes if shape["shape_type"] == "point"}
+    category = boxes[0]["label"] if boxes else next(iter(keypoints))
+    unknown = [label for label in points if label not in keypoints[category]]
+    if unknown:
+        raise DataError(f"{file}: the point {unknown[0]!r} is not one of the keypoints of {category!r}.")
+    box = None
+    if boxes:
+        xs, ys = zip(*boxes[0]["points"])
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    flat = flatten(points.get(name, (0, 0, 0)) for name in keypoints[category])
+    return Person(category, box, flat, group if is_id(group) else None)
 
 
-def _find_box(points: list[list[float]]) -> list[float]:
-    xs, ys = zip(*points)
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-
-
-def _find_point(shape: Shape | None) -> tuple[float, float, int]:
-    if shape is None:
-        return 0, 0, 0
+def _find_point(shape: Shape) -> Point:
     x, y = shape["points"][0]
     return x, y, 1 if (shape.get("flags") or {}).get("occluded") else 2
 
 
-def _draw_person(person: dict[str, Any], schema: Schema, group: int | None) -> list[Shape]:
-    shapes = []
-    if needs_box(person):
-        x, y, width, height = person["bbox"]
-        shapes.append(_draw("rectangle", person["category"], [[x, y], [x + width, y + height]], group))
-    for name, (x, y, v) in zip(schema[person["category"]], list_points(person)):
-        if v > 0:
-            shapes.append(_draw("point", name, [[x, y]], group, is_occluded=v == 1))
-    return shapes
-
-
-def _draw(kind: str, label: str, points: list[list[float]], group: int | None, is_occluded: bool = False) -> Shape:
+def _draw(kind: str, label: str, points: list[list[float]], group: int, is_occluded: bool = False) -> Shape:
     flags = {"occluded": True} if is_occluded else {}
     return {
         "label": label, "points": points, "group_id": group, "description": "", "shape_type": kind, "flags": flags,

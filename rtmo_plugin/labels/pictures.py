@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header, read_image_size
+from rtmo_plugin.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header
 
 _CHUNK = 256
 
@@ -68,13 +68,11 @@ def list_pictures(folder: Path) -> dict[str, Path]:
 
 
 def strip_suffix(name: str) -> str:
-    """Return the name of a picture without its suffix, as YOLO and LabelMe name labels."""
-    return name.rpartition(".")[0] or name
+    """Return the name of an image without its suffix, as YOLO and LabelMe name labels.
 
-
-def read_size(path: Path) -> tuple[int, int] | None:
-    """Return (width, height) of the upright image in a file, as training reads it; None if it cannot be read."""
-    try:
-        return read_image_size(path)
-    except (DataError, MissingFileError):
-        return None
+    Example:
+        >>> strip_suffix("v1.0/a.b.jpg"), strip_suffix("v1.0/a")
+        ('v1.0/a.b', 'v1.0/a')
+    """
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.rpartition('.')[0] or last}"

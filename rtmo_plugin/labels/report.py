@@ -50,7 +50,7 @@ def describe_contents(coco: Coco) -> str:
 def _describe_categories(categories: list[Any]) -> Iterator[str]:
     for category in filter(is_category, categories):
         names = category.get("keypoints")
-        yield f"{category['name']} ({0 if find_name_fault(names) else len(names)} keypoints)"
+        yield f"{category['name']} ({_count([] if find_name_fault(names) else names, 'keypoint')})"
 
 
 def _count(entries: list[Any], one: str, many: str = "") -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import check_outputs
 from rtmo_plugin.labels.files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.report import describe_contents
 
@@ -32,11 +34,12 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
     if not 0 < val < 1:
         raise ConfigError(f"--val {val:g} is a share of the images: a number between 0 and 1.")
     targets = [Path(out, name) for name in NAMES]
-    existing = [target for target in targets if target.exists()]
+    existing = [target for target in targets if os.path.lexists(target)]
     if existing:
         raise DataError(f"{existing[0]} is there already: name another folder, nothing is overwritten.")
+    check_outputs(targets, [file])
     for target, part in zip(targets, split_coco(read_coco(file), val, seed)):
-        write_coco(target, part)
+        write_coco(target, part, overwrite=False)
         print(f"{target}: {describe_contents(part)}")
     return True
 

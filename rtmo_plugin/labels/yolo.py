@@ -1,129 +1,146 @@
-"""YOLO pose labels as a tree and back.
+"""YOLO pose folders: data.yaml, and a text file for each image with a line for each person.
 
-Coordinates there are fractions of the image, so its size must be known: from the side file, or from
-the pictures.  Crowd regions are left out of the lines, where they would be people.  The documents
-are those of ``yolo_files``.
+Coordinates are fractions of the image, so its size must be known. ``yolo_folders`` knows where the files are.
 """
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.files import read_text
+from rtmo_plugin.image_headers import read_image_size
 from rtmo_plugin.keypoint_schemas import COCO
 from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.categories import list_partners
-from rtmo_plugin.labels.numbers import are_numbers
-from rtmo_plugin.labels.person import list_points, make_person, tidy
-from rtmo_plugin.labels.pictures import strip_suffix
-from rtmo_plugin.labels.tree import Schema, Sizes, Tree, list_schema, make_tree
-from rtmo_plugin.labels.yolo_folders import USUAL
+from rtmo_plugin.labels.label_set import (
+    LabelledImage,
+    LabelSet,
+    Person,
+    check_categories,
+    flatten,
+    list_points,
+    tidy,
+    write_new,
+)
+from rtmo_plugin.labels.numbers import read_number
+from rtmo_plugin.labels.pictures import list_pictures, strip_suffix
+from rtmo_plugin.labels.reading import ReadOptions
+from rtmo_plugin.labels.yolo_folders import find_split, is_empty, read_yaml
 
-Documents = dict[str, Any]
 _FRACTION_DECIMALS = 15  # survive the way to pixels and back, which ``tidy`` rounds to 10
+_LARGEST_FRACTION = 2.0  # of a box that leaves the image; larger ones are pixels
 
 
-def encode_yolo(tree: Tree, hint: dict[str, Any]) -> Documents:
-    """Return the documents of a tree, without crowds.
-
-    Args:
-        tree: What to write.
-        hint: ``{"split": "val"}`` names the split; ``"dims": 2`` leaves the visibility out; ``"place"``
-            is where the labels are (see ``Split.find_pattern``).
-
-    Raises:
-        DataError: YOLO cannot hold it: categories with different keypoints, or two images of one stem.
-    """
-    schema = list_schema(tree)
-    names = next(iter(schema.values()), [])
-    if any(other != names for other in schema.values()):
-        raise DataError("YOLO has one set of keypoints for all classes, but the categories have different ones.")
-    dims, numbers = hint.get("dims", 3), {name: number for number, name in enumerate(schema)}
-    pairs = [category.get("flip_pairs") for category in tree["categories"].values()]
-    data = {
-        "path": ".", "train": f"images/{hint['split']}", "val": f"images/{hint['split']}",
-        "names": list(schema), "kpt_shape": [len(names), dims],
-        "flip_idx": list_partners(names, next(iter(pairs), None)),
-        "kpt_names": {str(number): names for number in numbers.values()},
-    }  # fmt: skip
-    labels: dict[str, Any] = {}
-    for name, image in tree["images"].items():
-        stem = strip_suffix(name)
-        if stem in labels:
-            raise DataError(f"YOLO and LabelMe name labels like their image: two images are called {stem}.")
-        size = image["fields"]["width"], image["fields"]["height"]
-        labels[stem] = [_encode_person(person, numbers[person["category"]], size, dims) for person in image["people"]]
-    return {"data": data, "labels": labels, "place": hint.get("place", USUAL)}
-
-
-def decode_yolo(documents: Documents, schema: Schema, sizes: Sizes) -> Tree:
-    """Return the tree of documents.
+def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
+    """Return the labels of one split.
 
     Args:
-        documents: What ``read_yolo`` returned.
-        schema: Keypoint names by category.
-        sizes: (width, height) of every image by file name.
+        source: Folder, or its data.yaml.
+        options: Split, folder of the images, keypoint names.
 
     Raises:
-        DataError: A label file belongs to no image, a line to no category, or a flip to no keypoint.
+        MissingFileError: There is no data.yaml, or no folder of labels.
+        DataError: A file is not what it should be, or an image is missing or cannot be read; the message
+            names file and line.
     """
-    files = {strip_suffix(name): name for name in sizes}
-    unknown = [stem for stem in documents["labels"] if stem not in files]
+    folder, data = read_yaml(source)
+    place = find_split(folder, data, options.split)
+    num_keypoints, dims = data["kpt_shape"]
+    notes: list[str] = []
+    categories = _find_categories(data, options, notes)
+    check_categories(categories, "data.yaml")
+    sizes = options.sizes
+    if sizes is None:
+        pictures = list_pictures(options.images or place.images)
+        sizes = {name: read_image_size(path) for name, path in pictures.items() if place.has(strip_suffix(name))}
+    files: dict[str, str] = {}
+    for name in sizes:
+        other = files.setdefault(strip_suffix(name), name)
+        if other != name:
+            raise DataError(f"YOLO names labels like their image, and two are alike: {other} and {name}.")
+    labels = place.list_labels(files)
+    unknown = [stem for stem in labels if stem not in files]
     if unknown:
         raise DataError(f"The size of the image of {unknown[0]}.txt is not known: name the images with --images.")
-    categories = documents["data"]["names"]
-    images: Tree = {}
+    names = list(categories)
+    rows_by_stem = {stem: _read_rows(path, 5 + num_keypoints * dims, len(names)) for stem, path in labels.items()}
+    _check_fractions(rows_by_stem, labels)
+    images: dict[str, LabelledImage] = {}
     for stem, name in files.items():
-        rows = documents["labels"].get(stem, [])
-        if any(not 0 <= row[0] < len(categories) for row in rows):
-            raise DataError(f"{stem}.txt names a class that data.yaml has not: it has 0 to {len(categories) - 1}.")
-        people = [_decode_row(row, categories[row[0]], sizes[name], documents["data"]["kpt_shape"][1]) for row in rows]
-        images[name] = {"fields": dict(zip(("width", "height"), sizes[name])), "people": people, "crowds": []}
-    tree = make_tree({name: schema[name] for name in categories}, images)
-    named = {
-        name: {**entry, **_find_flips(documents, entry["keypoints"])} for name, entry in tree["categories"].items()
-    }
-    return {**tree, "categories": named}
+        people = [_decode_row(row, names, sizes[name], dims) for row in rows_by_stem.get(stem, [])]
+        images[name] = LabelledImage(*sizes[name], people)
+    return LabelSet(categories, images, notes)
 
 
-def find_schema(documents: Documents, names: list[str] | None, known: Schema) -> Schema:
-    """Return the keypoint names that data.yaml has, or that are given; 17 are COCO's, and others are numbered.
+def write_yolo(labels: LabelSet, out: Path, split: str) -> None:
+    """Write labels as a folder in Ultralytics' layout; the images belong in ``images/SPLIT``.
 
     Raises:
-        DataError: There are more or fewer than ``kpt_shape`` says.
+        DataError: The categories have different keypoints.
     """
-    data, num_keypoints = documents["data"], documents["data"]["kpt_shape"][0]
-    numbered = [f"keypoint_{index}" for index in range(num_keypoints)]
-    default = names or (list(COCO.names) if num_keypoints == len(COCO.names) else numbered)
-    schema = {
-        name: list(names or _find_names(data, number) or known.get(name) or default)
-        for number, name in enumerate(data["names"])
-    }
-    wrong = [given for given in schema.values() if len(given) != num_keypoints]
-    if wrong:
-        raise DataError(f"kpt_shape in data.yaml is for {num_keypoints} keypoints, but {len(wrong[0])} are named.")
-    return schema
+    keypoints = list(labels.keypoints.values())
+    names = keypoints[0]
+    if any(other != names for other in keypoints):
+        raise DataError("YOLO has one set of keypoints for all classes, but the categories have different ones.")
+    pairs = [entry.get("flip_pairs") for entry in labels.categories.values()]
+    data = {
+        "path": ".", "train": f"images/{split}", "val": f"images/{split}",
+        "names": dict(enumerate(labels.categories)), "kpt_shape": [len(names), 3],
+        "flip_idx": list_partners(names, pairs[0]),
+        "kpt_names": {number: list(names) for number in range(len(labels.categories))},
+    }  # fmt: skip
+    write_new(out / "data.yaml", yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    folder = out / "labels" / split
+    folder.mkdir(parents=True)
+    numbers = {name: number for number, name in enumerate(labels.categories)}
+    for name, image in labels.images.items():
+        rows = [_encode_person(person, numbers[person.category], image) for person in image.people]
+        write_new(folder / f"{strip_suffix(name)}.txt", "".join(" ".join(map(repr, row)) + "\n" for row in rows))
 
 
-def find_hint(documents: Documents) -> dict[str, Any]:
-    """Return how many numbers a keypoint has, where they are not three, and an unusual place of the labels."""
-    hint = {"dims": documents["data"]["kpt_shape"][1], "place": documents["place"]}
-    return {key: value for key, value in hint.items() if value not in (3, USUAL)}
+def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the categories with the keypoint names that are given or that data.yaml has, and the flip pairs.
 
-
-def _find_flips(documents: Documents, names: list[str]) -> dict[str, Any]:
-    """Return the ``flip_pairs`` of a category where ``flip_idx`` says more than the names.
+    Without names 17 keypoints are COCO's, and others are numbered; a note says so.
 
     Raises:
-        DataError: It does not exchange keypoints.
+        DataError: There are more or fewer names than ``kpt_shape`` says, or ``flip_idx`` does not exchange keypoints.
     """
-    partners = documents["data"].get("flip_idx")
-    sides = read_sides(names)
-    if not partners or (partners == list(sides.partners) and not sides.faults and not sides.doubts):
+    num_keypoints = data["kpt_shape"][0]
+    categories = {}
+    for number, name in enumerate(data["names"]):
+        found = options.choose_keypoints(name, _find_names(data, number))
+        if not found:
+            is_coco = num_keypoints == len(COCO.names)
+            found = list(COCO.names) if is_coco else [f"keypoint_{index}" for index in range(num_keypoints)]
+            assumed = "taken for COCO's" if is_coco else "numbered"
+            note = f"data.yaml does not name the {num_keypoints} keypoints: they are {assumed}; --keypoints names them."
+            notes += [] if note in notes else [note]
+        if len(found) != num_keypoints:
+            raise DataError(f"kpt_shape in data.yaml is for {num_keypoints} keypoints, but {len(found)} are named.")
+        categories[name] = {"keypoints": found, **_find_flips(data, found)}
+    return categories
+
+
+def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return the ``flip_pairs`` of a category where ``flip_idx`` says something else than the names."""
+    given = data.get("flip_idx")
+    if is_empty(given):
         return {}
-    numbers = set(range(len(names)))
-    if not are_numbers(partners, len(names)) or set(partners) != numbers:
-        raise DataError(f"flip_idx in data.yaml must hold each number from 0 to {len(names) - 1} once, not {partners}.")
+    words = [str(word) for word in given] if isinstance(given, list) else []
+    partners = [int(word) if word.isdecimal() and len(word) < 10 else -1 for word in words]
+    if sorted(partners) != list(range(len(names))):
+        shown = reprlib.repr(given).replace("'", "")
+        raise DataError(f"flip_idx in data.yaml must hold each number from 0 to {len(names) - 1} once, not {shown}.")
+    sides = read_sides(names)
+    if partners == list(sides.partners) and not sides.faults and not sides.doubts:
+        return {}
     moved = [(a, b) for a, b in enumerate(partners) if partners[b] != a]
     if moved:
         a, b = moved[0]
@@ -138,25 +155,60 @@ def _find_names(data: dict[str, Any], number: int) -> list[str] | None:
         held = held.get(str(number))
     elif isinstance(held, list) and number < len(held) and isinstance(held[number], list):
         held = held[number]
-    return [str(name) for name in held] if isinstance(held, list) else None
+    return held if isinstance(held, list) and all(isinstance(name, str) for name in held) else None
 
 
-def _encode_person(person: dict[str, Any], number: int, size_wh: tuple[int, int], dims: int) -> list[float]:
-    (x, y, w, h), (width, height) = person["bbox"], size_wh
+def _read_rows(path: Path, num_values: int, num_classes: int) -> list[list[float]]:
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        words, place = line.split(), f"{path}, line {number}"
+        if not words:
+            continue
+        if len(words) != num_values:
+            raise DataError(f"{place}: {len(words)} numbers, but kpt_shape in data.yaml makes {num_values}.")
+        try:
+            row = [int(words[0]), *(read_number(word) for word in words[1:])]
+        except ValueError:
+            raise DataError(
+                f"{place}: a class number and decimal numbers are needed, not {' '.join(words)[:60]}."
+            ) from None
+        if not 0 <= row[0] < num_classes:
+            raise DataError(f"{place} names a class that data.yaml does not have: it has 0 to {num_classes - 1}.")
+        rows.append(row)
+    return rows
+
+
+def _check_fractions(rows_by_stem: Mapping[str, list[list[float]]], labels: Mapping[str, Path]) -> None:
+    """Check that the boxes are fractions of the image rather than pixels; a few may leave their image by far.
+
+    Raises:
+        DataError: Most boxes are larger than any image.
+    """
+    are_large = {
+        stem: [max(map(abs, row[1:5])) > _LARGEST_FRACTION for row in rows] for stem, rows in rows_by_stem.items()
+    }
+    num_large, num_rows = sum(map(sum, are_large.values())), sum(map(len, are_large.values()))
+    if num_large > num_rows / 2:
+        first = next(stem for stem, large in are_large.items() if any(large))
+        raise DataError(f"{labels[first]}: boxes are in pixels, but YOLO's coordinates are fractions of the image.")
+
+
+def _encode_person(person: Person, number: int, image: LabelledImage) -> list[float]:
+    assert person.bbox is not None
+    (x, y, w, h), width, height = person.bbox, image.width, image.height
     row = [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
-    values = [round(value, _FRACTION_DECIMALS) for value in row]
-    for px, py, v in list_points(person):
-        point = round(px / width, _FRACTION_DECIMALS), round(py / height, _FRACTION_DECIMALS), v
-        values += point if dims == 3 else point[:2] if v > 0 else (0, 0)
-    return [number, *values]
+    for px, py, v in list_points(person.keypoints):
+        row += [px / width, py / height, v]
+    return [number, *(value if type(value) is int else round(value, _FRACTION_DECIMALS) for value in row)]
 
 
-def _decode_row(row: list[float], category: str, size_wh: tuple[int, int], dims: int) -> dict[str, Any]:
+def _decode_row(row: list[float], names: list[str], size_wh: tuple[int, int], dims: int) -> Person:
     width, height = size_wh
     cx, cy, w, h = row[1] * width, row[2] * height, row[3] * width, row[4] * height
     points = []
     for place in range(5, len(row), dims):
-        x, y = row[place] * width, row[place + 1] * height
-        v = row[place + 2] if dims == 3 else 2 * (row[place] != 0 or row[place + 1] != 0)
-        points.append((x, y, v))
-    return make_person(category, [tidy(cx - w / 2), tidy(cy - h / 2), w, h], points)  # type: ignore[arg-type]
+        x, y = row[place], row[place + 1]
+        v = row[place + 2] if dims == 3 else 2 * (x != 0 or y != 0)
+        points.append((x * width, y * height, v))
+    box = [tidy(cx - w / 2), tidy(cy - h / 2), tidy(w), tidy(h)]
+    return Person(names[int(row[0])], box, flatten(points))  # type: ignore[arg-type]

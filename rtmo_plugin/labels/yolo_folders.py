@@ -11,7 +11,9 @@ the last ``images`` of a path reads ``labels``, and beside the images where ther
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import reprlib
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import yaml
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import read_text
+from rtmo_plugin.labels.pictures import strip_suffix
 
 USUAL = "labels/{split}"
 _ROBOFLOW = "{split}/labels"
@@ -50,17 +53,19 @@ class Split:
         parents = (parent.as_posix() for parent in Path(stem).parents)
         return self.chosen is None or not self.chosen.isdisjoint([stem, *parents])
 
-    def list_labels(self) -> dict[str, Path]:
-        """Return the label files by the stem of their image."""
-        files = [path for path in sorted(self.labels.rglob("*.txt")) if path.name not in _NO_LABELS]
-        stems = {path.relative_to(self.labels).with_suffix("").as_posix(): path for path in files}
-        return {stem: path for stem, path in stems.items() if self.has(stem) and path != self.listing}
+    def list_labels(self, stems: Container[str]) -> dict[str, Path]:
+        """Return the label files by the stem of their image.
 
-    def find_pattern(self, split: str) -> str:
-        """Return where the labels are below the root, with ``{split}`` for the name of the split."""
-        place = Path(os.path.relpath(self.labels, self.root)).as_posix()
-        usual = [pattern for pattern in (USUAL, _ROBOFLOW) if pattern.format(split=split) == place]
-        return usual[0] if usual else USUAL if place.startswith("..") else place.replace("{", "{{").replace("}", "}}")
+        Args:
+            stems: Stems of the images, which tell a label file from a list of classes of the same name.
+        """
+        files = [path for path in sorted(self.labels.rglob("*.txt")) if path != self.listing]
+        named = {strip_suffix(path.relative_to(self.labels).as_posix()): path for path in files}
+        return {
+            stem: path
+            for stem, path in named.items()
+            if self.has(stem) and (stem in stems or path.name not in _NO_LABELS)
+        }
 
 
 def read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
@@ -74,15 +79,43 @@ def read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
         DataError: It is not YAML, or not of a pose data set.
     """
     path = source if source.is_file() else _find_yaml(source)
+    data = parse_yaml(read_text(path), str(path))
+    names = data.get("names") if isinstance(data, dict) else None
+    if not names or not isinstance(names, (list, dict)) or not _is_shape(data.get("kpt_shape")):
+        raise DataError(f"{path} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")
+    return path.parent, {**data, "names": _list_names(data["names"]), "kpt_shape": [int(n) for n in data["kpt_shape"]]}
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Return what a YAML text holds, with all scalars as text: ``no`` is a word, not a truth value.
+
+    Raises:
+        DataError: ``text`` is not valid YAML, has aliases or is nested too deeply; the message calls it ``name``.
+    """
     try:
-        data = yaml.safe_load(read_text(path))
+        return yaml.load(text, _PlainLoader)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f" at line {place.line + 1}" if place else ""
-        raise DataError(f"{path} is not YAML{where}.") from None
-    if not isinstance(data, dict) or not data.get("names") or not _is_shape(data.get("kpt_shape")):
-        raise DataError(f"{path} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")
-    return path.parent, data
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise DataError(f"{name} is not YAML{where}: {reason}.") from None
+    except RecursionError:
+        raise DataError(f"{name} is nested too deeply.") from None
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value of ``parse_yaml`` is missing, empty or YAML's null."""
+    return value in (None, "", "~", "null", "Null", "NULL", [], {})
+
+
+class _PlainLoader(yaml.BaseLoader):  # type: ignore[misc]
+    """Loads text, lists and dicts. An alias is refused: some that hold one another fill any memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
+        return super().compose_node(parent, index)
 
 
 def find_split(folder: Path, data: dict[str, Any], split: str) -> Split:
@@ -93,8 +126,9 @@ def find_split(folder: Path, data: dict[str, Any], split: str) -> Split:
         DataError: A list of images is empty.
     """
     names = [name for name in (split, _SAME_SPLIT.get(split)) if name]
-    roots = list(dict.fromkeys((folder / str(data.get("path") or ""), folder)))
-    entries = [data[name] for name in names if data.get(name)]
+    own = data.get("path")
+    roots = list(dict.fromkeys((folder / (own if isinstance(own, str) and not is_empty(own) else ""), folder)))
+    entries = [data[name] for name in names if not is_empty(data.get(name))]
     tried = [_read_entry(root, entry) for root in roots for entry in entries]
     usual = [folder / pattern.format(split=name) for name in names for pattern in (USUAL, _ROBOFLOW)]
     tried += [Split(folder, _swap_last(labels, "labels", "images"), labels) for labels in usual]
@@ -116,7 +150,10 @@ def _find_yaml(folder: Path) -> Path:
 
 def _read_entry(root: Path, entry: Any) -> Split:
     """Return the split that one entry of data.yaml means, below a root."""
-    places = [_place(root, str(each)) for each in (entry if isinstance(entry, list) else [entry])]
+    entries = entry if isinstance(entry, list) else [entry]
+    if not all(isinstance(each, str) for each in entries):
+        raise DataError("A split in data.yaml must be a folder, a list of folders or a list of images (.txt).")
+    places = [_place(root, each) for each in entries]
     if len(places) == 1 and places[0].suffix == ".txt":
         return _read_listing(root, places[0])
     images = Path(os.path.commonpath(places))
@@ -156,4 +193,19 @@ def _swap_last(path: Path, old: str, new: str) -> Path:
 
 
 def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, list) and len(shape) == 2 and type(shape[0]) is int and shape[0] > 0 and shape[1] in (2, 3)
+    if not isinstance(shape, list) or len(shape) != 2:
+        return False
+    return all(isinstance(n, str) and re.fullmatch("[1-9][0-9]{0,3}", n) for n in shape) and shape[1] in ("2", "3")
+
+
+def _list_names(names: Any) -> list[str]:
+    """Return the class names, which YAML holds as a list or by number."""
+    if isinstance(names, dict):
+        if sorted(names) != sorted(str(number) for number in range(len(names))):
+            raise DataError(f"`names` in data.yaml must number the classes from 0, not {list(names)[:10]}.")
+        names = [names[str(number)] for number in range(len(names))]
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    if wrong or len(set(names)) < len(names):
+        fault = f"{reprlib.repr(wrong[0])} is not one" if wrong else "one is there twice"
+        raise DataError(f"`names` in data.yaml must be different names of classes: {fault}.")
+    return list(names)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rtmo_plugin.labels import read_coco
-from tests.labels.conftest import make_set
+from tests.labels.conftest import NAMES, make_set
 from tests.tools.test_tools import run_in_process
 
 
@@ -17,14 +17,18 @@ def file(coco, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["yolo", "labelme", "cvat"])
-def test_there_and_back(file, tmp_path, capsys, name):
+def test_there_and_back(file, pictures, tmp_path, capsys, name):
     out, back = tmp_path / f"as_{name}", tmp_path / "back.json"
     code, said, err = run_in_process(capsys, "dataset", "convert", file, out, "--to", name, "--split", "val")
     contents = "3 images, 3 annotations, 2 categories: walker (5 keypoints), dancer (5 keypoints)"
-    assert (code, said, err) == (0, f"{out}: {contents}\n", "")
-    code, said, _ = run_in_process(capsys, "dataset", "convert", out, back, "--from", name, "--split", "val")
+    assert (code, said.splitlines()[0], err) == (0, f"{out}: {contents}", "")
+    assert "cannot hold, and the labels go without: id of images" in said
+    options = {"yolo": ("--images", pictures), "labelme": ("--keypoints", *NAMES), "cvat": ()}[name]
+    code, said, _ = run_in_process(capsys, "dataset", "convert", out, back, "--from", name, "--split", "val", *options)
     assert (code, said) == (0, f"{back}: {contents}\n")
-    assert read_coco(back) == make_set()
+    found, expected = read_coco(back), make_set()
+    for key in ("bbox", "keypoints"):
+        assert [person[key] for person in found["annotations"]] == [person[key] for person in expected["annotations"]]
 
 
 def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
@@ -36,6 +40,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
         ((file, tmp_path / "x"), "One side of a conversion is COCO, and only one: for other ways convert twice."),
         ((file, tmp_path / "x", "--from", "yolo", "--to", "cvat"), "One side of a conversion is COCO"),
         ((full, tmp_path / "x", "--from", "yolo"), f"There is no file {full / 'data.yaml'}."),
+        ((file, tmp_path / "x", "--to", "cvat", "--keypoints", "a"), "--keypoints is of no use in this conversion"),
         ((tmp_path / "none", tmp_path / "x", "--from", "cvat"), f"There is no file {tmp_path / 'none'}."),
     ]
     for arguments, sentence in mistakes:
@@ -48,11 +53,10 @@ def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
 def test_bones_are_added_on_the_way_to_coco(file, tmp_path, capsys):
     labelme, back = tmp_path / "labelme", tmp_path / "back.json"
     run_in_process(capsys, "dataset", "convert", file, labelme, "--to", "labelme")
-    options = (back, "--from", "labelme", "--skeleton")
+    options = (back, "--from", "labelme", "--keypoints", *NAMES, "--skeleton")
     code, _, err = run_in_process(capsys, "dataset", "convert", labelme, *options, "head,tail")
     assert code == 2
     assert err.startswith("error: --skeleton head,tail: two of head, left_hand, right_hand, left_foot, right_foot are")
     code, _, _ = run_in_process(capsys, "dataset", "convert", labelme, *options, "head,left_hand", "right_foot,head")
     assert code == 0
-    expected = [{**category, "skeleton": [[1, 2], [5, 1]]} for category in make_set()["categories"]]
-    assert read_coco(back) == {**make_set(), "categories": expected}
+    assert [category["skeleton"] for category in read_coco(back)["categories"]] == [[[1, 2], [5, 1]]] * 2

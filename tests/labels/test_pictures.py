@@ -7,7 +7,7 @@ from PIL import Image
 
 from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.labels import check_coco, fix_coco
-from rtmo_plugin.labels.pictures import Picture, look_at_picture, look_at_pictures, read_size
+from rtmo_plugin.labels.pictures import Picture, look_at_picture, look_at_pictures
 
 
 def look(coco, folder):
@@ -65,7 +65,7 @@ def test_size_is_that_of_the_upright_picture_as_training_reads_it(tmp_path):
     path, exif = tmp_path / "lying.jpg", Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(path, exif=exif)
-    assert read_size(path) == look_at_picture(path).size_wh == cv2.imread(str(path)).shape[1::-1] == (30, 40)
+    assert look_at_picture(path).size_wh == cv2.imread(str(path)).shape[1::-1] == (30, 40)
 
 
 def test_missing_folder(tmp_path):

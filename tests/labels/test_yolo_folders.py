@@ -7,9 +7,9 @@ import yaml
 
 from rtmo_plugin.files import write_json
 from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
+from rtmo_plugin.labels.reading import ReadOptions
 from rtmo_plugin.labels.task import read_task
-from rtmo_plugin.labels.yolo_files import read_yolo
-from tests.labels.conftest import NAMES, make_set
+from tests.labels.conftest import NAMES
 from tests.tools.test_tools import run_in_process
 
 LINE = "0 0.5 0.5 0.25 0.5" + " 0.5 0.25 2" * 5 + "\n"
@@ -61,6 +61,10 @@ LAYOUTS = {  # data.yaml, split, folder of images, folder of labels, other files
 }  # fmt: skip
 
 
+def to_coco(source, **options):
+    return convert_to_coco(source, "yolo", ReadOptions(**options))[0]
+
+
 def write(folder, files):
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,19 +72,15 @@ def write(folder, files):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts_there_and_back(tmp_path, pictures, layout):
+def test_layouts(tmp_path, pictures, layout):
     data, split, images, labels, others = LAYOUTS[layout]
-    source, back = tmp_path / "yolo", tmp_path / "back"
+    source = tmp_path / "yolo"
     shutil.copytree(pictures, source / images)
     write(source, {"data.yaml": data, f"{labels}/1.txt": LINE, f"{labels}/3.txt": LINE * 2, **others})
-    coco = convert_to_coco(source, "yolo", keypoints=NAMES, split=split)
+    coco = to_coco(source, keypoints=NAMES, split=split)
     assert [image["file_name"] for image in coco["images"]] == ["1.jpg", "2.jpg", "3.jpg"]
     assert [person["image_id"] for person in coco["annotations"]] == [1, 3, 3]
     assert coco["annotations"][0]["keypoints"] == [32, 12, 2] * 5  # of 64 x 48
-    convert_from_coco(coco, back, "yolo", split)
-    assert (back / labels / "1.txt").read_text().split() == LINE.split()
-    assert read_yolo(back, split) == read_yolo(source, split)
-    assert convert_to_coco(back, "yolo", split=split) == coco
 
 
 @pytest.mark.parametrize("where", ["inside", "beside", "given"])
@@ -90,15 +90,10 @@ def test_a_yaml_file_of_another_name(tmp_path, pictures, where):
     write(folder, {"labels/train/2.txt": LINE})
     write(tmp_path if where == "beside" else folder, {"coco8-pose.yaml": ULTRALYTICS})
     source = {"inside": folder, "beside": tmp_path, "given": folder / "coco8-pose.yaml"}[where]
-    coco = convert_to_coco(source, "yolo")
+    coco = to_coco(source)
     assert (len(coco["images"]), len(coco["annotations"])) == (3, 1)
     assert coco["categories"][0]["keypoints"] == NAMES
     assert "flip_pairs" not in coco["categories"][0]  # the names say it
-
-
-def test_the_side_file_is_found_from_the_yaml_file_too(tmp_path):
-    convert_from_coco(make_set(), tmp_path / "yolo", "yolo")
-    assert convert_to_coco(tmp_path / "yolo/data.yaml", "yolo") == make_set()
 
 
 @pytest.mark.parametrize("entry", ["part.txt", ["images/a", "images/b"]], ids=["a list of images", "a list of folders"])
@@ -108,7 +103,7 @@ def test_only_what_is_listed_is_read(tmp_path, pictures, entry):
     data = {"train": entry, "names": ["walker"], "kpt_shape": [5, 3]}
     lines = {f"labels/{part}/1.txt": LINE for part in "abc"}
     write(tmp_path, {"data.yaml": yaml.safe_dump(data), "part.txt": "./images/a/1.jpg\n./images/b/2.jpg\n", **lines})
-    coco = convert_to_coco(tmp_path, "yolo")
+    coco = to_coco(tmp_path)
     names = [image["file_name"] for image in coco["images"]]
     assert (
         names == ["a/1.jpg", "b/2.jpg"] if entry == "part.txt" else [f"{part}/{n}.jpg" for part in "ab" for n in "123"]
@@ -118,10 +113,10 @@ def test_only_what_is_listed_is_read(tmp_path, pictures, entry):
 
 def test_flips_that_the_names_do_not_tell_come_along(tmp_path, pictures):
     write(tmp_path, {"data.yaml": ROBOFLOW, "train/labels/1.txt": LINE})
-    coco = convert_to_coco(tmp_path, "yolo", images=pictures)
+    coco = to_coco(tmp_path, images=pictures)
     pairs = [["keypoint_1", "keypoint_2"], ["keypoint_3", "keypoint_4"]]
     assert coco["categories"][0]["flip_pairs"] == pairs
-    convert_from_coco({**coco, "yolo": {}}, tmp_path / "back", "yolo")
+    convert_from_coco(coco, tmp_path / "back", "yolo")
     assert yaml.safe_load((tmp_path / "back/data.yaml").read_text())["flip_idx"] == [0, 2, 1, 4, 3]
     write_json(tmp_path / "people.json", coco)
     assert read_task(tmp_path / "people.json").schema.flip_pairs == ((1, 2), (3, 4))
@@ -131,7 +126,7 @@ def test_flips_that_the_names_do_not_tell_come_along(tmp_path, pictures):
 def test_keypoint_names(tmp_path, pictures, kpt_names):
     data = {**yaml.safe_load(ROBOFLOW), "kpt_names": kpt_names}
     write(tmp_path, {"data.yaml": yaml.safe_dump(data), "train/labels/1.txt": LINE})
-    assert convert_to_coco(tmp_path, "yolo", images=pictures)["categories"][0]["keypoints"] == NAMES
+    assert to_coco(tmp_path, images=pictures)["categories"][0]["keypoints"] == NAMES
 
 
 @pytest.mark.parametrize(
@@ -150,7 +145,7 @@ def test_keypoint_names(tmp_path, pictures, kpt_names):
 def test_bad_data_is_one_sentence(tmp_path, pictures, old, new, words):
     write(tmp_path / "yolo", {"data.yaml": ROBOFLOW.replace(old, new), "train/labels/1.txt": LINE, "train.txt": "\n"})
     with pytest.raises(ValueError, match=words):
-        convert_to_coco(tmp_path / "yolo", "yolo", images=pictures)
+        to_coco(tmp_path / "yolo", images=pictures)
 
 
 def test_a_split_that_is_nowhere_names_the_places(tmp_path, capsys):

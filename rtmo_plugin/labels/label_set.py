@@ -1,0 +1,221 @@
+"""Labels as every format has them: people below their image, names in place of ids.
+
+A converter reads its format into a ``LabelSet`` and writes its format from one; COCO is one of the formats.
+What a format has beyond this (outlines, attributes, licenses, ids) does not travel: ``notes`` says what
+was left out, in sentences for the user.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.keypoint_boxes import complete_box, has_area, span_keypoints
+from rtmo_plugin.labels.categories import find_name_fault, is_bone
+from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.files import Coco
+from rtmo_plugin.labels.people import count_labelled
+
+Point = tuple[float, float, int]
+_DECIMALS = 10
+# Findings that leave open who or what is meant; other findings are values, which convert as they are.
+_OBSTACLES = (
+    "-broken", "-repeated", "-conflict", "-keypoints", "-skeleton", "unknown-",
+    "keypoint-count", "-number", "-visibility",
+)  # fmt: skip
+
+
+class Person(NamedTuple):
+    """One labelled person.
+
+    Attributes:
+        category: Name of the category.
+        bbox: Box (x, y, width, height) in pixels; None if only keypoints were labelled.
+        keypoints: K times (x, y, visibility), flat as in COCO.
+        group_id: Number that the labelling tool gave the person, if any.
+    """
+
+    category: str
+    bbox: list[float] | None
+    keypoints: list[float]
+    group_id: int | None = None
+
+
+class LabelledImage(NamedTuple):
+    """Size of an image in pixels, and its people."""
+
+    width: int
+    height: int
+    people: list[Person]
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels of many images.
+
+    Attributes:
+        categories: COCO's fields by category name: ``keypoints``, and where known ``skeleton`` and ``flip_pairs``.
+        images: Labelled images by file name.
+        notes: Sentences on what was left out or assumed.
+    """
+
+    categories: dict[str, dict[str, Any]]
+    images: dict[str, LabelledImage]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def num_people(self) -> int:
+        """Number of people in all images."""
+        return sum(len(image.people) for image in self.images.values())
+
+    @property
+    def keypoints(self) -> dict[str, list[str]]:
+        """Keypoint names by category."""
+        return {name: entry["keypoints"] for name, entry in self.categories.items()}
+
+    def complete_boxes(self) -> LabelSet:
+        """Return the labels with a box with an area for every person; people who have none leave.
+
+        A box without area is drawn around the labelled keypoints. A note counts whose box got a margin,
+        and who was left out for having neither a box nor a labelled keypoint.
+        """
+        counts: Counter[str] = Counter()
+        images = {}
+        for name, image in self.images.items():
+            people = [_complete_person(person, image, counts) for person in image.people]
+            images[name] = image._replace(people=[person for person in people if person is not None])
+        notes = []
+        if counts["drawn"]:
+            notes.append(f"Boxes without area, drawn around the keypoints with a margin: {counts['drawn']:,}.")
+        if counts["gone"]:
+            notes.append(f"People left out, without a box and without a labelled keypoint: {counts['gone']:,}.")
+        return replace(self, images=images, notes=[*self.notes, *notes])
+
+
+def clean_name(name: str) -> str:
+    """Return a name without space around it, and with single spaces within.
+
+    Example:
+        >>> clean_name(" left  eye ")
+        'left eye'
+    """
+    return " ".join(name.split())
+
+
+def tidy(value: float) -> float:
+    """Return a coordinate without the noise of arithmetic, and as an integer if it is whole.
+
+    Example:
+        >>> tidy(0.1 + 0.2), tidy(7.0)
+        (0.3, 7)
+    """
+    rounded = round(float(value), _DECIMALS)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def flatten(points: Iterable[Point]) -> list[float]:
+    """Return points as COCO's flat list of x, y and visibility."""
+    return [tidy(number) for point in points for number in point]
+
+
+def list_points(keypoints: list[float]) -> list[Point]:
+    """Return COCO's flat list as points (x, y, visibility)."""
+    return list(zip(keypoints[0::3], keypoints[1::3], keypoints[2::3]))  # type: ignore[arg-type]
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist yet, and the folders above it, in the draft of a conversion."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+
+
+def check_categories(categories: Mapping[str, dict[str, Any]], origin: str) -> None:
+    """Check the names of the categories of a format.
+
+    Raises:
+        DataError: There is no category, or one has no keypoints, an empty name or a name twice.
+    """
+    for name, entry in categories.items():
+        fault = find_name_fault(entry["keypoints"]) if name else "it has no name"
+        if fault:
+            raise DataError(f"{origin}, category {name!r}: {fault}; name the keypoints with --keypoints.")
+    if not categories:
+        raise DataError(f"{origin} has no category.")
+
+
+def from_coco(coco: Coco) -> LabelSet:
+    """Return the labels of a COCO file, without crowd regions and fields that only COCO has.
+
+    Raises:
+        DataError: Ids, references, names or numbers are broken, or there are no images.
+    """
+    if not coco["images"]:
+        raise DataError("The file has no images, so there is nothing to convert.")
+    for kind, problems in check_coco(coco).items():
+        if any(part in kind for part in _OBSTACLES):
+            raise DataError(f"The file cannot be converted, run check with --fix first: {problems[0].text} [{kind}].")
+    categories = {name: _keep_fields(entry) for name, entry in _index_by(coco, "categories", "name").items()}
+    entries = _index_by(coco, "images", "file_name")
+    images = {name: LabelledImage(entry["width"], entry["height"], []) for name, entry in entries.items()}
+    by_id = {entry["id"]: images[name] for name, entry in entries.items()}
+    names = {entry["id"]: entry["name"] for entry in coco["categories"]}
+    for each in coco["annotations"]:
+        if not each.get("iscrowd"):
+            person = Person(names[each["category_id"]], each["bbox"], each["keypoints"])
+            by_id[each["image_id"]].people.append(person)
+    return LabelSet(categories, images)
+
+
+def to_coco(labels: LabelSet) -> Coco:
+    """Return labels as a COCO file with ids from 1; every person must have a box."""
+    categories = [{"id": number, "name": name, **entry} for number, (name, entry) in _count(labels.categories.items())]
+    category_ids = {entry["name"]: entry["id"] for entry in categories}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (file_name, image) in _count(labels.images.items()):
+        images.append({"id": image_id, "file_name": file_name, "width": image.width, "height": image.height})
+        for person in image.people:
+            assert person.bbox is not None
+            bbox = [tidy(number) for number in person.bbox]
+            own = {} if person.group_id is None else {"group_id": person.group_id}
+            annotations.append({
+                "id": len(annotations) + 1, "image_id": image_id, "category_id": category_ids[person.category],
+                "bbox": bbox, "area": tidy(bbox[2] * bbox[3]), "iscrowd": 0,
+                "num_keypoints": count_labelled(person.keypoints), "keypoints": person.keypoints, **own,
+            })  # fmt: skip
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _complete_person(person: Person, image: LabelledImage, counts: Counter[str]) -> Person | None:
+    box = complete_box(person.bbox, person.keypoints, (image.width, image.height))
+    if box is None:
+        counts["gone"] += 1
+        return None
+    counts["drawn"] += not has_area(person.bbox or span_keypoints(person.keypoints) or [0, 0, 0, 0])
+    return person._replace(bbox=[tidy(number) for number in box])
+
+
+def _keep_fields(category: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a category that some format can hold."""
+    names, skeleton = category["keypoints"], category.get("skeleton")
+    bones = [bone for bone in skeleton if is_bone(bone, len(names))] if isinstance(skeleton, list) else []
+    optional = {"skeleton": bones, "flip_pairs": category.get("flip_pairs")}
+    return {"keypoints": names, **{key: value for key, value in optional.items() if value}}
+
+
+def _index_by(coco: Coco, section: str, key: str) -> dict[str, Any]:
+    indexed: dict[str, Any] = {}
+    for entry in coco[section]:
+        if entry[key] in indexed:
+            raise DataError(f"The file cannot be converted: two {section} have the {key} {entry[key]!r}.")
+        indexed[entry[key]] = entry
+    return indexed
+
+
+def _count(entries: Iterable[Any]) -> Iterable[tuple[int, Any]]:
+    return enumerate(entries, start=1)
