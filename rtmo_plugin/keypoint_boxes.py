@@ -6,7 +6,9 @@ a box without area. Such a person would be dropped in training and match nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MIN_SIDE = 1.0  # pixels; a narrower box has no area worth learning
 PERSON_SHARE = 0.53  # part of a box that a person fills, as in CrowdPose's evaluation and MMPose's loader
@@ -84,3 +86,45 @@ def estimate_area(box: Sequence[float]) -> float:
         53.0
     """
     return PERSON_SHARE * (box[2] * box[3])
+
+
+def complete_person(person: Mapping[str, Any], size_wh: tuple[float, float] | None = None) -> dict[str, Any]:
+    """Return a COCO annotation with a box that has an area inside the image, and with a positive area.
+
+    What is usable stays as it is.  A person without labelled keypoints, and a crowd, keep their box.
+
+    Args:
+        person: Annotation with ``keypoints``; ``bbox`` and ``area`` may be missing.
+        size_wh: Image width and height. Default: unknown.
+
+    Example:
+        >>> complete_person({"keypoints": [100, 120, 2], "bbox": [100, 120, 0, 0], "area": 0}, (640, 480))
+        {'keypoints': [100, 120, 2], 'bbox': [84.0, 104.0, 32.0, 32.0], 'area': 542.72}
+    """
+    completed, given = dict(person), person.get("bbox")
+    box = _read_box(given)
+    if box is None and given is not None:
+        return completed  # not a box at all: checks and evaluation say so
+    if box is None or not has_area(box) or not _is_inside(box, size_wh):
+        drawn = None if person.get("iscrowd") else complete_box(None, person["keypoints"], size_wh)
+        if drawn is not None:
+            completed["bbox"] = box = drawn
+    area = person.get("area")
+    if box is not None and (area is None or (isinstance(area, (int, float)) and area <= 0)):
+        completed["area"] = estimate_area(box)
+    return completed
+
+
+def _read_box(box: Any) -> list[float] | None:
+    """Return four finite numbers, or None for anything else."""
+    if not isinstance(box, (list, tuple)) or len(box) != 4:
+        return None
+    is_number = all(isinstance(each, (int, float)) and abs(each) <= sys.float_info.max for each in box)
+    return list(box) if is_number else None
+
+
+def _is_inside(box: Sequence[float], size_wh: tuple[float, float] | None) -> bool:
+    """Return whether some of a box is inside the image."""
+    return size_wh is None or all(
+        start < size - 1 and start + extent > 0 for start, extent, size in zip(box[:2], box[2:], size_wh)
+    )

@@ -17,6 +17,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.apis.configuration import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.keypoint_order import describe_difference, is_identity, match_order
 from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.task import Task, read_task
 
@@ -102,11 +103,15 @@ def _listed(value: Any) -> Any:
 
 
 def _read_other(path: Path, first: Path, task: Task) -> Task:
-    """Return the task of another file, which must be that of the ``first``."""
+    """Return the task of another file, which must be that of the ``first``; its keypoints may have another order."""
     other = read_task(path, task.schema.sigmas)
-    found = {"classes": sorted(other.classes), "keypoints": [*other.schema.names]}
-    expected = {"classes": sorted(task.classes), "keypoints": [*task.schema.names]}
-    for what, names in expected.items():
-        if found[what] != names:
-            raise DataError(f"{path} has the {what} {found[what]}, and {first} has {names}: both must have the same.")
+    found, expected = sorted(other.classes), sorted(task.classes)
+    if found != expected:
+        raise DataError(f"{path} has the classes {found}, and {first} has {expected}: both must have the same.")
+    order = match_order(other.schema.names, task.schema.names)
+    if order is None:
+        difference = describe_difference(other.schema.names, task.schema.names)
+        raise DataError(f"{path} does not have the keypoints of {first}: it {difference}.")
+    if not is_identity(order):
+        print(f"{path} has the same keypoints in another order: they are found by name")
     return other

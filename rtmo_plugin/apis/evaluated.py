@@ -18,6 +18,7 @@ from rtmo_plugin.apis.checkpoints import locate_checkpoint
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data
 from rtmo_plugin.apis.exported import Metrics, Sample, Speed, predict_infos
+from rtmo_plugin.apis.name_checks import check_data_names, has_converter
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.testing import METRIC_FILES, build_test_runner, evaluate, find_speed, prepare_file, prepare_test
 from rtmo_plugin.errors import ConfigError, DataError
@@ -129,7 +130,8 @@ def _evaluate_results(cfg: Config, path: Path) -> Evaluated:
 def _evaluate_exported(cfg: Config, model: str | Path) -> Evaluated:
     dataset, metric = _build_data(cfg, _list_evaluators(cfg))
     infos = _list_infos(dataset)
-    samples, speed = predict_infos(model, infos)
+    metainfo = None if has_converter(cfg.test_evaluator) else dataset.metainfo
+    samples, speed = predict_infos(model, infos, metainfo=metainfo)
     complete = [_add_truth(sample, info) for sample, info in zip(samples, infos)]
     return _evaluate_samples(metric, dataset, complete, infos, speed)
 
@@ -139,6 +141,7 @@ def _build_data(cfg: Config, evaluators: list[dict[str, Any]]) -> tuple[Any, Coc
     init_default_scope(cfg.get("default_scope", "mmpose"))
     with leave_out_noise(), refuse_config_errors():
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        check_data_names(dataset, evaluators)
         metric = _find_metric([METRICS.build(evaluator) for evaluator in evaluators])
     metric.dataset_meta = dataset.metainfo
     return dataset, metric

@@ -17,6 +17,7 @@ from rtmo_plugin.apis.configuration import load_config, set_options, walk_sectio
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.export_accuracy import QuantizedAccuracy, choose_images, compare_accuracy
+from rtmo_plugin.apis.name_checks import check_checkpoint_names
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError
@@ -150,6 +151,7 @@ def _build_model(cfg: Config, path: Path) -> tuple[Any, Mapping[str, Any]]:
     if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
         raise ConfigError(f"{cfg.filename or 'The config'} describes no RTMO of this package, and only these export.")
     check_fits(model, content, path)
+    check_checkpoint_names(content, path, {"classes": _name_classes(cfg, model.head.num_classes)})
     model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
     return model.eval(), content
 

@@ -106,6 +106,7 @@ def _measure(file: Path, annotations: str | Path, images: Path, info: ModelInfo,
     metric.dataset_meta = {
         "dataset_name": Path(annotations).stem,
         "sigmas": np.array(info.schema.sigmas, np.float32),
+        "keypoint_id2name": dict(enumerate(info.schema.names)),
         "category_ids": _list_category_ids(content["categories"], info.classes),
     }
     metric.process(None, samples)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine import fileio
 from tqdm import tqdm
 
+from rtmo_plugin.apis.name_checks import order_outputs
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.images import decode_image
 from rtmo_plugin.inference.people import People
@@ -51,7 +53,10 @@ class Metrics(dict[str, float]):
 
 
 def predict_infos(
-    file: str | Path, infos: Sequence[Mapping[str, Any]], precision: str = "auto"
+    file: str | Path,
+    infos: Sequence[Mapping[str, Any]],
+    precision: str = "auto",
+    metainfo: Mapping[str, Any] | None = None,
 ) -> tuple[list[Sample], Speed]:
     """Find the people of all images of a data set, one image at a time.
 
@@ -59,6 +64,7 @@ def predict_infos(
         file: An exported model: file, address or published name.
         infos: Of the images, with ``img_id`` and ``img_path``.
         precision: As of ``open_engine``.
+        metainfo: Metainfo of the data set, whose keypoints and classes the samples get, by name. Default: the model's.
 
     Returns:
         One sample an image, as ``CocoMetric.process`` takes them, and the speed from image to people, without
@@ -69,11 +75,18 @@ def predict_infos(
     """
     path = locate_exported(file)
     model, samples, seconds = PoseModel(path, precision=precision), [], []
+    names = (model.info.schema.names, model.info.classes)
+    order, classes = order_outputs(file, names, metainfo) if metainfo else (None, None)
     for info in tqdm(infos, unit="image", disable=None):  # None: no bar unless on a terminal
         image = _read(info["img_path"])
         start = time.perf_counter()
         people = model.predict(image, info["img_path"])
         seconds.append(time.perf_counter() - start)
+        if order is not None:
+            keypoints, scores = people.keypoints[:, order], people.keypoint_scores[:, order]
+            people = replace(people, keypoints=keypoints, keypoint_scores=scores)
+        if classes is not None:
+            people = replace(people, labels=np.array(classes, np.int64)[people.labels])
         samples.append(_make_sample(info["img_id"], people))
     how = f"median; one at a time from image to people, {path.suffix[1:]}, {model.computes_in}"
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)

@@ -22,6 +22,7 @@ from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.custom_data import adopt_task
+from rtmo_plugin.apis.name_checks import check_checkpoint_names, check_model_names
 from rtmo_plugin.apis.pictures import name_classes, read_skeleton, select_people
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
@@ -79,7 +80,9 @@ class Predictor:
             # Whatever loads an image of the test set comes first; here it is in memory already.
             self._pipeline = Compose([dict(type="LoadImage"), *dataset.pipeline[1:]])
             model = MODELS.build(cfg.model)
-        self._model = _load_weights(model, locate_checkpoint(checkpoint)).to(_choose_device(device)).eval()
+        check_model_names(model, self.metainfo, "test_dataloader", cfg.get("test_evaluator"))
+        path = locate_checkpoint(checkpoint)
+        self._model = _load_weights(model, path, self.metainfo).to(_choose_device(device)).eval()
 
     @torch.no_grad()
     def predict(self, image: Image, name: str = "The image") -> Any:
@@ -107,9 +110,10 @@ def _choose_device(device: str | None) -> torch.device:
     return chosen
 
 
-def _load_weights(model: nn.Module, path: Path) -> nn.Module:
+def _load_weights(model: nn.Module, path: Path, metainfo: Mapping[str, Any]) -> nn.Module:
     content = read_checkpoint(path)
     check_fits(model, content, path)
+    check_checkpoint_names(content, path, metainfo)
     model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
     return model
 

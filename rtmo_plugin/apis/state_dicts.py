@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from rtmo_plugin.apis.name_checks import check_checkpoint_names
 from rtmo_plugin.errors import CheckpointError
 
 StateDict = Mapping[str, Tensor]
@@ -62,7 +63,7 @@ def _is_optional(name: str) -> bool:
 
 
 def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advice: str = "") -> None:
-    """Check that a checkpoint holds exactly the weights of ``model``.
+    """Check that a checkpoint holds exactly the weights of ``model``, and was trained with its keypoints.
 
     Args:
         model: The model.
@@ -79,6 +80,9 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advi
     if mismatch:
         words = "; ".join([_describe(given, expected, mismatch), *([advice] if advice else [])])
         raise CheckpointError(f"{path} does not fit the config: {words}.")
+    schema = getattr(getattr(model, "head", None), "schema", None)
+    if schema is not None:
+        check_checkpoint_names(checkpoint, path, {"keypoint_id2name": dict(enumerate(schema.names))}, advice)
 
 
 def _describe(given: StateDict, expected: StateDict, mismatch: Mismatch) -> str:

@@ -17,6 +17,7 @@ from rtmo_plugin.apis.configuration import require
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.exported import Metrics, Speed
+from rtmo_plugin.apis.name_checks import check_checkpoint_names, check_data_names, check_model_names
 from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
@@ -118,5 +119,9 @@ def build_test_runner(cfg: Config, path: Path, dump: str | Path | None = None) -
     runner = build_runner(_use_checkpoint(cfg, path, dump))
     check_fits(get_model(runner), content, path)
     with refuse_config_errors():
-        check_images(runner.test_loop.dataloader.dataset)
+        dataset = runner.test_loop.dataloader.dataset
+        check_images(dataset)
+        check_data_names(dataset, cfg.test_evaluator)
+    check_checkpoint_names(content, path, dataset.metainfo)
+    check_model_names(get_model(runner), dataset.metainfo, "test_dataloader", cfg.test_evaluator)
     return runner

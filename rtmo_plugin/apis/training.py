@@ -22,6 +22,8 @@ from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.divergence import DivergenceHook
 from rtmo_plugin.apis.image_cache import set_image_cache
 from rtmo_plugin.apis.metrics import find_average_precision
+from rtmo_plugin.apis.name_checks import check_checkpoint_names, check_data_names, check_model_names
+from rtmo_plugin.apis.people_count import count_people, note_unused_images
 from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.apis.resuming import continue_seed, find_resumable
@@ -170,6 +172,7 @@ def _choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str 
     return _change(cfg, resume=bool(continued), load_from=str(locate_checkpoint(path)) if path else None)
 
 
+@note_unused_images()
 def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
     """Build everything that training needs, so that what is wrong shows before the first step."""
     checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
@@ -177,24 +180,44 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
         check_resumable(checkpoint, Path(cfg.load_from))
         cfg = continue_seed(cfg, checkpoint)
     runner = build_runner(cfg)
-    if doubt := describe_flips(runner.train_loop.dataloader.dataset.metainfo):
+    with refuse_config_errors():
+        _check_datasets(runner)
+    metainfo = getattr(runner.train_loop.dataloader.dataset, "metainfo", None) or {}
+    if metainfo and (doubt := describe_flips(metainfo)):
         print(doubt)
     if checkpoint and is_transferred:
-        dataset = runner.train_loop.dataloader.dataset
-        transfer = plan_transfer(checkpoint, Path(cfg.load_from), get_model(runner), dataset.metainfo)
+        transfer = plan_transfer(checkpoint, Path(cfg.load_from), get_model(runner), metainfo)
         print(transfer)
         runner.register_hook(TransferHook(transfer))
     elif checkpoint:
         advice = ADVICE if not cfg.resume and is_transferable(checkpoint, get_model(runner)) else ""
         check_fits(get_model(runner), checkpoint, Path(cfg.load_from), advice)
+        check_checkpoint_names(checkpoint, Path(cfg.load_from), metainfo, "" if cfg.resume else ADVICE)
     with refuse_config_errors():
-        check_images(runner.train_loop.dataloader.dataset)
-        if runner.val_loop is not None:
-            check_images(runner.val_loop.dataloader.dataset)
-        check_readable(make_plain(runner.train_loop.dataloader.dataset.metainfo), "metainfo")
+        check_readable(make_plain(metainfo), "metainfo")
         _check_optimizer(cfg.optim_wrapper.optimizer.type)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
+
+
+def _check_datasets(runner: QuietRunner) -> None:
+    """Build the data sets, and check that there is something to learn and that it is what the model is for.
+
+    Raises:
+        UserError: It is not.
+    """
+    evaluators = runner.cfg.get("val_evaluator")
+    dataset = runner.train_loop.dataloader.dataset
+    check_data_names(dataset)
+    check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "train_dataloader")
+    count_people(dataset).report()
+    check_images(dataset)
+    if runner.val_loop is not None:
+        dataset = runner.val_loop.dataloader.dataset
+        check_images(dataset)
+        check_data_names(dataset, evaluators)
+        check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "val_dataloader", evaluators)
+        count_people(dataset).report_validation()
 
 
 def _check_optimizer(name: str | type) -> None:

@@ -8,6 +8,8 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from rtmo_plugin.datasets.metainfo import describe_schema
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.keypoint_boxes import complete_person
+from rtmo_plugin.keypoint_order import describe_difference, is_identity, list_category_names, match_order
 from rtmo_plugin.keypoint_schemas import find_schema
 from rtmo_plugin.registry import DATASETS
 from rtmo_plugin.structures import KeypointSchema
@@ -21,7 +23,9 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
 
     Categories are found by their names, so that files may number them differently.  Records carry
     the class as MMPose's codecs want it, numbered from 1 in the order of ``classes``, and the metainfo
-    has ``classes`` and, for evaluation, the file's own ``category_ids`` in the same order.
+    has ``classes`` and, for evaluation, the file's own ``category_ids`` in the same order.  Keypoints are
+    found by their names as well: a file may list them in another order, and records have that of the schema.
+    A box without area becomes one around the labelled keypoints with a margin (``keypoint_boxes``).
 
     Args:
         keypoints: Name of a keypoint set, or a dict of its fields.
@@ -32,7 +36,7 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
     Raises:
         KeyError: An unknown keypoint set.
         ConfigError: More classes than MMPose's codecs can hold.
-        DataError: Later, on reading: the file has no category of one of the names.
+        DataError: Later, on reading: the file has no category of one of the names, or other keypoints.
     """
 
     def __init__(
@@ -47,20 +51,65 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
             raise ConfigError(f"MMPose's targets hold {_MAX_CLASSES} classes, and there are {len(classes)}.")
         self.classes = tuple(classes)
         self._numbers: dict[Any, int] = {}
-        metainfo = {**describe_schema("custom", find_schema(keypoints))}
-        super().__init__(metainfo=metainfo, data_mode=data_mode, **options)
+        self._orders: dict[Any, tuple[int, ...]] = {}
+        self._schema = find_schema(keypoints)
+        super().__init__(metainfo=describe_schema("custom", self._schema), data_mode=data_mode, **options)
         self._metainfo["classes"] = self.classes
+
+    @property
+    def is_reordered(self) -> bool:
+        """Whether the file, once read, turned out to list the keypoints in another order than the schema."""
+        return bool(self._orders)
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """Return the record of a person, or None for categories that are not asked for."""
         if not self._numbers:  # the base class has just read the categories
             self._numbers = self._number_categories()
-        record = super().parse_data_info(raw_data_info)
-        number = self._numbers.get(raw_data_info["raw_ann_info"].get("category_id"))
-        if record is None or number is None:
+            self._orders = self._order_keypoints()
+        person, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
+        number = self._numbers.get(person.get("category_id"))
+        if number is None or "keypoints" not in person:
+            return None
+        if len(person["keypoints"]) != 3 * self._schema.num_keypoints:
+            raise DataError(
+                f"Annotation {person.get('id')} of {self.ann_file} has {len(person['keypoints'])} numbers in "
+                f"`keypoints`, and {self._schema.num_keypoints} keypoints have {3 * self._schema.num_keypoints}."
+            )
+        order = self._orders.get(person["category_id"])
+        if order:
+            keypoints = person["keypoints"]
+            person = {**person, "keypoints": [value for k in order for value in keypoints[3 * k : 3 * k + 3]]}
+        person = complete_person(person, (image["width"], image["height"]))
+        record = super().parse_data_info({"raw_ann_info": person, "raw_img_info": image})
+        if record is None:
             return None
         outline = record["segmentation"] or None  # labelling programs write [], which no mask can be made of
         return {**record, "category_id": np.array(number), "segmentation": outline}
+
+    def _order_keypoints(self) -> dict[Any, tuple[int, ...]]:
+        """Return the places of the schema's keypoints by category id, where a category has another order.
+
+        The metainfo's ``CLASSES`` get the order of the schema, which is that of all records.
+        """
+        orders = {}
+        for category in self._metainfo["CLASSES"]:
+            names = list_category_names(category)
+            if names is None or category["name"] not in self.classes:
+                continue
+            order = match_order(names, self._schema.names)
+            if order is None:
+                raise DataError(
+                    f"{self.ann_file} is not of the config's keypoints: its category {category['name']!r} "
+                    f"{describe_difference(names, self._schema.names)}."
+                )
+            if not is_identity(order):
+                orders[category["id"]] = order
+        if orders:
+            self._metainfo["CLASSES"] = [
+                {**each, "keypoints": [*self._schema.names]} if each["id"] in orders else each
+                for each in self._metainfo["CLASSES"]
+            ]
+        return orders
 
     def _number_categories(self) -> dict[Any, int]:
         """Return the class by category id, from 1, and note the ids for evaluation."""

@@ -28,6 +28,7 @@ from rtmo_plugin.evaluation.records import Comparison, GroundTruth, SampleResult
 from rtmo_plugin.evaluation.results_file import write_results
 from rtmo_plugin.evaluation.samples import parse_sample
 from rtmo_plugin.evaluation.summary import summarize_coco, summarize_crowdpose
+from rtmo_plugin.keypoint_order import read_names
 from rtmo_plugin.registry import METRICS
 
 _SAMPLES = "the samples' `raw_ann_info`"
@@ -155,7 +156,8 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         content = self._content
         if content is None:
             content = collect_annotations(results, self.dataset_meta.get("CLASSES"))
-        return make_ground_truth(content, self._where, self._options, len(self.sigmas), self._truth_mapping)
+        names = None if self._truth_mapping else read_names(self.dataset_meta)
+        return make_ground_truth(content, self._where, self._options, len(self.sigmas), self._truth_mapping, names)
 
     def _summarize(self, matcher: Matcher, truth: GroundTruth) -> dict[str, float]:
         curves = matcher.match()

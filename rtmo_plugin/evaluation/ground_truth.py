@@ -7,6 +7,7 @@ and images without people count (detections there are false).
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import Any
 
 import numpy as np
 from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
 from rtmo_plugin.evaluation.options import CROWD, MetricOptions
 from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+from rtmo_plugin.keypoint_boxes import PERSON_SHARE, complete_person
+from rtmo_plugin.keypoint_order import describe_difference, is_identity, list_category_names, match_order
 
-_PERSON_SHARE = 0.53  # of the box: CrowdPose's area of a person, whose annotations have none
 _KEPT = ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd", "area", "num_keypoints")
 
 Json = dict[str, Any]
@@ -88,7 +91,12 @@ def collect_annotations(results: Sequence[SampleResult], categories: Sequence[An
 
 
 def make_ground_truth(
-    content: Json, where: str, options: MetricOptions, num_keypoints: int, mapping: KeypointMapping | None = None
+    content: Json,
+    where: str,
+    options: MetricOptions,
+    num_keypoints: int,
+    mapping: KeypointMapping | None = None,
+    names: Sequence[str] | None = None,
 ) -> GroundTruth:
     """Return the people of an annotation file's content.
 
@@ -98,9 +106,11 @@ def make_ground_truth(
         options: Of the metric: what areas and which people count depends on ``use_area`` and ``iou_type``.
         num_keypoints: K of the metric's metainfo.
         mapping: From the keypoints in the file to those of the metric.
+        names: Keypoint names of the metric's metainfo.  Where the file's categories name the same keypoints in
+            another order, its people are reordered.
 
     Raises:
-        DataError: Something that evaluation needs is missing or of another shape.
+        DataError: Something that evaluation needs is missing or of another shape, or the file has other keypoints.
     """
     if not isinstance(content.get("annotations"), list):
         raise DataError(f"{where} has no list `annotations`: without ground truth there is only `format_only=True`.")
@@ -108,11 +118,15 @@ def make_ground_truth(
     category_ids = _sort_ids(content.get("categories") or _list_categories(content["annotations"]))
     images = {each: index for index, each in enumerate(image_ids)}
     categories = {each: index for index, each in enumerate(category_ids)}
-    people = [
+    given = [
         each
         for each in content["annotations"]
         if each.get("image_id") in images and each.get("category_id") in categories
     ]
+    orders = _find_orders(content, names, where) if names and not mapping else {}
+    people = _complete_people(given, content["images"], orders)
+    if options.use_area:
+        _report_areas(given, people, where)
     keypoints = _stack(people, "keypoints", where, None if mapping else 3 * num_keypoints)
     keypoints = keypoints.reshape(len(people), keypoints.shape[1] // 3, 3)
     keypoints = mapping.apply(keypoints) if mapping else keypoints
@@ -125,11 +139,61 @@ def make_ground_truth(
         category=np.array([categories[each["category_id"]] for each in people], int),
         keypoints=keypoints,
         boxes_xywh=boxes,
-        areas=_read_areas(people, where) if options.use_area else boxes[:, 2] * boxes[:, 3] * _PERSON_SHARE,
+        areas=_read_areas(people, where) if options.use_area else boxes[:, 2] * boxes[:, 3] * PERSON_SHARE,
         is_crowd=is_crowd,
         is_ignored=is_crowd | (_count_keypoints(people, keypoints, where, options, mapping) == 0),
         crowd_index=_read_crowd_index(content["images"], where) if options.iou_type == CROWD else None,
     )
+
+
+def _find_orders(content: Json, names: Sequence[str], where: str) -> dict[Any, tuple[int, ...]]:
+    """Return the place in the file of each of the K keypoints, by category id, where it has another order.
+
+    Categories that name another number of keypoints say nothing: such names are not those of the annotations.
+    """
+    orders = {}
+    for category in content.get("categories") or []:
+        found = list_category_names(category)
+        if found is None or len(found) != len(names):
+            continue
+        order = match_order(found, names, allow_renamed=True)
+        if order is None:
+            raise DataError(
+                f"{where} is not of the config's keypoints: its category {category.get('name')!r} "
+                f"{describe_difference(found, names)}; to compare some of them, set gt_converter and pred_converter."
+            )
+        if not is_identity(order):
+            orders[category["id"]] = order
+    return orders
+
+
+def _complete_people(people: list[Json], images: list[Json], orders: Mapping[Any, tuple[int, ...]]) -> list[Json]:
+    """Return people with keypoints in the metric's order, and with boxes and areas where the keypoints tell them."""
+    sizes = {each["id"]: (each["width"], each["height"]) for each in images if _has_size(each)}
+    completed = []
+    for person in people:
+        order, keypoints = orders.get(person["category_id"]), person.get("keypoints")
+        if not isinstance(keypoints, (list, tuple)) or not all(map(_is_number, keypoints)):
+            completed.append(person)  # an error that names it comes later
+            continue
+        if order and len(keypoints) == 3 * len(order):
+            keypoints = [value for k in order for value in keypoints[3 * k : 3 * k + 3]]
+        completed.append(complete_person({**person, "keypoints": keypoints}, sizes.get(person["image_id"])))
+    return completed
+
+
+def _report_areas(given: list[Json], completed: list[Json], where: str) -> None:
+    num_estimated = sum(each.get("area") != new.get("area") for each, new in zip(given, completed))
+    if num_estimated:
+        print_log(
+            f"{where}: {num_estimated} of {len(given)} people have no area; {PERSON_SHARE} of their box is taken.",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _has_size(image: Json) -> bool:
+    return all(_is_number(image.get(name)) and image[name] > 0 for name in ("width", "height"))
 
 
 def _sort_ids(entries: Iterable[Mapping[str, Any]]) -> tuple[Any, ...]:

@@ -230,7 +230,7 @@ def test_keypoints_that_are_nobodys_have_to_be_named(files, tmp_path):
     paths = tmp_path / "results.json", tmp_path / "truth.json"
     for path, content in zip(paths, (results, truth)):
         path.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="neither COCO's nor CrowdPose's number of keypoints"):
+    with pytest.raises(ConfigError, match="neither COCO's nor CrowdPose's number of them"):
         read_material(*paths)
     with pytest.raises(MissingFileError, match=r"--keypoints none\.json: there is no such file, and the known"):
         read_material(*paths, keypoints="none.json")

@@ -51,7 +51,7 @@ def test_console_shows_progress_and_nothing_else(run, capsys):
     printed = capsys.readouterr()
     lines = [line for line in printed.out.splitlines() if line]
     stages = [(f"Training stage {stage!r}", f"Epoch(train) [{epoch}][2/2]") for epoch, stage in enumerate(STAGES, 1)]
-    kept = [*itertools.chain(*stages), "Saving checkpoint at 3 epochs"]
+    kept = ["training on 8 people", *itertools.chain(*stages), "Saving checkpoint at 3 epochs"]
     assert len(lines) == len(kept)
     assert all(words in line for words, line in zip(kept, lines))
     assert printed.err == ""

@@ -133,8 +133,6 @@ def test_missing_annotation_file():
 @pytest.mark.parametrize(
     ("key", "build", "words"),
     [
-        ("area", CocoMetric, "Annotation 2 of .* has no `area`: set `use_area=False`"),
-        ("bbox", CocoMetric, "Annotation 2 of .* has no `bbox`"),
         ("keypoints", CocoMetric, "Annotation 2 of .* has no `keypoints`"),
         ("num_keypoints", CrowdPoseMetric, "Annotation 2 of .* has no `num_keypoints`"),
     ],

@@ -18,7 +18,9 @@ from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
+from rtmo_plugin.keypoint_order import list_category_names, match_order, reorder_schema
 from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS
+from rtmo_plugin.labels.task import read_task
 from rtmo_plugin.structures import KeypointSchema
 
 
@@ -69,8 +71,8 @@ def read_material(
         results: The file.
         annotations: Of the same images; with a ``crowdIndex`` of each they are CrowdPose's.
         images: Folder of the images, which without it are drawn on empty ground.
-        keypoints: ``coco``, ``crowdpose``, or a JSON file with the fields of ``KeypointSchema``; None
-            for those of the two that has as many.
+        keypoints: Keypoints of the result file: ``coco``, ``crowdpose``, or a JSON file with the fields of
+            ``KeypointSchema``.  Default: those that the annotation file names, in its order.
 
     Raises:
         UserError: A file is missing or not usable, or the two do not belong together.
@@ -80,7 +82,11 @@ def read_material(
     is_crowdpose = bool(content["images"]) and all("crowdIndex" in image for image in content["images"])
     build = CrowdPoseMetric if is_crowdpose else CocoMetric
     metric = build(str(annotations), score_mode="bbox", nms_mode="none")
-    metric.dataset_meta = {"dataset_name": Path(annotations).stem, "sigmas": np.array(schema.sigmas, np.float32)}
+    metric.dataset_meta = {
+        "dataset_name": Path(annotations).stem,
+        "sigmas": np.array(schema.sigmas, np.float32),
+        "keypoint_id2name": dict(enumerate(schema.names)),
+    }
     metric.process(None, read_results(results))
     metrics = metric.evaluate(len(content["images"]))
     assert metric.comparison is not None
@@ -91,14 +97,22 @@ def read_material(
 
 
 def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotations: str | Path) -> KeypointSchema:
+    """Return the keypoints that are asked for, or those that the annotations name, or else have the number of."""
     if keypoints is not None:
         return KEYPOINT_SCHEMAS.get(keypoints) or _read_keypoints(Path(keypoints))
     lengths = {len(each["keypoints"]) // 3 for each in content.get("annotations", ()) if each.get("keypoints")}
+    for names in map(list_category_names, content.get("categories") or ()):
+        if names is None or lengths - {len(names)}:
+            continue
+        orders = ((schema, match_order(schema.names, names)) for schema in KEYPOINT_SCHEMAS.values())
+        known = [reorder_schema(schema, order) for schema, order in orders if order is not None]
+        return known[0] if known else read_task(annotations).schema
     found = [schema for schema in KEYPOINT_SCHEMAS.values() if lengths == {schema.num_keypoints}]
     if not found:
         raise ConfigError(
-            f"The annotation file {annotations} has neither COCO's nor CrowdPose's number of keypoints: name a JSON "
-            "file with `names`, `sigmas`, `flip_pairs` and `skeleton` by --keypoints, or analyse a config and a model."
+            f"The annotation file {annotations} does not name its keypoints, and has neither COCO's nor CrowdPose's "
+            "number of them: name a JSON file with `names`, `sigmas`, `flip_pairs` and `skeleton` by --keypoints, or "
+            "analyze a config and a model."
         )
     return found[0]
 

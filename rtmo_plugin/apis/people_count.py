@@ -1,0 +1,142 @@
+"""How many people a data set has to train on, said before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from numpy.typing import NDArray
+
+from rtmo_plugin.apis.name_checks import list_parts
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.keypoint_boxes import MIN_SIDE
+
+_UNUSED = "num_unused_images"
+_ADVICE = "`rtmo dataset check` says what is wrong with a file"
+
+
+@dataclass(frozen=True)
+class PeopleCount:
+    """People of a data set that training uses, and why it does not use the others.
+
+    Attributes:
+        files: Annotation files.
+        num_people: People with a labeled keypoint and a box with an area.
+        num_images: Images with at least one of these.
+        left_out: Number of other people by reason.
+        num_empty: Images without people, which the data set leaves out.
+    """
+
+    files: tuple[str, ...] = ()
+    num_people: int = 0
+    num_images: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    num_empty: int = 0
+
+    @property
+    def num_listed(self) -> int:
+        """People in the files."""
+        return self.num_people + sum(self.left_out.values())
+
+    def __str__(self) -> str:
+        """Return one or two sentences."""
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in self.left_out.items() if number)
+        words = [
+            f"training on {_name_number(self.num_people, 'person', 'people')} in "
+            f"{_name_number(self.num_images, 'image', 'images')}{f' (left out: {reasons})' if reasons else ''}"
+        ]
+        if self.num_empty:
+            words.append(f"{_name_number(self.num_empty, 'image', 'images')} without people left out")
+        return "; ".join(words)
+
+    def report(self) -> None:
+        """Print what training uses.
+
+        Raises:
+            DataError: There is nobody to train on.
+        """
+        if not self.num_people:
+            raise DataError(f"There are no people to train on in {self._name_files()}: {self._explain()}; {_ADVICE}.")
+        _print_once(str(self))
+        if 2 * self.num_people < self.num_listed:
+            _print_once(
+                f"warning: fewer than half of the {self.num_listed:,} people in {self._name_files()} are trained on; "
+                f"{_ADVICE}"
+            )
+
+    def report_validation(self) -> None:
+        """Print a warning if there is nobody to find in validation."""
+        if not self.num_people:
+            _print_once(f"warning: AP has no value on {self._name_files()}: {self._explain()}")
+
+    def _name_files(self) -> str:
+        return ", ".join(self.files) or "the data"
+
+    def _explain(self) -> str:
+        reasons = [f"{number:,} {reason}" for reason, number in self.left_out.items() if number]
+        return f"of {_name_number(self.num_listed, 'person', 'people')}, {' and '.join(reasons)}" if reasons else (
+            "its images have no people"
+        )  # fmt: skip
+
+
+def _print_once(line: str) -> None:
+    if is_main_process():
+        print(line, flush=True)
+
+
+def _name_number(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+@contextmanager
+def note_unused_images() -> Iterator[None]:
+    """Let data sets that are built meanwhile note how many images of their file they leave out.
+
+    MMPose's loader drops images without people in training, and forgets how many there were.
+    """
+    original = BaseCocoStyleDataset._get_bottomup_data_infos
+
+    def collect(dataset: Any, people: list[dict[str, Any]], images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        records: list[dict[str, Any]] = original(dataset, people, images)
+        setattr(dataset, _UNUSED, len(images) - len(records))
+        return records
+
+    BaseCocoStyleDataset._get_bottomup_data_infos = collect
+    try:
+        yield
+    finally:
+        BaseCocoStyleDataset._get_bottomup_data_infos = original
+
+
+def count_people(dataset: Any) -> PeopleCount:
+    """Count the people of a data set, or of several combined, by its records."""
+    files, numbers, num_images, num_empty = [], np.zeros(3, int), 0, 0
+    for part in list_parts(dataset):
+        if not isinstance(part, BaseDataset):  # of the user's own kind
+            continue
+        if getattr(part, "ann_file", None):
+            files.append(str(part.ann_file))
+        num_empty += getattr(part, _UNUSED, 0)
+        for index in range(len(part)):
+            found = _judge_people(BaseDataset.get_data_info(part, index))
+            numbers += np.bincount(found, minlength=3)
+            num_images += bool((found == 0).any())
+    left_out = {"without labeled keypoints": int(numbers[1]), "with boxes of no area": int(numbers[2])}
+    return PeopleCount(tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty)
+
+
+def _judge_people(record: dict[str, Any]) -> NDArray[np.int64]:
+    """Return for each person of a record 0, or 1 without a labeled keypoint, or 2 with a box of no area."""
+    visible = np.asarray(record.get("keypoints_visible", np.zeros((0, 1))))
+    if not len(visible):
+        return np.zeros(0, int)
+    is_labeled = (visible.reshape(len(visible), -1) > 0).any(1)
+    boxes = np.asarray(record["bbox"]).reshape(len(visible), -1, 2)
+    has_area = ((boxes.max(1) - boxes.min(1)) >= MIN_SIDE).all(1)
+    return np.where(is_labeled, np.where(has_area, 0, 2), 1)
