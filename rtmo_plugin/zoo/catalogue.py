@@ -8,6 +8,7 @@ publishes neither sizes nor whole hashes: those below are what users of the file
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -55,6 +56,7 @@ _REPORTED_SIZES = {
     "rtmo-l_body7-crowdpose": 178_452_521,
     "rtmo-s_body7-onnx": 39_617_685,
 }
+_MAX_NAME_BYTES = 240  # file systems allow 255, of which the lock and the part need some
 # MMPose's and torch's naming: digits after a hyphen, perhaps a date after them.  A date alone is no hash.
 _HASH_IN_NAME = re.compile(r"-(?!20\d{6}\.)([0-9a-f]{8,})(?:_\d{8})?\.(?!zip$)\w+$")
 
@@ -135,9 +137,11 @@ def describe_url(url: str) -> Weights:
 
 
 def _has_file(url: str) -> bool:
+    """Whether an address ends with a name that a file can have: the file is kept under it."""
     try:
-        return bool(PurePosixPath(urlparse(url).path).name)
-    except ValueError:  # brackets that do not match
+        name = PurePosixPath(urlparse(url).path).name
+        return name not in ("", "..") and name.isprintable() and len(os.fsencode(name)) <= _MAX_NAME_BYTES
+    except ValueError:  # brackets that do not match, or half a character
         return False
 
 

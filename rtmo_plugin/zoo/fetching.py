@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import sys
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -13,6 +17,14 @@ from rtmo_plugin.zoo.cache import check_file, compute_hash, describe_difference,
 from rtmo_plugin.zoo.catalogue import CATALOGUE, ONNX, Weights
 from rtmo_plugin.zoo.mirrors import VARIABLE, list_sources
 from rtmo_plugin.zoo.transfer import TIMEOUT_S, Transfer, TransferError, show_percentage
+
+_CHUNK_BYTES = 1 << 20
+_MAX_MODEL_BYTES = 1_000_000_000  # five times the largest RTMO
+# KeyError: an entry that is not where the index says; RuntimeError: a password; ValueError: places before the start.
+_DAMAGE = (
+    BadZipFile, EOFError, KeyError, NotImplementedError, OSError, RuntimeError, ValueError, struct.error, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 
 
 def is_url(name: str) -> bool:
@@ -63,7 +75,7 @@ def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> 
         return
     failures = _try_sources(weights, path, timeout_s)
     if failures:
-        raise MissingFileError(_explain_failures(weights, file, failures, alternative))
+        raise MissingFileError(_explain_failures(weights, path, failures, alternative))
 
 
 def _try_sources(weights: Weights, path: Path, timeout_s: float) -> dict[str, str]:
@@ -119,20 +131,51 @@ def _accept(file: Path, path: Path, weights: Weights) -> str | None:
     return fault
 
 
-def _explain_failures(weights: Weights, file: Path, failures: dict[str, str], alternative: str) -> str:
+def _explain_failures(weights: Weights, path: Path, failures: dict[str, str], alternative: str) -> str:
     reasons = [reason if url == weights.name else f"{url}: {reason}" for url, reason in failures.items()]
     mirrors = f", or name a mirror in {VARIABLE}" if weights.name in CATALOGUE else ""
-    return f"{weights.name} cannot be downloaded ({'; '.join(reasons)}): put the file at {file}{mirrors}{alternative}."
+    archive = f" (or the archive, as {weights.file}, beside it)" if weights.kind == ONNX else ""
+    places = f"put the file at {path}{archive}{mirrors}{alternative}"
+    return f"{weights.name} cannot be downloaded ({'; '.join(reasons)}): {places}."
 
 
 def _extract_model(archive: Path, model: Path) -> str | None:
-    """Take the model out of an archive; say why if it is damaged, or does not hold exactly one."""
+    """Take the model out of an archive; say why if it is damaged, or does not hold exactly one.
+
+    Raises:
+        OSError: The model cannot be written.
+    """
+    try:
+        with model.open("wb") as file:
+            for chunk in _read_model(archive):
+                file.write(chunk)
+    except _DamagedArchiveError as error:
+        return str(error)
+    return None
+
+
+def _read_model(archive: Path) -> Iterator[bytes]:
+    """Yield the one model in an archive, piece by piece.
+
+    Raises:
+        _DamagedArchiveError: It is damaged in one of the many ways that zipfile and its decoders report, encrypted,
+            without exactly one model, or the model is larger than any RTMO.
+    """
+    size = 0
     try:
         with ZipFile(archive) as opened:
             models = [name for name in opened.namelist() if name.endswith(".onnx")]
             if len(models) != 1:
-                return f"it holds {len(models)} ONNX models, and not one"
-            model.write_bytes(opened.read(models[0]))
-    except (BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        return f"it is not a whole archive ({error})"
-    return None
+                raise _DamagedArchiveError(f"it holds {len(models)} ONNX models, and not one")
+            with opened.open(models[0]) as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    size += len(chunk)
+                    if size > _MAX_MODEL_BYTES:
+                        raise _DamagedArchiveError(f"its model has more than {_MAX_MODEL_BYTES / 1e9:.0f} GB")
+                    yield chunk
+    except _DAMAGE as error:
+        raise _DamagedArchiveError(f"it is not a whole archive ({error or type(error).__name__})") from error
+
+
+class _DamagedArchiveError(Exception):
+    """An archive that no model can be taken from; the message says why."""
