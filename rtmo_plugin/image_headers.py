@@ -37,7 +37,7 @@ VARIABLE = "RTMO_MAX_MEGAPIXELS"
 MAX_IMAGE_BYTES = 2 * 10**9
 MAX_PIXELS = 200 * 10**6  # the largest photos of phones; three bytes each when decoded
 MAX_SCANS = 100  # of a JPEG; cameras and encoders write 1 to 10
-MAX_SCAN_PIXELS = 5 * 10**9  # scans times pixels, which is what decoding a progressive JPEG costs
+MAX_SCAN_PIXELS = 25 * 10**8  # scans times pixels, which is what decoding a progressive JPEG costs
 _MAX_SEGMENTS = 10_000
 _MAX_READS = 20_000  # that Pillow makes in a header; usual are below 100
 
@@ -65,6 +65,14 @@ _END, _SCAN = 0xD9, 0xDA
 
 # Pillow warns of damaged EXIF data, of which only the orientation is used here.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+
+
+class NotAnImageError(DataError):
+    """A file whose header is not that of an image that is read."""
+
+
+class ImageLimitError(DataError):
+    """An image that exceeds a limit of bytes, pixels or scans."""
 
 
 class ImageHeader(NamedTuple):
@@ -133,9 +141,9 @@ def check_pixels(size_wh: tuple[int, int], name: str | Path, max_pixels: int | N
     """
     limit = choose_max_pixels() if max_pixels is None else max_pixels
     if size_wh[0] * size_wh[1] > limit:
-        advice = f"; the environment variable {VARIABLE} raises it" if max_pixels is None else ""
-        raise DataError(
-            f"{name} has {size_wh[0]} x {size_wh[1]} pixels, more than the limit of {limit / 1e6:g} million{advice}."
+        advice = f"the environment variable {VARIABLE} raises it" if max_pixels is None else "use a smaller image"
+        raise ImageLimitError(
+            f"{name} has {size_wh[0]} x {size_wh[1]} pixels, more than the limit of {limit / 1e6:g} million; {advice}."
         )
 
 
@@ -148,7 +156,7 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > MAX_IMAGE_BYTES:
-            raise DataError(f"{path} is larger than {MAX_IMAGE_BYTES / 1e9:g} GB, the limit for an image.")
+            raise ImageLimitError(f"{path} is larger than {MAX_IMAGE_BYTES / 1e9:g} GB, the limit for an image.")
         header = _read(file, path)
     check_pixels(header.size_wh, path)
     return header.size_wh
@@ -271,7 +279,7 @@ def _read(file: BinaryIO, name: str | Path) -> ImageHeader:
     if plugin is None:
         is_heif = _HEIF.match(magic) is not None
         advice = f"is a HEIF or AVIF image: convert it to {FORMATS}" if is_heif else f"is not an image: give {FORMATS}"
-        raise DataError(f"{name} {advice}.")
+        raise NotAnImageError(f"{name} {advice}.")
     file.seek(0)
     reader = _CountingReader(file)
     try:
@@ -279,9 +287,9 @@ def _read(file: BinaryIO, name: str | Path) -> ImageHeader:
         header = _describe(image, reader)
     except PILLOW_ERRORS as error:
         reason = str(error) or type(error).__name__
-        raise DataError(f"{name} is not an image that can be read: {reason}.") from None
+        raise NotAnImageError(f"{name} is not an image that can be read: {reason}.") from None
     if min(header.size_wh) < 1:
-        raise DataError(f"{name} is not an image that can be read: it has no pixels.")
+        raise NotAnImageError(f"{name} is not an image that can be read: it has no pixels.")
     return header
 
 
@@ -329,9 +337,9 @@ def _check_scans(content: bytes, header: ImageHeader, name: str | Path) -> None:
             return
         scans += marker == _SCAN
         if scans > limit:
-            raise DataError(
+            raise ImageLimitError(
                 f"{name} is a progressive JPEG of more than {limit} scans, the limit for "
                 f"{header.size_wh[0]} x {header.size_wh[1]} pixels; save it again."
             )
         at += int.from_bytes(content[at : at + 2], "big")
-    raise DataError(f"{name} has more than {_MAX_SEGMENTS} segments, the limit for a JPEG; save it again.")
+    raise ImageLimitError(f"{name} has more than {_MAX_SEGMENTS} segments, the limit for a JPEG; save it again.")

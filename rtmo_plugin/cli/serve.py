@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +54,19 @@ def _run(
     score_thr: float,
     **options: Any,
 ) -> None:
-    # A second bound beside the one of the headers; OpenCV reads it when it is first imported.
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(int(max_megapixels * 10**6)))
     try:
         from rtmo_plugin.serving import server
         from rtmo_plugin.serving.app import make_app
+        from rtmo_plugin.serving.decoding import DecoderPool
     except ImportError as error:
         raise ConfigError(f"rtmo serve needs packages ({error.name}): {write_install_line('serve')}") from error
     from rtmo_plugin.pose import Pose
     from rtmo_plugin.serving.uploads import Limits
 
     limits = Limits(max_megabytes, max_megapixels)
-    with server.open_port(host, port) as listener:
+    with server.open_port(host, port) as listener, DecoderPool(limits.num_pixels) as decoders:
         pose = Pose(model, score_thr=min(score_thr, _LOWEST_SCORE), **choose_options(options))
-        app = make_app(pose, Path(model).name, limits, score_thr=score_thr, host_names=allow_host)
+        app = make_app(pose, Path(model).name, limits, decoders, score_thr=score_thr, host_names=allow_host)
         server.announce(listener, is_opened=open)
         server.run(app, listener)
 

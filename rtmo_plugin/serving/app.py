@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,9 +20,12 @@ from starlette.routing import Route
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.results import PoseResult
+from rtmo_plugin.serving.decoding import DecoderPool
 from rtmo_plugin.serving.guard import Guard
-from rtmo_plugin.serving.uploads import Limits, UploadError, read_image
+from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
 
+_NUM_DECODED = 3  # images in memory at once, being decoded or in the network
+_CLIENT_CLOSED = 499  # which nobody receives
 _PAGE = Path(__file__).with_name("page")
 _FILES = {"/": "index.html", "/page.js": "page.js", "/drawing.js": "drawing.js", "/style.css": "style.css"}
 
@@ -30,8 +35,8 @@ class Finder(Protocol):
 
     info: ModelInfo
 
-    def __call__(self, source: bytes) -> PoseResult:
-        """Return the people in the content of an image file.
+    def __call__(self, source: NDArray[np.uint8]) -> PoseResult:
+        """Return the people in an image, (height, width, 3) BGR.
 
         Raises:
             DataError: It cannot be used.
@@ -39,27 +44,39 @@ class Finder(Protocol):
 
 
 def make_app(
-    pose: Finder, name: str, limits: Limits, *, score_thr: float, host_names: Collection[str] = ()
+    pose: Finder,
+    name: str,
+    limits: Limits,
+    decoders: DecoderPool,
+    *,
+    score_thr: float,
+    host_names: Collection[str] = (),
 ) -> Starlette:
     """Return the application.
 
     Args:
         pose: Finds the people; one image at a time.
         name: Of the model, for people.
-        limits: Of what is sent.
+        limits: Largest file and image.
+        decoders: Processes that decode what is sent.
         score_thr: Where the page begins to show people.
         host_names: See ``Guard``.
     """
-    worker = ThreadPoolExecutor(1, "network")
+    network, reading = ThreadPoolExecutor(1, "network"), ThreadPoolExecutor(_NUM_DECODED, "decoding")
+    inbox, decoded = Inbox(limits), asyncio.Semaphore(_NUM_DECODED)
     model = _describe(pose.info, name, limits, score_thr)
 
     async def show_model(_: Request) -> Response:
         return JSONResponse(model)
 
     async def find_people(request: Request) -> Response:
-        content = await read_image(request.stream(), limits)
         loop = asyncio.get_running_loop()
-        return JSONResponse(await loop.run_in_executor(worker, _find, pose, content))
+        async with inbox.receive(request.stream()) as content, decoded:
+            if await request.is_disconnected():  # while it waited
+                return Response(status_code=_CLIENT_CLOSED)
+            start = perf_counter()
+            image = await loop.run_in_executor(reading, decoders.decode, content)
+            return JSONResponse(await loop.run_in_executor(network, _find, pose, image, start))
 
     routes = [Route(path, _make_sender(_PAGE / file)) for path, file in _FILES.items()]
     routes += [Route("/model", show_model), Route("/people", find_people, methods=["POST"])]
@@ -91,10 +108,9 @@ def _describe(info: ModelInfo, name: str, limits: Limits, score_thr: float) -> d
     }
 
 
-def _find(pose: Finder, content: bytes) -> dict[str, Any]:
+def _find(pose: Finder, image: NDArray[np.uint8], start: float) -> dict[str, Any]:
     """Return the people as ``PoseResult.to_dict`` does, with the size of the image and the time it took."""
-    start = perf_counter()
-    result = pose(content)
+    result = pose(image)
     height, width = result.image.shape[:2]
     seconds = perf_counter() - start
     return {**result.to_dict(), "width": width, "height": height, "milliseconds": round(1000 * seconds, 1)}

@@ -13,8 +13,7 @@ from typing import Any
 import uvicorn
 
 from rtmo_plugin.errors import ConfigError
-
-_NUM_CONNECTIONS = 32  # at once: bounds the memory for what is being sent
+from rtmo_plugin.serving.connections import MAX_CONNECTIONS, LimitedProtocol
 
 
 def open_port(host: str, port: int) -> socket.socket:
@@ -76,8 +75,9 @@ def run(app: Any, listener: socket.socket) -> None:
     """Answer until Ctrl-C or a signal to end."""
     config = uvicorn.Config(
         app,
-        log_level="warning",
-        limit_concurrency=_NUM_CONNECTIONS,
+        http=LimitedProtocol,
+        log_level="error",  # warnings are of malformed requests, which anyone can send
+        limit_concurrency=MAX_CONNECTIONS + 1,
         timeout_graceful_shutdown=2,
         server_header=False,
         lifespan="off",

@@ -1,16 +1,19 @@
-"""What is taken in: so many bytes, so many pixels, in so much time."""
+"""What is taken in: so many bytes, in so much time, at such a rate."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.serving.image_header import FORMATS, read_size_wh
 
 _MEGA = 10**6
-_TIMEOUT_S = 60.0
+UPLOAD_S = 60.0  # for one file
+GRACE_S = 5.0  # before the rate counts
+MIN_RATE = 20_000  # bytes per second
+HELD_FILES = 32  # of the largest size that may be in memory at once; any number of smaller ones
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class Limits:
     """How large an image may be.
 
     Attributes:
-        megabytes: Of the file, in 10^6 bytes.
-        megapixels: Of the image, in 10^6 pixels.
+        megabytes: Size of the file in 10^6 bytes.
+        megapixels: Size of the image in 10^6 pixels.
 
     Raises:
         ConfigError: One of them is not positive.
@@ -29,25 +32,25 @@ class Limits:
     megapixels: float = 50.0
 
     def __post_init__(self) -> None:
-        if not (self.megabytes > 0 and self.megapixels > 0):
+        if not (0 < self.megabytes < float("inf") and 0 < self.megapixels < float("inf")):
             raise ConfigError(f"Limits must be above 0, got {self.megabytes:g} MB and {self.megapixels:g} megapixels.")
 
     @property
     def num_bytes(self) -> int:
-        """Of the file, at most."""
+        """Largest file."""
         return int(self.megabytes * _MEGA)
 
     @property
     def num_pixels(self) -> int:
-        """Of the image, at most."""
+        """Largest image."""
         return int(self.megapixels * _MEGA)
 
 
 class UploadError(Exception):
-    """An upload that is not used; the message is a sentence for whoever sent it.
+    """An upload that is not used; the message is a sentence for the sender.
 
     Args:
-        status: Of the HTTP answer.
+        status: Status of the HTTP answer.
         sentence: What is wrong and what to do.
     """
 
@@ -56,41 +59,59 @@ class UploadError(Exception):
         self.status = status
 
 
-async def read_image(chunks: AsyncIterable[bytes], limits: Limits) -> bytes:
-    """Return the content of an image file that is within the limits, not decoded.
-
-    What is too much is read to its end and forgotten: a browser shows an answer only when it has sent everything.
+class Inbox:
+    """Receives files, and bounds the memory of all that are being received and used.
 
     Args:
-        chunks: Of the body of a request.
-        limits: How large it may be.
-
-    Raises:
-        UploadError: It is too large, too slow, or no image.
+        limits: Largest size of a file.
     """
-    try:
-        content = await asyncio.wait_for(_join(chunks, limits.num_bytes), _TIMEOUT_S)
-    except asyncio.TimeoutError:
-        raise UploadError(408, f"The image did not arrive within {_TIMEOUT_S:g} seconds.") from None
-    if len(content) > limits.num_bytes:
-        raise UploadError(
-            413, f"The file has more than {limits.megabytes:g} MB, which is the limit: send a smaller one."
-        )
-    size_wh = read_size_wh(content)
-    if size_wh is None:
-        raise UploadError(415, f"This is not an image that can be read: send {FORMATS}.")
-    if size_wh[0] * size_wh[1] > limits.num_pixels:
-        raise UploadError(
-            413,
-            f"The image has {size_wh[0]} x {size_wh[1]} pixels, and {limits.megapixels:g} million are the limit: "
-            "send a smaller one.",
-        )
-    return content
 
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._num_held = 0
+        self._max_held = HELD_FILES * limits.num_bytes
 
-async def _join(chunks: AsyncIterable[bytes], num_bytes: int) -> bytes:
-    """Return the chunks as one, but of what has more than ``num_bytes`` no more than shows it."""
-    content = bytearray()
-    async for chunk in chunks:
-        content += chunk[: num_bytes + 1 - len(content)]
-    return bytes(content)
+    @asynccontextmanager
+    async def receive(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """Yield the content of a file, which counts as held until the block ends.
+
+        A file that is too large is read to its end and dropped: a browser shows an answer only when it has sent
+        everything.
+
+        Args:
+            chunks: Parts of the body of a request.
+
+        Raises:
+            UploadError: The file is too large, arrives too slowly, or there are too many others.
+        """
+        content = bytearray()
+        try:
+            await self._fill(content, chunks)
+            yield bytes(content)
+        finally:
+            self._num_held -= len(content)
+
+    async def _fill(self, content: bytearray, chunks: AsyncIterable[bytes]) -> None:
+        loop, iterator, num_received = asyncio.get_running_loop(), aiter(chunks), 0
+        start, max_bytes = loop.time(), self._limits.num_bytes
+        while True:
+            deadline = start + min(UPLOAD_S, GRACE_S + num_received / MIN_RATE)
+            try:
+                chunk = await asyncio.wait_for(anext(iterator), max(0.0, deadline - loop.time()))
+            except StopAsyncIteration:
+                break
+            except asyncio.TimeoutError:
+                raise UploadError(
+                    408,
+                    f"The file did not arrive within {UPLOAD_S:g} seconds, or at less than {MIN_RATE / 1000:g} kB/s.",
+                ) from None
+            num_received += len(chunk)
+            kept = chunk[: max_bytes + 1 - len(content)]
+            if self._num_held + len(kept) > self._max_held:
+                raise UploadError(503, "The server has too many files to process: send this one again later.")
+            self._num_held += len(kept)
+            content += kept
+        if num_received > max_bytes:
+            raise UploadError(
+                413, f"The file has more than {self._limits.megabytes:g} MB, which is the limit: send a smaller one."
+            )

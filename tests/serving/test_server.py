@@ -39,7 +39,8 @@ def encode(image, suffix=".png"):
 def make_bomb(side):
     """Return a PNG that claims ``side`` x ``side`` pixels in a few bytes."""
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + bytes(50)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return start + bytes(4) + b"IDAT" + bytes(4) + bytes(4) + b"IEND\xaeB`\x82"
 
 
 def test_people_are_those_of_pose(port, model):
@@ -64,11 +65,11 @@ def test_images_are_turned_upright(port):
     ("content", "status", "sentence"),
     [
         (bytes(200_001), 413, "The file has more than 0.2 MB, which is the limit: send a smaller one."),
-        (make_bomb(60_000), 413, "The image has 60000 x 60000 pixels, and 0.5 million are the limit: send a smaller"),
-        (make_bomb(708), 413, "The image has 708 x 708 pixels, and 0.5 million are the limit: send a smaller one."),
-        (b"hello", 415, "This is not an image that can be read: send JPEG, PNG, WebP or BMP."),
-        (b"", 415, "This is not an image that can be read: send JPEG, PNG, WebP or BMP."),
-        (make_bomb(100), 422, "The image is not an image that can be read: "),
+        (make_bomb(60_000), 413, "The image has 60000 x 60000 pixels, more than the limit of 0.5 million; "),
+        (make_bomb(708), 413, "The image has 708 x 708 pixels, more than the limit of 0.5 million; use"),
+        (b"hello", 415, "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF."),
+        (b"", 415, "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF."),
+        (make_bomb(100), 422, "The image is damaged: its pixels cannot be decoded."),
         (encode(make_image(), ".jpg")[:-200], 422, "The image is "),  # cut off, or nothing that OpenCV reads
     ],
     ids=["bytes", "pixels", "few pixels too many", "words", "nothing", "header alone", "half"],
