@@ -14,6 +14,7 @@ import cv2
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.inference.frames import Frame
+from rtmo_plugin.inference.video_rotation import Turn, make_turn, read_turn
 
 VIDEO_SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".3gp",
@@ -24,6 +25,8 @@ _USUAL_FPS = 30.0
 _FEW = 2
 _FEW_PART = 0.02
 _SILENT = 0
+# OpenCV 4.6 and earlier report the angle counterclockwise.
+_ANGLE_SIGN = -1 if tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 7) else 1
 # Where OpenCV 4 has the level of its messages, and where OpenCV 5 has it.
 _LOGGING: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # type: ignore[attr-defined]
 
@@ -33,7 +36,7 @@ class VideoInfo:
     """What a video file says of itself.
 
     Attributes:
-        size_wh: Width and height of its frames.
+        size_wh: Width and height of its frames, upright.
         fps: Frames a second; 30 where the file does not say.
         num_frames: How many there should be; 0 where the file does not say.
     """
@@ -58,21 +61,64 @@ def describe_video(path: str | Path) -> VideoInfo:
 
 
 def open_video(address: str | Path) -> Any:
-    """Open a video file, or a stream by its address.
+    """Open a video file, or a stream by its address; its frames are upright.
 
     Raises:
         MissingFileError: There is no such file.
         DataError: It is not a video, its end is missing, or there is nothing at the address.
     """
     is_file = "://" not in str(address)
-    if is_file and not Path(address).is_file():
+    if is_file and not os.path.isfile(address):
         raise MissingFileError(f"There is no video {address}.")
     with _leave_out_messages():
         capture = cv2.VideoCapture(str(address))
     if not capture.isOpened():
         reason = "is not a video that OpenCV can read, or its end is missing" if is_file else "cannot be opened"
         raise DataError(f"{address} {reason}.")
-    return capture
+    return UprightCapture(capture, read_turn(address) if is_file else None)
+
+
+class UprightCapture:
+    """An opened video whose frames are turned and mirrored as the file says, whatever OpenCV's version does.
+
+    Args:
+        capture: Of OpenCV.
+        turn: What the file says. Default: the angle that OpenCV reports.
+    """
+
+    def __init__(self, capture: Any, turn: Turn | None = None) -> None:
+        self._capture = capture
+        reported = make_turn(_ANGLE_SIGN * capture.get(cv2.CAP_PROP_ORIENTATION_META))
+        # A backend that does not know the property turns frames itself, or never.
+        is_raw = capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0) and not capture.get(cv2.CAP_PROP_ORIENTATION_AUTO)
+        self._turn = (reported if turn is None else turn) if is_raw else Turn()
+
+    def get(self, name: int) -> float:
+        """Return a property; width and height are those of the upright frames."""
+        swapped = {
+            cv2.CAP_PROP_FRAME_WIDTH: cv2.CAP_PROP_FRAME_HEIGHT,
+            cv2.CAP_PROP_FRAME_HEIGHT: cv2.CAP_PROP_FRAME_WIDTH,
+        }
+        value: float = self._capture.get(swapped.get(name, name) if self._turn.is_transposed else name)
+        return value
+
+    def grab(self) -> bool:
+        """Go to the next frame; False at the end."""
+        is_there: bool = self._capture.grab()
+        return is_there
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Return whether the frame could be decoded, and the frame."""
+        is_read, image = self._capture.retrieve()
+        return is_read, self._turn.apply(image) if is_read else None
+
+    def read(self) -> tuple[bool, Any]:
+        """Go to the next frame and return it."""
+        return self.retrieve() if self.grab() else (False, None)
+
+    def release(self) -> None:
+        """Close the video."""
+        self._capture.release()
 
 
 def open_camera(number: int) -> Any:
