@@ -16,13 +16,16 @@ from mmpose.structures import PoseDataSample
 from rtmo_plugin.images import decode_image, read_image
 from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import write_image
+from rtmo_plugin.inference.frames import Frame
+from rtmo_plugin.inference.picture_plan import PicturePlan
 from rtmo_plugin.keypoint_sides import split_side
 
 
 class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
     """Write one picture for each evaluated image, with the name of its file.
 
-    MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.
+    MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.  Images of one name in
+    several folders get pictures of their own, and no image of the data set is overwritten.
 
     Args:
         out_dir: Folder for the pictures; validations get a sub-folder for each epoch.
@@ -32,23 +35,43 @@ class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
     def __init__(self, out_dir: str | Path, score_thr: float = 0.3) -> None:
         self._out_dir = Path(out_dir)
         self._score_thr = score_thr
+        self._plan: PicturePlan | None = None
+
+    def before_val(self, runner: Runner) -> None:
+        """Choose the names of the pictures of a validation, in ``epoch_N``, N being the epoch that was just trained."""
+        self._plan = _plan_pictures(self._out_dir / f"epoch_{runner.epoch}", runner.val_loop.dataloader.dataset)
+
+    def before_test(self, runner: Runner) -> None:
+        """Choose the names of the pictures of a test, in the folder itself."""
+        self._plan = _plan_pictures(self._out_dir, runner.test_loop.dataloader.dataset)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        """Draw the batch into ``epoch_N``, N being the epoch that was just trained."""
-        self._draw_batch(self._out_dir / f"epoch_{runner.epoch}", outputs, runner.val_evaluator.dataset_meta)
+        """Draw the batch."""
+        self._draw_batch(outputs, runner.val_evaluator.dataset_meta)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        """Draw the batch into the folder itself."""
-        self._draw_batch(self._out_dir, outputs, runner.test_evaluator.dataset_meta)
+        """Draw the batch."""
+        self._draw_batch(outputs, runner.test_evaluator.dataset_meta)
 
-    def _draw_batch(self, folder: Path, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
+    def _draw_batch(self, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
+        assert self._plan is not None  # since ``before_val`` or ``before_test``
         for sample in samples:
             keypoints, scores, _, _, labels = select_people(sample, self._score_thr)
             # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
             image = decode_image(fileio.get(sample.img_path), sample.img_path)
-            path = folder / f"{Path(sample.img_path).stem}.jpg"
+            path = self._plan.choose_path(Frame(None, str(sample.img_path)))
             texts = name_classes(labels, meta)
             write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta), texts=texts))
+
+
+def _plan_pictures(folder: Path, dataset: Any) -> PicturePlan:
+    """Return the names of the pictures of a data set.
+
+    Raises:
+        OutputError: A picture would replace an image of the data set.
+    """
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
+    return PicturePlan(folder, paths, suffix=".jpg")
 
 
 def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any, Any]:

@@ -27,10 +27,11 @@ from rtmo_plugin.apis.pictures import name_classes, read_skeleton, select_people
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import list_images, make_folder, write_image
+from rtmo_plugin.inference.frames import Frame
+from rtmo_plugin.inference.picture_plan import PicturePlan
 
 PREDICTIONS_FILE = "predictions.json"
 
@@ -142,16 +143,16 @@ def predict(
         cfg_options: Values to change in the config, by dotted key.
 
     Raises:
-        UserError: The config, the checkpoint or the path is wrong, or no image could be used.
+        UserError: The config, the checkpoint or the path is wrong, a picture would replace an image, or no image could
+            be used.
     """
     paths = list_images(images)
-    if Path(out).resolve() == paths[0].parent.resolve():
-        raise ConfigError(f"--out {out} is where the images are, and would replace them: choose another folder.")
+    plan = PicturePlan(out, paths, inputs=[checkpoint])
     folder = make_folder(out, "--out")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
     with leave_out_noise():
         bar = tqdm(paths, unit="image", disable=None)  # None: no bar unless on a terminal
-        results = [_predict_file(predictor, path, folder, score_thr) for path in bar]
+        results = [_predict_file(predictor, path, plan, score_thr) for path in bar]
     write_predictions(folder / PREDICTIONS_FILE, results, predictor.metainfo)
     failed = [result for result in results if result.error]
     if len(failed) == len(results):
@@ -159,7 +160,7 @@ def predict(
     return results
 
 
-def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: float) -> ImagePrediction:
+def _predict_file(predictor: Predictor, path: Path, plan: PicturePlan, score_thr: float) -> ImagePrediction:
     """Predict one image, write its picture, and return what was found or why nothing could be."""
     try:
         image = read_image(path)
@@ -169,7 +170,7 @@ def _predict_file(predictor: Predictor, path: Path, folder: Path, score_thr: flo
     keypoints, keypoint_scores, scores, boxes, labels = select_people(sample, score_thr)
     names = name_classes(labels, predictor.metainfo)
     drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo), texts=names)
-    write_image(folder / (path.name if path.suffix.lower() in SUFFIXES else f"{path.name}.png"), drawn)
+    write_image(plan.choose_path(Frame(None, str(path), path)), drawn)
     poses = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)
     people = [
         {"score": float(score), "box": box.round(2).tolist(), "keypoints": pose.round(3).tolist()}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from rtmo_plugin.cli.arguments import choose_options, parse_count
-from rtmo_plugin.cli.output import keep_stdout_for_json
+from rtmo_plugin.cli.output import count, count_detections, keep_stdout_for_json
 from rtmo_plugin.errors import EXIT_FAILURE, ConfigError
 
 
@@ -40,7 +40,7 @@ def is_job(arguments: dict[str, Any]) -> bool:
 def run_as_job(
     *,
     model: str,
-    source: str,
+    sources: Sequence[str],
     out: str | None,
     as_json: bool,
     ray: bool,
@@ -52,11 +52,12 @@ def run_as_job(
     from tqdm import tqdm
 
     from rtmo_plugin.jobs import open_job, run_job
+    from rtmo_plugin.jobs.shards import list_names
 
     if out is None:
         raise ConfigError("Files of records need a folder: add --out DIR.")
     options = choose_options(options)
-    job = open_job(model, source, out, **options)
+    job = open_job(model, [name for source in sources for name in list_names(source)], out, **options)
     resources: dict[str, Any] = {}
     if ray or ray_address:
         is_gpu = str(options.get("device", "")).startswith("cuda")
@@ -67,11 +68,11 @@ def run_as_job(
     stdout = sys.stdout
     with keep_stdout_for_json(True):  # Ray writes there too, when a worker died
         reports = tqdm(run_job(job, **resources), total=num_left, unit="shard", disable=None)
-        return _report(reports, job.folder, as_json, stdout)
+        return _report(reports, job, len(job.shards) - num_left, as_json, stdout)
 
 
-def _report(reports: Iterable[Any], folder: Any, as_json: bool, stdout: TextIO) -> int:
-    """Say what came of the shards, and return the exit code."""
+def _report(reports: Iterable[Any], job: Any, num_before: int, as_json: bool, stdout: TextIO) -> int:
+    """Say what came of the shards, of which ``num_before`` were done before, and return the exit code."""
     done = []
     for report in reports:
         done.append(report)
@@ -79,10 +80,15 @@ def _report(reports: Iterable[Any], folder: Any, as_json: bool, stdout: TextIO) 
             print(f"not done: {report.failure}", file=sys.stderr)
         if as_json:
             print(report.to_json(), file=stdout, flush=True)
-    num_images, num_people, num_failed = (
-        sum(getattr(each, name) for each in done) for name in ("num_images", "num_people", "num_failed")
+    num_failed, num_people = (sum(getattr(each, name) for each in done) for name in ("num_failed", "num_people"))
+    is_video = [shard.is_video for shard in job.shards]
+    num_images, num_frames = (
+        sum(each.num_images for each in done if is_video[each.number] is kind) for kind in (False, True)
     )
     if not as_json:
-        errors = f", and {num_failed} errors" if num_failed else ""
-        print(f"{num_people} people in {num_images} images{errors}: records in {folder}", file=stdout)
+        found = count_detections(num_people, num_images, num_frames)
+        errors = f", and {count(num_failed, 'error', 'errors')}" if num_failed else ""
+        before = f", and {count(num_before, 'shard', 'shards')} done before" if num_before else ""
+        closing = f"{found}{errors}{before}" if done else f"All {len(job.shards)} shards were done before"
+        print(f"{closing}: records in {job.folder}", file=stdout)
     return EXIT_FAILURE if num_failed or any(report.failure for report in done) else 0

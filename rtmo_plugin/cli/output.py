@@ -26,6 +26,20 @@ def count(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
 
 
+def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> str:
+    """Return how many people were found in how many images and frames of videos.
+
+    Example:
+        >>> count_detections(132, 0, 72)
+        '132 detections in 72 frames'
+    """
+    images, frames = count(num_images, "image", "images"), count(num_frames, "frame", "frames")
+    if not num_frames:  # a person of a video is detected in many frames
+        return f"{count(num_people, 'person', 'people')} in {images}"
+    where = f"{images} and {frames}" if num_images else frames
+    return f"{count(num_people, 'detection', 'detections')} in {where}"
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as one line of JSON, at once, for a program that reads along."""
     print(json.dumps(value), flush=True)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, parse_count, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
-from rtmo_plugin.cli.output import count, keep_stdout_for_json, print_json
+from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json, print_json
 from rtmo_plugin.errors import EXIT_FAILURE
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx photo.jpg --out found/               # an exported file: needs neither torch nor MMPose",
+    "{command} rtmo-s.onnx photos/*.jpg                         # several sources: prints a table",
     "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line an image",
     "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line a frame; rtmo track writes a video",
     "{command} mine.pth photos/ --config rtmo-s_coco --out found/",
     "{command} rtmo-s.onnx many.txt --records parquet --out found/ --ray    # a name a line; goes on when restarted",
 )
-_NOTES = """A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
+_VISIBLE = 0.3  # the visibility from which keypoints are drawn
+_NOTES = """Without --out and --json a table is printed, with a line for each detection.
+
+A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
 "people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, visibility], ...]}, ...],
 "error": null, or why the image could not be used}.  Coordinates are pixels of the image; the keypoints
 have the order of `rtmo info MODEL`.
@@ -32,8 +35,15 @@ exit code: 0 every image was used, 1 some were not, 2 something in the input is 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
-    parser.add_argument("source", help="image, folder, pattern such as 'photos/*.jpg', address, video, or camera (0)")
-    parser.add_argument("--out", metavar="DIR", help="folder for pictures with the people drawn on them")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="source",
+        help="image, folder, pattern such as 'photos/*.jpg', address, video, or camera (0); several are possible",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for images with the people drawn on them; no input is overwritten"
+    )
     parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
     parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of this side, for small people")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at once (%(default)s)")
@@ -58,7 +68,7 @@ def _run(**arguments: Any) -> int:
 def _predict(
     *,
     model: str,
-    source: str,
+    sources: Sequence[str],
     out: str | None,
     batch_size: int,
     streams: int | None,
@@ -68,18 +78,28 @@ def _predict(
     from tqdm import tqdm
 
     from rtmo_plugin.inference.files import make_folder
+    from rtmo_plugin.inference.picture_plan import PicturePlan
+    from rtmo_plugin.inference.sources import expand_all
     from rtmo_plugin.pose import Pose
 
-    folder = None if out is None else make_folder(out, "--out")
-    what = read_source(source)
+    given = [read_source(each) for each in sources]
+    found = expand_all(given)
+    source = given[0] if found == given and len(given) == 1 else found
+    plan = None if out is None else PicturePlan(out, found, inputs=[model])
     with keep_stdout_for_json(as_json):
-        pose = Pose(model, **choose_options(options), **choose_streams(model, what, streams))
-        results = pose.stream(what, batch_size=batch_size)
+        pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
+        results = pose.stream(source, batch_size=batch_size)
+    if out is not None:
+        make_folder(out, "--out")
     bar = tqdm(results, unit="image", disable=None)  # None: no bar unless on a terminal
-    return _report(bar, folder, as_json)
+    num_failed, closing = _report(bar, plan, as_json)
+    if not as_json:
+        where = f": images in {out}" if out else "; --out DIR draws them, --json prints the keypoints"
+        print(closing + where)
+    return EXIT_FAILURE if num_failed else 0
 
 
-def choose_streams(model: str, source: str | int, streams: int | None) -> dict[str, int | None]:
+def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, int | None]:
     """Return an option for ``Pose``, which chooses itself (None) where nobody waits for each image."""
     from rtmo_plugin.inference.sources import SourceKind, find_kind
     from rtmo_plugin.model_names import is_exported
@@ -88,48 +108,49 @@ def choose_streams(model: str, source: str | int, streams: int | None) -> dict[s
     return {"streams": streams} if streams or is_many else {}
 
 
-def _report(results: Iterable[Any], folder: Path | None, as_json: bool) -> int:
-    """Print and draw what was found, as it comes, and return the exit code."""
-    num_images = num_people = num_failed = 0
-    written: set[Path] = set()
+def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]:
+    """Print and draw what was found, as it comes.
+
+    Args:
+        results: Results of ``Pose``.
+        plan: Names of the pictures. None: no pictures; a table is printed unless JSON is.
+        as_json: Whether to print JSON.
+
+    Returns:
+        Number of images that could not be used, and what was found as words.
+    """
+    counts: Counter[str] = Counter()
+    if plan is None and not as_json:
+        print(_HEADER)
     for result in results:
         if result.error:
-            num_failed += 1
+            counts["failed"] += 1
             print(f"skipped: {result.error}", file=sys.stderr)
         else:
-            num_images, num_people = num_images + 1, num_people + len(result)
-            if folder is not None:
-                written.add(result.save(_find_free(_name_picture(folder, result.frame), written)))
+            counts["image" if result.frame.time_s is None else "frame"] += 1
+            counts["people"] += len(result)
+            if plan is not None:
+                result.save(plan.choose_path(result.frame))
         if as_json:
             print_json(result.to_dict())
-    if not as_json:
-        where = "" if folder is None else f": pictures in {folder}"
-        print(f"{count(num_people, 'person', 'people')} in {count(num_images, 'image', 'images')}{where}")
-    return EXIT_FAILURE if num_failed else 0
+        elif plan is None and not result.error:
+            print(*_make_rows(result), sep="\n", flush=True)
+    return counts["failed"], count_detections(counts["people"], counts["image"], counts["frame"])
 
 
-def _find_free(path: Path, written: set[Path]) -> Path:
-    """Return a path beside those written before: folders may hold images of the same name."""
-    names = (path.with_stem(f"{path.stem}_{number}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([path], names) if each not in written)
+_HEADER = "score      x1      y1      x2      y2  keypoints  image"
 
 
-def _name_picture(folder: Path, frame: Any) -> Path:
-    """Return the picture's file: of the image's name, or of a frame's number.
-
-    Raises:
-        ConfigError: It would replace the image itself.
-    """
-    from rtmo_plugin.errors import ConfigError
-    from rtmo_plugin.image_headers import SUFFIXES
-
-    if frame.path is None or frame.time_s is not None:
-        stem = "image" if frame.path is None else frame.path.stem
-        return folder / f"{stem}_{frame.index:06d}.jpg"
-    name: str = frame.path.name
-    if folder.resolve() == frame.path.parent.resolve():
-        raise ConfigError(f"--out {folder} is where the images are, and would replace them: choose another folder.")
-    return folder / (name if frame.path.suffix.lower() in SUFFIXES else f"{name}.png")
+def _make_rows(result: Any) -> list[str]:
+    """Return a line for each detection, or one for an empty image; it ends with the image and, in a video, the time."""
+    time_s = result.frame.time_s
+    name = result.frame.name if time_s is None else f"{result.frame.name} {time_s:.3f} s"
+    rows = []
+    for score, box, visibility in zip(result.scores, result.boxes, result.visibility):
+        num_visible = f"{(visibility >= _VISIBLE).sum()}/{len(visibility)}"
+        corners = "".join(f"{value:8.1f}" for value in box)
+        rows.append(f"{score:5.2f}{corners}  {num_visible:>9}  {name}")
+    return rows or [f"    -{'-':>8}{'-':>8}{'-':>8}{'-':>8}  {'-':>9}  {name}"]
 
 
 COMMAND = Command("find the people in images, videos and cameras", _EXAMPLES, _add_arguments, _run, _NOTES)

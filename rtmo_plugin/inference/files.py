@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.files import write_file
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.drawing import Image
 
@@ -42,8 +43,11 @@ def make_folder(path: str | Path, option: str = "") -> Path:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write an image in the format of the path's suffix, and its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write an image in the format of the path's suffix, whole or not at all, and its folder if need be.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     is_encoded, content = cv2.imencode(path.suffix, image)
     assert is_encoded, path  # only suffixes of ``SUFFIXES`` are written
-    path.write_bytes(content.tobytes())
+    write_file(path, content.tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import ConfigError, DataError, OutputError
 from rtmo_plugin.files import write_file
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.drawing import draw_people
@@ -135,9 +136,11 @@ class PoseResult:
 
         Raises:
             ConfigError: The name ends with something else.
-            OutputError: It cannot be written, for example because the disk is full.
+            OutputError: It cannot be written, for example because the disk is full, or it is the image itself.
         """
-        path = Path(path)
+        path, source = Path(path), self.frame.path
+        if source is not None and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+            raise OutputError(f"{path} is the image itself and would be overwritten; choose another name.")
         if path.suffix.lower() == ".json":
             return write_file(path, json.dumps(self.to_dict()).encode())
         if path.suffix.lower() not in SUFFIXES:

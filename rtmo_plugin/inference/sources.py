@@ -7,7 +7,7 @@ videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
 
 from __future__ import annotations
 
-import glob
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -23,11 +23,12 @@ from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.images import is_pillow
 from rtmo_plugin.inference.ahead import keep_latest, read_ahead
 from rtmo_plugin.inference.frames import Frame
+from rtmo_plugin.inference.patterns import find_by_pattern
 from rtmo_plugin.inference.pose_model import map_ahead
 from rtmo_plugin.inference.single_images import is_web, open_image
 from rtmo_plugin.inference.video import VIDEO_SUFFIXES, open_camera, open_video, read_camera, read_video
 
-__all__ = ["Frame", "SourceKind", "expand", "find_kind", "read_frames"]
+__all__ = ["Frame", "SourceKind", "expand", "expand_all", "find_kind", "read_frames"]
 
 _NUM_READERS = 2
 _NUM_AHEAD = 4
@@ -97,17 +98,17 @@ def _load(loads: Iterator[_Load], num_readers: int) -> Iterator[Frame]:
 
 def _find_kind_by_name(name: str) -> SourceKind:
     path = Path(name)
-    if name.startswith(_LIVE) or (name.isdecimal() and not path.exists()):
+    if name.startswith(_LIVE) or (name.isdecimal() and not os.path.exists(name)):
         return SourceKind.LIVE
     if path.suffix.lower() in VIDEO_SUFFIXES and not _is_pattern(name):
         return SourceKind.VIDEO
     if is_web(name):
         return SourceKind.IMAGE
-    return SourceKind.IMAGES if path.is_dir() or _is_pattern(name) else SourceKind.IMAGE
+    return SourceKind.IMAGES if os.path.isdir(name) or _is_pattern(name) else SourceKind.IMAGE
 
 
 def _is_pattern(name: str) -> bool:
-    return bool(_PATTERN & set(name)) and not Path(name).exists()
+    return bool(_PATTERN & set(name)) and not os.path.exists(name)
 
 
 def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Load]:
@@ -153,19 +154,40 @@ def expand(source: str | Path) -> list[Path]:
     Raises:
         MissingFileError: There are none.
     """
-    return _list_folder(Path(source)) if Path(source).is_dir() else _list_pattern(str(source))
+    return _list_folder(Path(source)) if os.path.isdir(source) else _list_pattern(str(source))
+
+
+def expand_all(sources: Iterable[str | int | Path]) -> list[str | int | Path]:
+    """Return sources in their order, folders and patterns as their files.
+
+    Raises:
+        MissingFileError: A file, folder or pattern names nothing.
+    """
+    found: list[str | int | Path] = []
+    for source in sources:
+        kind = find_kind(source)
+        if kind is SourceKind.IMAGES:
+            found += expand(str(source))
+        elif kind is SourceKind.LIVE or "://" in str(source) or os.path.exists(str(source)):
+            found.append(source)
+        else:
+            raise MissingFileError(f"There is no image, video or folder {source}.")
+    return found
 
 
 def _list_folder(folder: Path) -> list[Path]:
     suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
-    found = sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes and each.is_file())
+    try:
+        found = sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes and each.is_file())
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from error
     if not found:
         raise MissingFileError(f"There is no image and no video in {folder}: looked for {', '.join(suffixes)}.")
     return found
 
 
 def _list_pattern(pattern: str) -> list[Path]:
-    found = sorted(path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file())
+    found = find_by_pattern(pattern)
     if not found:
         raise MissingFileError(f"No file is named like {pattern}.")
     return found

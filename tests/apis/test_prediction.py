@@ -8,7 +8,7 @@ import pytest
 from mmpose.apis import inference_bottomup, init_model
 
 from rtmo_plugin.apis import Predictor, predict
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, OutputError
 
 EVERYONE = {"model.test_cfg.score_thr": 0.0}
 
@@ -84,12 +84,12 @@ def test_nothing_to_predict_is_an_error(config, trained, folder, tmp_path, name)
 
 
 def test_pictures_may_not_replace_the_images(config, trained, folder):
-    with pytest.raises(ConfigError, match="would replace them"):
+    with pytest.raises(OutputError, match="would be overwritten"):
         predict(config, trained.checkpoint, folder, folder)
 
 
 def test_folder_that_cannot_be_made_is_refused(config, trained, folder):
-    with pytest.raises(ConfigError, match=r"--out .*text\.png/out cannot be made a folder: Not a directory"):
+    with pytest.raises(OutputError, match=r"text\.png/out/.* cannot be written: Not a directory"):
         predict(config, trained.checkpoint, folder, folder / "text.png/out")
 
 

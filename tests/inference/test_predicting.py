@@ -45,7 +45,7 @@ def test_several_images_are_computed_side_by_side_unless_told(files, tmp_path):
 def test_people_are_counted_for_people(files, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
     code, printed, _ = run_command(capsys, "predict", files["decoded"], tmp_path / "a.png", "--score-thr", 1)
-    assert (code, printed) == (0, "0 people in 1 image\n")
+    assert (code, printed.splitlines()[-1].partition(";")[0]) == (0, "0 people in 1 image")
 
 
 def test_info_says_what_a_file_is(files, capsys):
@@ -57,7 +57,8 @@ def test_info_says_what_a_file_is(files, capsys):
 def test_a_folder_is_not_drawn_over(files, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
     code, _, err = run_command(capsys, "predict", files["decoded"], tmp_path, "--out", tmp_path)
-    assert (code, err[: err.index(" is where")]) == (2, f"error: --out {tmp_path}")
+    sentence = f"error: {tmp_path / 'a.png'} is an input and would be overwritten; choose another output.\n"
+    assert (code, err) == (2, sentence)
 
 
 def test_a_video_is_tracked(files, tmp_path, capsys):

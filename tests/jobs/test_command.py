@@ -19,7 +19,11 @@ def test_records_of_the_command_are_the_lines_of_json(model, folder, tmp_path, c
     records = list(map(json.loads, lines.splitlines()))
     assert list(read_records(tmp_path)) == records
     num_people = sum(len(record["people"]) for record in records)
-    assert out.startswith(f"{num_people} people in {len(records) - 3} images, and 3 errors: records in ")
+    num_frames = sum(record["time"] is not None and not record["error"] for record in records)
+    images = f"{len(records) - num_frames - 3} images and {num_frames} frames"
+    assert out == f"{num_people} detections in {images}, and 3 errors: records in {tmp_path}\n"
+    code, out, err = run_command(capsys, *job)
+    assert (code, out) == (0, f"All 9 shards were done before: records in {tmp_path}\n")
     code, out, err = run_command(capsys, *job, "--json")
     assert (code, out, err) == (0, "", "0 of 9 shards are to do: 13 images and videos\n")
 
