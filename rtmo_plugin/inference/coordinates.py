@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmo_plugin.bounded_reading import check_regular
 from rtmo_plugin.errors import DataError, MissingFileError
 
 Floats = NDArray[np.floating[Any]]
 _NORM_EPS = 1e-5
+MAX_PARAMETER_BYTES = 10**8  # unpacked; those of the largest model have 2 MB
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,15 @@ class CoordinateParameters:
         if not path.is_file():
             raise MissingFileError(f"{path} is missing: a file with the cut raw needs the parameters written with it.")
         try:
+            check_regular(path)
+            with zipfile.ZipFile(path) as archive:
+                if sum(each.file_size for each in archive.infolist()) > MAX_PARAMETER_BYTES:
+                    raise DataError(f"{path} unpacks to more than {MAX_PARAMETER_BYTES / 1e6:g} MB, the limit.")
             with np.load(path, allow_pickle=False) as arrays:
                 return cls(**{field.name: arrays[field.name] for field in fields(cls)})
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except DataError:
+            raise
+        except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} does not hold the parameters of a coordinate classifier.") from error
 
 

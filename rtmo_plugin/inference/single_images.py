@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.request
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from rtmo_plugin.downloads import ERRORS, DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.images import convert_image, decode_image, read_image
 from rtmo_plugin.inference.frames import Entry, Frame
 
-_MAX_DOWNLOAD = 100 * 1024**2
-_TIMEOUT_S = 30.0
+_MAX_DOWNLOAD = 100 * 10**6  # bytes of an image
+_TIMEOUT_S = 30.0  # for the header of the answer, and for each 64 KiB
+_TOTAL_S = 300.0  # for an image
 _WEB = ("http://", "https://")
 
 
@@ -48,18 +48,16 @@ def _download(url: str) -> bytes:
     """Return the content of a web address.
 
     Raises:
-        DataError: It cannot be had, or is too large.
+        DataError: It cannot be read, is too large, or comes too slowly.
     """
-    request = urllib.request.Request(url, headers={"User-Agent": "rtmo-plugin"})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-            content: bytes = response.read(_MAX_DOWNLOAD + 1)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+        with open_url(url, timeout_s=_TIMEOUT_S, total_s=_TOTAL_S) as answer:
+            return b"".join(answer.read_chunks(_MAX_DOWNLOAD))
+    except DownloadLimitError as error:
+        raise DataError(f"{url} {error} for an image.") from error
+    except ERRORS as error:
         reason = getattr(error, "reason", error)
         raise DataError(f"{url} cannot be read: {getattr(reason, 'strerror', None) or reason}.") from error
-    if len(content) > _MAX_DOWNLOAD:
-        raise DataError(f"{url} has more than {_MAX_DOWNLOAD // 1024**2} MB and is left out.")
-    return content
 
 
 def is_web(name: str) -> bool:

@@ -6,23 +6,21 @@ A server that does not know ``Range`` sends everything again, which is noticed.
 
 from __future__ import annotations
 
-import http.client
 import re
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+
+from rtmo_plugin.downloads import CHUNK_BYTES, ERRORS, Answer, DownloadLimitError, open_url
 
 TIMEOUT_S = 20.0
-_CHUNK_BYTES = 1 << 16
+MAX_DOWNLOAD_BYTES = 2 * 10**9  # of a model or an archive; the largest published one has 0.2 GB
 _MAX_ATTEMPTS = 20
 _RANGE_IS_BEYOND_END = 416
 _PARTIAL_CONTENT = 206
-_BROKEN = (OSError, http.client.HTTPException, ValueError)  # ValueError: what urllib makes of malformed addresses
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -61,8 +59,11 @@ class Transfer:
             try:
                 self._attempt()
                 return
-            except _BROKEN as error:
-                if isinstance(error, HTTPError) or self._count_bytes() < before + _CHUNK_BYTES:
+            except DownloadLimitError as error:
+                self._part.unlink(missing_ok=True)
+                raise TransferError(f"it {error}") from error
+            except ERRORS as error:
+                if isinstance(error, HTTPError) or self._count_bytes() < before + CHUNK_BYTES:
                     raise TransferError(_explain(error)) from error
         raise TransferError(f"the connection broke {_MAX_ATTEMPTS} times")
 
@@ -85,14 +86,13 @@ class Transfer:
                 self._part.unlink()
                 self._attempt()
 
-    def _open(self, start: int) -> AbstractContextManager[Any]:
+    def _open(self, start: int) -> AbstractContextManager[Answer]:
         headers = {"Range": f"bytes={start}-"} if start else {}
         if start and self._version and not self._is_checked:
             headers["If-Range"] = self._version
-        opened: AbstractContextManager[Any] = urlopen(Request(self._url, headers=headers), timeout=self._timeout_s)
-        return opened
+        return open_url(self._url, timeout_s=self._timeout_s, headers=headers)
 
-    def _agree(self, response: Any, start: int) -> tuple[int, int | None]:
+    def _agree(self, response: Answer, start: int) -> tuple[int, int | None]:
         """Return from which byte on the server sends, and how many bytes the whole file has.
 
         Raises:
@@ -110,23 +110,21 @@ class Transfer:
         length = headers.get("Content-Length") or ""
         return start, start + int(length) if length.isdigit() else None
 
-    def _receive(self, response: Any, file: BinaryIO, total: int | None) -> None:
+    def _receive(self, response: Answer, file: BinaryIO, total: int | None) -> None:
         """Write what comes, and see that it keeps coming and that it is all.
 
         Raises:
+            DownloadLimitError: It is too much.
             TimeoutError: It comes too slowly.
             ConnectionError: It ends early.
         """
         received = file.tell()
-        counted, deadline = received, time.monotonic() + self._timeout_s
-        while chunk := response.read1(_CHUNK_BYTES):
+        if total is not None and total > MAX_DOWNLOAD_BYTES:
+            raise DownloadLimitError(f"has more than {MAX_DOWNLOAD_BYTES / 1e6:g} MB, the limit")
+        for chunk in response.read_chunks(MAX_DOWNLOAD_BYTES - received):
             file.write(chunk)
             received += len(chunk)
             self._show(received, total)
-            if received - counted >= _CHUNK_BYTES:
-                counted, deadline = received, time.monotonic() + self._timeout_s
-            elif time.monotonic() > deadline:
-                raise TimeoutError(f"only {received - counted} bytes came in {self._timeout_s:g} s")
         if total is not None and received != total:
             raise ConnectionError(f"the connection broke after {received} of {total} bytes")
 

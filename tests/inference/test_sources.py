@@ -177,7 +177,7 @@ def test_addresses_that_cannot_be_read(server, monkeypatch):
     assert "is not an image" in next(read_frames(f"{server}/notes.txt")).error
     assert "Connection refused." in next(read_frames("http://127.0.0.1:1/a.png")).error
     monkeypatch.setattr("rtmo_plugin.inference.single_images._MAX_DOWNLOAD", 1000)
-    assert "and is left out" in next(read_frames(f"{server}/a.png")).error
+    assert "has more than 0.001 MB, the limit for an image." in next(read_frames(f"{server}/a.png")).error
 
 
 def test_reading_ahead_is_bounded_and_stops_with_its_reader():
