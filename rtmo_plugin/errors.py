@@ -20,7 +20,13 @@ TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
 
 
 class UserError(Exception):
-    """Something in the input is wrong; the message says what, where and what to do."""
+    """Something in the input is wrong; the message says what, where and what to do.
+
+    Attributes:
+        exit_code: Exit code of a command that this error ends.
+    """
+
+    exit_code = EXIT_USER_ERROR
 
     def __str__(self) -> str:
         # KeyError would print the repr of its argument: quotes around the whole sentence.
@@ -48,7 +54,15 @@ class DataError(UserError, ValueError):
 
 
 class ExportError(UserError, ValueError):
-    """A file was written that does not compute what the model computes, or cannot be written or read."""
+    """A file was written that does not compute what the model computes: the input is not to blame."""
+
+    exit_code = EXIT_FAILURE
+
+
+class NonFiniteError(UserError, FloatingPointError):
+    """A model computes NaN or infinity, or its weights are not finite: its training diverged."""
+
+    exit_code = EXIT_FAILURE
 
 
 class OutputError(UserError, OSError):
@@ -111,7 +125,7 @@ def report_user_errors() -> Iterator[None]:
     With the environment variable ``RTMO_TRACEBACK`` set the traceback is shown as well.
 
     Raises:
-        SystemExit: 2 after a ``UserError``, 1 after a loss that is not finite, 130 after Ctrl-C.
+        SystemExit: The exit code of a ``UserError``, mostly 2; 1 after a loss that is not finite; 130 after Ctrl-C.
     """
     try:
         yield
@@ -119,7 +133,7 @@ def report_user_errors() -> Iterator[None]:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(EXIT_USER_ERROR) from None
+        raise SystemExit(error.exit_code) from None
     except FloatingPointError as error:  # a loss that is not finite: nothing that options put right
         print(f"error: training stopped: {error}", file=sys.stderr)
         raise SystemExit(EXIT_FAILURE) from None

@@ -22,7 +22,7 @@ from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.options import FORMATS, ExportOptions, parse_dynamic, parse_size
-from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
@@ -44,12 +44,14 @@ class ExportResult:
         """Return the summary that the tool prints."""
         width, height = self.info.size_wh
         found, size = self.differences, self.path.stat().st_size / 1e6
-        kinds = ("score", "box", "keypoint", "maps")
-        worst = max(kinds, key=lambda name: float(getattr(found, name)))
+        worst, tolerance = found.find_largest(), choose_tolerance(self.info.precision)
+        kinds = ("maps",) if self.info.cut == "raw" else ("score", "box", "keypoint")
+        people = "" if self.info.cut == "raw" else f", {found.num_people} people"
+        images = f"{found.num_images} image{'s' * (found.num_images > 1)}"
         return (
             f"{self.path}: {size:.1f} MB, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
-            f"compared with PyTorch: {found.num_images} images, {found.num_people} people; the largest difference "
-            f"({worst}) is {getattr(found, worst):.2g} of the tolerance"
+            f"compared with PyTorch: {images}{people}; the largest difference ({worst}) is {getattr(found, worst):.2g} "
+            f"of the tolerance ({tolerance.precision}): {tolerance.describe(*kinds)}"
             + (f"\n{self.accuracy.describe()}" if self.accuracy else "")
         )
 

@@ -1,9 +1,13 @@
 """Compare a written file with PyTorch, whatever the weights.
 
-Two things look like errors and are none:
+Three things look like errors and are none:
 
-- a person whose score, or whose overlap with another, lies on a threshold may be kept by one side alone;
-- a keypoint may hang between two places.  Untrained weights have many of these, and PyTorch's own
+- A person whose score, or whose overlap with another, lies on a threshold may be kept by one side alone.  Where
+  many scores are equal, rounding decides which of them come first, enter NMS first, and fit within the most people
+  that a file returns.  So the rows of a file are not compared with PyTorch's own selection: each row must be a
+  prior of PyTorch's, and the rows together must be what NMS may leave, see ``_check_selection``.
+- People below a score that anyone would keep mean little: a quarter of them may be anywhere.
+- A keypoint may hang between two places.  Untrained weights have many of these, and PyTorch's own
   answers in float32 and float64 then lie far apart.  So a keypoint may be as far off as PyTorch's own
   moves when the head's outputs change by as much as rounding (``Reference.measure_wavering``).
 
@@ -13,6 +17,7 @@ Letters as in ``rtmo_plugin.structures``; N here are the rows of a file's output
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,13 +26,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtmo_plugin.errors import ExportError
+from rtmo_plugin.datasets.drawing import draw_image, draw_labels
+from rtmo_plugin.datasets.scene import sample_scene
+from rtmo_plugin.datasets.settings import SceneSettings
+from rtmo_plugin.errors import ExportError, NonFiniteError
 from rtmo_plugin.export.graphs import RAW_OUTPUTS
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.reference import Reference
-from rtmo_plugin.export.tolerance import Differences, Tolerance
+from rtmo_plugin.export.tolerance import Differences, Tolerance, choose_tolerance, find_worst
 from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.letterbox import apply_letterbox, make_input
+from rtmo_plugin.ops.geometry import compute_iou
 
 Arrays = Mapping[str, NDArray[Any]]
 # Runs a file on images, (B, 3, H, W) float32 or (B, H, W, 3) uint8, with a score threshold of its own
@@ -37,6 +46,32 @@ Run = Callable[[NDArray[Any], float], Arrays]
 _SLACK = 4.0  # times the wavering of a keypoint
 _UNSURE = 0.02  # of the keypoints are left out: those that differ most
 _MANY = 100  # priors above the threshold, which are many people
+_LIKELY = 0.05  # people score above this, if anyone keeps them
+_LEFT_OUT = 0.25  # of the others may be anywhere
+_CLEAR = 1.0  # difference of logits near 0 that changes who is found
+_LARGEST_LOGIT = 12.0  # beyond which float32 has no probabilities to tell apart
+
+
+def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differences:
+    """Compare a draft with the model that it was made of, before it gets its name.
+
+    Args:
+        model: Trained model, in eval mode.
+        run: What runs the draft.
+        options: Options of the file.
+        path: Name that the file is to get.
+
+    Raises:
+        ExportError: The draft does not compute what PyTorch computes; the message says what differs and by how much.
+        NonFiniteError: The model itself computes NaN or infinity.
+    """
+    tolerance = choose_tolerance(options.precision)
+    try:
+        found = compare(model, run, options, tolerance)
+    except ExportError as error:
+        raise ExportError(f"{path} does not compute what PyTorch computes, and was not kept: {error}") from error
+    found.check(str(path), tolerance)
+    return found
 
 
 def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) -> Differences:
@@ -48,22 +83,40 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
     the batch, and many.
 
     Args:
-        model: As it was trained, in eval mode.
-        run: Of the file.
-        options: Of the file.
+        model: Trained model, in eval mode.
+        run: What runs the file.
+        options: Options of the file.
         tolerance: How far it may be off.
 
     Raises:
-        ExportError: It is further off, or has other outputs.
+        ExportError: The file returns other people, other outputs, or numbers that are not finite.
+        NonFiniteError: The model itself computes such numbers.
     """
     found = Differences()
     for images in _make_batches(options):
         reference = Reference(model, torch.from_numpy(make_input(images, "float32")))
+        if not reference.is_finite():
+            raise NonFiniteError(
+                "The model computes numbers that are not finite (NaN or infinity), so there is nothing to export: "
+                "its training diverged, and an earlier checkpoint may be whole."
+            )
         given = make_input(images, options.input)
         for score_thr in _choose_thresholds(reference, options):
             outputs = run(given, score_thr)
+            _check_finite(outputs)
             found = found.merge(_COMPARISONS[options.cut](reference, outputs, score_thr, options, tolerance))
     return found
+
+
+def _check_finite(outputs: Arrays) -> None:
+    """Check a file's outputs before anything is compared: whatever is compared with NaN is false.
+
+    Raises:
+        ExportError: One of them holds NaN or infinity.
+    """
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise ExportError(f"The output {name} holds numbers that are not finite, and PyTorch's are.")
 
 
 def _make_batches(options: ExportOptions) -> Iterator[NDArray[np.uint8]]:
@@ -78,10 +131,14 @@ def _make_batches(options: ExportOptions) -> Iterator[NDArray[np.uint8]]:
 
 
 def _make_image(size_wh: tuple[int, int], seed: int, options: ExportOptions) -> NDArray[np.uint8]:
-    """Return soft coloured blobs with a little noise: something in every corner and at every scale."""
+    """Return a calibration image, drawn people, or blobs of color: something in every corner and at every scale."""
     if options.calibration_images:
         path = options.calibration_images[seed % len(options.calibration_images)]
         return apply_letterbox(read_image(path), size_wh, name=str(path))[0]
+    if seed % 2 == 0:
+        settings = SceneSettings(size_wh, num_people=(1, 4), height_range=(0.35, 0.95), turned=0.0, motion=0.6)
+        scene = sample_scene(settings, seed, 0)
+        return draw_image(scene, draw_labels(scene))
     random = np.random.default_rng(seed)
     width, height = size_wh
     coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -98,8 +155,9 @@ def _choose_thresholds(reference: Reference, options: ExportOptions) -> list[flo
     people = torch.cat([scores[priors] for scores, priors in zip(reference.scores, kept)]).sort(descending=True)[0]
     priors = reference.scores.flatten().sort(descending=True)[0]
     highest, second = people[0], people[1] if len(people) > 1 else torch.zeros(())
-    middle = min(_MANY, len(priors) - 1)
-    thresholds = [(1 + highest) / 2, (highest + second) / 2, (priors[middle - 1] + priors[middle]) / 2]
+    # Below the scores of many priors by so much that all of them are people, also where all scores are equal.
+    many = (_clamp_logits(priors[min(_MANY, len(priors)) - 1]) - 2 * _CLEAR).sigmoid()
+    thresholds = [(1 + highest) / 2, (highest + second) / 2, many]
     return [float(each) for each in thresholds]
 
 
@@ -110,10 +168,16 @@ def _compare_maps(
     if len(outputs) != len(maps):
         raise ExportError(f"The file has {len(outputs)} outputs instead of {len(maps)}.")
     errors = [
-        float(torch.linalg.vector_norm(torch.from_numpy(got) - expected) / torch.linalg.vector_norm(expected))
+        float(_measure_distance(torch.from_numpy(got), expected) / tolerance.maps)
         for got, expected in zip(outputs.values(), maps)
     ]
-    return Differences(maps=max(errors) / tolerance.maps, num_images=len(reference.scores))
+    return Differences(maps=find_worst(errors), num_images=len(reference.scores))
+
+
+def _measure_distance(got: Tensor, expected: Tensor) -> Tensor:
+    """Return the norm of the difference relative to the norm, which for maps of zeros is 0 or infinite."""
+    distance: Tensor = torch.linalg.vector_norm(got - expected)
+    return distance if distance == 0 else distance / torch.linalg.vector_norm(expected)
 
 
 def _compare_rows(
@@ -133,40 +197,71 @@ def _compare_rows(
 
 
 def _find_priors(reference: Reference, image: int, dets: Tensor) -> Tensor:
-    """Return the (N,) priors whose boxes and scores are nearest to the rows of a file."""
+    """Return the (N,) priors whose boxes and scores are nearest to the rows of a file, each prior once.
+
+    Raises:
+        ExportError: There are more rows than priors.
+    """
     boxes, scores = reference.predictions.boxes[image], reference.scores[image]
-    sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1)
+    if len(dets) > len(boxes):
+        raise ExportError(f"The file returns {len(dets)} people for an image with {len(boxes)} priors.")
+    if not len(dets):
+        return torch.zeros(0, dtype=torch.long)
+    sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1).clamp(min=1)
     distances = (dets[:, None, :4] - boxes).abs().amax(dim=-1) / sizes + (dets[:, None, 4] - scores).abs()
-    return distances.argmin(dim=1) if len(dets) else torch.zeros(0, dtype=torch.long)
+    distances = distances.nan_to_num(nan=torch.inf)  # of boxes of no one that are too large for float32
+    priors = distances.argmin(dim=1)
+    if len(set(priors.tolist())) < len(priors):  # where two rows are equal, or one is there twice
+        for row in distances.amin(dim=1).argsort().tolist():
+            priors[row] = distances[row].argmin()
+            distances[:, priors[row]] = torch.inf
+    return priors
 
 
 def _check_selection(
     reference: Reference, image: int, priors: Tensor, score_thr: float, options: ExportOptions, tolerance: Tolerance
 ) -> None:
-    """Check that a file returns the priors that PyTorch does, but for those on a threshold.
+    """Check that the rows of a file are what a selection of PyTorch's priors may be.
+
+    Greedy NMS is told by its outcome: nobody overlaps a better one too much, and whoever is left out overlaps a
+    better one too much, is below the threshold, or below the last of as many people as the file returns at most.
+    Scores and overlaps that differ by no more than rounding count as equal.
 
     Raises:
-        ExportError: It misses one or has one too many, or one twice.
+        ExportError: People are missing or are too many.
     """
-    found = set(priors.tolist())
-    if options.cut == "decoded":
-        order = reference.scores[image].sort(descending=True)[0]
-        limit = float(order[min(options.top_k, len(order)) - 1])
-        surely = set((reference.scores[image] > limit + tolerance.score).nonzero()[:, 0].tolist())
-        maybe = set((reference.scores[image] >= limit - tolerance.score).nonzero()[:, 0].tolist())
-    else:
-        margin = 2 * tolerance.score
-        kept = [
-            set(reference.select(score, overlap)[image][: options.max_people].tolist())
-            for score in (score_thr - margin, score_thr, score_thr + margin)
-            for overlap in (options.nms_thr - margin, options.nms_thr, options.nms_thr + margin)
-        ]
-        surely, maybe = set.intersection(*kept), set.union(*kept)
-    num_wrong = len(surely - found) + len(found - maybe) + len(priors) - len(found)
-    if num_wrong > tolerance.outliers * max(len(priors), len(surely)):
+    scores, boxes, chosen = reference.scores[image], reference.predictions.boxes[image], reference.scores[image, priors]
+    is_end2end = options.cut == "end2end"
+    limit = options.max_people if is_end2end else min(options.top_k, len(scores))
+    lowest = torch.tensor(score_thr if is_end2end else -1.0)
+    is_missing = _is_surely_above(scores, lowest, tolerance)
+    is_missing[priors] = False
+    is_extra = torch.zeros(len(priors), dtype=torch.bool)
+    if len(priors) >= limit:
+        is_missing &= _is_surely_above(scores, chosen.min(), tolerance)
+        is_extra[limit:] = True
+    margin = 2 * tolerance.score
+    if is_end2end:
+        missing = is_missing.nonzero()[:, 0]
+        is_worse = _is_surely_above(scores[missing, None], chosen, tolerance)
+        overlaps = compute_iou(boxes[missing, None], boxes[priors])
+        is_missing[missing] = ~(~is_worse & (overlaps > options.nms_thr - margin)).any(dim=1)
+        overlaps = compute_iou(boxes[priors, None], boxes[priors])
+        is_extra |= torch.triu(overlaps > options.nms_thr + margin, diagonal=1).any(dim=0)
+        is_extra |= _is_surely_above(lowest, chosen, tolerance)
+    num_missing, num_extra = int(is_missing.sum()), int(is_extra.sum())
+    if num_missing + num_extra > tolerance.outliers * max(len(priors), num_missing):
         raise ExportError(
-            f"The file finds other people than PyTorch: {len(priors)} instead of {len(surely)} to {len(maybe)}."
+            f"The file finds other people than PyTorch above the score {score_thr:.3g}: {num_missing} are missing and "
+            f"{num_extra} of its {len(priors)} are too many; scores and overlaps may differ by {margin:g} in "
+            f"{tolerance.precision}."
         )
+
+
+def _is_surely_above(scores: Tensor, others: Tensor, tolerance: Tolerance) -> Tensor:
+    """Tell which scores are above others by more than rounding, also near 0, where all differences are small."""
+    is_above: Tensor = scores > others + 2 * tolerance.score
+    return is_above | (_clamp_logits(scores) > _clamp_logits(others) + max(_CLEAR, 2 * tolerance.logit))
 
 
 def _check_labels(scores: Tensor, labels: Tensor, tolerance: Tolerance) -> None:
@@ -176,7 +271,7 @@ def _check_labels(scores: Tensor, labels: Tensor, tolerance: Tolerance) -> None:
         ExportError: A label is not that of the best class.
     """
     short = scores.amax(dim=-1) - scores.gather(1, labels.long()[:, None])[:, 0]
-    if (short > 2 * tolerance.score).any():
+    if not (short <= 2 * tolerance.score).all():
         raise ExportError("The file gives a person another class than PyTorch.")
 
 
@@ -190,18 +285,36 @@ def _compare_people(
     sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1, keepdim=True).clamp(min=1)
     allowed = tolerance.keypoint + _SLACK * reference.measure_wavering(image, priors, tolerance.disturbance)
     shares = (keypoints - expected)[..., :2].abs().amax(dim=-1) / allowed
-    score_errors = torch.cat([(dets[:, 4] - scores).abs(), (keypoints - expected)[..., 2].abs().flatten()])
-    box_errors = (dets[:, :4] - boxes).abs() / sizes
+    got = torch.cat([dets[:, 4:], keypoints[..., 2]], dim=1)
+    wanted = torch.cat([scores[:, None], expected[..., 2]], dim=1)
+    logits = (_clamp_logits(got) - _clamp_logits(wanted)).abs()
+    score_errors = torch.maximum((got - wanted).abs() / tolerance.score, logits / tolerance.logit)
+    box_errors = (dets[:, :4] - boxes).abs() / sizes / tolerance.box
     return Differences(
-        score=_find_largest(score_errors, tolerance.outliers) / tolerance.score,
-        box=_find_largest(box_errors, tolerance.outliers) / tolerance.box,
-        keypoint=_find_largest(shares, max(_UNSURE, tolerance.outliers)),
+        score=_find_largest(_leave_out_unlikely(score_errors, scores), tolerance.outliers),
+        box=_find_largest(_leave_out_unlikely(box_errors, scores), tolerance.outliers),
+        keypoint=_find_largest(_leave_out_unlikely(shares, scores), max(_UNSURE, tolerance.outliers)),
         num_people=len(priors),
     )
 
 
+def _clamp_logits(probs: Tensor) -> Tensor:
+    return probs.clamp(0, 1).logit().clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)
+
+
+def _leave_out_unlikely(errors: Tensor, scores: Tensor) -> Tensor:
+    """Return (N, E) errors without those of the worst rows that are people to few: a share of the low scores."""
+    unlikely = (scores <= _LIKELY).nonzero()[:, 0]
+    worst = errors[unlikely].amax(dim=1).nan_to_num(nan=torch.inf).argsort(descending=True)
+    is_kept = torch.ones(len(scores), dtype=torch.bool)
+    is_kept[unlikely[worst[: int(_LEFT_OUT * len(unlikely))]]] = False
+    return errors[is_kept | errors.isnan().any(dim=1)]
+
+
 def _find_largest(errors: Tensor, outliers: float) -> float:
-    """Return the largest error, a share of them left out; NaN where there is one among the rest."""
+    """Return the largest error, a share of them left out; NaN if any is NaN."""
+    if errors.isnan().any():
+        return float("nan")
     ordered = errors.flatten().sort()[0]
     return float(ordered[len(ordered) - 1 - int(outliers * len(ordered))])
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from rtmo_plugin.errors import ConfigError, ExportError
-from rtmo_plugin.export.comparison import Run, compare
+from rtmo_plugin.errors import ConfigError, ExportError, OutputError
+from rtmo_plugin.export.comparison import Run, verify
 from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.onnx_writer import make_example
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
-from rtmo_plugin.export.tolerance import Differences, choose_tolerance
+from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 
@@ -53,14 +53,13 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         draft = folder / f"{_WRITTEN}.param"
         strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
         draft.with_suffix(".json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
-        found = compare(model, _open(draft), options, choose_tolerance(options.precision))
-        found.check(str(path))
+        found = verify(model, _open(draft), options, path)
         try:
             collect_parameters(model).save(locate_parameters(path))
             for suffix in (".bin", ".json", ".param"):
                 draft.with_suffix(suffix).replace(path.with_suffix(suffix))
         except OSError as error:
-            raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
+            raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     return found
 
 

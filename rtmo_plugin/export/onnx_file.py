@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, ExportError, write_install_line
-from rtmo_plugin.export.comparison import Run, compare
+from rtmo_plugin.errors import ConfigError, OutputError, write_install_line
+from rtmo_plugin.export.comparison import Run, verify
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.quantization import quantize
-from rtmo_plugin.export.tolerance import Differences, choose_tolerance
+from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
@@ -42,13 +42,12 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     draft = path.with_name(f".{path.name}.partial")
     try:
         draft.write_bytes(proto.SerializeToString())
-        found = compare(model, open_content(draft.read_bytes()), options, choose_tolerance(options.precision))
-        found.check(str(path))
+        found = verify(model, open_content(draft.read_bytes()), options, path)
         if options.cut == "raw":
             collect_parameters(model).save(locate_parameters(path))
         draft.replace(path)
     except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         draft.unlink(missing_ok=True)
     return found

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, ExportError, write_install_line
-from rtmo_plugin.export.comparison import Run, compare
+from rtmo_plugin.errors import ConfigError, OutputError, write_install_line
+from rtmo_plugin.export.comparison import Run, verify
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.quantization import quantize
-from rtmo_plugin.export.tolerance import Differences, choose_tolerance
+from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
@@ -54,15 +54,14 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
         draft = Path(folder, path.name)
         openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)
-        found = compare(model, _open(core, draft), options, choose_tolerance(options.precision))
-        found.check(str(path))
+        found = verify(model, _open(core, draft), options, path)
         try:
             if options.cut == "raw":
                 collect_parameters(model).save(locate_parameters(path))
             draft.with_suffix(".bin").replace(path.with_suffix(".bin"))
             draft.replace(path)
         except OSError as error:
-            raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
+            raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     return found
 
 

@@ -35,6 +35,10 @@ class Reference:
         self.predictions = densify(self.maps, self._head.strides)
         self.scores = self.predictions.class_logits.sigmoid().amax(dim=-1)  # (B, P)
 
+    def is_finite(self) -> bool:
+        """Tell whether the head's maps hold neither NaN nor infinity."""
+        return all(bool(each.isfinite().all()) for levels in self.maps for each in levels or ())
+
     @torch.no_grad()
     def select(self, score_thr: float, nms_thr: float) -> list[Tensor]:
         """Return, for each image, the priors that are people, best first."""

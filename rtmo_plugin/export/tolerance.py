@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rtmo_plugin.errors import ExportError
 
@@ -12,14 +14,16 @@ class Tolerance:
     """How far a file may be from PyTorch.
 
     Attributes:
-        score: Of scores of people and keypoints.
-        box: Of box corners, relative to the longer side of the box.
-        keypoint: Pixels of the input.
-        maps: Of the head's maps: norm of the difference relative to the norm.
+        precision: Precision that it belongs to.
+        score: Scores of people and keypoints.
+        box: Box corners, relative to the longer side of the box.
+        keypoint: Keypoints, in pixels of the input.
+        maps: The head's maps: norm of the difference relative to the norm.
         disturbance: Relative size of what rounding does to the head's outputs.
         outliers: Share of the people, and of their scores, boxes and keypoints, that may be anywhere.
     """
 
+    precision: str
     score: float
     box: float
     keypoint: float
@@ -27,18 +31,43 @@ class Tolerance:
     disturbance: float
     outliers: float = 0.0
 
+    @property
+    def logit(self) -> float:
+        """Difference of the logits of scores, which also tells scores near 0 apart."""
+        return 25 * self.score
 
-FLOAT32 = Tolerance(score=0.002, box=0.002, keypoint=0.5, maps=0.002, disturbance=0.0005)
+    def describe(self, *kinds: str) -> str:
+        """Return what is allowed for kinds of differences, such as ``keypoints 0.5 pixels``."""
+        words = {
+            "score": f"scores {self.score:g}",
+            "box": f"boxes {100 * self.box:g} % of their longer side",
+            "keypoint": f"keypoints {self.keypoint:g} pixels",
+            "maps": f"maps {100 * self.maps:g} %",
+        }
+        return ", ".join(words[kind] for kind in kinds)
+
+
+FLOAT32 = Tolerance("float32", score=0.002, box=0.002, keypoint=0.5, maps=0.002, disturbance=0.0005)
 # Wide, because untrained weights multiply rounding; what was found is reported.
-FLOAT16 = Tolerance(score=0.15, box=0.2, keypoint=4.0, maps=0.15, disturbance=0.05)
+FLOAT16 = Tolerance("float16", score=0.15, box=0.2, keypoint=4.0, maps=0.15, disturbance=0.05)
 # As wide, and for half of the people, to find a file that is wholly wrong: beside people and in images
 # unlike those of the training eight bits change a lot that AP does not see.  What they cost, AP says.
-INT8 = Tolerance(score=0.25, box=0.3, keypoint=8.0, maps=0.35, disturbance=0.1, outliers=0.5)
+INT8 = Tolerance("int8", score=0.25, box=0.3, keypoint=8.0, maps=0.35, disturbance=0.1, outliers=0.5)
 
 
 def choose_tolerance(precision: str) -> Tolerance:
     """Return what a file of a precision, ``float32``, ``float16`` or ``int8``, is held to."""
-    return {"float32": FLOAT32, "float16": FLOAT16, "int8": INT8}[precision]
+    return {each.precision: each for each in (FLOAT32, FLOAT16, INT8)}[precision]
+
+
+def find_worst(shares: list[float]) -> float:
+    """Return the largest share; NaN if one of them is NaN, which ``max`` would pass over.
+
+    Example:
+        >>> find_worst([0.5, float("nan"), 2.0])
+        nan
+    """
+    return math.nan if any(map(math.isnan, shares)) else max(shares)
 
 
 @dataclass(frozen=True)
@@ -53,22 +82,41 @@ class Differences:
     num_people: int = 0
 
     def merge(self, other: Differences) -> Differences:
-        """Return the larger differences of both, and the sum of what they compared."""
+        """Return the larger differences of both, NaN where one is NaN, and the sum of what they compared."""
         mine, theirs = asdict(self), asdict(other)
-        merged = {n: (v + theirs[n] if n.startswith("num_") else max(v, theirs[n])) for n, v in mine.items()}
+        merged: dict[str, Any] = {
+            name: value + theirs[name] if name.startswith("num_") else find_worst([value, theirs[name]])
+            for name, value in mine.items()
+        }
         return Differences(**merged)
 
-    def check(self, what: str) -> None:
+    def find_largest(self) -> str:
+        """Return the kind of the largest difference: ``score``, ``box``, ``keypoint`` or ``maps``."""
+        shares = {kind: getattr(self, kind) for kind in _WORDS}
+        return max(shares, key=lambda kind: math.inf if math.isnan(shares[kind]) else shares[kind])
+
+    def check(self, what: str, tolerance: Tolerance) -> None:
         """Accept the differences.
 
+        Args:
+            what: The file, for the message.
+            tolerance: What the differences are shares of.
+
         Raises:
-            ExportError: One is larger than allowed, or no number; the message calls the file ``what``.
+            ExportError: One is larger than allowed, or not a number.
         """
-        names = {"score": "a score differs", "box": "a box differs", "keypoint": "a keypoint differs"}
-        for name, words in {**names, "maps": "the maps differ"}.items():
-            share = getattr(self, name)
-            if not share <= 1:
-                raise ExportError(
-                    f"{what} does not compute what PyTorch computes: {words} by {share:.3g} times the tolerance, "
-                    "so the file was not kept."
-                )
+        kind = self.find_largest()
+        share = getattr(self, kind)
+        if not share <= 1:
+            raise ExportError(
+                f"{what} does not compute what PyTorch computes, and was not kept: {_WORDS[kind]} by {share:.3g} times "
+                f"the tolerance ({tolerance.precision}: {tolerance.describe(kind)})."
+            )
+
+
+_WORDS = {
+    "score": "a score differs",
+    "box": "a box differs",
+    "keypoint": "a keypoint differs",
+    "maps": "the maps differ",
+}

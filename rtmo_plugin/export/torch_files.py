@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtmo_plugin.errors import ConfigError, ExportError
-from rtmo_plugin.export.comparison import Run, compare
+from rtmo_plugin.errors import ConfigError, OutputError
+from rtmo_plugin.export.comparison import Run, verify
 from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.onnx_writer import make_example
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
-from rtmo_plugin.export.tolerance import Differences, choose_tolerance
+from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 
@@ -54,14 +54,13 @@ def _write(model: Any, path: Path, options: ExportOptions, info: ModelInfo, save
             warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
             save(graph, draft, options, info)
         run = _make_run(load(draft), graph.output_names)
-        found = compare(model, run, options, choose_tolerance(options.precision))
-        found.check(str(path))
+        found = verify(model, run, options, path)
         try:
             if options.cut == "raw":
                 collect_parameters(model).save(locate_parameters(path))
             draft.replace(path)
         except OSError as error:
-            raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
+            raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
     return found
 
 

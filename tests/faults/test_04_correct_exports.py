@@ -1,0 +1,206 @@
+"""A correct file is kept whatever its scores, and a file that is wrong is refused, with exit code 1."""
+
+import copy
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from rtmo_plugin.errors import ConfigError, ExportError, OutputError
+from rtmo_plugin.export import onnx_file
+from rtmo_plugin.export.comparison import verify
+from rtmo_plugin.export.graphs import build_graph
+from rtmo_plugin.export.onnx_file import open_content, write_onnx
+from rtmo_plugin.export.onnx_writer import convert_to_onnx
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.inference.model_info import ModelInfo
+from tests.conftest import run_command
+from tests.export.conftest import build_tiny
+from tests.inference.conftest import trained  # noqa: F401  (a fixture)
+
+
+def make_sure_of_itself(spread=0.02, seed=0):
+    """Return a tiny model that finds nobody in most images: scores near 0.0003, hardly different from each other."""
+    model = build_tiny(seed=seed)
+    with torch.no_grad():
+        for layer in model.head.head_module.out_cls:
+            layer.weight.mul_(spread)
+            layer.bias.fill_(-8.0)
+    return model
+
+
+def change(model, layer, index, addend):
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        for level in getattr(changed.head.head_module, layer):
+            level.bias[index] += addend
+    return changed
+
+
+def make_info(model, options):
+    return ModelInfo(model.head.schema, size_wh=options.size_wh, cut=options.cut)
+
+
+def convert(model, options):
+    """Return what runs a file of ``model`` that was not compared with anything."""
+    content = convert_to_onnx(build_graph(model, options), options, make_info(model, options).to_strings())
+    return open_content(content.SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def sure():
+    return make_sure_of_itself()
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return build_tiny()
+
+
+OPTIONS = ExportOptions((96, 64), top_k=20, max_people=30)
+
+
+@pytest.fixture(scope="module")
+def run_sure(sure):
+    return convert(sure, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def run_tiny(tiny):
+    return convert(tiny, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dynamic": ("batch", "size"), "max_people": 10},
+        {"size_wh": (256, 192)},
+        {"size_wh": (128, 192), "max_people": 3, "nms_thr": 0.3},
+        {"size_wh": (96, 64), "cut": "decoded", "top_k": 10},
+    ],
+)
+@pytest.mark.parametrize("spread", [0.02, 0.0])
+def test_scores_near_zero_and_ties_are_no_difference(tmp_path, options, spread):
+    model = make_sure_of_itself(spread)
+    wanted = ExportOptions(**{"size_wh": (96, 64), **options})
+    found = write_onnx(model, tmp_path / "model.onnx", wanted, make_info(model, wanted))
+    assert (tmp_path / "model.onnx").is_file()
+    assert found.num_people > 10
+    assert max(found.score, found.box, found.keypoint) < 1
+
+
+def test_rounding_that_changes_the_order_of_low_scores_is_no_difference(sure, tmp_path):
+    random = np.random.default_rng(0)
+    other = copy.deepcopy(sure)
+    with torch.no_grad():
+        for layer in other.head.head_module.out_cls:
+            layer.weight.mul_(torch.tensor(random.uniform(0.95, 1.05, layer.weight.shape), dtype=torch.float32))
+    found = verify(sure, convert(other, OPTIONS), OPTIONS, tmp_path / "model.onnx")
+    assert 0 < found.score < 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "index", "addend", "sentence"),
+    [
+        ("out_pose", slice(None), 0.3, "a keypoint differs by .* times the tolerance .float32: keypoints 0.5 pixels"),
+        ("out_bbox", 2, 0.03, "a box differs by .* 0.2 % of their longer side"),
+        ("out_kpt_vis", 3, 0.1, "a score differs by .*float32: scores 0.002"),
+        ("out_cls", 0, 3.0, "a score differs by|other people than PyTorch"),
+        ("out_cls", 0, -3.0, "a score differs by|other people than PyTorch"),
+    ],
+)
+def test_a_file_of_other_weights_is_refused_though_nobody_is_found(run_sure, sure, layer, index, addend, sentence):
+    with pytest.raises(ExportError, match=f"^model.onnx does not compute what .*, and was not kept: .*{sentence}"):
+        verify(change(sure, layer, index, addend), run_sure, OPTIONS, "model.onnx")
+
+
+def drop_first(dets, keypoints):
+    return dets[:, 1:], keypoints[:, 1:]
+
+
+def drop_all(dets, keypoints):
+    return dets[:, :1] * 0, keypoints[:, :1] * 0
+
+
+def repeat_first(dets, keypoints):
+    return np.concatenate([dets[:, :1], dets], 1), np.concatenate([keypoints[:, :1], keypoints], 1)
+
+
+def shift_rows(dets, keypoints):
+    return dets, np.roll(keypoints, 1, axis=1)
+
+
+def exchange_axes(dets, keypoints):
+    return dets, keypoints[..., [1, 0, 2]]
+
+
+def exchange_sides(dets, keypoints):
+    return dets, keypoints[:, :, [0, 2, 1, *range(3, 17)]]
+
+
+def spoil(value, part):
+    def make(dets, keypoints):
+        dets, keypoints = dets.copy(), keypoints.copy()
+        (dets[0, 0] if part == "dets" else keypoints[0, 0, 0])[0] = value
+        return dets, keypoints
+
+    make.__name__ = f"{part}_{value}"
+    return make
+
+
+BROKEN = [drop_first, drop_all, repeat_first, shift_rows, exchange_axes, exchange_sides]
+BROKEN += [spoil(value, part) for value in (np.nan, np.inf) for part in ("dets", "keypoints")]
+
+
+@pytest.mark.parametrize("break_it", BROKEN, ids=lambda function: function.__name__)
+def test_a_file_that_is_broken_on_purpose_is_refused(tiny, run_tiny, break_it):
+    def run(images, score_thr):
+        outputs = run_tiny(images, score_thr)
+        dets, keypoints = break_it(outputs["dets"], outputs["keypoints"])
+        return {"dets": dets, "keypoints": keypoints}
+
+    verify(tiny, run_tiny, OPTIONS, "model.onnx")
+    with pytest.raises(ExportError, match=r"^model\.onnx does not compute what PyTorch computes, and was not kept: "):
+        verify(tiny, run, OPTIONS, "model.onnx")
+
+
+def test_people_that_nms_would_remove_are_too_many(tiny):
+    run = convert(tiny, ExportOptions((96, 64), nms_thr=1.0, max_people=100))  # overlaps go up to 0.25
+    with pytest.raises(ExportError, match=r"finds other people than PyTorch .* 0 are missing and \d+ of its \d+ are"):
+        verify(tiny, run, ExportOptions((96, 64), nms_thr=0.1, max_people=100), "model.onnx")
+    run = convert(tiny, ExportOptions((96, 64), nms_thr=0.1, max_people=100))
+    with pytest.raises(ExportError, match=r"finds other people than PyTorch .*: \d+ are missing and 0 of its"):
+        verify(tiny, run, ExportOptions((96, 64), nms_thr=0.9, max_people=100), "model.onnx")
+
+
+def test_a_refused_file_is_exit_code_1_and_an_older_one_stays(trained, tmp_path, capsys, monkeypatch):  # noqa: F811
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"older")
+    code, printed, err = run_command(capsys, "export", *trained, "--out", tmp_path / "good.onnx")
+    assert code == 0, err
+    assert "tolerance (float32): scores 0.002, boxes 0.2 % of their longer side, keypoints 0.5 pixels" in printed
+    monkeypatch.setattr(
+        onnx_file, "build_graph", lambda model, options: build_graph(change(model, "out_pose", slice(None), 1), options)
+    )
+    code, printed, err = run_command(capsys, "export", *trained, "--out", out)
+    assert (code, printed) == (1, "")
+    assert err.startswith(f"error: {out} does not compute what PyTorch computes, and was not kept: a keypoint differs")
+    assert err.count("\n") == 1
+    assert out.read_bytes() == b"older"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["good.onnx", "model.onnx"]
+
+
+def test_errors_of_the_input_keep_exit_code_2():
+    assert (ExportError.exit_code, ConfigError.exit_code, OutputError.exit_code) == (1, 2, 2)
+
+
+def test_weights_of_a_written_file_that_are_changed_are_noticed(tiny, tmp_path):
+    """The whole way: a file is written, a tensor in it is changed, and the comparison refuses it."""
+    write_onnx(tiny, tmp_path / "model.onnx", OPTIONS, make_info(tiny, OPTIONS))
+    model = onnx.load(tmp_path / "model.onnx")
+    tensor = next(each for each in model.graph.initializer if each.name.endswith("pose_to_kpts.0.weight"))
+    values = -onnx.numpy_helper.to_array(tensor)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    with pytest.raises(ExportError, match="was not kept"):
+        verify(tiny, open_content(model.SerializeToString()), OPTIONS, "model.onnx")
