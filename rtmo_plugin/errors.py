@@ -45,6 +45,10 @@ class UnknownKeyError(UserError, KeyError):
     """An option names a config key that does not exist."""
 
 
+class UnknownOptionError(ConfigError, TypeError):
+    """A class is built with an option that it does not have."""
+
+
 class CheckpointError(UserError, ValueError):
     """A checkpoint cannot be read, or does not belong to the config's model."""
 

@@ -5,16 +5,73 @@ Each is a child of MMEngine's root registry of the same kind, so a config that k
 as before.  ``locations`` lets MMEngine import the modules on the first look-up.
 """
 
+import functools
+import inspect
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any
+
 import rtmo_plugin.compat  # noqa: F401  (must come before any import of mmpose or mmdet)
+from rtmo_plugin.errors import UnknownOptionError
 
 from mmengine import registry as root  # isort: skip
 
 _SCOPE = "rtmo_plugin"
+_OTHERS = {"mmpose": "MMPose's class", "mmdet": "MMDetection's class"}
 
 
-def _make_child(parent: root.Registry, *locations: str) -> root.Registry:
+class OptionRegistry(root.Registry):
+    """A registry whose classes refuse unknown options by a sentence, wherever they are built."""
+
+    def _register_module(self, module: Any, *args: Any, **kwargs: Any) -> None:
+        super()._register_module(module, *args, **kwargs)
+        if inspect.isclass(module):
+            module.__init__ = self._check_options(module, module.__init__)
+
+    def _check_options(self, cls: Any, construct: Any) -> Any:
+        """Return the constructor of a class with a check of its options before it.
+
+        Further options than those of the constructors are the fields of the dataclass ``OPTIONS`` of a class.
+        Where a constructor hands on options of any name, what gets them has to check them.
+        """
+        own = [each for each in cls.__mro__ if "__init__" in vars(each)]
+        parameters = list(inspect.signature(construct).parameters.values()) if _has_options(own[0]) else []
+        known = [each.name for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+        is_open = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        if hasattr(cls, "OPTIONS"):
+            inherited = [name for each in own if _has_options(each) for name in inspect.signature(each).parameters]
+            known, is_open = [*known, *inherited, *(field.name for field in fields(cls.OPTIONS))], False
+
+        @functools.wraps(construct)
+        def check_and_construct(self_: Any, *args: Any, **options: Any) -> None:
+            unknown = [] if is_open else [name for name in options if name not in known]
+            if unknown:
+                raise UnknownOptionError(self._explain(cls.__name__, unknown[0], known))
+            construct(self_, *args, **options)
+
+        return check_and_construct
+
+    def _explain(self, name: str, option: str, known: list[str]) -> str:
+        """Return a sentence about an unknown option, with the class of another project that has it."""
+        start = f"{_SCOPE}.{name} has no option {option!r}"
+        for scope, words in _OTHERS.items():
+            child = self.parent.children.get(scope)
+            other = child.get(name) if child is not None else None
+            if other is not None and option in inspect.signature(other).parameters:
+                is_default = scope == "mmpose"
+                return f"{start}: {words} has it, type={(name if is_default else f'{scope}.{name}')!r}."
+        near = get_close_matches(option, known, n=3)
+        return f"{start}; the nearest: {', '.join(near)}." if near else f"{start}."
+
+
+def _has_options(cls: type) -> bool:
+    """Return whether the constructor that a class defines is more than that of all objects or modules."""
+    return cls is not object and not cls.__module__.startswith("torch.")
+
+
+def _make_child(parent: root.Registry, *locations: str) -> OptionRegistry:
     """Return a child of ``parent`` in our scope that imports ``locations`` on demand."""
-    return root.Registry(
+    return OptionRegistry(
         parent.name, parent=parent, scope=_SCOPE, locations=[f"{_SCOPE}.{where}" for where in locations]
     )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faster_coco_eval import COCO
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub
 
@@ -25,7 +29,7 @@ from rtmo_plugin.evaluation.matching import Matcher
 from rtmo_plugin.evaluation.options import CROWD, MetricOptions
 from rtmo_plugin.evaluation.predictions import drop_repeated, find_detections, rank_predictions
 from rtmo_plugin.evaluation.records import Comparison, GroundTruth, SampleResult
-from rtmo_plugin.evaluation.results_file import write_results
+from rtmo_plugin.evaluation.results_file import write_results, write_truth
 from rtmo_plugin.evaluation.samples import parse_sample
 from rtmo_plugin.evaluation.summary import summarize_coco, summarize_crowdpose
 from rtmo_plugin.keypoint_order import read_names
@@ -41,7 +45,8 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     Nothing goes through files.  Nothing detected at all is an AP of 0; where there is nobody of a size
     to be found, its numbers are -1, as in the COCO tools.  Different from MMPose on purpose: the ground
     truth of samples is that of each evaluation instead of the first one, a sample that comes twice
-    counts once whatever the sampler, and what cannot be evaluated is an error.
+    counts once whatever the sampler, keypoints of the annotation file are found by their names, and what
+    cannot be evaluated is an error.
 
     Args:
         ann_file: COCO annotation file.  Without one the metric takes the file of the data set, as
@@ -50,8 +55,10 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         prefix: Before the names of the metrics; ``coco`` by default.
         **options: See ``MetricOptions``.
 
+    Every option is an attribute as well, which the next evaluation reads.
+
     Attributes:
-        comparison: What the last evaluation compared, for whoever wants to look closer
+        comparison: What the last evaluation compared, for a closer look
             (``evaluation.analysis``); None before, and in processes that did not compute the metrics.
 
     Raises:
@@ -69,7 +76,11 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.comparison: Comparison | None = None
-        self._options = MetricOptions(**options)
+        self._collected: Json | None = None
+        checked = MetricOptions(**options)
+        for field in dataclasses.fields(checked):  # under MMPose's names
+            setattr(self, f"_{field.name}" if field.name == "sigmas" else field.name, getattr(checked, field.name))
+        self.ann_file = ann_file
         self._prediction_mapping = KeypointMapping.from_config(self._options.pred_converter)
         self._truth_mapping = KeypointMapping.from_config(self._options.gt_converter)
         self._where = f"the annotation file {ann_file}" if ann_file else _SAMPLES
@@ -77,9 +88,37 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         if ann_file and not self._options.format_only and "annotations" not in (self._content or {}):
             raise DataError(f"The annotation file {ann_file} has no list `annotations`, which evaluation needs.")
 
+    @property
+    def _options(self) -> MetricOptions:
+        names = [field.name for field in dataclasses.fields(MetricOptions)]
+        return MetricOptions(**{name: getattr(self, "_sigmas" if name == "sigmas" else name) for name in names})
+
+    @property
+    def coco(self) -> COCO | None:
+        """Ground truth with the methods of the COCO tools, under MMPose's name for it.
+
+        None while there is no annotation file and nothing was evaluated.  With a ``gt_converter`` the
+        annotations have the converted keypoints.
+        """
+        if self._content is None and self._collected is None:
+            return None
+        content = copy.deepcopy(self._content if self._content is not None else self._collected)
+        for person in content.get("annotations") or () if self._truth_mapping else ():
+            keypoints = np.reshape(person["keypoints"], (1, -1, 3))
+            person["keypoints"] = self._truth_mapping.apply(keypoints).ravel().tolist()
+            person["num_keypoints"] = self._truth_mapping.num_keypoints
+        with contextlib.redirect_stdout(io.StringIO()):  # which says how long it takes
+            return COCO(content)
+
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: Mapping[str, Any]) -> None:
-        """Take the metainfo of the data set, and its annotation file where the metric was given none."""
+        """Take the metainfo of the data set, and its annotation file where the metric was given none.
+
+        With a ``gt_converter`` the metric's ``dataset_meta`` has the converted ``sigmas`` and ``num_keypoints``.
+        """
+        if self._truth_mapping and dataset_meta is not None:
+            sigmas = self._truth_mapping.apply(np.asarray(dataset_meta["sigmas"])[None], fill=1)[0]
+            dataset_meta = {**dataset_meta, "sigmas": sigmas, "num_keypoints": len(sigmas)}
         self._dataset_meta = dataset_meta
         if self._content is None:
             name = f"{dataset_meta.get('dataset_name')}_ann_file"
@@ -90,7 +129,9 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     @property
     def sigmas(self) -> np.ndarray:
         """The keypoints' sigmas (K,), of the options or of the data set."""
-        sigmas = np.asarray(self.dataset_meta["sigmas"] if self._options.sigmas is None else self._options.sigmas)
+        if self._sigmas is None:
+            return np.asarray(self.dataset_meta["sigmas"])
+        sigmas = np.asarray(self._sigmas)
         return self._truth_mapping.apply(sigmas[None], fill=1)[0] if self._truth_mapping else sigmas
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
@@ -119,6 +160,8 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
             )
         given = sample["raw_ann_info"]
         image = {"id": result.image_id, **({"crowdIndex": sample["crowd_index"]} if "crowd_index" in sample else {})}
+        if "ori_shape" in sample:
+            image["height"], image["width"] = map(int, sample["ori_shape"][:2])
         return dataclasses.replace(
             result, image=image, annotations=keep_needed(given if isinstance(given, (list, tuple)) else [given])
         )
@@ -155,7 +198,9 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     def _make_truth(self, results: Sequence[SampleResult]) -> GroundTruth:
         content = self._content
         if content is None:
-            content = collect_annotations(results, self.dataset_meta.get("CLASSES"))
+            content = self._collected = collect_annotations(results, self.dataset_meta.get("CLASSES"))
+            if self.outfile_prefix is not None:
+                write_truth(content, Path(f"{self.outfile_prefix}.gt.json"))
         names = None if self._truth_mapping else read_names(self.dataset_meta)
         return make_ground_truth(content, self._where, self._options, len(self.sigmas), self._truth_mapping, names)
 

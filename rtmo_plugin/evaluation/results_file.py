@@ -31,6 +31,19 @@ def write_results(found: Predictions, path: Path) -> None:
     path.write_text(json.dumps(rows), encoding="utf-8")
 
 
+def write_truth(content: dict[str, Any], path: Path) -> None:
+    """Write ground truth that came with the samples as an annotation file, beside the results."""
+    ids = {each["category_id"] for each in content["annotations"]}
+    categories = content.get("categories") or [{"id": each, "name": str(each)} for each in sorted(ids)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**content, "categories": categories}, default=_to_plain), encoding="utf-8")
+
+
+def _to_plain(value: Any) -> Any:
+    """Return an array or a number of NumPy, which samples may hold, as JSON has it."""
+    return value.tolist()
+
+
 def read_results(path: str | Path) -> list[dict[str, Any]]:
     """Read a result file, as ``outfile_prefix`` and the COCO tools write them.
 

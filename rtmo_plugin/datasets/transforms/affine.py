@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from rtmo_plugin.registry import TRANSFORMS
 
 # How many random values each needs, in the order of MMPose's transform.
 _SIZES = {"shift": 2, "scale": 1, "rotate": 1, "shear": 2}
+# The values of MMPose's options that this transform has; MMPose's own transform has others as well.
+_FIXED = {"distribution": "uniform", "transform_mode": "perspective", "bbox_keep_corner": False, "clip_border": True}
+_SCALE_TYPES = ("long", "short")
 
 
 @TRANSFORMS.register_module()
@@ -38,35 +41,45 @@ class BottomupRandomAffine(BaseTransform):
         rotate_prob: How often there is a rotation.
         scale_prob: How often the scale differs from 1.
         shear_prob: How often there is a shear.
-        pad_val: Grey value beside the image; a mosaic has its own.
+        scale_type: ``long`` or ``short``; without effect, as in MMPose where ``transform_mode`` is ``"perspective"``.
+        use_udp: Without effect, as in MMPose, where ``transform_mode`` decides.
+        pad_val: Gray value beside the image, or one for each channel; a mosaic has its own.
+        border: Without effect, as in MMPose.
+        distribution: ``"uniform"``.
+        transform_mode: ``"perspective"``.
+        bbox_keep_corner: False.
+        clip_border: True.
 
     Raises:
-        ConfigError: A probability outside 0..1, or a scale that is not positive.
+        ConfigError: A probability outside 0..1, a scale that is not positive, or a value that only MMPose's
+            transform has.
     """
 
-    def __init__(  # noqa: PLR0913  (the schema of a config: every field but one has a default)
+    def __init__(  # noqa: PLR0913, PLR0917  (the schema of a config: every field but one has a default)
         self,
         input_size: tuple[int, int],
-        *,
         shift_factor: float = 0.2,
-        rotate_factor: float = 30.0,
-        scale_factor: tuple[float, float] = (0.75, 1.5),
-        shear_factor: float = 2.0,
         shift_prob: float = 1.0,
-        rotate_prob: float = 1.0,
+        scale_factor: tuple[float, float] = (0.75, 1.5),
         scale_prob: float = 1.0,
+        scale_type: str = "short",
+        rotate_factor: float = 30.0,
+        rotate_prob: float = 1.0,
+        shear_factor: float = 2.0,
         shear_prob: float = 1.0,
-        pad_val: float = 0,
+        use_udp: bool = False,
+        pad_val: float | Sequence[float] = 0,
+        border: tuple[int, int] = (0, 0),
+        distribution: str = "uniform",
+        transform_mode: str = "perspective",
+        bbox_keep_corner: bool = False,
+        clip_border: bool = True,
     ) -> None:
-        if not 0 < scale_factor[0] <= scale_factor[1]:
-            raise ConfigError(f"scale_factor of an affine must be two positive numbers in order, got {scale_factor}.")
-        self.probs = {"shift": shift_prob, "scale": scale_prob, "rotate": rotate_prob, "shear": shear_prob}
-        for name, prob in self.probs.items():
-            if not 0 <= prob <= 1:
-                raise ConfigError(f"{name}_prob of an affine must be between 0 and 1, got {prob}.")
-        self.input_size, self.pad_val = tuple(input_size), pad_val
-        self.scale_factor, self.shift_factor = tuple(scale_factor), shift_factor
-        self.rotate_factor, self.shear_factor = rotate_factor, shear_factor
+        options = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        _check(options)
+        for name, value in options.items():  # under MMPose's names
+            setattr(self, name, value)
+        self.input_size, self.scale_factor = tuple(input_size), tuple(scale_factor)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the record with the view as ``img``, its people moved and clipped, and ``warp_mat``.
@@ -77,7 +90,7 @@ class BottomupRandomAffine(BaseTransform):
         matrix = self._draw_matrix()
         image = wrap_image(results, self.pad_val).draw(matrix, self.input_size)
         people = clip_people(warp_people(results, matrix), self.input_size)
-        moved = {"img": image, "img_shape": image.shape, "input_size": self.input_size, "warp_mat": matrix}
+        moved = {"img": image, "img_shape": image.shape, "input_size": self.input_size, "warp_mat": matrix[:2]}
         return {**results, **people, **moved}
 
     def _draw_matrix(self) -> Matrix:
@@ -94,12 +107,32 @@ class BottomupRandomAffine(BaseTransform):
 
     def _draw(self, name: str, size: int) -> np.ndarray:
         """Return random values within -1..1, or none (of scale) or zeros if a first random number says so."""
-        if toss(self.probs[name]):
+        if toss(getattr(self, f"{name}_prob")):
             return draw_signed(size)
         return np.zeros(0 if name == "scale" else size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(input_size={self.input_size}, scale_factor={self.scale_factor})"
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Raise a ``ConfigError`` for an option that this transform cannot have."""
+    for name, value in _FIXED.items():
+        if options[name] != value:
+            raise ConfigError(
+                f"rtmo_plugin.BottomupRandomAffine has no {name}={options[name]!r}, only {value!r}: use MMPose's "
+                "transform, type='BottomupRandomAffine', for other values."
+            )
+    scale_type, scale_factor = options["scale_type"], options["scale_factor"]
+    if scale_type not in _SCALE_TYPES:
+        raise ConfigError(f"scale_type of an affine is {' or '.join(_SCALE_TYPES)}, got {scale_type!r}.")
+    if not 0 < scale_factor[0] <= scale_factor[1]:
+        raise ConfigError(f"scale_factor of an affine must be two positive numbers in order, got {scale_factor}.")
+    for name in _SIZES:
+        if not 0 <= options[f"{name}_prob"] <= 1:
+            raise ConfigError(
+                f"{name}_prob of an affine must be between 0 and 1, got {options[f'{name}_prob']}."
+            )
 
 
 def make_affine(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,11 @@ from numpy.typing import NDArray
 def toss(prob: float) -> bool:
     """Return True as often as ``prob`` says."""
     return np.random.rand() < prob  # noqa: NPY002  (see above)
+
+
+def choose(probs: Sequence[float]) -> int:
+    """Return an index as often as its probability says."""
+    return int(np.random.choice(len(probs), p=probs))  # noqa: NPY002
 
 
 def draw_uniform(low: float, high: float) -> float:

@@ -31,11 +31,11 @@ class YOLOXHSVRandomAug(BaseTransform):
     """
 
     def __init__(self, hue_delta: int = 5, saturation_delta: int = 30, value_delta: int = 30) -> None:
-        self.deltas = (hue_delta, saturation_delta, value_delta)
+        self.hue_delta, self.saturation_delta, self.value_delta = hue_delta, saturation_delta, value_delta
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the record with another ``img``, (H, W, 3) uint8 BGR."""
-        shifts = draw_signed(3) * self.deltas * draw_bits(3)
+        shifts = draw_signed(3) * (self.hue_delta, self.saturation_delta, self.value_delta) * draw_bits(3)
         hue, saturation, value = (int(shift) for shift in shifts)
         image = cv2.cvtColor(results["img"], cv2.COLOR_BGR2HSV)
         planes = cv2.split(image)
@@ -44,7 +44,8 @@ class YOLOXHSVRandomAug(BaseTransform):
         return {**results, "img": cv2.cvtColor(image, cv2.COLOR_HSV2BGR)}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(deltas={self.deltas})"
+        deltas = [f"{name}={getattr(self, name)}" for name in ("hue_delta", "saturation_delta", "value_delta")]
+        return f"{type(self).__name__}({', '.join(deltas)})"
 
 
 def rotate_hue(plane: Plane, shift: int) -> Plane:

@@ -42,6 +42,8 @@ class Companions:
 
     def glance(self, record: dict[str, Any]) -> dict[str, Any]:
         """Return a record with its ``img_shape``, and with ``img`` unless the loader can do without."""
+        if "img" in record:
+            return record
         steps = self.load.transforms
         if len(steps) == 1 and hasattr(steps[0], "glance"):
             return steps[0].glance(record)

@@ -31,7 +31,8 @@ class YOLOXMixUp(BaseTransform):
         img_scale: Width and height that the other image is made to fit at first.
         ratio_range: Least and largest factor by which it is then resized.
         flip_ratio: How often it is *not* mirrored.
-        pad_val: Grey value beside it.
+        pad_val: Gray value beside it.
+        bbox_clip_border: Without effect, as in MMPose: boxes are always clipped.
         pre_transform: What loads it; by default ``rtmo_plugin.LoadImage``.
         prob: How often this happens at all.
 
@@ -39,18 +40,22 @@ class YOLOXMixUp(BaseTransform):
         ConfigError: ``prob`` is not a probability.
     """
 
+    num_aux_image = 1
+
     def __init__(
         self,
         img_scale: tuple[int, int] = (640, 640),
         ratio_range: tuple[float, float] = (0.5, 1.5),
         flip_ratio: float = 0.5,
         pad_val: float = 114.0,
+        bbox_clip_border: bool = True,
         pre_transform: Sequence[Mapping[str, Any]] | None = None,
         prob: float = 1.0,
     ) -> None:
         self.img_scale, self.ratio_range = tuple(img_scale), tuple(ratio_range)
-        self.flip_ratio, self.pad_val = flip_ratio, pad_val
-        self.companions = Companions(pre_transform, prob, number=1)
+        self.flip_ratio, self.pad_val, self.bbox_clip_border = flip_ratio, pad_val, bbox_clip_border
+        self.companions = Companions(pre_transform, prob, self.num_aux_image)
+        self.pre_transform, self.prob = self.companions.load, prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the record with the averaged image and the people of both.
@@ -60,10 +65,19 @@ class YOLOXMixUp(BaseTransform):
         """
         if not self.companions.toss():
             return results
-        (other,) = self.companions.draw(results["dataset"])
+        return self.apply_mix({**results, "mixed_data_list": self.companions.draw(results["dataset"])})
+
+    def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return the record with the averaged image and the people of both.
+
+        Args:
+            results: A record with ``img`` of (H, W, 3) uint8, and with one other record as ``mixed_data_list``.
+        """
+        results = dict(results)
+        (other,) = results.pop("mixed_data_list")
         if len(other["keypoints"]) == 0:
             return results
-        other = self.companions.load(other)
+        other = other if "img" in other else self.companions.load(other)
         size_wh = results["img"].shape[1::-1]
         factor = draw_uniform(*self.ratio_range)
         is_flipped = draw_uniform(0, 1) > self.flip_ratio
@@ -110,5 +124,5 @@ def _move_people(
     """Return people of the other image as they stand in the view; as MMPose 1.3, clipped to the frame first."""
     moved = clip_people(warp_people(people, np.diag([scale, scale, 1.0])), frame_wh)
     if is_flipped:
-        moved = flip_people(moved, frame_wh[0], people["flip_indices"])
+        moved = flip_people(moved, frame_wh, people["flip_indices"])
     return warp_people(moved, np.array([[1, 0, -view[0]], [0, 1.0, -view[1]]]))

@@ -14,8 +14,6 @@ from rtmo_plugin.datasets.transforms.companions import Companions
 from rtmo_plugin.datasets.transforms.people import clip_people, join_people, warp_people
 from rtmo_plugin.registry import TRANSFORMS
 
-_NUM_OTHERS = 3
-
 
 @TRANSFORMS.register_module()
 class Mosaic(BaseTransform):
@@ -27,13 +25,15 @@ class Mosaic(BaseTransform):
     Args:
         img_scale: Width and height that each image is made to fit; the canvas is twice as wide and high.
         center_range: Where the point lies, relative to ``img_scale``.
-        pad_val: Grey value beside the images.
+        pad_val: Gray value beside the images.
         pre_transform: What loads the other images; by default ``rtmo_plugin.LoadImage``.
         prob: How often this happens at all.
 
     Raises:
         ConfigError: ``prob`` is not a probability.
     """
+
+    num_aux_image = 3
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class Mosaic(BaseTransform):
         prob: float = 1.0,
     ) -> None:
         self.img_scale, self.center_range, self.pad_val = tuple(img_scale), tuple(center_range), pad_val
-        self.companions = Companions(pre_transform, prob, _NUM_OTHERS)
+        self.companions = Companions(pre_transform, prob, self.num_aux_image)
+        self.pre_transform, self.prob = self.companions.load, prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the record with the people of four images, and a ``Collage`` as ``img``.
@@ -54,7 +55,20 @@ class Mosaic(BaseTransform):
         """
         if not self.companions.toss():
             return results
-        records = [results, *map(self.companions.glance, self.companions.draw(results["dataset"]))]
+        return self.apply_mix({**results, "mixed_data_list": self.companions.draw(results["dataset"])})
+
+    def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return the record with the people of four images, and a ``Collage`` as ``img``.
+
+        Args:
+            results: A record with ``img``, and with three other records as ``mixed_data_list``.
+        """
+        results = dict(results)
+        others = map(self.companions.glance, results.pop("mixed_data_list"))
+        records = [
+            record if "img_shape" in record else {**record, "img_shape": record["img"].shape[:2]}
+            for record in (results, *others)
+        ]
         width, height = self.img_scale
         center_xy = [int(draw_uniform(*self.center_range) * size) for size in (width, height)]
         placed = [self._place(position, record, center_xy) for position, record in enumerate(records)]

@@ -27,9 +27,12 @@ class PackPoseInputs(Base):
         """Return ``inputs``, a (3, H, W) uint8 tensor, and ``data_samples``.
 
         Args:
-            results: A record whose ``img`` is (H, W, 3) uint8.
+            results: A record whose ``img`` is (H, W, 3) uint8, or a list of F frames for ``inputs`` (F, 3, H, W).
         """
         image = results["img"]
+        if not isinstance(image, np.ndarray) or image.ndim != 3:  # frames of a video
+            packed: dict[str, Any] = super().transform(results)
+            return packed
         planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
         cv2.split(image, list(planes))
         packed = super().transform({**results, "img": _NO_IMAGE})

@@ -33,31 +33,60 @@ def warp_people(people: Mapping[str, Any], matrix: NDArray[np.float64]) -> Peopl
         matrix: (3, 3) or (2, 3), from pixels to pixels.
     """
     linear, shift = matrix[:2, :2].T, matrix[:2, 2]
-    corners = people["bbox"][:, _CORNERS].reshape(-1, 4, 2) @ linear + shift
-    moved = {
-        "bbox": np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1),
-        "keypoints": people["keypoints"] @ linear + shift,
-        "area": people["area"] * np.linalg.det(linear),
-    }
-    moved = {key: value.astype(people[key].dtype) for key, value in moved.items()}
-    return {key: moved.get(key, people[key]) for key in KEYS}
+    moved = _pick(people)
+    if "bbox" in moved:
+        corners = moved["bbox"][:, _CORNERS].reshape(-1, 4, 2) @ linear + shift
+        moved["bbox"] = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    if "keypoints" in moved:
+        moved["keypoints"] = moved["keypoints"] @ linear + shift
+    if "area" in moved:
+        moved["area"] = moved["area"] * np.linalg.det(linear)
+    return {key: np.asarray(value, getattr(people[key], "dtype", None)) for key, value in moved.items()}
 
 
 def clip_people(people: Mapping[str, Any], size_wh: Sequence[float]) -> People:
     """Clip boxes to 0..size and take keypoints outside for invisible; areas stay, as in MMPose 1.3."""
-    size = np.asarray(size_wh, dtype=np.float32)
-    boxes = np.clip(people["bbox"], 0, np.tile(size, 2)).astype(people["bbox"].dtype)
-    keypoints, visible = people["keypoints"], people["keypoints_visible"].copy()
-    is_outside = ((keypoints < 0) | (keypoints > size)).any(axis=-1)
-    visible[(is_outside, 0) if visible.ndim == 3 else is_outside] = 0
-    return {**{key: people[key] for key in KEYS}, "bbox": boxes, "keypoints_visible": visible}
+    size, clipped = np.asarray(size_wh, dtype=np.float32), _pick(people)
+    if "bbox" in clipped:
+        clipped["bbox"] = np.clip(people["bbox"], 0, np.tile(size, 2)).astype(people["bbox"].dtype)
+    if "keypoints" in clipped:
+        keypoints, visible = people["keypoints"], people["keypoints_visible"].copy()
+        is_outside = ((keypoints < 0) | (keypoints > size)).any(axis=-1)
+        visible[(is_outside, 0) if visible.ndim == 3 else is_outside] = 0
+        clipped["keypoints_visible"] = visible
+    return clipped
 
 
-def flip_people(people: Mapping[str, Any], width: int, flip_indices: Sequence[int]) -> People:
-    """Mirror people left to right: x becomes width - 1 - x, and left keypoints change with right ones."""
-    boxes, keypoints = people["bbox"].copy(), people["keypoints"][:, flip_indices]
-    boxes[:, [0, 2]] = width - 1 - boxes[:, [2, 0]]
-    keypoints[..., 0] = width - 1 - keypoints[..., 0]
-    visible = people["keypoints_visible"][:, flip_indices]
-    moved = {"bbox": boxes, "keypoints": keypoints, "keypoints_visible": visible}
-    return {key: moved.get(key, people[key]) for key in KEYS}
+def _pick(people: Mapping[str, Any]) -> People:
+    """Return the arrays of people that a record has."""
+    return {key: people[key] for key in KEYS if people.get(key) is not None}
+
+
+def flip_people(
+    people: Mapping[str, Any], size_wh: Sequence[int], flip_indices: Sequence[int], direction: str = "horizontal"
+) -> People:
+    """Mirror people: x becomes width - 1 - x (horizontal), y height - 1 - y (vertical), or both (diagonal).
+
+    Left keypoints change with right ones, but not in a diagonal flip, which is a rotation (as in MMPose).
+
+    Args:
+        people: People, or a record that holds some of their arrays, and perhaps ``bbox_center`` (G, 2).
+        size_wh: Image width and height.
+        flip_indices: Index of the keypoint on the other side of each keypoint.
+        direction: ``horizontal``, ``vertical`` or ``diagonal``.
+
+    Returns:
+        The arrays that are there.
+    """
+    moved = {key: people[key].copy() for key in (*KEYS, "bbox_center") if people.get(key) is not None}
+    if direction != "diagonal":
+        moved.update({key: moved[key][:, flip_indices] for key in moved if key.startswith("keypoints")})
+    for axis, name in enumerate(("vertical", "horizontal")):  # what leaves x, and what leaves y
+        if direction == name:
+            continue
+        last = size_wh[axis] - 1
+        for key in moved.keys() & {"keypoints", "bbox_center"}:
+            moved[key][..., axis] = last - moved[key][..., axis]
+        if "bbox" in moved:
+            moved["bbox"][:, [axis, axis + 2]] = last - moved["bbox"][:, [axis + 2, axis]]
+    return moved
