@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from mmengine import fileio
-from tqdm import tqdm
 
 from rtmo_plugin.apis.name_checks import order_outputs
 from rtmo_plugin.errors import DataError
@@ -19,6 +18,7 @@ from rtmo_plugin.images import decode_image
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.model_names import locate_exported
+from rtmo_plugin.progress_bar import show_progress
 
 Sample = dict[str, Any]
 
@@ -77,7 +77,7 @@ def predict_infos(
     model, samples, seconds = PoseModel(path, precision=precision), [], []
     names = (model.info.schema.names, model.info.classes)
     order, classes = order_outputs(file, names, metainfo) if metainfo else (None, None)
-    for info in tqdm(infos, unit="image", disable=None):  # None: no bar unless on a terminal
+    for info in show_progress(infos, unit="image"):
         image = _read(info["img_path"])
         start = time.perf_counter()
         people = model.predict(image, info["img_path"])

@@ -16,7 +16,6 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 from torch import nn
-from tqdm import tqdm
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, set_options
@@ -32,6 +31,7 @@ from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import list_images, make_folder, write_image
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.picture_plan import PicturePlan
+from rtmo_plugin.progress_bar import show_progress
 
 PREDICTIONS_FILE = "predictions.json"
 
@@ -151,7 +151,7 @@ def predict(
     folder = make_folder(out, "--out")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
     with leave_out_noise():
-        bar = tqdm(paths, unit="image", disable=None)  # None: no bar unless on a terminal
+        bar = show_progress(paths, unit="image")
         results = [_predict_file(predictor, path, plan, score_thr) for path in bar]
     write_predictions(folder / PREDICTIONS_FILE, results, predictor.metainfo)
     failed = [result for result in results if result.error]

@@ -49,10 +49,9 @@ def run_as_job(
     **options: Any,
 ) -> int:
     """Do a job, or what is left of it, and return the exit code."""
-    from tqdm import tqdm
-
     from rtmo_plugin.jobs import open_job, run_job
     from rtmo_plugin.jobs.shards import list_names
+    from rtmo_plugin.progress_bar import show_progress
 
     if out is None:
         raise ConfigError("Files of records need a folder: add --out DIR.")
@@ -67,7 +66,7 @@ def run_as_job(
     print(f"{num_left} of {len(job.shards)} shards are to do: {job.num_files} images and videos", file=sys.stderr)
     stdout = sys.stdout
     with keep_stdout_for_json(True):  # Ray writes there too, when a worker died
-        reports = tqdm(run_job(job, **resources), total=num_left, unit="shard", disable=None)
+        reports = show_progress(run_job(job, **resources), total=num_left, unit="shard")
         return _report(reports, job, len(job.shards) - num_left, as_json, stdout)
 
 

@@ -75,12 +75,11 @@ def _predict(
     as_json: bool,
     **options: Any,
 ) -> int:
-    from tqdm import tqdm
-
     from rtmo_plugin.inference.files import make_folder
     from rtmo_plugin.inference.picture_plan import PicturePlan
     from rtmo_plugin.inference.sources import expand_all
     from rtmo_plugin.pose import Pose
+    from rtmo_plugin.progress_bar import show_progress
 
     given = [read_source(each) for each in sources]
     found = expand_all(given)
@@ -91,7 +90,7 @@ def _predict(
         results = pose.stream(source, batch_size=batch_size)
     if out is not None:
         make_folder(out, "--out")
-    bar = tqdm(results, unit="image", disable=None)  # None: no bar unless on a terminal
+    bar = show_progress(results, unit="image")
     num_failed, closing = _report(bar, plan, as_json)
     if not as_json:
         where = f": images in {out}" if out else "; --out DIR draws them, --json prints the keypoints"

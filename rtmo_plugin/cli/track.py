@@ -30,14 +30,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
-    from tqdm import tqdm
-
     from rtmo_plugin import Pose
     from rtmo_plugin.inference.track_video import TrackSummary, track_video
+    from rtmo_plugin.progress_bar import show_progress
 
     summary = None
     opened = Pose(model, **choose_options({name: arguments.pop(name) for name in MODEL_OPTIONS}))
-    for result in tqdm(track_video(opened, read_source(source), **arguments), unit="frame", disable=None):
+    for result in show_progress(track_video(opened, read_source(source), **arguments), unit="frame"):
         if isinstance(result, TrackSummary):
             summary = result
         elif as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -10,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tqdm import tqdm
 
+from rtmo_plugin.progress_bar import is_terminal, show_progress
 from rtmo_plugin.registry import HOOKS
 
 _SHOWN = {"loss": "train/loss", "lr": "train/lr"}
@@ -69,13 +69,13 @@ class ProgressBarHook(Hook):
 
 def is_bar_shown() -> bool:
     """Whether a progress bar makes sense here: a terminal, and the main process."""
-    return sys.stderr.isatty() and is_main_process()
+    return is_terminal() and is_main_process()
 
 
 def _open_bar(what: str, total: int, done: int = 0) -> tqdm[Any] | None:
     if not is_bar_shown():
         return None
-    return tqdm(desc=what, total=total, initial=done, leave=what == "training", dynamic_ncols=True, unit="batch")
+    return show_progress(desc=what, total=total, initial=done, leave=what == "training", unit="batch")
 
 
 def _close(bar: tqdm[Any] | None) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
-
-from tqdm import tqdm
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.checking import check_coco
@@ -14,6 +11,7 @@ from rtmo_plugin.labels.files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.fixing import fix_coco
 from rtmo_plugin.labels.pictures import Picture, look_at_pictures
 from rtmo_plugin.labels.report import format_check, format_fix
+from rtmo_plugin.progress_bar import show_progress
 
 
 def check_file(
@@ -62,4 +60,4 @@ def _open_pictures(coco: Coco, folder: str | Path) -> dict[str, Picture]:
     looked = look_at_pictures(names, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's about damaged files, which the report will name
-        return dict(tqdm(looked, "opening images", len(names), disable=not sys.stderr.isatty()))
+        return dict(show_progress(looked, desc="opening images", total=len(names)))

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from urllib.error import HTTPError
 
 from rtmo_plugin.downloads import CHUNK_BYTES, ERRORS, Answer, DownloadLimitError, open_url
+from rtmo_plugin.progress_bar import is_terminal
 
 TIMEOUT_S = 20.0
 MAX_DOWNLOAD_BYTES = 2 * 10**9  # of a model or an archive; the largest published one has 0.2 GB
@@ -156,6 +157,6 @@ def _explain(error: Exception) -> str:
 
 def show_percentage(received: int, total: int | None) -> None:
     """Show on a terminal how much of a file has arrived."""
-    if sys.stderr.isatty():
+    if is_terminal():
         share = f"{received / total:4.0%}" if total else f"{received / 1e6:.0f} MB"
         print(f"\r{share}", end="\n" if received == total else "", file=sys.stderr, flush=True)
