@@ -19,6 +19,7 @@ import pkgutil
 import re
 import sys
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -46,6 +47,7 @@ def apply_workarounds() -> None:
     _stand_in_for_xtcocotools()
     _restore_find_loader()
     _look_up_packages_with_importlib()
+    _silence_deprecations_of_upstream()
     _trust_mmengine_checkpoints()
     _enforce_weights_only()
 
@@ -179,6 +181,16 @@ def _look_up_packages_with_importlib() -> None:
         for function in (is_installed, get_installed_path):
             if hasattr(module, function.__name__):
                 setattr(module, function.__name__, function)
+
+
+def _silence_deprecations_of_upstream() -> None:
+    """Drop the warnings that MMPose and MMDetection call functions which PyTorch is about to rename.
+
+    They name a line of a backbone, and there is nothing that a user could change.
+    """
+    pattern = r"`torch\.cuda\.amp\."
+    if not any(message is not None and message.pattern == pattern for _, message, *_ in warnings.filters):
+        warnings.filterwarnings("ignore", pattern, FutureWarning, module=r"mm(cv|det|engine|pose)\.")
 
 
 def is_installed(package: str) -> bool:

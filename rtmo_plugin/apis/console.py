@@ -25,6 +25,7 @@ _USEFUL = (
     "Load checkpoint",
 )
 _SHOWN_BY_BAR = ("Epoch(train)", "Iter(train)", "Saving checkpoint")
+SHOWN_BY_TABLE = ("Load checkpoint", "Epoch(test)")
 # Warnings about how MMEngine and MMPose are made, not about what the user does.
 _NOISE = (
     "is the alias of",
@@ -76,6 +77,14 @@ class _UsefulOnly(logging.Filter):
         return message.startswith(_USEFUL) and not is_on_bar
 
 
+class _Sentences(logging.Formatter):
+    """Print what a record says; time, name and level stand in the log file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        return f"warning: {message}" if record.levelno >= logging.WARNING else message
+
+
 class _AboveBar:
     """A stream that prints above the progress bars instead of through them."""
 
@@ -92,6 +101,7 @@ def quieten(logger: MMLogger) -> None:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.addFilter(_UsefulOnly(is_bar_shown()))
             handler.setStream(_AboveBar())
+            handler.setFormatter(_Sentences())
 
 
 class _WithoutLines:
@@ -120,9 +130,13 @@ class _WithoutLines:
 
 
 @contextmanager
-def leave_out_noise() -> Iterator[None]:
-    """Drop what libraries print and warn about themselves; everything else passes."""
-    stream = _WithoutLines(sys.stdout, _PRINTED_NOISE)
+def leave_out_noise(*left_out: str) -> Iterator[None]:
+    """Drop what libraries print and warn about themselves; everything else passes.
+
+    Args:
+        *left_out: Beginnings of more lines to drop, such as those that a table repeats (``SHOWN_BY_TABLE``).
+    """
+    stream = _WithoutLines(sys.stdout, (*_PRINTED_NOISE, *left_out))
     with redirect_stdout(stream), warnings.catch_warnings():
         for pattern in _LIBRARY_WARNINGS:
             warnings.filterwarnings("ignore", message=pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,20 @@ def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
         "has_moving_average": "ema_state_dict" in content,
         "classes": _name_classes(data.get("classes") or data.get("CLASSES") or ()),
         "keypoints": tuple((data.get("keypoint_id2name") or {}).values()),
-        "mmengine": meta.get("mmengine_version"),
+        "mmengine": _cut_revision(meta.get("mmengine_version")),
     }
+
+
+def _cut_revision(version: str | None) -> str | None:
+    """Return a version without the revision that MMEngine appends to it, of whatever repository the run was in.
+
+    Examples:
+        >>> _cut_revision("0.10.77cc7c2f"), _cut_revision("0.10.7"), _cut_revision("0.10.7unknown")
+        ('0.10.7', '0.10.7', '0.10.7')
+    """
+    number, stage = r"\d{1,3}(?:\.\d{1,3})+?", r"(?:(?:a|b|rc|\.dev|\.post)\d{1,2})?"
+    found = re.fullmatch(rf"({number}{stage})(?:[0-9a-f]{{7}}|unknown)?", str(version or ""))
+    return found[1] if found else version
 
 
 def _name_classes(classes: Iterable[Any]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint
-from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.console import SHOWN_BY_TABLE, leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data
 from rtmo_plugin.apis.exported import Metrics, Sample, Speed, predict_infos
 from rtmo_plugin.apis.name_checks import check_data_names, has_converter
@@ -64,7 +64,7 @@ def evaluate_source(config: str | Path | Config, source: str | Path, **options: 
     if kind is ModelKind.EXPORTED:
         return _evaluate_exported(cfg, source)
     path = locate_checkpoint(source)
-    with leave_out_noise():
+    with leave_out_noise(*SHOWN_BY_TABLE):
         runner = build_test_runner(cfg, path)
         metrics = runner.test()
     metric = _find_metric(runner.test_evaluator.metrics)

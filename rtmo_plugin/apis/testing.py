@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import require
-from rtmo_plugin.apis.console import leave_out_noise
+from rtmo_plugin.apis.console import SHOWN_BY_TABLE, leave_out_noise
 from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.exported import Metrics, Speed
 from rtmo_plugin.apis.name_checks import check_checkpoint_names, check_data_names, check_model_names
@@ -61,7 +61,7 @@ def evaluate(
     path = locate_checkpoint(checkpoint)
     cfg = prepare_test(config, **options)
     check_data(cfg, ("test",))
-    with leave_out_noise():
+    with leave_out_noise(*SHOWN_BY_TABLE):
         runner = build_test_runner(cfg, path, dump)
         if show_dir:
             runner.register_hook(PictureHook(show_dir))

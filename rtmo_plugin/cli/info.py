@@ -6,6 +6,7 @@ import argparse
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ def _run(*, what: str | None, as_json: bool) -> None:
 
 def _describe(what: str) -> dict[str, Any]:
     """Return what a file or a name is; a name that configs and published weights share is a config's."""
-    from rtmo_plugin.errors import ConfigError
+    from rtmo_plugin.errors import ConfigError, MissingFileError
     from rtmo_plugin.model_names import ModelKind, find_kind_of_model
     from rtmo_plugin.shipped_configs import list_names
+    from rtmo_plugin.zoo import CATALOGUE, is_url
 
     is_config = what in list_names() and not Path(what).exists()
     kind = ModelKind.CONFIG if is_config else find_kind_of_model(what)
@@ -58,9 +60,28 @@ def _describe(what: str) -> dict[str, Any]:
         return _describe_file(what)
     if kind is ModelKind.RESULTS:
         raise ConfigError(f"{what} is {kind.value}: `rtmo eval CONFIG {what}` evaluates it.")
+    if not all(map(find_spec, ("torch", "mmengine"))):
+        if is_config:
+            return _describe_shipped(what)
+        if not (Path(what).expanduser().exists() or what in CATALOGUE or is_url(what)):
+            raise MissingFileError(f"There is no {kind.value.split(maxsplit=1)[1]} file {what}.")
     from rtmo_plugin.apis.describing import describe_checkpoint, describe_config
 
     return describe_config(what) if kind is ModelKind.CONFIG else describe_checkpoint(what)
+
+
+def _describe_shipped(name: str) -> dict[str, Any]:
+    """Return what is known of a shipped config and its weights without the packages that read a config."""
+    from rtmo_plugin.errors import write_install_line
+    from rtmo_plugin.shipped_configs import locate_config
+    from rtmo_plugin.zoo import CATALOGUE, locate
+
+    values: dict[str, Any] = {"config": str(locate_config(name))}
+    if name in CATALOGUE:
+        weights = CATALOGUE[name]
+        published = {"published_ap": f"{weights.ap} on {weights.ap_on}", "published_weights": weights.url}
+        values |= {**published, "weights_are_here": locate(weights).is_file()}
+    return {**values, "more": f"parts, data and schedule, after {write_install_line('train')}"}
 
 
 def _describe_file(file: str) -> dict[str, Any]:

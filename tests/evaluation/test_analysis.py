@@ -139,6 +139,16 @@ def test_detections_without_a_person_and_people_without_a_detection_are_counted(
     assert len(worst) == 2
 
 
+@pytest.mark.parametrize("people", [[], [0, 5]])
+def test_images_are_ordered_also_when_every_detection_is_false(people):
+    """NumPy counts in integers where there are no rows, as after a few steps of training."""
+    truth = make_people(3)
+    detections = answer(truth, people)
+    detections.keypoints[:] += 3000
+    worst = find_worst_images(study(compare_with(truth, detections), COCO.flip_pairs), 20, 0.3)
+    assert [(image.num_missed, image.num_false) for image in worst] == [(4, int(bool(people)))] * 2 + [(4, 0)]
+
+
 def test_putting_right_gains_what_it_costs_and_everything_right_is_perfect(real):
     metrics, comparison = real
     found = study(comparison, COCO.flip_pairs)

@@ -167,7 +167,8 @@ def draw_visibility(report: Report) -> str:
                 heights, edges = np.histogram(np.clip(scores, 0, 1), bins=25, range=(0, 1))
                 axes.stairs(heights / len(scores), edges, color=colour, label=f"{label} ({len(scores):,})")
         axes.set(xlim=(0, 1), xlabel="keypoint score", ylabel="share of the keypoints with the label")
-        axes.legend(frameon=False)
+        if axes.get_legend_handles_labels()[0]:  # Matplotlib warns of a legend of nothing: no person was found
+            axes.legend(frameon=False)
 
     return _draw("Keypoint scores by visibility label", (6.4, 3.2), draw)
 

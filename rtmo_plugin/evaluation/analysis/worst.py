@@ -35,9 +35,12 @@ def find_worst_images(study: Study, num_images: int, shown_score: float) -> list
     truth, detections = study.comparison.truth, study.comparison.detections
     size = len(truth.image_ids)
     false = study.rows[study.is_false]
-    losses = np.bincount(truth.image[study.pair_people], 1 - study.oks, size)
-    losses += np.bincount(truth.image[study.is_missed], minlength=size)
-    losses += np.bincount(detections.image[false], np.clip(detections.scores[false], 0, 1), size)
+    # Not in place: without rows bincount returns integers, whatever the weights are.
+    losses = (
+        np.bincount(truth.image[study.pair_people], 1 - study.oks, size)
+        + np.bincount(truth.image[study.is_missed], minlength=size)
+        + np.bincount(detections.image[false], np.clip(detections.scores[false], 0, 1), size)
+    )
     order = np.argsort(-losses, kind="stable")[:num_images]
     return [_describe(study, int(index), float(losses[index]), shown_score) for index in order if losses[index] > 0]
 

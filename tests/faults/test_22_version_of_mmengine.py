@@ -1,0 +1,24 @@
+"""A checkpoint's MMEngine version is a version, without the revision of whatever repository the run was in."""
+
+import pytest
+import torch
+
+from rtmo_plugin.apis.describing import describe_checkpoint
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("0.10.77cc7c2f", "0.10.7"),
+        ("0.10.7", "0.10.7"),
+        ("0.10.71234567", "0.10.7"),
+        ("0.10.7abcdef0", "0.10.7"),
+        ("0.10.7unknown", "0.10.7"),
+        ("0.11.0rc17cc7c2f", "0.11.0rc1"),
+        (None, None),
+    ],
+)
+def test_revision_is_cut_from_the_version(tmp_path, written, shown):
+    content = {"state_dict": {"weight": torch.zeros(2)}, "meta": {"mmengine_version": written}}
+    torch.save(content, tmp_path / "a.pth")
+    assert describe_checkpoint(tmp_path / "a.pth")["mmengine"] == shown
