@@ -13,7 +13,7 @@ import numpy as np
 from rtmo_plugin.apis.exported import Speed, predict_infos
 from rtmo_plugin.apis.metrics import find_average_precision
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric
+from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.tolerance import Differences
@@ -101,8 +101,8 @@ def _measure(file: Path, annotations: str | Path, images: Path, info: ModelInfo,
     content = read_annotations(annotations)
     infos = [{"img_id": each["id"], "img_path": str(images / each["file_name"])} for each in content["images"]]
     samples, speed = predict_infos(file, infos, precision)
-    is_crowdpose = all("crowdIndex" in image for image in content["images"])
-    metric = (CrowdPoseMetric if is_crowdpose else CocoMetric)(str(annotations), score_mode="bbox", nms_mode="none")
+    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
+    metric = build(str(annotations), score_mode="bbox", nms_mode="none")
     metric.dataset_meta = {
         "dataset_name": Path(annotations).stem,
         "sigmas": np.array(info.schema.sigmas, np.float32),

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rtmo_plugin.evaluation.coco_metric import CocoMetric
 from rtmo_plugin.evaluation.options import CROWD
 from rtmo_plugin.registry import METRICS
+
+
+def is_crowdpose(content: Mapping[str, Any]) -> bool:
+    """Return whether the content of an annotation file is CrowdPose's: it has images, each with a ``crowdIndex``.
+
+    Example:
+        >>> is_crowdpose({"images": [{"id": 1, "crowdIndex": 0.1}]}), is_crowdpose({"images": []})
+        (True, False)
+    """
+    return bool(content["images"]) and all("crowdIndex" in image for image in content["images"])
 
 
 @METRICS.register_module()

@@ -5,6 +5,7 @@ Shapes: N people found, G people in the ground truth, K keypoints, M keypoints o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from rtmo_plugin.apis.running import get_model
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.evaluation.analysis.calibration import correlate_ranks
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.selection import Picked, select_people
@@ -158,23 +160,12 @@ def summarize_sigmas(found: FoundKeypoints) -> dict[str, dict[str, float]]:
 
 
 def _summarize(found: FoundKeypoints, rows: NDArray[Any]) -> dict[str, float]:
+    """Return what sigmas and errors of a group are, and how their ranks correlate if both vary."""
     sigmas, errors = found.sigmas[rows], found.errors[rows]
+    correlation = correlate_ranks(sigmas, errors)
     return {
         "count": int(rows.sum()),
         "sigma": float(2 * sigmas.mean()),
         "error": float(errors.mean()),
-        "correlation": correlate_ranks(sigmas, errors),
+        **({} if math.isnan(correlation) else {"correlation": correlation}),
     }
-
-
-def correlate_ranks(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return Spearman's correlation of two lists of numbers; 0 where one of them is always the same.
-
-    Example:
-        >>> round(correlate_ranks(np.array([1.0, 2, 3]), np.array([1.0, 4, 9])), 6)
-        1.0
-    """
-    ranks = [np.unique(each, return_inverse=True)[1].astype(float) for each in (first, second)]
-    if min(each.max(initial=0) for each in ranks) == 0:
-        return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])

@@ -70,8 +70,10 @@ def make_observed_table(study: Study, results: Sequence[Result]) -> str:
     for group in groups:
         found = [note[group] for note in notes if group in note]
         count = sum(each["count"] for each in found)
-        means = [statistics.mean(each[name] for each in found) for name in ("sigma", "error", "correlation")]
-        rows.append([group, str(count), *(f"{100 * value:.2f}" for value in means[:2]), f"{means[2]:.2f}"])
+        means = [statistics.mean(each[name] for each in found) for name in ("sigma", "error")]
+        correlations = [each["correlation"] for each in found if "correlation" in each]
+        correlation = f"{statistics.mean(correlations):.2f}" if correlations else _NOTHING
+        rows.append([group, str(count), *(f"{100 * value:.2f}" for value in means), correlation])
     heads = ["keypoints", "number", "expected error, %", "true error, %", "rank correlation"]
     return f"{format_table(heads, rows)}\n\n{_SIGMA_NOTE}" if rows else ""
 

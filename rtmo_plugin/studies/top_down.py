@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.inference.engines.onnx_runtime import open_session
 from rtmo_plugin.inference.letterbox import apply_letterbox
 from rtmo_plugin.inference.suppression import suppress_duplicates
 
@@ -147,7 +148,7 @@ class TopDownModel:
     """
 
     def __init__(self, detector: Path, pose: Path, crops_at_once: int, threads: int | None = None) -> None:
-        self._detector, self._pose = _open(detector, threads), _open(pose, threads)
+        self._detector, self._pose = (open_session(path, threads=threads) for path in (detector, pose))
         self._crops_at_once = crops_at_once
         self._sizes = [_read_size(session) for session in (self._detector, self._pose)]
 
@@ -187,16 +188,6 @@ class TopDownModel:
         scores = np.minimum(*(each.max(-1) for each in distributions))
         points = places * scales[:, None] / size + corners[:, None]
         return np.concatenate([points, scores[..., None]], axis=-1)
-
-
-def _open(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    """Open a file with the settings that our own have, see ``OnnxRuntimeEngine``."""
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    settings.intra_op_num_threads = threads or 0
-    return onnxruntime.InferenceSession(
-        str(path), settings, providers=["CPUExecutionProvider"], disabled_optimizers=["QuickGeluFusion"]
-    )
 
 
 def _read_size(session: onnxruntime.InferenceSession) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.apis.evaluated import evaluate_source
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric
+from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
@@ -79,8 +79,7 @@ def read_material(
     """
     content = read_annotations(annotations)
     schema = _find_keypoints(keypoints, content, annotations)
-    is_crowdpose = bool(content["images"]) and all("crowdIndex" in image for image in content["images"])
-    build = CrowdPoseMetric if is_crowdpose else CocoMetric
+    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
     metric = build(str(annotations), score_mode="bbox", nms_mode="none")
     metric.dataset_meta = {
         "dataset_name": Path(annotations).stem,

@@ -58,11 +58,9 @@ def open_yolo(file: Path) -> dict[str, Find]:
     Its one output holds, for each of P places, a box (middle, width and height), the scores of the classes,
     and x, y and visibility of 17 keypoints: (1, 4 + classes + 51, P).
     """
-    import onnxruntime
+    from rtmo_plugin.inference.engines.onnx_runtime import open_session
 
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(file), settings)
+    session = open_session(file)
     (given,) = session.get_inputs()
     size_wh = (given.shape[3], given.shape[2])
 

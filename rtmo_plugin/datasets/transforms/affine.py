@@ -82,7 +82,9 @@ class BottomupRandomAffine(BaseTransform):
         self.input_size, self.scale_factor = tuple(input_size), tuple(scale_factor)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with the view as ``img``, its people moved and clipped, and ``warp_mat``.
+        """Return the record with the view as ``img``, its people moved and clipped, ``input_size`` and ``warp_mat``.
+
+        ``img_shape`` stays that of the whole image or canvas, from which ``warp_mat`` (2, 3) leads to the view.
 
         Args:
             results: A record whose ``img`` is (H, W, 3) uint8 or a ``Collage``.
@@ -90,7 +92,7 @@ class BottomupRandomAffine(BaseTransform):
         matrix = self._draw_matrix()
         image = wrap_image(results, self.pad_val).draw(matrix, self.input_size)
         people = clip_people(warp_people(results, matrix), self.input_size)
-        moved = {"img": image, "img_shape": image.shape, "input_size": self.input_size, "warp_mat": matrix[:2]}
+        moved = {"img": image, "input_size": self.input_size, "warp_mat": matrix[:2]}
         return {**results, **people, **moved}
 
     def _draw_matrix(self) -> Matrix:

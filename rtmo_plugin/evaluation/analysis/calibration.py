@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from rtmo_plugin.evaluation.analysis.costs import select_detections
 from rtmo_plugin.evaluation.analysis.precision import average_precision
@@ -63,20 +64,12 @@ def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
     """Return Spearman's correlation; NaN where one of them does not vary.
 
     Example:
-        >>> round(correlate_ranks(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0])), 6)
-        1.0
+        >>> round(correlate_ranks(np.array([1.0, 2.0, 2.0]), np.array([1.0, 4.0, 9.0])), 6)
+        0.866025
     """
     if not len(first) or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
-    return float(np.corrcoef(_rank(first), _rank(second))[0, 1])
-
-
-def _rank(values: np.ndarray) -> np.ndarray:
-    """Return the place of each value in their order, the mean place where several are equal."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks: np.ndarray = ((ends - counts + ends - 1) / 2)[place.reshape(-1)]
-    return ranks
+    return float(spearmanr(first, second)[0])
 
 
 def fit_calibration(scores: np.ndarray, keypoint_scores: np.ndarray, oks: np.ndarray) -> ScoreCalibration:

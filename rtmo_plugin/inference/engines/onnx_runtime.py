@@ -52,19 +52,11 @@ class OnnxRuntimeEngine:
     ) -> None:
         if precision not in ("auto", "float32"):
             raise ConfigError(f"ONNX Runtime does not compute in {precision}: take openvino, or export with --half.")
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3
-        settings.intra_op_num_threads = threads or 0
         self.streams = streams
         if streams > 1:
-            settings.intra_op_num_threads = max(1, (threads or count_cores()) // streams)
+            threads = max(1, (threads or count_cores()) // streams)
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path),
-                settings,
-                providers=[_choose_provider(device)],
-                disabled_optimizers=list_harmful(onnxruntime.__version__),
-            )
+            self._session = open_session(path, device, threads)
         except _UNREADABLE as error:
             raise DataError(f"{path} cannot be read as an ONNX model: {_explain(error)}.") from error
         self._names = [each.name for each in self._session.get_outputs()]
@@ -77,6 +69,28 @@ class OnnxRuntimeEngine:
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch, see ``Engine``."""
         return dict(zip(self._names, self._session.run(self._names, {self._input_name: images})))
+
+
+def open_session(path: str | Path, device: str = "cpu", threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open any ONNX file with the settings under which this package measures and runs files.
+
+    Args:
+        path: The file.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        threads: CPU threads. Default: as many as there are cores.
+
+    Raises:
+        ConfigError: The device is not there.
+    """
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    settings.intra_op_num_threads = threads or 0
+    return onnxruntime.InferenceSession(
+        str(path),
+        settings,
+        providers=[_choose_provider(device)],
+        disabled_optimizers=list_harmful(onnxruntime.__version__),
+    )
 
 
 def list_harmful(version: str) -> list[str]:
