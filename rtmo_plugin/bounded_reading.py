@@ -36,10 +36,11 @@ def open_regular(path: str | Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path} cannot be read: {error.strerror}{kind}.") from None
     except ValueError as error:  # a null byte in the name
         raise DataError(f"{str(path)!r} is not a file name: {error}.") from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise DataError(f"{path} is a {_name_kind(mode)}, not a regular file; only regular files are read.")
     with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise DataError(f"{path} is a {_name_kind(mode)}, not a regular file; only regular files are read.")
         yield file
 
 

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from rtmo_plugin.errors import DataError, MissingFileError, OutputError, UserError
+from rtmo_plugin.bounded_reading import read_bytes
+from rtmo_plugin.errors import DataError, OutputError, UserError
 
+MAX_TEXT_BYTES = 2 * 10**9  # of labels; those of COCO have 0.5 GB
 MAX_NAME_BYTES = 255  # the limit of ext4, NTFS, APFS and most other file systems
 
 
@@ -148,24 +150,23 @@ def encode_json(value: Any, name: str, *, indent: int | None = None) -> str:
         raise OutputError(f"{name} cannot be written as JSON: {error}.") from error
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Return a text file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: File to read; it must be a regular file.
+        max_bytes: Largest size that is read.
 
     Raises:
         MissingFileError: The file does not exist.
-        DataError: The file cannot be read or is not text; the message names the byte.
+        DataError: The file cannot be read, is too large or is not text; the message names the byte.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise MissingFileError(f"There is no file {path}.") from None
+        # As Python reads text files: every line ends with one \n.
+        return read_bytes(path, max_bytes).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"{path} is not text in UTF-8: byte {error.start} is {byte:#04x}.") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # a null byte in the name
-        raise DataError(f"{str(path)!r} is not a file name: {error}.") from None
 
 
 def read_json(path: str | Path) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.bounded_reading import read_bytes
+from rtmo_plugin.downloads import ERRORS, DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.image_headers import (
     MAX_IMAGE_BYTES,
@@ -27,6 +28,10 @@ from rtmo_plugin.image_headers import (
 )
 
 Image = NDArray[np.uint8]
+
+MAX_DOWNLOAD_BYTES = 100 * 10**6
+DOWNLOAD_TIMEOUT_S = 30.0  # for the header of the answer, and for each 64 KiB
+DOWNLOAD_TOTAL_S = 300.0
 
 _OPENCV_KINDS = ("JPEG", "PNG", "WEBP")
 
@@ -71,6 +76,24 @@ def decode_image(content: bytes, name: str | Path = "The image", max_pixels: int
     if image is None:
         raise DataError(f"{name} is damaged: its pixels cannot be decoded.")
     return turn_upright(np.asarray(image, dtype=np.uint8), header.orientation)
+
+
+def download_image(url: str) -> Image:
+    """Return the image at a web address, (height, width, 3) BGR, upright.
+
+    Raises:
+        DataError: The address cannot be read, or what it gives is not an image, is damaged, exceeds a limit, or comes
+            too slowly.
+    """
+    try:
+        with open_url(url, timeout_s=DOWNLOAD_TIMEOUT_S, total_s=DOWNLOAD_TOTAL_S) as answer:
+            content = b"".join(answer.read_chunks(MAX_DOWNLOAD_BYTES))
+    except DownloadLimitError as error:
+        raise DataError(f"{url} {error} for an image.") from error
+    except ERRORS as error:
+        reason = getattr(error, "reason", error)
+        raise DataError(f"{url} cannot be read: {getattr(reason, 'strerror', None) or reason}.") from error
+    return decode_image(content, url)
 
 
 def convert_image(source: Any, name: str | Path = "The image") -> Image:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.files import read_text
 
 METADATA_KEY = "rtmo_score_calibration"
 _KIND = "logistic"
+_MAX_BYTES = 10**6
 _LEAST = 1e-6  # probabilities are kept this far from 0 and 1
 
 Floats = NDArray[np.floating]
@@ -76,7 +78,7 @@ class ScoreCalibration:
             DataError: It holds something else.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = read_text(path, _MAX_BYTES)
         except FileNotFoundError:
             raise MissingFileError(f"There is no calibration file {path}.") from None
         return cls.from_json(text, f"The file {path}")

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.config_keys import find_parameters, find_runner_parameters
+from rtmo_plugin.apis.data_configs import check_data_config
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
 from rtmo_plugin.shipped_configs import locate_config
 
@@ -46,6 +47,7 @@ def require(cfg: Config, names: tuple[str, ...]) -> None:
 
 
 def _read_config(path: Path) -> Config:
+    check_data_config(path)
     try:
         return Config.fromfile(str(path))
     except (OSError, SyntaxError, KeyError, ImportError, TypeError, UnicodeDecodeError) as error:

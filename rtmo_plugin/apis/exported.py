@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine import fileio
 
 from rtmo_plugin.apis.name_checks import order_outputs
-from rtmo_plugin.errors import DataError
-from rtmo_plugin.images import decode_image
+from rtmo_plugin.datasets.stored_images import read_stored_image
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.model_names import locate_exported
@@ -78,7 +76,7 @@ def predict_infos(
     names = (model.info.schema.names, model.info.classes)
     order, classes = order_outputs(file, names, metainfo) if metainfo else (None, None)
     for info in show_progress(infos, unit="image"):
-        image = _read(info["img_path"])
+        image = read_stored_image(info["img_path"])
         start = time.perf_counter()
         people = model.predict(image, info["img_path"])
         seconds.append(time.perf_counter() - start)
@@ -90,14 +88,6 @@ def predict_infos(
         samples.append(_make_sample(info["img_id"], people))
     how = f"median; one at a time from image to people, {path.suffix[1:]}, {model.computes_in}"
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)
-
-
-def _read(path: str) -> Any:
-    try:
-        # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
-        return decode_image(fileio.get(path), path)
-    except OSError as error:
-        raise DataError(f"The image {path} cannot be read: {error.strerror or error}.") from error
 
 
 def _make_sample(image_id: Any, people: People) -> Sample:

@@ -8,12 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine import fileio
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
-from rtmo_plugin.images import decode_image, read_image
+from rtmo_plugin.datasets.stored_images import read_stored_image
+from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import write_image
 from rtmo_plugin.inference.frames import Frame
@@ -57,8 +57,7 @@ class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         assert self._plan is not None  # since ``before_val`` or ``before_test``
         for sample in samples:
             keypoints, scores, _, _, labels = select_people(sample, self._score_thr)
-            # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
-            image = decode_image(fileio.get(sample.img_path), sample.img_path)
+            image = read_stored_image(str(sample.img_path))
             path = self._plan.choose_path(Frame(None, str(sample.img_path)))
             texts = name_classes(labels, meta)
             write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta), texts=texts))

@@ -8,14 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rtmo_plugin.downloads import ERRORS, DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.images import convert_image, decode_image, read_image
+from rtmo_plugin.images import convert_image, download_image, read_image
 from rtmo_plugin.inference.frames import Entry, Frame
 
-_MAX_DOWNLOAD = 100 * 10**6  # bytes of an image
-_TIMEOUT_S = 30.0  # for the header of the answer, and for each 64 KiB
-_TOTAL_S = 300.0  # for an image
 _WEB = ("http://", "https://")
 
 
@@ -38,26 +34,10 @@ def _read_image(name: str, index: int) -> Frame:
     is_address = is_web(name)
     path = None if is_address else Path(name)
     try:
-        image = decode_image(_download(name), name) if path is None else read_image(path)
+        image = download_image(name) if path is None else read_image(path)
     except (DataError, MissingFileError) as error:  # the file may have gone since it was found
         return Frame(None, name, path, index, error=str(error))
     return Frame(image, name, path, index)
-
-
-def _download(url: str) -> bytes:
-    """Return the content of a web address.
-
-    Raises:
-        DataError: It cannot be read, is too large, or comes too slowly.
-    """
-    try:
-        with open_url(url, timeout_s=_TIMEOUT_S, total_s=_TOTAL_S) as answer:
-            return b"".join(answer.read_chunks(_MAX_DOWNLOAD))
-    except DownloadLimitError as error:
-        raise DataError(f"{url} {error} for an image.") from error
-    except ERRORS as error:
-        reason = getattr(error, "reason", error)
-        raise DataError(f"{url} cannot be read: {getattr(reason, 'strerror', None) or reason}.") from error
 
 
 def is_web(name: str) -> bool:

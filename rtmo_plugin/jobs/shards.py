@@ -9,7 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.files import MAX_TEXT_BYTES
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.single_images import is_web
 from rtmo_plugin.inference.sources import SourceKind, expand, find_kind
@@ -104,9 +106,10 @@ def _list_one(item: Any, must_exist: bool = False) -> list[str]:
 
 def _read_list(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise MissingFileError(f"The list {path} cannot be read: {error.strerror}.") from error
+        content = read_bytes(path, MAX_TEXT_BYTES)
+    except (DataError, MissingFileError) as error:
+        raise MissingFileError(f"The list of images cannot be read: {error}") from error
+    lines = content.decode("utf-8", errors="surrogateescape").splitlines()
     return [line for line in lines if line.strip()]
 
 

@@ -25,6 +25,7 @@ from rtmo_plugin.files import read_text
 from rtmo_plugin.labels.pictures import strip_suffix
 
 USUAL = "labels/{split}"
+MAX_YAML_BYTES = 2 * 10**6  # of data.yaml; more would take a minute to parse
 _ROBOFLOW = "{split}/labels"
 _NO_LABELS = ("classes.txt", "labels.txt")  # lists of classes, which other tools leave among the labels
 _SAME_SPLIT = {"val": "valid", "valid": "val"}
@@ -79,7 +80,7 @@ def read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
         DataError: It is not YAML, or not of a pose data set.
     """
     path = source if source.is_file() else _find_yaml(source)
-    data = parse_yaml(read_text(path), str(path))
+    data = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
     names = data.get("names") if isinstance(data, dict) else None
     if not names or not isinstance(names, (list, dict)) or not _is_shape(data.get("kpt_shape")):
         raise DataError(f"{path} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from urllib.parse import urlparse
 
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.files import read_text
 from rtmo_plugin.zoo.catalogue import CATALOGUE, ONNX, Weights
 
 VARIABLE = "RTMO_MIRRORS"
+_MAX_BYTES = 10**6  # of a list
 _SCHEMES = ("https://", "http://", "file://")
 # rtmlib's own: its author keeps the archives that rtmlib uses there, since the publisher's host was down for days
 # (Tau-J/rtmlib, issue 75).  What comes from there is checked like everything else.
@@ -48,8 +50,8 @@ def _read_entry(entry: str) -> list[str]:
 def _read_file(path: Path) -> list[str]:
     """Return the addresses in a file: one a line, ``#`` begins a comment."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path, _MAX_BYTES).splitlines()
+    except (DataError, MissingFileError) as error:
         raise ConfigError(f"The list of mirrors {path} cannot be read: {error}.") from error
     mirrors = [line.split("#")[0].strip() for line in lines]
     wrong = [mirror for mirror in mirrors if mirror and not mirror.startswith(_SCHEMES)]

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from rtmo_plugin import images
 from rtmo_plugin.downloads import DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.inference import single_images
 from rtmo_plugin.inference.sources import read_frames
 from rtmo_plugin.zoo import describe_url, fetch, transfer
 from tests.hostile_server import cache  # noqa: F401  (a fixture)
@@ -96,7 +96,7 @@ def test_a_good_answer_is_whole():
 
 
 def test_an_image_that_never_comes_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(single_images, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(images, "DOWNLOAD_TIMEOUT_S", 0.5)
     with serve(*SLOW["header"], pause=0.05) as url:
         (frame,) = read_frames(url)
         assert frame.error == f"{url} cannot be read: no answer came in 0.5 s."
@@ -106,7 +106,7 @@ def test_an_image_that_never_comes_is_one_sentence(monkeypatch):
 
 
 def test_an_image_without_end_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(single_images, "_MAX_DOWNLOAD", 2 * 10**6)
+    monkeypatch.setattr(images, "MAX_DOWNLOAD_BYTES", 2 * 10**6)
     with serve(HEADER + b"\r\n", bytes(100_000)) as url:
         (frame,) = read_frames(url)
         assert frame.error == f"{url} has more than 2 MB, the limit for an image."

@@ -176,7 +176,7 @@ def test_addresses_that_cannot_be_read(server, monkeypatch):
     assert "File not found" in next(read_frames(f"{server}/nowhere.png")).error
     assert "is not an image" in next(read_frames(f"{server}/notes.txt")).error
     assert "Connection refused." in next(read_frames("http://127.0.0.1:1/a.png")).error
-    monkeypatch.setattr("rtmo_plugin.inference.single_images._MAX_DOWNLOAD", 1000)
+    monkeypatch.setattr("rtmo_plugin.images.MAX_DOWNLOAD_BYTES", 1000)
     assert "has more than 0.001 MB, the limit for an image." in next(read_frames(f"{server}/a.png")).error
 
 

@@ -40,7 +40,7 @@ def test_names_are_those_that_pose_takes(folder, tmp_path):
     [
         ("gone.jpg", MissingFileError, "There is no image, video or folder gone.jpg"),
         ("gone/*.jpg", MissingFileError, "No file is named like"),
-        ("gone.txt", MissingFileError, "The list gone.txt cannot be read: No such file"),
+        ("gone.txt", MissingFileError, "The list of images cannot be read: There is no file gone.txt"),
         ([], MissingFileError, "the list of images and videos is empty"),
         (0, DataError, "0 cannot be done in a job"),
         (["rtsp://camera/1"], DataError, "rtsp://camera/1 cannot be done in a job"),

@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_one_sentence_with_the_place(tmp_path, capsys, ki
 def test_missing_file_and_folder(file, tmp_path, capsys):
     assert (
         run_in_process(capsys, "dataset", "check", tmp_path)[2]
-        == f"error: {tmp_path} cannot be read: Is a directory.\n"
+        == f"error: {tmp_path} is a folder, not a regular file; only regular files are read.\n"
     )
     code, _, err = run_in_process(capsys, "dataset", "check", tmp_path / "none.json")
     assert (code, err) == (2, f"error: There is no file {tmp_path / 'none.json'}.\n")
@@ -175,7 +175,7 @@ def test_file_of_cocos_size_takes_under_20_seconds_and_2_gigabytes(tmp_path):
 
 def test_what_it_imports_comes_with_the_package():
     """Without the extra `train`, which brings torch."""
-    shared = [ROOT / "rtmo_plugin" / name for name in ("bounded_reading.py", "image_headers.py")]
+    shared = [ROOT / "rtmo_plugin" / name for name in ("bounded_reading.py", "image_headers.py", "progress_bar.py")]
     files = [ROOT / "tools/dataset.py", *shared, *(ROOT / "rtmo_plugin/labels").glob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}

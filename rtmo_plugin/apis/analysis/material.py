@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
+from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoint_order import list_category_names, match_order, reorder_schema
 from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS
 from rtmo_plugin.labels.task import read_task
@@ -118,7 +118,7 @@ def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotatio
 
 def _read_keypoints(path: Path) -> KeypointSchema:
     try:
-        return KeypointSchema.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return KeypointSchema.from_dict(read_json(path))
     except FileNotFoundError:
         known = ", ".join(KEYPOINT_SCHEMAS)
         raise MissingFileError(f"--keypoints {path}: there is no such file, and the known sets are {known}.") from None

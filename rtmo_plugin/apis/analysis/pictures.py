@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from mmengine import fileio
 from numpy.typing import NDArray
 
 from rtmo_plugin.apis.analysis.html import make_figure, make_image
 from rtmo_plugin.apis.analysis.material import Material
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.datasets.stored_images import read_stored_image
 from rtmo_plugin.evaluation.analysis.study import Study
 from rtmo_plugin.evaluation.analysis.worst import BadImage, find_worst_images
-from rtmo_plugin.images import decode_image
 from rtmo_plugin.inference.drawing import Floats, Image, draw_people
 from rtmo_plugin.keypoint_sides import split_side
 
@@ -60,11 +58,7 @@ def _load(material: Material, index: int, points: Floats) -> Image:
     """Return an image, or empty ground that holds all points where there is none."""
     path = material.image_paths.get(material.comparison.truth.image_ids[index])
     if path:
-        try:
-            # MMEngine's reader also knows the addresses of synthetic images and of storage servers.
-            return decode_image(fileio.get(path), path)
-        except OSError as error:
-            raise DataError(f"The image {path} cannot be read: {error.strerror or error}.") from error
+        return read_stored_image(path)
     width, height = np.clip(points.reshape(-1, 2).max(0) if len(points) else (1, 1), 320, 2000).astype(int)
     return np.full((height, width, 3), _EMPTY, np.uint8)
 

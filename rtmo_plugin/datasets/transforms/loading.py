@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
 
+from rtmo_plugin.datasets.stored_images import read_stored_image
 from rtmo_plugin.datasets.transforms.image_cache import find_cache
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.image_headers import read_image_size
-from rtmo_plugin.images import decode_image, read_image
 from rtmo_plugin.registry import TRANSFORMS
 
 # Options of MMPose's transform that choose another decoder, with the values for which this one is equal.
@@ -48,7 +47,11 @@ class LoadImage(BaseTransform):
         backend_args: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        self._options = {"to_float32": to_float32, "ignore_empty": ignore_empty, "backend_args": backend_args}
+        self._options: dict[str, Any] = {
+            "to_float32": to_float32,
+            "ignore_empty": ignore_empty,
+            "backend_args": backend_args,
+        }
         self._mmpose = TRANSFORMS.build({"type": "mmpose.LoadImage", **self._options, **options})
         self._is_mmpose = any(options.get(name, value) != value for name, value in _DEFAULTS.items())
         self._cache = find_cache(cache_bytes)
@@ -81,10 +84,8 @@ class LoadImage(BaseTransform):
 
     def _read(self, path: str) -> np.ndarray | None:
         """Return the image of a path or of another address that MMEngine reads."""
-        backend_args = self._options["backend_args"]
         try:
-            is_local = backend_args is None and "://" not in path
-            return read_image(path) if is_local else decode_image(fileio.get(path, backend_args), path)
+            return read_stored_image(path, self._options["backend_args"])
         except (DataError, MissingFileError):
             if self._options["ignore_empty"]:
                 return None

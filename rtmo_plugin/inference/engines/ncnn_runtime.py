@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import read_json
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 
 # pnnx numbers inputs and outputs.
@@ -65,7 +65,7 @@ def _read_strings(path: Path) -> dict[str, str]:
         DataError: There is no such file, or it is another kind of file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: it describes the model of ncnn that it lies beside.") from error
     if not isinstance(content, dict) or not ModelInfo.is_in(content):
