@@ -51,9 +51,9 @@ def adopt_task(cfg: Config) -> Config:
     files = {_find_file(dataset): None for dataset in _list_datasets(cfg._cfg_dict)}
     others = [_read_other(other, path, task) for other in files if other != path and other.is_file()]
     print(f"{path}: {task}")
+    for note in dict.fromkeys(note for each in (task, *others) for note in each.notes):
+        print(note)
     has_areas = task.has_areas and all(other.has_areas for other in others)
-    if not has_areas:
-        print("not everybody has an area: 0.53 of the box is taken in evaluation")
     return _fill_in(cfg, task, has_areas)
 
 
@@ -83,7 +83,7 @@ def _fill_in(cfg: Config, task: Task, has_areas: bool) -> Config:
     changed.model.head.keypoints = keypoints  # not `update`, which would merge the two
     changed.model.head.num_classes = len(task.classes)
     for dataset in _list_datasets(changed._cfg_dict):
-        dataset.update(keypoints=keypoints, classes=list(task.classes))
+        dataset.update(keypoints=keypoints, classes=list(task.classes), **({} if has_areas else {"use_area": False}))
     for section in walk_sections(changed._cfg_dict):
         if section.get("type") == _METRIC and not has_areas:
             section["use_area"] = False

@@ -30,6 +30,7 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
     Args:
         keypoints: Name of a keypoint set, or a dict of its fields.
         classes: Names of the C categories.
+        use_area: Whether to take people's own ``area``; else it is 0.53 of the box.
         data_mode: MMPose's ``'bottomup'`` (records of images) or ``'topdown'`` (records of people).
         **options: For MMPose's ``BaseCocoStyleDataset`` (``ann_file``, ``data_root``, ``pipeline``, ...).
 
@@ -44,12 +45,14 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
         *,
         keypoints: str | Mapping[str, Any] | KeypointSchema,
         classes: Sequence[str],
+        use_area: bool = True,
         data_mode: str = "bottomup",
         **options: Any,
     ) -> None:
         if len(classes) > _MAX_CLASSES:
             raise ConfigError(f"MMPose's targets hold {_MAX_CLASSES} classes, and there are {len(classes)}.")
         self.classes = tuple(classes)
+        self._use_area = use_area
         self._numbers: dict[Any, int] = {}
         self._orders: dict[Any, tuple[int, ...]] = {}
         self._schema = find_schema(keypoints)
@@ -79,6 +82,8 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
         if order:
             keypoints = person["keypoints"]
             person = {**person, "keypoints": [value for k in order for value in keypoints[3 * k : 3 * k + 3]]}
+        if not self._use_area:
+            person = {**person, "area": None}
         person = complete_person(person, (image["width"], image["height"]))
         record = super().parse_data_info({"raw_ann_info": person, "raw_img_info": image})
         if record is None:

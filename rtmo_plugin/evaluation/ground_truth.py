@@ -21,6 +21,7 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
 from rtmo_plugin.evaluation.options import CROWD, MetricOptions
 from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+from rtmo_plugin.keypoint_areas import find_area_faults
 from rtmo_plugin.keypoint_boxes import PERSON_SHARE, complete_person
 from rtmo_plugin.keypoint_order import describe_difference, is_identity, list_category_names, match_order
 
@@ -184,12 +185,22 @@ def _complete_people(people: list[Json], images: list[Json], orders: Mapping[Any
 
 def _report_areas(given: list[Json], completed: list[Json], where: str) -> None:
     num_estimated = sum(each.get("area") != new.get("area") for each, new in zip(given, completed))
+    sentences = []
     if num_estimated:
-        print_log(
-            f"{where}: {num_estimated} of {len(given)} people have no area; {PERSON_SHARE} of their box is taken.",
-            logger="current",
-            level=logging.WARNING,
+        sentences.append(f"{num_estimated} of {len(given)} people have no area; {PERSON_SHARE} of their box is taken.")
+    usable = [each for each in completed if _is_number(each.get("area")) and _is_box(each.get("bbox"))]
+    faults = list(find_area_faults(usable).values())
+    if faults:
+        sentences.append(
+            f"The areas of {len(faults)} of {len(given)} people do not fit their boxes ({faults[0]}), which makes AP "
+            f"meaningless: use_area=False takes {PERSON_SHARE} of the box."
         )
+    for sentence in sentences:
+        print_log(f"{where}: {sentence}", logger="current", level=logging.WARNING)
+
+
+def _is_box(box: Any) -> bool:
+    return isinstance(box, (list, tuple)) and len(box) == 4 and all(map(_is_number, box))
 
 
 def _has_size(image: Json) -> bool:

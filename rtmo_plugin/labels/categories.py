@@ -101,13 +101,40 @@ def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
     """Return the bones of a category that lead nowhere; COCO counts keypoints from 1.
 
     Example:
-        >>> find_skeleton_faults(3, [[1, 2], [0, 1]])
-        ['bone [0, 1], with keypoints 1 to 3']
+        >>> find_skeleton_faults(3, [[1, 2], [0, 4]])
+        ['bone [0, 4], with keypoints 1 to 3']
     """
     if not isinstance(skeleton, list):
         return [f"skeleton is {_shorten(skeleton)}, not a list of pairs"]
     bones = [bone for bone in skeleton if not is_bone(bone, num_keypoints)]
-    return [f"bone {_shorten(bone)}, with keypoints 1 to {num_keypoints}" for bone in bones]
+    reason = ": the skeleton counts from 0" if counts_from_zero(skeleton, num_keypoints) else ""
+    return [f"bone {_shorten(bone)}, with keypoints 1 to {num_keypoints}{reason}" for bone in bones]
+
+
+def list_bones(skeleton: Any, num_keypoints: int) -> list[list[int]]:
+    """Return the bones of a category that lead somewhere, counted from 1.
+
+    Example:
+        >>> list_bones([[1, 2], [2, 9]], 3), list_bones([[0, 1], [1, 2]], 3)
+        ([[1, 2]], [[1, 2], [2, 3]])
+    """
+    bones = skeleton if isinstance(skeleton, list) else []
+    if counts_from_zero(skeleton, num_keypoints):
+        bones = [[end + 1 for end in bone] for bone in bones]
+    return [bone for bone in bones if is_bone(bone, num_keypoints)]
+
+
+def counts_from_zero(skeleton: Any, num_keypoints: int) -> bool:
+    """Whether a skeleton counts keypoints from 0: it has a 0, and nothing that is too high for that.
+
+    Example:
+        >>> counts_from_zero([[0, 1], [1, 2]], 3), counts_from_zero([[0, 1], [2, 3]], 3)
+        (True, False)
+    """
+    if not isinstance(skeleton, list) or not all(isinstance(bone, list) and len(bone) == 2 for bone in skeleton):
+        return False
+    ends = [end for bone in skeleton for end in bone]
+    return 0 in ends and all(is_id(end) and 0 <= end < num_keypoints for end in ends)
 
 
 def is_bone(bone: Any, num_keypoints: int) -> bool:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from rtmo_plugin.labels.categories import find_in_categories
+from rtmo_plugin.labels.conventions import find_conventions, find_shift
 from rtmo_plugin.labels.files import SECTIONS, Coco
+from rtmo_plugin.labels.forms import convert_forms
 from rtmo_plugin.labels.kinds import KINDS, Problem
 from rtmo_plugin.labels.numbers import is_id
 from rtmo_plugin.labels.people import find_in_people
 from rtmo_plugin.labels.pictures import Picture
 
+_SIDES = ("width", "height")
 _ENTRY = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
 def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dict[str, list[Problem]]:
     """Return what is wrong with a COCO file, by kind, in the order of ``KINDS``.
 
+    Values in another form (``"1"`` for 1) are findings, and what they mean is judged.
+
     Args:
         coco: What ``read_coco`` returned.
         pictures: What was found on opening the images, by file name; without it they are not judged.
     """
     found: dict[str, list[Problem]] = defaultdict(list)
-    for finder in (find_in_categories(coco), _find_in_images(coco, pictures or {}), find_in_people(coco)):
-        for problem in finder:
-            found[problem.kind].append(problem)
+    coco, converted = convert_forms(coco)
+    finders = (
+        converted, find_in_categories(coco), _find_in_images(coco, pictures or {}), find_in_people(coco),
+        find_conventions(coco), find_shift(coco),
+    )  # fmt: skip
+    for problem in chain.from_iterable(finders):
+        found[problem.kind].append(problem)
     for section in SECTIONS:
         for problem in _find_repeats(section, coco[section]):
             found[problem.kind].append(problem)
@@ -34,11 +45,21 @@ def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dic
 
 
 def _find_in_images(coco: Coco, pictures: Mapping[str, Picture]) -> Iterator[Problem]:
+    ids: dict[str, Any] = {}  # of the first image with a file
+    annotated = {str(each.get("image_id")) for each in coco["annotations"] if isinstance(each, dict)}
     for index, image in enumerate(coco["images"]):
         fault = _find_fault(image)
-        if fault:
-            yield Problem("image-broken", index, f"images[{index}]: {fault}")
-        elif image["file_name"] in pictures:
+        picture = pictures.get(image["file_name"]) if fault.startswith(_SIDES) else None
+        if fault and not (picture and picture.size_wh != (0, 0)):
+            is_needed = fault.startswith(_SIDES) and str(image["id"]) in annotated
+            yield Problem("image-unsized" if is_needed else "image-broken", index, f"images[{index}]: {fault}")
+            continue
+        first = ids.setdefault(posixpath.normpath(image["file_name"].replace("\\", "/")), image["id"])
+        if first != image["id"]:
+            yield Problem(
+                "image-file", index, f"image {image['id']} ({image['file_name']}): image {first} has this file"
+            )
+        if image["file_name"] in pictures:
             yield from _judge_picture(index, image, pictures[image["file_name"]])
 
 
@@ -50,7 +71,7 @@ def _find_fault(image: Any) -> str:
         return f"id is {image.get('id')!r}"
     if not isinstance(image.get("file_name"), str) or not image["file_name"]:
         return f"file_name is {image.get('file_name')!r}"
-    sides = [name for name in ("width", "height") if not is_id(image.get(name)) or image[name] <= 0]
+    sides = [name for name in _SIDES if not is_id(image.get(name)) or image[name] <= 0]
     return ", ".join(f"{name} is {image.get(name)!r}" for name in sides)
 
 
@@ -58,9 +79,9 @@ def _judge_picture(index: int, image: dict[str, Any], picture: Picture) -> Itera
     name = f"image {image['id']} ({image['file_name']})"
     if picture.fault:
         yield Problem(picture.kind, index, f"{name}: {picture.fault}")
-    elif picture.size_wh != (image["width"], image["height"]):
+    if picture.size_wh not in ((0, 0), (image.get("width"), image.get("height"))):
         width, height = picture.size_wh
-        said = f"{image['width']} x {image['height']}"
+        said = f"{image.get('width')} x {image.get('height')}"
         yield Problem("image-size", index, f"{name}: {width} x {height}, but the file says {said}")
 
 

@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
-from rtmo_plugin.labels.categories import is_bone
+from rtmo_plugin.keypoint_boxes import complete_box, estimate_area
+from rtmo_plugin.labels.categories import list_bones
 from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.conventions import apply_reading
 from rtmo_plugin.labels.files import SECTIONS, Coco
+from rtmo_plugin.labels.forms import convert_forms
 from rtmo_plugin.labels.kinds import KINDS, Problem
-from rtmo_plugin.labels.numbers import is_id, is_number
-from rtmo_plugin.labels.people import Size, count_labelled, find_outside, list_sizes
+from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
+from rtmo_plugin.labels.people import Size, count_labelled, find_at_origin, find_outside, list_sizes
 from rtmo_plugin.labels.pictures import Picture
 
 Entry = dict[str, Any]
+_VISIBLE_SHARE = 0.5  # from which on a keypoint counts as visible
 _MAX_ROUNDS = 10  # dropping an image orphans its people, a keypoint less needs a new count, ...
 
 
@@ -34,11 +38,19 @@ class Fixed(NamedTuple):
 
 
 class _Context(NamedTuple):
-    """What remedies need besides the entry."""
+    """What remedies need besides the entry.
+
+    Attributes:
+        sizes: (width, height) of each image by its id.
+        pictures: What was found on opening the images, by file name.
+        new_ids: Ids that no annotation has.
+        scales: Factor from the coordinates to the pixels of an image by its id, where it is not 1.
+    """
 
     sizes: dict[int, Size | None]
     pictures: Mapping[str, Picture]
     new_ids: Iterator[int]
+    scales: Mapping[int, float]
 
 
 def fix_coco(
@@ -57,6 +69,9 @@ def fix_coco(
     problems = check_coco(coco, pictures) if problems is None else problems
     for _ in range(_MAX_ROUNDS):
         todo = {kind: found for kind, found in problems.items() if KINDS[kind].remedy}
+        todo = {kind: found for kind, found in todo.items() if KINDS[kind].is_first} or todo
+        if "image-shift" in problems:  # whose people these are, is for the user to say
+            todo.pop("unknown-image", None)
         if not todo:
             break
         changes.update({kind: len(found) for kind, found in todo.items()})
@@ -66,26 +81,69 @@ def fix_coco(
 
 
 def _apply(coco: Coco, problems: dict[str, list[Problem]], pictures: Mapping[str, Picture]) -> Coco:
-    """Return a copy in which each problem met its remedy once."""
-    context = _Context(list_sizes(coco), pictures, _count_ids(coco["annotations"]))
-    kinds_by_place: dict[tuple[str, int], list[str]] = defaultdict(list)
+    """Return a copy in COCO's own form in which each problem met its remedy once."""
+    coco, _ = convert_forms(coco)
+    scales = _find_scales(coco, problems.get("image-size", []), pictures)
+    context = _Context(list_sizes(coco), pictures, _count_ids(coco["annotations"]), scales)
+    by_place: dict[tuple[str, int], list[Problem]] = defaultdict(list)
     for problem in chain.from_iterable(problems.values()):
-        kinds_by_place[KINDS[problem.kind].section, problem.place].append(problem.kind)
+        by_place[KINDS[problem.kind].section, problem.place].append(problem)
     sections = {}
     for section in SECTIONS:
         kept = enumerate(coco[section])
-        treated = (_treat(entry, kinds_by_place.get((section, index), []), context) for index, entry in kept)
+        treated = (_treat(entry, by_place.get((section, index), []), context) for index, entry in kept)
         sections[section] = [entry for entry in treated if entry is not None]
+    if scales:
+        sections["annotations"] = [_scale(entry, scales) for entry in sections["annotations"]]
     return {**coco, **sections}
 
 
-def _treat(entry: Any, kinds: list[str], context: _Context) -> Any:
+def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
     """Return an entry after all its remedies; None where it is dropped."""
-    for kind in kinds:
-        entry = _REMEDIES.get(kind, _drop)(entry, context)
+    for kind, _, text in problems:
+        if kind in ("share-numbers", "box-convention"):
+            entry = apply_reading(entry, context.sizes[entry["image_id"]], text)
+        elif not kind.endswith("-form"):  # which is done already
+            entry = _REMEDIES.get(kind, _drop)(entry, context)
         if entry is None:
             return None
     return entry
+
+
+def _find_scales(coco: Coco, problems: list[Problem], pictures: Mapping[str, Picture]) -> dict[int, float]:
+    """Return the factor to the pixels of images that were resized after they were labelled.
+
+    Both sides of such an image have the same factor. One label beyond a picture shows that the labels of
+    the file are in the old pixels; without any, the sizes alone are wrong.
+    """
+    factors, sizes = {}, {}
+    for problem in problems:
+        image = coco["images"][problem.place]
+        width, height = pictures[image["file_name"]].size_wh
+        if is_id(image.get("width")) and is_id(image.get("height")) and min(image["width"], image["height"]) > 0:
+            factor = width / image["width"]
+            if abs(factor * image["height"] - height) <= 1 + 0.01 * height:
+                factors[image["id"]], sizes[image["id"]] = factor, (width, height)
+    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
+    judged = [each for each in people if each["image_id"] in sizes and are_numbers(each.get("keypoints"))]
+    is_beyond = any(each["keypoints"] and find_outside(each["keypoints"], sizes[each["image_id"]]) for each in judged)
+    return factors if is_beyond else {}
+
+
+def _scale(entry: Entry, scales: Mapping[int, float]) -> Entry:
+    """Return an annotation with coordinates in the pixels of its image, without an outline that has others."""
+    factor = scales.get(entry["image_id"]) if is_id(entry.get("image_id")) else None
+    if factor is None:
+        return entry
+    scaled = {key: value for key, value in entry.items() if key != "segmentation"}
+    if are_numbers(entry.get("bbox"), 4):
+        scaled["bbox"] = [value * factor for value in entry["bbox"]]
+    if are_numbers(entry.get("keypoints")):
+        keypoints = entry["keypoints"]
+        scaled["keypoints"] = [value if place % 3 == 2 else value * factor for place, value in enumerate(keypoints)]
+    if is_number(entry.get("area")):
+        scaled["area"] = entry["area"] * factor**2
+    return scaled
 
 
 def _count_ids(annotations: list[Any]) -> Iterator[int]:
@@ -101,10 +159,12 @@ def _drop(entry: Entry, context: _Context) -> None:
     return None
 
 
-def _drop_bones(entry: Entry, context: _Context) -> Entry:
-    skeleton, count = entry["skeleton"], len(entry["keypoints"])
-    kept = [bone for bone in skeleton if is_bone(bone, count)] if isinstance(skeleton, list) else []
-    return {**entry, "skeleton": kept}
+def _mend_bones(entry: Entry, context: _Context) -> Entry:
+    return {**entry, "skeleton": list_bones(entry["skeleton"], len(entry["keypoints"]))}
+
+
+def _take_place(entry: Entry, context: _Context) -> Entry:
+    return {**entry, "file_name": context.pictures[entry["file_name"]].place}
 
 
 def _take_size(entry: Entry, context: _Context) -> Entry:
@@ -112,7 +172,9 @@ def _take_size(entry: Entry, context: _Context) -> Entry:
     return {**entry, "width": width, "height": height}
 
 
-def _give_id(entry: Entry, context: _Context) -> Entry:
+def _give_id(entry: Any, context: _Context) -> Entry | None:
+    if not isinstance(entry, dict):
+        return None
     return {**entry, "id": next(context.new_ids)}
 
 
@@ -158,32 +220,40 @@ def _turn_box(entry: Entry, context: _Context) -> Entry:
 
 
 def _draw_box(entry: Entry, context: _Context) -> Entry | None:
-    """Draw the box around the labelled keypoints, or drop the entry where they span none."""
+    """Draw the box around the labelled keypoints, or drop the entry if there are none."""
     keypoints = entry.get("keypoints")
     if not isinstance(keypoints, list) or not all(map(is_number, keypoints)):
         return None
-    points = [(x, y) for x, y, v in zip(keypoints[0::3], keypoints[1::3], keypoints[2::3]) if v > 0]
-    box = span_box(points)
-    return {**entry, "bbox": box} if box[2] > 0 and box[3] > 0 else None
-
-
-def span_box(points: list[tuple[float, float]]) -> list[float]:
-    """Return the smallest [x, y, width, height] around points; zeros where there are none."""
-    if not points:
-        return [0, 0, 0, 0]
-    xs, ys = zip(*points)
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    box = complete_box(None, keypoints, context.sizes.get(entry.get("image_id")))  # type: ignore[arg-type]
+    return None if box is None else {**entry, "bbox": box}
 
 
 def _mend_area(entry: Entry, context: _Context) -> Entry:
     box = entry.get("bbox")
-    is_box = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
-    return {**entry, "area": abs(box[2] * box[3]) if is_box else 0}  # type: ignore[index]
+    return {**entry, "area": abs(estimate_area(box)) if are_numbers(box, 4) else 0}  # type: ignore[arg-type]
+
+
+def _mend_shares(entry: Entry, context: _Context) -> Entry:
+    keypoints = list(entry["keypoints"])
+    keypoints[2::3] = [2 if v >= _VISIBLE_SHARE else 0 for v in keypoints[2::3]]
+    return _set_keypoints(entry, keypoints)
+
+
+def _make_visible(entry: Entry, context: _Context) -> Entry:
+    keypoints = list(entry["keypoints"])
+    keypoints[2::3] = [2 if v > 0 else 0 for v in keypoints[2::3]]
+    return {**entry, "keypoints": keypoints}
+
+
+def _unlabel_at_origin(entry: Entry, context: _Context) -> Entry:
+    return _unlabel(entry, find_at_origin(entry["keypoints"], entry["bbox"]))
 
 
 _REMEDIES: dict[str, Callable[[Entry, _Context], Entry | None]] = {
-    "category-skeleton": _drop_bones,
+    "category-skeleton": _mend_bones,
+    "image-elsewhere": _take_place,
     "image-size": _take_size,
+    "annotation-broken": _give_id,
     "annotation-conflict": _give_id,
     "keypoint-number": _unlabel_broken,
     "keypoint-visibility": _mend_visibilities,
@@ -193,4 +263,8 @@ _REMEDIES: dict[str, Callable[[Entry, _Context], Entry | None]] = {
     "box-inverted": _turn_box,
     "box-empty": _draw_box,
     "area": _mend_area,
+    "area-size": _mend_area,
+    "visibility-share": _mend_shares,
+    "visibility-never-2": _make_visible,
+    "keypoint-origin": _unlabel_at_origin,
 }

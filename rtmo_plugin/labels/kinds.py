@@ -15,11 +15,13 @@ class Kind(NamedTuple):
         section: The list of the COCO file that the finding is in.
         meaning: What is wrong, for the report.
         remedy: What ``--fix`` does about it; empty where it does nothing.
+        is_first: Whether it is put right before the others are judged again, because it changes what they mean.
     """
 
     section: str
     meaning: str
     remedy: str = ""
+    is_first: bool = False
 
 
 class Problem(NamedTuple):
@@ -36,29 +38,46 @@ class Problem(NamedTuple):
     text: str
 
 
+_DRAWN = "drew it around the labelled keypoints, or dropped those without any"
 KINDS = {
+    "category-form": Kind("categories", "categories with ids, names or bones in another form", "converted", True),
     "category-broken": Kind("categories", "categories without a whole number as id, or without a name"),
     "category-repeated": Kind("categories", "categories that are there twice", "dropped the repeats"),
     "category-conflict": Kind("categories", "different categories with the same id"),
     "category-keypoints": Kind("categories", "categories whose keypoint names are missing, repeated or not text"),
     "category-flip": Kind("categories", "categories with keypoints that a flip cannot exchange"),
     "category-sides": Kind("categories", "categories whose keypoint names leave left and right open"),
-    "category-skeleton": Kind("categories", "categories with bones that lead nowhere", "dropped those bones"),
+    "category-skeleton": Kind(
+        "categories", "categories with bones that lead nowhere",
+        "counted from 1 the skeletons that have a 0, dropped other such bones",
+    ),
     "category-differs": Kind("categories", "categories with other keypoints than the first: one model has one set"),
+    "image-form": Kind("images", "images with an id, file name or size in another form", "converted", True),
     "image-broken": Kind("images", "images without a whole number as id, a file name or a size", "dropped"),
+    "image-unsized": Kind("images", "images with labels and without a size, which --images would read"),
     "image-repeated": Kind("images", "images that are there twice", "dropped the repeats"),
     "image-conflict": Kind(
         "images", "different images with the same id", "dropped: nobody can tell whose people theirs are"
     ),
+    "image-file": Kind("images", "images with the same file under several ids: each lacks the people of the others"),
+    "image-elsewhere": Kind(
+        "images", "images whose file is in another place of the folder", "took the place where it is", True
+    ),
     "image-missing": Kind("images", "images whose file is missing", "dropped"),
     "image-truncated": Kind("images", "images whose file is cut off or not an image", "dropped"),
     "image-size": Kind(
-        "images", "images of another size than the file says",
-        "gave them the size of the picture, coordinates unchanged",
+        "images", "images whose size the file does not have, or has wrongly",
+        "gave them the size of the picture; scaled the coordinates if they are beyond it", True,
     ),
-    "annotation-broken": Kind("annotations", "annotations without a whole number as id", "dropped"),
+    "annotation-form": Kind(
+        "annotations", "annotations with ids, keypoints or numbers in another form", "converted", True
+    ),
+    "annotation-broken": Kind(
+        "annotations", "annotations without a whole number as id", "gave them new ids; dropped what is not an object"
+    ),
     "annotation-repeated": Kind("annotations", "annotations that are there twice", "dropped the repeats"),
     "annotation-conflict": Kind("annotations", "different annotations with the same id", "gave the later ones new ids"),
+    "image-shift": Kind("annotations", "annotations whose image ids are all one higher or lower than those of images"),
     "unknown-image": Kind("annotations", "annotations of an image that is not in the file", "dropped"),
     "unknown-category": Kind("annotations", "annotations of a category that is not in the file", "dropped"),
     "keypoint-count": Kind(
@@ -68,24 +87,49 @@ KINDS = {
         "annotations", "annotations with keypoints that are NaN, infinite or not numbers",
         "made them unlabelled (0, 0, 0)",
     ),
+    "share-numbers": Kind(
+        "annotations", "annotations whose numbers are shares or percent of the image, not pixels",
+        "multiplied them by its size", True,
+    ),
+    "box-convention": Kind(
+        "annotations", "annotations whose box and keypoints fit together in another convention only",
+        "converted them to x, y, width, height", True,
+    ),
+    "visibility-share": Kind(
+        "annotations", "annotations whose visibilities are shares between 0 and 1", "made them 2 from 0.5 on, else 0",
+        True,
+    ),
+    "visibility-never-2": Kind(
+        "annotations", "annotations with visibility 1 (hidden) in a file that never has 2 (visible)", "made them 2"
+    ),
+    "visibility-none": Kind("annotations", "annotations with coordinates in a file that labels no keypoint"),
     "keypoint-visibility": Kind(
         "annotations", "annotations with a visibility other than 0, 1 and 2", "made them 2 above zero, else 0"
     ),
     "keypoint-outside": Kind(
         "annotations", "annotations with labelled keypoints outside the image", "made them unlabelled (0, 0, 0)"
     ),
+    "keypoint-origin": Kind(
+        "annotations", "annotations with keypoints labelled at (0, 0), far from their box", "made them unlabelled"
+    ),
+    "keypoint-far": Kind("annotations", "annotations whose keypoints are far outside their box"),
     "num-keypoints": Kind(
         "annotations", "annotations whose num_keypoints is missing or cannot be true", "counted again"
     ),
     "box-number": Kind(
         "annotations", "annotations whose box is missing, NaN, infinite or not four numbers",
-        "drew it around the labelled keypoints, or dropped those with fewer than two",
+        _DRAWN,
     ),
     "box-inverted": Kind("annotations", "annotations whose box has a negative width or height", "turned it round"),
     "box-empty": Kind(
         "annotations", "annotations whose box is empty",
-        "drew it around the labelled keypoints, or dropped those with fewer than two",
+        _DRAWN,
     ),
     "box-outside": Kind("annotations", "annotations whose box lies outside the image", "dropped"),
-    "area": Kind("annotations", "annotations whose area is NaN, infinite, negative or not a number", "made it w x h"),
+    "area": Kind(
+        "annotations", "annotations whose area is NaN, infinite, negative or not a number", "made it 0.53 of the box"
+    ),
+    "area-size": Kind(
+        "annotations", "annotations whose area does not fit their box", "made it 0.53 of the box"
+    ),
 }  # fmt: skip

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_boxes import complete_box, has_area, span_keypoints
-from rtmo_plugin.labels.categories import find_name_fault, is_bone
+from rtmo_plugin.labels.categories import find_name_fault, list_bones
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco
+from rtmo_plugin.labels.forms import convert_forms
 from rtmo_plugin.labels.people import count_labelled
 
 Point = tuple[float, float, int]
@@ -25,7 +26,7 @@ _DECIMALS = 10
 # Findings that leave open who or what is meant; other findings are values, which convert as they are.
 _OBSTACLES = (
     "-broken", "-repeated", "-conflict", "-keypoints", "-skeleton", "unknown-",
-    "keypoint-count", "-number", "-visibility",
+    "keypoint-count", "-number", "-visibility", "share-numbers", "box-convention", "image-shift", "image-unsized",
 )  # fmt: skip
 
 
@@ -154,6 +155,7 @@ def from_coco(coco: Coco) -> LabelSet:
     Raises:
         DataError: Ids, references, names or numbers are broken, or there are no images.
     """
+    coco, _ = convert_forms(coco)
     if not coco["images"]:
         raise DataError("The file has no images, so there is nothing to convert.")
     for kind, problems in check_coco(coco).items():
@@ -203,9 +205,8 @@ def _complete_person(person: Person, image: LabelledImage, counts: Counter[str])
 def _keep_fields(category: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a category that some format can hold."""
     names, skeleton = category["keypoints"], category.get("skeleton")
-    bones = [bone for bone in skeleton if is_bone(bone, len(names))] if isinstance(skeleton, list) else []
-    optional = {"skeleton": bones, "flip_pairs": category.get("flip_pairs")}
-    return {"keypoints": names, **{key: value for key, value in optional.items() if value}}
+    optional = {"skeleton": list_bones(skeleton, len(names)) or None, "flip_pairs": category.get("flip_pairs")}
+    return {"keypoints": names, **{key: value for key, value in optional.items() if value is not None}}
 
 
 def _index_by(coco: Coco, section: str, key: str) -> dict[str, Any]:

@@ -6,9 +6,11 @@ calls over plain lists; turning these into arrays first would take longer than a
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from rtmo_plugin.keypoint_areas import find_area_faults
 from rtmo_plugin.labels.categories import find_name_fault, is_category
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import Problem
@@ -16,12 +18,15 @@ from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
 
 _VISIBILITIES = {0, 1, 2}
 _NUM_UNCOUNTED = 2
+_LEAST_BOX = 16  # pixels: keypoints beside a smaller box are a matter of exactness
+_ORIGIN_MARGIN = 0.1  # of the longer side of a box, within which its keypoints may lie outside
 Size = tuple[int, int]
 
 
 def find_in_people(coco: Coco) -> Iterator[Problem]:
     """Yield what is wrong with the annotations of a COCO file, but for repeated ids."""
     sizes, names = list_sizes(coco), list_names(coco)
+    yield from _find_wrong_areas(coco)
     for index, person in enumerate(coco["annotations"]):
         if not isinstance(person, dict) or not is_id(person.get("id")):
             fault = f"id is {person.get('id')!r}" if isinstance(person, dict) else f"a {type(person).__name__}"
@@ -29,6 +34,21 @@ def find_in_people(coco: Coco) -> Iterator[Problem]:
             continue
         for kind, fault in _find_faults(person, sizes, names):
             yield Problem(kind, index, f"annotation {person['id']} (image {person.get('image_id')!r}): {fault}")
+
+
+def _find_wrong_areas(coco: Coco) -> Iterator[Problem]:
+    """Yield people whose area does not fit their box, which takes a look at everybody's."""
+    usable = {
+        index: person
+        for index, person in enumerate(coco["annotations"])
+        if isinstance(person, dict) and is_number(person.get("area")) and person["area"] >= 0
+        and are_numbers(person.get("bbox"), 4)
+    }  # fmt: skip
+    places = list(usable)
+    for number, fault in find_area_faults(list(usable.values())).items():
+        person = usable[places[number]]
+        words = f"annotation {person.get('id')!r} (image {person.get('image_id')!r}): {fault}"
+        yield Problem("area-size", places[number], words)
 
 
 def list_sizes(coco: Coco) -> dict[int, Size | None]:
@@ -83,6 +103,48 @@ def _find_keypoint_faults(person: dict[str, Any], names: list[str], size: Size |
         x, y = keypoints[3 * outside[0] : 3 * outside[0] + 2]
         words = f"{names[outside[0]]} at ({x}, {y}) in {size[0]} x {size[1]}" if size else ""
         yield "keypoint-outside", f"{words}{_count_more(outside)}"
+    if are_numbers(person.get("bbox"), 4):
+        yield from _compare_with_box(person["bbox"], keypoints, names)
+
+
+def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is odd about keypoints in view of the box."""
+    x, y, width, height = box
+    at_origin = find_at_origin(keypoints, box)
+    if at_origin:
+        yield "keypoint-origin", f"{names[at_origin[0]]}{_count_more(at_origin)}, bbox is {box}"
+    count = count_labelled(keypoints) - len(at_origin)
+    if width <= 0 or height <= 0 or count <= 0:
+        return
+    # Unlabelled ones are mostly zeros, so that the sums give the center without a loop.
+    px, py = sum(keypoints[0::3]) / count, sum(keypoints[1::3]) / count
+    if x - width <= px <= x + 2 * width and y - height <= py <= y + 2 * height:
+        return
+    triples = zip(keypoints[0::3], keypoints[1::3], keypoints[2::3])
+    points = [(px, py) for px, py, v in triples if v > 0 and (px or py)]
+    sides = [
+        max(x - px, px - x - width, y - py, py - y - height, 0) / max(width, height, _LEAST_BOX) for px, py in points
+    ]
+    if sides and statistics.median(sides) > 1:
+        px, py = points[0]
+        yield "keypoint-far", f"bbox is {box}, and a keypoint is at ({px:g}, {py:g})"
+
+
+def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
+    """Return the indices of keypoints labelled at (0, 0), where other programs put those that are not labelled.
+
+    Example:
+        >>> find_at_origin([0, 0, 2, 50, 60, 2], [40, 40, 20, 30]), find_at_origin([0, 0, 2], [0, 0, 20, 30])
+        ([0], [])
+    """
+    xs = keypoints[0::3]
+    if xs.count(0) <= keypoints[2::3].count(0) or not are_numbers(box, 4):
+        return []
+    margin = _ORIGIN_MARGIN * max(box[2], box[3])
+    if box[0] <= margin and box[1] <= margin:
+        return []
+    triples = zip(xs, keypoints[1::3], keypoints[2::3])
+    return [index for index, (x, y, v) in enumerate(triples) if v > 0 and x == 0 and y == 0]
 
 
 def _find_box_faults(person: dict[str, Any], size: Size | None) -> Iterator[tuple[str, str]]:
@@ -104,6 +166,14 @@ def _find_box_faults(person: dict[str, Any], size: Size | None) -> Iterator[tupl
 def count_labelled(keypoints: list[float]) -> int:
     """Return how many of K keypoints (3K numbers) have a visibility above zero."""
     return len(keypoints) // 3 - keypoints[2::3].count(0)
+
+
+def count_labelled_people(coco: Coco) -> int:
+    """Return how many annotations of a COCO file have a labelled keypoint and an image in the file."""
+    sizes = list_sizes(coco)
+    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
+    known = [each for each in people if each["image_id"] in sizes and isinstance(each.get("keypoints"), list)]
+    return sum(any(type(v) in (int, float) and v > 0 for v in each["keypoints"][2::3]) for each in known)
 
 
 def _is_count(num_keypoints: Any, num_labelled: int) -> bool:

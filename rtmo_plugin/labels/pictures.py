@@ -23,11 +23,13 @@ class Picture(NamedTuple):
         size_wh: Upright, as training sees it: EXIF orientation is followed.
         kind: Kind of the finding (see ``KINDS``), where there is one.
         fault: Words for it; empty for a good picture.
+        place: Path below the folder, if the file is elsewhere than its name says.
     """
 
     size_wh: tuple[int, int] = (0, 0)
     kind: str = ""
     fault: str = ""
+    place: str = ""
 
 
 def look_at_pictures(names: Iterable[str], folder: str | Path) -> Iterator[tuple[str, Picture]]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.labels.categories import is_bone, list_partners
+from rtmo_plugin.labels.categories import list_bones, list_partners
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco, read_coco
+from rtmo_plugin.labels.kinds import KINDS, Problem
+from rtmo_plugin.labels.people import count_labelled_people
 from rtmo_plugin.labels.sigmas import choose_sigmas
 from rtmo_plugin.structures import KeypointSchema
 
 # Findings that training lives with: it leaves out those people, images and bones by itself.
 _HARMLESS = {
     "category-sides", "category-skeleton", "image-repeated", "annotation-repeated", "unknown-image", "keypoint-outside",
-    "num-keypoints", "box-empty", "box-outside",
+    "num-keypoints", "box-empty", "box-outside", "area-size", "image-file", "keypoint-far", "visibility-never-2",
+    "visibility-none",
 }  # fmt: skip
+_SUSPICIOUS = ("image-file", "keypoint-far")  # of these, what a user hears before training
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,15 @@ class Task:
         classes: Names of the C categories with keypoints, by ascending id.
         schema: Their K keypoints.
         sigma_sources: K times ``given``, ``known``, ``estimated`` or ``typical`` (see ``sigmas``).
-        has_areas: Whether every person has an ``area``.
+        has_areas: Whether every person has an ``area`` that fits the box.
+        notes: Sentences on what training lives with and a user should know.
     """
 
     classes: tuple[str, ...]
     schema: KeypointSchema
     sigma_sources: tuple[str, ...]
     has_areas: bool
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say what will be learnt, in two lines."""
@@ -65,7 +71,8 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
             of keypoints than ``sigmas``.
     """
     coco = _leave_out_others(read_coco(path))
-    _refuse_problems(path, coco)
+    problems = check_coco(coco)
+    _refuse_problems(path, coco, problems)
     categories = sorted(coco["categories"], key=lambda category: int(category["id"]))
     names = categories[0]["keypoints"]
     people = [each for each in coco["annotations"] if isinstance(each.get("keypoints"), list)]
@@ -78,7 +85,26 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
     except ValueError as error:  # of given sigmas: everything else was checked
         raise DataError(f"{path}: {error}") from None
     classes = tuple(category["name"] for category in categories)
-    return Task(classes, schema, sources, all("area" in each for each in people))
+    has_areas = all(each.get("area") is not None for each in people)
+    notes = tuple(_list_notes(problems, has_areas, len(people)))
+    return Task(classes, schema, sources, has_areas and "area-size" not in problems, notes)
+
+
+def _list_notes(problems: dict[str, list[Problem]], has_areas: bool, num_people: int) -> Iterator[str]:
+    """Yield sentences on findings that training lives with."""
+    if "area-size" in problems:
+        found = problems["area-size"]
+        where = f"{len(found):,} of {num_people:,} areas do not fit their box ({found[0].text})"
+        yield f"{where}: 0.53 of the box is taken in training and evaluation"
+    elif not has_areas:
+        yield "not everybody has an area: 0.53 of the box is taken in training and evaluation"
+    for problem in problems.get("category-skeleton", [])[:1]:
+        if problem.text.endswith("counts from 0"):
+            yield "the skeleton has a 0, so that its bones are counted from 0"
+    for kind in _SUSPICIOUS:
+        if kind in problems:
+            found = problems[kind]
+            yield f"{len(found):,} {KINDS[kind].meaning}, such as {found[0].text} [{kind}]"
 
 
 def _leave_out_others(coco: Coco) -> Coco:
@@ -93,15 +119,17 @@ def _leave_out_others(coco: Coco) -> Coco:
     return {**coco, "categories": kept, "annotations": people}
 
 
-def _refuse_problems(path: str | Path, coco: Coco) -> None:
+def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Problem]]) -> None:
     """Raise a DataError for what training would stop at, crash from or learn wrongly."""
     if not coco["categories"]:
         raise DataError(f"{path} has no category with a list `keypoints` of names: they say what a model can learn.")
-    for kind, problems in check_coco(coco).items():
-        if kind not in _HARMLESS:
-            count = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+    num_people = count_labelled_people(coco)
+    for kind, found in problems.items():
+        is_common = kind == "keypoint-far" and 2 * len(found) >= num_people
+        if kind not in _HARMLESS or is_common:
+            count = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
             advice = f"run `rtmo dataset check {path}` first, which has --fix"
-            raise DataError(f"{path} cannot be trained on: {problems[0].text}{count} [{kind}]; {advice}.")
+            raise DataError(f"{path} cannot be trained on: {found[0].text}{count} [{kind}]; {advice}.")
     names = [category["name"] for category in coco["categories"]]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
@@ -123,6 +151,5 @@ def _find_pairs(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:
 
 def _list_bones(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:
     """Return the skeleton from 0, as far as it leads anywhere."""
-    names, skeleton = category["keypoints"], category.get("skeleton") or []
-    bones = skeleton if isinstance(skeleton, list) else []
-    return tuple((bone[0] - 1, bone[1] - 1) for bone in bones if is_bone(bone, len(names)))
+    bones = list_bones(category.get("skeleton"), len(category["keypoints"]))
+    return tuple((first - 1, second - 1) for first, second in bones)

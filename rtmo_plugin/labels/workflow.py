@@ -9,9 +9,14 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.fixing import fix_coco
+from rtmo_plugin.labels.forms import convert_forms
+from rtmo_plugin.labels.people import count_labelled_people
 from rtmo_plugin.labels.pictures import Picture, look_at_pictures
+from rtmo_plugin.labels.places import find_places
 from rtmo_plugin.labels.report import format_check, format_fix
 from rtmo_plugin.progress_bar import show_progress
+
+_KEPT_SHARE = 0.5  # of the labelled people, below which a fixed copy is not a success
 
 
 def check_file(
@@ -26,11 +31,11 @@ def check_file(
         examples: How many to print of each kind of finding.
 
     Returns:
-        Whether the file is clean; with ``fix``, whether the copy is.
+        Whether the file is clean; with ``fix``, whether the copy is, and has at least half of the people.
 
     Raises:
         MissingFileError: The file or the folder is not there.
-        DataError: The file cannot be read as COCO, or the copy would overwrite it.
+        DataError: The file cannot be read as COCO, the copy would overwrite it, or all images are missing.
     """
     if fix is not None and _is_same_file(Path(file), Path(fix)):
         raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
@@ -43,7 +48,7 @@ def check_file(
     fixed = fix_coco(coco, pictures, problems)
     write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
-    return not fixed.remaining
+    return _keeps_labels(convert_forms(coco)[0], fixed.coco) and not fixed.remaining
 
 
 def _is_same_file(file: Path, other: Path) -> bool:
@@ -57,7 +62,36 @@ def _open_pictures(coco: Coco, folder: str | Path) -> dict[str, Picture]:
     """Open the images of a COCO file, each once."""
     entries = [entry for entry in coco["images"] if isinstance(entry, dict)]
     names = {entry["file_name"]: None for entry in entries if isinstance(entry.get("file_name"), str)}
-    looked = look_at_pictures(names, folder)
+    places = find_places(names, folder)
+    looked = look_at_pictures([places.get(name, name) for name in names], folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's about damaged files, which the report will name
-        return dict(show_progress(looked, desc="opening images", total=len(names)))
+        bar = show_progress(looked, desc="opening images", total=len(names))
+        found = {name: picture for name, (_, picture) in zip(names, bar)}
+    if found and all(picture.kind == "image-missing" for picture in found.values()):
+        raise DataError(
+            f"{folder} has none of the {len(found):,} images, such as {next(iter(found))}: name the folder that the "
+            "file names are relative to."
+        )
+    moved = {places[name]: picture for name, picture in found.items() if name in places}
+    return {**moved, **{name: _note_place(name, picture, places.get(name)) for name, picture in found.items()}}
+
+
+def _note_place(name: str, picture: Picture, place: str | None) -> Picture:
+    if place is None or picture.fault:
+        return picture
+    return picture._replace(kind="image-elsewhere", fault=f"no file {name}, but {place}", place=place)
+
+
+def _keeps_labels(before: Coco, after: Coco) -> bool:
+    """Return whether a fix left at least half of the people, and print what it dropped where it did not."""
+    num_before, num_after = count_labelled_people(before), count_labelled_people(after)
+    is_emptied = any(before[name] and not after[name] for name in ("images", "annotations"))
+    if not is_emptied and num_after >= num_before * _KEPT_SHARE:
+        return True
+    counts = ", ".join(f"{len(after[name]):,} of {len(before[name]):,} {name}" for name in ("images", "annotations"))
+    print(
+        f"  {counts} and {num_after:,} of {num_before:,} people with labelled keypoints are left, too few for the "
+        "copy to be of use: mend the original where the findings above say"
+    )
+    return False

@@ -7,16 +7,16 @@ import mmpose
 import pytest
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from PIL import Image
 
 from rtmo_plugin.apis.custom_data import describe_flips
 from rtmo_plugin.datasets.metainfo import describe_schema
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_schemas import find_schema
 from rtmo_plugin.keypoint_sides import read_sides, split_side, swap_side
-from rtmo_plugin.labels import check_coco, read_task
+from rtmo_plugin.labels import check_coco, convert_file, read_coco, read_task
 from rtmo_plugin.labels.names import match_names
 from rtmo_plugin.labels.sigmas import choose_sigmas
-from rtmo_plugin.labels.yolo import decode_yolo
 
 METAINFO = sorted((Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets").glob("*.py"))
 SPELLINGS = [
@@ -154,8 +154,13 @@ def test_sigmas_and_transfer_know_the_same_sides():
     assert match_names(["left_wrist", "right_wrist"], ["rwrist", "lwrist"]) == {0: 1, 1: 0}
 
 
-def test_numbered_keypoints_of_yolo_keep_the_flips_that_it_gives():
-    names = [f"keypoint_{index}" for index in range(12)]
-    data = {"names": ["x"], "kpt_shape": [12, 3], "flip_idx": list(range(12))}
-    tree = decode_yolo({"data": data, "labels": {}, "place": ""}, {"x": names}, {})
-    assert tree["categories"]["x"]["flip_pairs"] == []
+def test_numbered_keypoints_of_yolo_keep_the_flips_that_it_gives(tmp_path):
+    for folder in ("images/train", "labels/train"):
+        (tmp_path / folder).mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(tmp_path / "images/train/1.png")
+    (tmp_path / "labels/train/1.txt").write_text("0 .5 .5 .5 .5" + " .5 .5 2" * 12)
+    data = {"train": "images/train", "names": {0: "x"}, "kpt_shape": [12, 3], "flip_idx": list(range(12))}
+    (tmp_path / "data.yaml").write_text(json.dumps(data))
+    convert_file(tmp_path, tmp_path / "people.json", "yolo")
+    assert read_coco(tmp_path / "people.json")["categories"][0]["flip_pairs"] == []
+    assert read_task(tmp_path / "people.json").schema.flip_pairs == ()

@@ -77,7 +77,7 @@ CASES = [
     ("image-repeated", add("images", make_set()["images"][0]), "image 100: images[3], of 2 with this id", (3, 3, 2)),
     ("image-conflict", change("images", 2, id=100), "image 100: images[0], of 2 with this id", (1, 1, 2)),
     ("annotation-broken", add("annotations", [1]), "annotations[3]: a list", (3, 3, 2)),
-    ("annotation-broken", add("annotations", make_person(2.5, 100)), "annotations[3]: id is 2.5", (3, 3, 2)),
+    ("annotation-broken", add("annotations", make_person(2.5, 100)), "annotations[3]: id is 2.5", (3, 4, 2)),
     ("annotation-repeated", add("annotations", make_person(1, 100)), "annotation 1: annotations[3], of 2", (3, 3, 2)),
     ("annotation-conflict", add("annotations", make_person(1, 300)), "annotation 1: annotations[3], of 2", (3, 4, 2)),
     ("unknown-image", add("annotations", make_person(4, 555)), "annotation 4 (image 555): image_id is 555", (3, 3, 2)),
@@ -117,7 +117,12 @@ def test_clean_set_is_clean(coco):
 
 def test_every_kind_has_a_case():
     of_pictures = {"image-missing", "image-truncated", "image-size"}  # in test_pictures
-    assert {case[0] for case in CASES} | of_pictures == set(KINDS)
+    elsewhere = {
+        "category-form", "image-form", "annotation-form", "image-unsized", "image-elsewhere", "area-size", "image-file",
+        "image-shift", "share-numbers", "box-convention", "visibility-share", "visibility-never-2", "visibility-none",
+        "keypoint-origin", "keypoint-far",
+    }  # fmt: skip  # in tests/faults
+    assert {case[0] for case in CASES} | of_pictures | elsewhere == set(KINDS)
 
 
 @pytest.mark.parametrize(("kind", "spoil", "words", "left"), CASES)
@@ -154,7 +159,7 @@ def test_only_what_is_named_changes(coco):
     [
         ({"bbox": [42, 46, -24, -38]}, {"bbox": [18, 8, 24, 38]}),
         ({"bbox": [0, 0, 0, 0]}, {"bbox": [20, 10, 20, 34]}),
-        ({"bbox": None, "area": NAN}, {"bbox": [20, 10, 20, 34], "area": 680}),
+        ({"bbox": None, "area": NAN}, {"bbox": [20, 10, 20, 34], "area": 0.53 * 680}),
         ({"num_keypoints": 9}, {"num_keypoints": 4}),
         ({"keypoints": with_keypoint(3, 9, 9, -1)}, {"keypoints": with_keypoint(3, 9, 9, 0)}),
     ],

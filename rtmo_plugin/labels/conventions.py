@@ -1,0 +1,232 @@
+"""Labels of another convention than COCO's, whose numbers are all in order and mean something else.
+
+Boxes of two corners or around a center, x and y exchanged, keypoints that count from the corner of their box,
+numbers that are shares or percent of the image, visibility 0 and 1 or a probability: a file is in such a
+convention as a whole, so that it is decided over all its people, and only if COCO's reading is
+contradicted. Keypoints tell: in the right reading they lie in their boxes, and boxes in their images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from rtmo_plugin.labels.files import Coco
+from rtmo_plugin.labels.kinds import Problem
+from rtmo_plugin.labels.numbers import are_numbers, is_id
+from rtmo_plugin.labels.people import Size, list_sizes
+
+Entry = dict[str, Any]
+Numbers = list[float]
+_MARGIN = 0.25  # of the longer side of a box, by which keypoints may lie outside, as 3 % of COCO's people have them
+_IMAGE_MARGIN = 0.025  # of the longer side of an image, by which boxes may lie outside
+_MIN_SHARE = 0.85  # of the people that the other reading must fit
+_MIN_POINTS = 3
+_FEW = 5  # people, who may fit another reading by accident
+_MIN_CONTRADICTED = 0.1  # of the people that COCO's reading does not fit
+_MIN_PEOPLE = 10  # for what only many people can show
+_SAMPLE = 2_000
+_PERCENT = 100
+_MIN_SIDE = 300  # of an image, from which on numbers up to 100 may be percent
+
+
+class _Case(NamedTuple):
+    """An annotation with usable numbers."""
+
+    box: Numbers
+    keypoints: Numbers
+    size_wh: Size
+    is_crowd: bool
+
+
+def _swap_axes(keypoints: Numbers) -> Numbers:
+    swapped = list(keypoints)
+    swapped[0::3], swapped[1::3] = keypoints[1::3], keypoints[0::3]
+    return swapped
+
+
+def _move(keypoints: Numbers, box: Numbers) -> Numbers:
+    moved = list(keypoints)
+    for place in range(0, len(moved), 3):
+        if moved[place + 2] > 0:
+            moved[place] += box[0]
+            moved[place + 1] += box[1]
+    return moved
+
+
+# What box and keypoints mean in each convention, and words for it.
+_READINGS: dict[str, tuple[Callable[[Numbers, Numbers], tuple[Numbers, Numbers]], str]] = {
+    "corners": (lambda b, k: ([b[0], b[1], b[2] - b[0], b[3] - b[1]], k), "two corners (x1, y1, x2, y2)"),
+    "center": (lambda b, k: ([b[0] - b[2] / 2, b[1] - b[3] / 2, b[2], b[3]], k), "center, width and height"),
+    "corners, y first": (lambda b, k: ([b[1], b[0], b[3] - b[1], b[2] - b[0]], k), "two corners (y1, x1, y2, x2)"),
+    "y first": (lambda b, k: ([b[1], b[0], b[3], b[2]], k), "y, x, height and width"),
+    "keypoints, y first": (lambda b, k: (b, _swap_axes(k)), "right, but keypoints y before x"),
+    "keypoints in box": (lambda b, k: (b, _move(k, b)), "right, but keypoints relative to its corner"),
+}
+
+
+def find_conventions(coco: Coco) -> Iterator[Problem]:
+    """Yield the annotations of a COCO file that is in another convention."""
+    sizes = list_sizes(coco)
+    cases = dict(_list_cases(coco, sizes))
+    shares = list(_find_shares(cases))
+    yield from shares or _find_readings(cases)
+    yield from _find_visibilities(cases)
+
+
+def find_shift(coco: Coco) -> Iterator[Problem]:
+    """Yield all annotations where each one's ``image_id`` is one more, or one less, than that of an image."""
+    ids = {each["id"] for each in coco["images"] if isinstance(each, dict) and is_id(each.get("id"))}
+    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
+    given = {each["image_id"] for each in people}
+    if given <= ids or len(given) < 2:
+        return
+    for step in (1, -1):
+        if {value - step for value in given} <= ids and ids.isdisjoint({(min if step > 0 else max)(ids)} & given):
+            for index, person in enumerate(coco["annotations"]):
+                text = f"annotation {person.get('id')!r}: image_id is {person.get('image_id')!r}"
+                yield Problem("image-shift", index, f"{text}, and images are numbered {min(ids)} to {max(ids)}")
+            return
+
+
+def apply_reading(person: Entry, size_wh: Size | None, problem: str) -> Entry:
+    """Return an annotation in COCO's convention.
+
+    Args:
+        person: The annotation.
+        size_wh: Width and height of its image.
+        problem: Text of its finding, which names the convention.
+    """
+    for name, (read, _) in _READINGS.items():
+        if problem.endswith(f"({name})"):
+            box, keypoints = read(person["bbox"], person["keypoints"])
+            return {**person, "bbox": box, "keypoints": keypoints}
+    if size_wh is None:
+        return person
+    whole = _PERCENT if problem.endswith("percent") else 1
+    width, height = size_wh[0] / whole, size_wh[1] / whole
+    box, keypoints = person["bbox"], list(person["keypoints"])
+    if "bbox" in problem:
+        box = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
+    if "keypoints" in problem:
+        keypoints[0::3] = [x * width for x in keypoints[0::3]]
+        keypoints[1::3] = [y * height for y in keypoints[1::3]]
+    return {**person, "bbox": box, "keypoints": keypoints}
+
+
+def _list_cases(coco: Coco, sizes: dict[int, Size | None]) -> Iterator[tuple[int, _Case]]:
+    for index, person in enumerate(coco["annotations"]):
+        if not isinstance(person, dict) or not is_id(person.get("image_id")):
+            continue
+        size, box, keypoints = sizes.get(person["image_id"]), person.get("bbox"), person.get("keypoints")
+        if size and are_numbers(box, 4) and are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
+            yield index, _Case(box, keypoints, size, bool(person.get("iscrowd")))  # type: ignore[arg-type]
+
+
+def _list_points(keypoints: Numbers) -> list[tuple[float, float]]:
+    return [(x, y) for x, y, v in zip(keypoints[0::3], keypoints[1::3], keypoints[2::3]) if v > 0]
+
+
+def _find_shares(cases: dict[int, _Case]) -> Iterator[Problem]:
+    """Yield people whose boxes or keypoints are shares or percent of the image."""
+    labelled = [case for case in cases.values() if _list_points(case.keypoints)]
+    values = {
+        "bbox": [value for case in cases.values() if any(case.box) for value in case.box],
+        "keypoints": [value for case in labelled for point in _list_points(case.keypoints) for value in point],
+    }
+    parts, unit = [name for name, found in values.items() if _are_within(found, 1)], "shares of the image"
+    parts = parts if any(value not in (0, 1) for name in parts for value in values[name]) else []
+    if not parts and _are_percent(cases, values["bbox"] + values["keypoints"]):
+        parts, unit = ["bbox", "keypoints"], "percent"
+    for index, case in cases.items() if parts else ():
+        example = f"bbox {case.box}" if "bbox" in parts else f"keypoints {case.keypoints[:3]}"
+        width, height = case.size_wh
+        words = f"{example} in {width} x {height}: {' and '.join(parts)} are {unit}"
+        yield Problem("share-numbers", index, f"annotations[{index}]: {words}")
+
+
+def _are_within(values: Numbers, highest: float) -> bool:
+    """Whether values lie between 0 and ``highest``, but for a few people beyond the border of their image."""
+    inside = sum(0 <= value <= highest for value in values)
+    return bool(values) and inside >= 0.99 * len(values) and max(map(abs, values)) <= 2 * highest
+
+
+def _are_percent(cases: dict[int, _Case], values: Numbers) -> bool:
+    """Whether the numbers of many people in large images end at 100."""
+    num_large = sum(min(case.size_wh) > _MIN_SIDE for case in cases.values())
+    if len(cases) < _MIN_PEOPLE or num_large < 0.8 * len(cases) or not _are_within(values, _PERCENT):
+        return False
+    edges = [case.box[0] + case.box[2] for case in cases.values()]
+    return max(edges) > 0.9 * _PERCENT and _are_within(edges, 1.01 * _PERCENT)
+
+
+def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
+    """Yield people whose boxes or keypoints are meant in another way."""
+    people = [case for case in cases.values() if not case.is_crowd]
+    judged = [case for case in people if len(set(_list_points(case.keypoints))) > 1]
+    if sum(len(set(_list_points(case.keypoints))) for case in judged) < _MIN_POINTS:
+        return
+    judged = judged[:: max(1, len(judged) // _SAMPLE)]
+    wrong = [case for case in judged if not _fits(case.box, case.keypoints, case.size_wh)]
+    if not wrong or len(wrong) < _MIN_CONTRADICTED * len(judged):
+        return
+    is_strict = len(judged) < _FEW
+    fitting = {}
+    for name, (read, _) in _READINGS.items():
+        read_cases = [(*read(case.box, case.keypoints), case.size_wh) for case in wrong]
+        if sum(_fits(*each, is_strict) for each in read_cases) < _MIN_SHARE * len(wrong):
+            continue
+        everybody = [(*read(case.box, case.keypoints), case.size_wh) for case in judged]
+        if sum(_fits(*each, is_strict) for each in everybody) >= _MIN_SHARE * len(judged):
+            fitting[name] = sum(_measure_slack(box, keypoints) for box, keypoints, _ in everybody)
+    if fitting:
+        name = min(fitting, key=fitting.__getitem__)
+        for index, case in cases.items():
+            words = f"bbox is {case.box}, which is {_READINGS[name][1]} ({name})"
+            yield Problem("box-convention", index, f"annotations[{index}]: {words}")
+
+
+def _fits(box: Numbers, keypoints: Numbers, size_wh: Size, is_strict: bool = False) -> bool:
+    """Whether a box has an extent and lies in its image, and the labelled keypoints lie in it.
+
+    Args:
+        box: Box.
+        keypoints: 3K numbers.
+        size_wh: Width and height of the image.
+        is_strict: Whether the margin of a narrow box is narrow too.
+    """
+    x, y, width, height = box
+    if width <= 0 or height <= 0:
+        return False
+    slack = _IMAGE_MARGIN * max(size_wh) + 1
+    if x < -slack or y < -slack or x + width > size_wh[0] + slack or y + height > size_wh[1] + slack:
+        return False
+    longer = max(width, height)
+    margin_x, margin_y = (_MARGIN * (side if is_strict else longer) + 1 for side in (width, height))
+    left, top, right, bottom = x - margin_x, y - margin_y, x + width + margin_x, y + height + margin_y
+    return all(left <= px <= right and top <= py <= bottom for px, py in _list_points(keypoints))
+
+
+def _measure_slack(box: Numbers, keypoints: Numbers) -> float:
+    """Return how much larger a box is than the span of its keypoints, as a share of the box."""
+    xs, ys = zip(*_list_points(keypoints))
+    return 2 - (max(xs) - min(xs)) / box[2] - (max(ys) - min(ys)) / box[3] if box[2] and box[3] else 2.0
+
+
+def _find_visibilities(cases: dict[int, _Case]) -> Iterator[Problem]:
+    """Yield people where visibilities are another convention: probabilities, 0 and 1 only, or 0 in spite of places."""
+    flags = {index: case.keypoints[2::3] for index, case in cases.items()}
+    found = {value for values in flags.values() for value in values}
+    if any(0 < value < 1 for value in found) and max(found) <= 1:
+        for index, values in flags.items():
+            yield Problem(
+                "visibility-share", index, f"annotations[{index}]: {[round(value, 3) for value in values[:5]]}"
+            )
+    elif found <= {0, 1} and sum(values.count(1) for values in flags.values()) >= _MIN_POINTS:
+        for index, values in flags.items():
+            if 1 in values:
+                yield Problem("visibility-never-2", index, f"annotations[{index}]: {values.count(1)} keypoints")
+    elif found == {0}:
+        for index, case in cases.items():
+            if any(case.keypoints):
+                yield Problem("visibility-none", index, f"annotations[{index}]: keypoints {case.keypoints[:6]}")

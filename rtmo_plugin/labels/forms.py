@@ -1,0 +1,309 @@
+"""Values of a COCO file in another form than COCO's, which leave no doubt about what is meant.
+
+``"1"`` and ``1.0`` are 1, text may be an id, keypoints may be nested or named, boxes may be two corners.
+What has more than one meaning stays as it is, for the checks to find. Entries keep their places, and
+what is not changed is shared with the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, count
+from pathlib import PurePosixPath
+from typing import Any
+
+from rtmo_plugin.labels.files import Coco
+from rtmo_plugin.labels.kinds import Problem
+from rtmo_plugin.labels.numbers import is_id, is_number
+
+Entry = dict[str, Any]
+_FILE_KEYS = ("filename", "fileName", "file", "image_name", "path")
+_BOX_KEYS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_CORNER_KEYS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("xtl", "ytl", "xbr", "ybr"))
+_POINT_KEYS = (("x", "y", "v"), ("x", "y", "visibility"), ("x", "y", "visible"))
+
+
+def convert_forms(coco: Coco) -> tuple[Coco, list[Problem]]:
+    """Return a COCO file in COCO's own form, and what was converted."""
+    image_ids, category_ids = _number(coco["images"]), _number(coco["categories"])
+    categories = [_convert_category(each, category_ids) for each in coco["categories"]]
+    free = _count_free(chain(_list_ids(coco["images"], "id"), _list_ids(coco["annotations"], "image_id")))
+    images = [_convert_image(each, image_ids, free) for each in coco["images"]]
+    references = _References(images, categories, image_ids, category_ids, coco["annotations"])
+    new_ids = _count_free(_list_ids(coco["annotations"], "id"))
+    people = [_convert_person(each, references, new_ids) for each in coco["annotations"]]
+    converted = {**coco, "images": images, "annotations": people, "categories": categories}
+    return converted, list(_list_changes(coco, converted))
+
+
+def _list_changes(coco: Coco, converted: Coco) -> Iterator[Problem]:
+    for section, kind in (("categories", "category"), ("images", "image"), ("annotations", "annotation")):
+        for index, (old, new) in enumerate(zip(coco[section], converted[section])):
+            if old is new:
+                continue
+            keys = [key for key in new if key not in old or old[key] is not new[key]]
+            words = ", ".join(f"{key} is {_shorten(old.get(key))}" for key in keys[:2])
+            yield Problem(f"{kind}-form", index, f"{section}[{index}]: {words}")
+
+
+def read_whole(value: Any) -> int | None:
+    """Return the whole number that a value means, or None.
+
+    Example:
+        >>> read_whole("0012"), read_whole(3.0), read_whole("a1"), read_whole(2.5), read_whole(True)
+        (12, 3, None, None, None)
+    """
+    if is_id(value):
+        return value
+    if isinstance(value, float):
+        return int(value) if is_number(value) and value.is_integer() else None
+    text = value.strip() if isinstance(value, str) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _read_float(value: Any) -> float | None:
+    """Return the finite number that a value is or spells."""
+    if is_number(value):
+        return value  # type: ignore[no-any-return]
+    if not isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if is_number(number) else None
+
+
+def _number(entries: list[Any]) -> dict[Any, int]:
+    """Return whole numbers for ids that are none, each different id with a number of its own."""
+    ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    used = {value for value in ids if is_id(value)}
+    numbers: dict[Any, int] = {}
+    waiting = []
+    for value in ids:
+        if is_id(value) or not isinstance(value, (str, float)) or value in numbers:
+            continue
+        whole = read_whole(value)
+        if whole is None and isinstance(value, float):  # 2.5 or NaN
+            continue
+        if whole is None or whole in used:
+            waiting.append(value)
+        else:
+            numbers[value] = whole
+            used.add(whole)
+    free = count(max(used, default=0) + 1)
+    return {**numbers, **{value: next(free) for value in waiting if value not in numbers}}
+
+
+def _list_ids(entries: list[Any], key: str) -> Iterator[int]:
+    """Yield the whole numbers that entries have under ``key``, or spell."""
+    values = (read_whole(entry.get(key)) for entry in entries if isinstance(entry, dict))
+    return (value for value in values if value is not None)
+
+
+def _count_free(used: Iterator[int]) -> Iterator[int]:
+    return count(max(used, default=0) + 1)
+
+
+def _convert_image(image: Any, ids: dict[Any, int], free: Iterator[int]) -> Any:
+    if not isinstance(image, dict):
+        return image
+    changes: Entry = {}
+    if not isinstance(image.get("file_name"), str):
+        names = [image[key] for key in _FILE_KEYS if isinstance(image.get(key), str) and image[key]]
+        if not names:
+            return image
+        changes["file_name"] = names[0]
+    if image.get("id") is None:
+        changes["id"] = next(free)
+    elif isinstance(image["id"], (str, float)) and image["id"] in ids:
+        changes["id"] = ids[image["id"]]
+    for side in ("width", "height"):
+        whole = read_whole(image.get(side))
+        if whole is not None and not is_id(image[side]):
+            changes[side] = whole
+    return {**image, **changes} if changes else image
+
+
+def _convert_category(category: Any, ids: dict[Any, int]) -> Any:
+    if not isinstance(category, dict):
+        return category
+    changes: Entry = {}
+    if isinstance(category.get("id"), (str, float)) and category["id"] in ids and isinstance(category.get("name"), str):
+        changes["id"] = ids[category["id"]]
+    names = _list_names(category.get("keypoints"))
+    if names is not None:
+        changes["keypoints"] = names
+    names = names or category.get("keypoints")
+    skeleton: list[list[Any]] = category["skeleton"] if _are_pairs(category.get("skeleton")) else []
+    if isinstance(names, list) and any(isinstance(end, (str, float)) for bone in skeleton for end in bone):
+        places: dict[Any, int] = {name: place for place, name in enumerate(names, start=1) if isinstance(name, str)}
+        found = [[places.get(end, read_whole(end)) for end in bone] for bone in skeleton]
+        if all(end is not None for bone in found for end in bone):
+            changes["skeleton"] = found
+    return {**category, **changes} if changes else category
+
+
+def _list_names(keypoints: Any) -> list[str] | None:
+    """Return names that are not a plain list: by their numbers, or in objects with a ``name``."""
+    if isinstance(keypoints, dict) and keypoints and all(read_whole(key) is not None for key in keypoints):
+        values = [keypoints[key] for key in sorted(keypoints, key=lambda key: read_whole(key) or 0)]
+        return values if all(isinstance(value, str) for value in values) else None
+    if isinstance(keypoints, list) and keypoints and all(isinstance(each, dict) for each in keypoints):
+        names = [each.get("name") for each in keypoints]
+        return names if all(isinstance(name, str) for name in names) else None
+    return None
+
+
+def _are_pairs(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(each, list) and len(each) == 2 for each in values)
+
+
+class _References:
+    """Which image and category an annotation means.
+
+    Args:
+        images: Converted images.
+        categories: Converted categories.
+        image_ids: New ids of images by old ones.
+        category_ids: Likewise of categories.
+        people: Annotations as they came.
+    """
+
+    def __init__(
+        self, images: list[Any], categories: list[Any], image_ids: dict[Any, int], category_ids: dict[Any, int],
+        people: list[Any],
+    ) -> None:  # fmt: skip
+        self._new = {"image_id": image_ids, "category_id": category_ids}
+        named = [each for each in images if isinstance(each, dict) and is_id(each.get("id"))]
+        kinds = [each for each in categories if isinstance(each, dict) and is_id(each.get("id"))]
+        self._ids = {
+            "image_id": {each["id"] for each in named},
+            "category_id": {each["id"] for each in kinds},
+        }
+        stems = [(str(each.get("file_name")), each["id"]) for each in named]
+        spelled = [pair for name, number in stems for pair in {(name, number), (PurePosixPath(name).stem, number)}]
+        self._names = {
+            "image_id": _keep_unique(spelled),
+            "category_id": _keep_unique([(str(each.get("name")), each["id"]) for each in kinds]),
+        }
+        self.names = {each["id"]: each.get("keypoints") for each in kinds}
+        given = {str(each.get("category_id")) for each in people if isinstance(each, dict)}
+        self._only = kinds[0]["id"] if len(kinds) == 1 and len(categories) == 1 and len(given) == 1 else None
+
+    def find(self, key: str, value: Any) -> int | None:
+        """Return the id that a value means; None where it stays as it is."""
+        if is_id(value) and value in self._ids[key]:
+            return None
+        if isinstance(value, (str, float)):
+            found = self._new[key].get(value)
+            found = self._names[key].get(value) if found is None else found  # type: ignore[arg-type]
+            whole = read_whole(value)
+            if found is not None or whole in self._ids[key]:
+                return whole if found is None else found
+        return self._only if key == "category_id" and (value is None or is_id(value)) else None
+
+
+def _keep_unique(pairs: list[tuple[str, int]]) -> dict[str, int]:
+    seen: dict[str, set[int]] = {}
+    for name, number in pairs:
+        seen.setdefault(name, set()).add(number)
+    return {name: next(iter(numbers)) for name, numbers in seen.items() if len(numbers) == 1}
+
+
+def _convert_person(person: Any, references: _References, new_ids: Iterator[int]) -> Any:
+    if not isinstance(person, dict):
+        return person
+    changes: Entry = {}
+    if person.get("id") is None:
+        changes["id"] = next(new_ids)
+    elif not is_id(person["id"]):
+        whole = read_whole(person["id"])
+        changes.update({} if whole is None else {"id": whole})
+    for key in ("image_id", "category_id"):
+        found = references.find(key, person.get(key))
+        changes.update({} if found is None else {key: found})
+    names = references.names.get(changes.get("category_id", person.get("category_id")))
+    changes.update(_convert_keypoints(person.get("keypoints"), names))
+    changes.update(_convert_box(person.get("bbox")))
+    for key in ("num_keypoints", "iscrowd"):
+        value = person.get(key)
+        whole = int(value) if isinstance(value, bool) else read_whole(value)
+        changes.update({} if whole is None or is_id(value) else {key: whole})
+    if isinstance(person.get("area"), str) and (area := _read_float(person["area"])) is not None:
+        changes["area"] = area
+    return {**person, **changes} if changes else person
+
+
+def _convert_keypoints(keypoints: Any, names: Any) -> Entry:
+    """Return ``keypoints`` as 3K numbers, where they are that in another form."""
+    if not isinstance(names, list) or not isinstance(keypoints, (list, dict)) or not keypoints:
+        return {}
+    size = len(names)
+    if isinstance(keypoints, list) and len(keypoints) == 3 * size and all(map(is_number, keypoints)):
+        return {}
+    points = _list_points(keypoints, names)
+    flat = None if points is None else [_read_point(point) for point in points]
+    if flat is None or len(flat) != size or any(point is None for point in flat):
+        return {}
+    return {"keypoints": [value for point in flat for value in point or ()]}
+
+
+def _list_points(keypoints: Any, names: list[Any]) -> list[Any] | None:
+    """Return what stands for each of K keypoints, in order."""
+    size = len(names)
+    if isinstance(keypoints, dict):
+        return [keypoints.get(name) for name in names] if set(keypoints) <= set(map(str, names)) else None
+    if all(isinstance(each, dict) and each.get("name") in names for each in keypoints):
+        by_name = {each["name"]: each for each in keypoints}
+        return [by_name.get(name) for name in names] if len(by_name) == len(keypoints) else None
+    if len(keypoints) == size and all(each is None or isinstance(each, (list, dict)) for each in keypoints):
+        return list(keypoints)
+    if len(keypoints) == 3 and all(isinstance(each, list) and len(each) == size for each in keypoints):
+        return [list(each) for each in zip(*keypoints)]
+    if any(isinstance(each, (list, dict)) for each in keypoints) or len(keypoints) not in (2 * size, 3 * size):
+        return None
+    width = len(keypoints) // size
+    return [keypoints[start : start + width] for start in range(0, len(keypoints), width)]
+
+
+def _read_point(point: Any) -> list[float] | None:
+    """Return x, y and visibility; those of a point without visibility, which is labelled unless it is (0, 0)."""
+    if point is None:
+        return [0, 0, 0]
+    if isinstance(point, dict):
+        keys = next((keys for keys in _POINT_KEYS if set(keys) <= set(point)), ("x", "y"))
+        if not set(keys) <= set(point):
+            return None
+        point = [point[key] for key in keys]
+    if point and all(value is None or (place == 2 and not value) for place, value in enumerate(point)):
+        return [0, 0, 0]
+    values = [int(value) if isinstance(value, bool) else _read_float(value) for value in point]
+    if len(values) not in (2, 3) or any(value is None for value in values):
+        return None
+    numbers = [value for value in values if value is not None]
+    return numbers if len(numbers) == 3 else [*numbers, 2 if any(numbers) else 0]
+
+
+def _convert_box(box: Any) -> Entry:
+    """Return ``bbox`` as four numbers, where it is text, an object or two corners."""
+    if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
+        return {}
+    values, is_corners = box, False
+    if isinstance(box, dict):
+        keys = next((keys for keys in _BOX_KEYS + _CORNER_KEYS if set(keys) <= set(box)), None)
+        if keys is None:
+            return {}
+        values, is_corners = [box[key] for key in keys], keys in _CORNER_KEYS
+    elif _are_pairs(box) and len(box) == 2:
+        values, is_corners = list(chain.from_iterable(box)), True
+    numbers = [_read_float(value) for value in values] if isinstance(values, list) else []
+    if len(numbers) != 4 or any(number is None for number in numbers):
+        return {}
+    a, b, c, d = (number for number in numbers if number is not None)
+    return {"bbox": [a, b, c - a, d - b] if is_corners else [a, b, c, d]}
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
