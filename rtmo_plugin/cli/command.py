@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +74,26 @@ def add_subcommand(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
+
+
+@contextmanager
+def raise_when_terminated() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise ``SystemExit`` with a shell's exit code, so that files are closed in good order."""
+
+    def leave(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    is_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
+    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
+    before = {name: signal.getsignal(name) for name in names}
+    caught = [name for name in names if before[name] is signal.SIG_DFL]  # nohup ignores SIGHUP
+    for name in caught:
+        signal.signal(name, leave)
+    try:
+        yield
+    finally:
+        for name in caught:
+            signal.signal(name, before[name])
 
 
 def run_tool(command: Command, tool: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import closing
 from typing import Any
 
 from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options, read_source
-from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.command import Command, raise_when_terminated
 from rtmo_plugin.cli.output import count, print_json
 from rtmo_plugin.errors import DataError
 
@@ -17,7 +19,13 @@ _EXAMPLES = (
 _NOTES = """A line of --json, and of the file beside the video, is one of `rtmo predict`, and everybody has an "id":
 from 1 on, or -1 as long as it is not sure that somebody is there.
 
-exit code: 0 every frame was used, 2 something in the input is wrong or it stopped early: what was done is kept"""
+A frame of the video is shown at its time, also where a camera is slow or the frame rate varies.  An .mp4
+holds H.264 where OpenCV has an encoder or the program ffmpeg is installed, and else MPEG-4 Part 2, which
+browsers do not play; they play a .webm.
+
+exit code: 0 every frame was used, 2 something in the input is wrong or it stopped early: what was done is kept; also
+after Ctrl-C (130) and SIGTERM (143)"""
+_HOW_TO_PLAY = "it is MPEG-4 Part 2; install ffmpeg for H.264, or choose a name that ends with .webm"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,20 +39,33 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
     from rtmo_plugin import Pose
-    from rtmo_plugin.inference.track_video import TrackSummary, track_video
+    from rtmo_plugin.inference.track_video import TrackSummary, choose_files, track_video
     from rtmo_plugin.progress_bar import show_progress
 
-    summary = None
+    summary, num_frames = None, 0
+    named = read_source(source)
+    files = " and ".join(map(str, choose_files(named, arguments["out"])))  # before the model is opened
     opened = Pose(model, **choose_options({name: arguments.pop(name) for name in MODEL_OPTIONS}))
-    for result in show_progress(track_video(opened, read_source(source), **arguments), unit="frame"):
-        if isinstance(result, TrackSummary):
-            summary = result
-        elif as_json:
-            print_json(result.to_dict())
+    with raise_when_terminated(), closing(track_video(opened, named, **arguments)) as results:
+        try:
+            for result in show_progress(results, unit="frame"):
+                if isinstance(result, TrackSummary):
+                    summary = result
+                    continue
+                num_frames += result.error is None
+                if as_json:
+                    print_json(result.to_dict())
+        except (KeyboardInterrupt, SystemExit):
+            results.close()  # which writes the end of the video
+            kept = f"{count(num_frames, 'frame is', 'frames are')} kept in {files}"
+            print(f"\nstopped: {kept if num_frames else 'nothing is written'}", file=sys.stderr)
+            raise
     assert summary is not None  # which comes last
-    if not as_json:
+    if not as_json and summary.num_frames:
         found = f"{count(summary.num_ids, 'person', 'people')} in {count(summary.num_frames, 'frame', 'frames')}"
-        print(f"{found}: {summary.video} and {summary.lines}")
+        print(f"{found}: {files}")
+    if not summary.plays_in_browsers and summary.video.suffix.lower() in (".mp4", ".mov"):
+        print(f"note: browsers do not play {summary.video}: {_HOW_TO_PLAY}", file=sys.stderr)
     if summary.error:
         raise DataError(summary.error)
 

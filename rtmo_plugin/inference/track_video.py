@@ -11,20 +11,27 @@ Beside the video lies a file of JSON lines, one a frame, each written when its f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, TextIO
+from urllib.parse import urlsplit
 
 from rtmo_plugin.errors import ConfigError, OutputError, UserError
+from rtmo_plugin.files import MAX_NAME_BYTES, check_outputs
+from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.inference.smoothing import PoseSmoother
 from rtmo_plugin.inference.sources import SourceKind, find_kind
 from rtmo_plugin.inference.tracking import FRAMES_A_SECOND, Tracker
-from rtmo_plugin.inference.video import describe_video
+from rtmo_plugin.inference.video import VIDEO_SUFFIXES, measure_fps
 from rtmo_plugin.inference.video_writer import CODECS, VideoWriter
+
+_NOT_FOLDERS = (*SUFFIXES, *VIDEO_SUFFIXES, ".json", ".jsonl", ".txt")
 
 
 class Finder(Protocol):
@@ -41,11 +48,12 @@ class TrackSummary:
     """What came of a video.
 
     Attributes:
-        video: With the people drawn on it.
-        lines: JSON, one line a frame.
-        num_frames: That are in both.
-        num_ids: How many people got an id.
+        video: Video with the people drawn on it.
+        lines: File of JSON, one line a frame.
+        num_frames: Number of frames that were read and written.
+        num_ids: Number of people with an id.
         error: One sentence if it stopped before the end; what was done until then is in the files.
+        plays_in_browsers: Whether the codec of the video is one that browsers play.
     """
 
     video: Path
@@ -53,6 +61,7 @@ class TrackSummary:
     num_frames: int
     num_ids: int
     error: str | None = None
+    plays_in_browsers: bool = True
 
 
 def track_results(
@@ -83,7 +92,7 @@ def track_video(
     smooth: bool = False,
     batch_size: int = 1,
     **options: Any,
-) -> Iterator[PoseResult | TrackSummary]:
+) -> Generator[PoseResult | TrackSummary, None, None]:
     """Follow the people in a video or before a camera, and write a video with ids and a file of JSON lines.
 
     A video that ends early, a camera that is unplugged, a full disk or Ctrl-C ends it there: both files hold what
@@ -105,36 +114,77 @@ def track_video(
     """
     kind = find_kind(source)
     if kind not in (SourceKind.VIDEO, SourceKind.LIVE):
-        raise ConfigError(f"{source} is no video: give a video file, its address or the number of a camera.")
-    fps = FRAMES_A_SECOND if kind is SourceKind.LIVE else describe_video(str(source)).fps
-    video = _choose_video(source, Path(out))
+        raise ConfigError(f"{source} is not a video: give a video file, its address or the number of a camera.")
+    fps = FRAMES_A_SECOND if kind is SourceKind.LIVE else measure_fps(str(source))
+    video, lines = choose_files(source, out)
     tracker = Tracker(pose.info.schema.sigmas, **options)
     results = track_results(pose.stream(source, batch_size=batch_size), tracker, PoseSmoother() if smooth else None)
-    lines, num_frames, error = video.with_suffix(".jsonl"), 0, None
+    make_folder(video.parent, "--out")
+    writer, num_frames, error = VideoWriter(video, fps), 0, None
     try:
-        for result in _write(results, video, lines, fps):
-            error = result.error
-            num_frames += error is None
-            yield result
+        with closing(_write(results, writer, lines)) as written:
+            for result in written:
+                error = result.error
+                num_frames += error is None
+                yield result
     except UserError as stopped:
         error = str(stopped)
-    yield TrackSummary(video, lines, num_frames, tracker.num_ids, error)
+    if not num_frames and error is None:
+        error = f"{source} has no frame that can be read."
+    is_playable = writer.plays_in_browsers or not num_frames
+    yield TrackSummary(video, lines, num_frames, tracker.num_ids, error, is_playable)
 
 
-def _write(results: Iterator[PoseResult], video: Path, lines: Path, fps: float) -> Iterator[PoseResult]:
+def choose_files(source: str | int | Path, out: str | Path) -> tuple[Path, Path]:
+    """Return the video and the file of JSON lines that ``track_video`` writes.
+
+    Args:
+        source: A video file or its address, or the number of a camera.
+        out: The video to write, or a folder.
+
+    Raises:
+        ConfigError: ``out`` is neither a folder nor a video that can be written.
+        OutputError: One of the files is the source itself, by whatever link, or cannot be written.
+    """
+    name, video = str(source), Path(out)
+    if video.suffix.lower() not in CODECS:
+        if video.suffix.lower() in _NOT_FOLDERS and not video.is_dir():
+            raise ConfigError(f"--out {out} is not a video that can be written: choose one of {', '.join(CODECS)}.")
+        stem = f"camera{name}" if name.isdecimal() else PurePosixPath(urlsplit(name).path).stem or "stream"
+        stem = Path(name).stem if "://" not in name and not name.isdecimal() else stem
+        while len(os.fsencode(f"{stem}.jsonl")) > MAX_NAME_BYTES:
+            stem = stem[:-1]
+        video /= f"{stem}.mp4"
+    lines = video.with_suffix(".jsonl")
+    check_outputs([video, lines], [] if "://" in name else [name])
+    return video, lines
+
+
+def _write(results: Iterator[PoseResult], writer: VideoWriter, lines: Path) -> Generator[PoseResult, None, None]:
     """Yield the results when they are written, up to the first with an error.
 
     Raises:
         OutputError: The disk is full.
     """
-    with VideoWriter(video, fps) as writer, lines.open("w", encoding="utf-8") as file:
+    with writer, ExitStack() as files:
+        file = None
         for result in results:
             if result.error is None:
-                writer.write(_leave_out_nobody(result).plot())
+                writer.write(_leave_out_nobody(result).plot(), result.frame.time_s)
+                file = file or files.enter_context(_create(lines))
                 _write_line(file, result, lines)
             yield result
             if result.error is not None:
                 return
+
+
+def _create(path: Path) -> TextIO:
+    """Open a new file; an older one of the name goes, and what it was a link to stays."""
+    try:
+        path.unlink(missing_ok=True)
+        return path.open("x", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _leave_out_nobody(result: PoseResult) -> PoseResult:
@@ -148,20 +198,3 @@ def _write_line(file: Any, result: PoseResult, path: Path) -> None:
         file.flush()
     except OSError as error:
         raise OutputError(f"{path} cannot be written any further: {error.strerror}.") from error
-
-
-def _choose_video(source: str | int | Path, out: Path) -> Path:
-    """Return the file to write.
-
-    Raises:
-        ConfigError: It is the source itself, or its folder cannot be made.
-    """
-    if out.suffix.lower() in CODECS:
-        make_folder(out.parent, "--out")
-        video = out
-    else:
-        stem = f"camera{source}" if str(source).isdecimal() else Path(str(source)).stem
-        video = make_folder(out, "--out") / f"{stem}.mp4"
-    if video.resolve() == Path(str(source)).resolve():
-        raise ConfigError(f"--out {out} would replace the video that is read: choose another name or folder.")
-    return video

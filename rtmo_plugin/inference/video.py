@@ -21,6 +21,11 @@ VIDEO_SUFFIXES = (
     ".gif",
 )  # fmt: skip
 _USUAL_FPS = 30.0
+# To measure a frame rate: times of the first frames, in windows, since files round times to milliseconds.
+_NUM_TIMED = 120
+_WINDOW = 3
+_MAX_FPS = 120.0
+_CLEARLY_FASTER = 1.1
 # Containers may count a frame or two that no decoder gives, such as those before the first key frame.
 _FEW = 2
 _FEW_PART = 0.02
@@ -70,7 +75,7 @@ def open_video(address: str | Path) -> Any:
     is_file = "://" not in str(address)
     if is_file and not os.path.isfile(address):
         raise MissingFileError(f"There is no video {address}.")
-    with _leave_out_messages():
+    with leave_out_messages():
         capture = cv2.VideoCapture(str(address))
     if not capture.isOpened():
         reason = "is not a video that OpenCV can read, or its end is missing" if is_file else "cannot be opened"
@@ -127,11 +132,33 @@ def open_camera(number: int) -> Any:
     Raises:
         MissingFileError: There is none.
     """
-    with _leave_out_messages():
+    with leave_out_messages():
         capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         raise MissingFileError(f"There is no camera {number}, or another program is using it.")
     return capture
+
+
+def measure_fps(path: str | Path) -> float:
+    """Return the frame rate at which a video loses no frame: its own, or that of its fastest early part.
+
+    Where the rate varies, a file says its mean, or nothing that is true.
+
+    Raises:
+        MissingFileError: There is no such file.
+        DataError: It is not a video.
+    """
+    capture = open_video(path)
+    try:
+        fps, times, now_s = _describe(capture).fps, list[float](), -1 / _USUAL_FPS
+        while len(times) < _NUM_TIMED and capture.grab():
+            now_s = _find_time(capture, fps, len(times), now_s)
+            times.append(now_s)
+    finally:
+        capture.release()
+    spans = [end - start for start, end in zip(times, times[_WINDOW:])]
+    fastest = min(_WINDOW / min(spans), _MAX_FPS) if spans else fps
+    return fastest if fastest > _CLEARLY_FASTER * fps else fps
 
 
 def read_video(capture: Any, name: str, path: Path | None = None, start: int = 0) -> Iterator[Frame]:
@@ -198,7 +225,7 @@ def _find_time(capture: Any, fps: float, index: int, before_s: float) -> float:
 
 
 @contextmanager
-def _leave_out_messages() -> Iterator[None]:
+def leave_out_messages() -> Iterator[None]:
     """Keep what OpenCV and FFmpeg print about a file or camera they cannot open: our sentence says it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = _LOGGING.setLogLevel(_SILENT)  # returns the one before

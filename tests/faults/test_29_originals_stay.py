@@ -181,3 +181,31 @@ def test_drawing_a_test_keeps_the_images_of_the_data_set(place, link):
         PictureHook(folder).before_test(SimpleNamespace(test_loop=loop))
     assert read_tree(place) == before
     PictureHook(place / "new").before_val(SimpleNamespace(val_loop=loop, epoch=3))
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link, None])
+def test_tracking_keeps_the_video(model, place, capsys, link):
+    write_clip(place / "walk.avi")
+    out = "same/../walk.avi" if link is None else "out.avi"
+    (place / "same").mkdir()
+    if link is not None:
+        link(place / "walk.avi", place / out)
+    err = refuse(capsys, place, "track", model, "walk.avi", "--out", out)
+    assert "input" in err
+    assert "would be overwritten" in err
+
+
+def test_tracking_keeps_a_source_where_the_lines_would_lie(model, place, capsys):
+    write_clip(place / "walk.avi")
+    os.link(place / "walk.avi", place / "out.jsonl")
+    refuse(capsys, place, "track", model, "walk.avi", "--out", "out.mp4")
+
+
+def test_tracking_does_not_write_through_links_to_other_files(model, place, capsys):
+    write_clip(place / "walk.avi")
+    (place / "precious.txt").write_text("precious")
+    os.link(place / "precious.txt", place / "out.jsonl")
+    os.symlink("precious.txt", place / "out.avi")
+    code, _, err = run_command(capsys, "track", model, "walk.avi", "--out", "out.avi")
+    assert (code, err) == (0, "")
+    assert (place / "precious.txt").read_text() == "precious"

@@ -166,7 +166,7 @@ def test_whoever_stops_early_has_what_was_done(clip, tmp_path):
     [
         ("nowhere.mp4", MissingFileError, "There is no video nowhere.mp4"),
         (77, MissingFileError, "There is no camera 77"),
-        ("photo.jpg", ConfigError, "is no video: give a video file"),
+        ("photo.jpg", ConfigError, "is not a video: give a video file"),
     ],
 )
 def test_what_is_not_there_is_one_sentence_and_no_file(tmp_path, source, error, words):
@@ -177,9 +177,9 @@ def test_what_is_not_there_is_one_sentence_and_no_file(tmp_path, source, error, 
 
 def test_the_source_is_not_replaced(clip):
     before = clip.read_bytes()
-    with pytest.raises(ConfigError, match="would replace the video that is read"):
+    with pytest.raises(OutputError, match="would be overwritten"):
         run(clip, clip)
-    with pytest.raises(ConfigError, match="would replace the video that is read"):
+    with pytest.raises(OutputError, match="would be overwritten"):
         run(clip, clip.parent)
     assert clip.read_bytes() == before
 
