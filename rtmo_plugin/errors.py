@@ -6,6 +6,7 @@ to the tools, which print the sentence and leave with exit code 2 instead of a t
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import sys
@@ -17,6 +18,7 @@ EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
+_SHOWN = 60  # letters of a name that is too long
 
 
 class UserError(Exception):
@@ -141,6 +143,12 @@ def report_user_errors() -> Iterator[None]:
     except FloatingPointError as error:  # a loss that is not finite: nothing that options put right
         print(f"error: training stopped: {error}", file=sys.stderr)
         raise SystemExit(EXIT_FAILURE) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG or os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        name = os.fspath(error.filename or "")
+        print(f"error: The name {name[:_SHOWN]!r}... is too long for a file.", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None

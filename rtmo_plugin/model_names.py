@@ -5,6 +5,7 @@ Neither torch nor OpenMMLab is needed, and nothing in a file runs: at most the l
 
 from __future__ import annotations
 
+import os
 import zipfile
 from difflib import get_close_matches
 from enum import Enum
@@ -49,7 +50,7 @@ def find_kind_of_model(model: str | Path) -> ModelKind:
     if is_url(name):
         is_archive = describe_url(name).kind == ONNX  # published as .zip, with the model inside
         return ModelKind.EXPORTED if is_archive else _judge_by_suffix(PurePosixPath(urlparse(name).path).suffix)
-    if path.exists() or path.name != name or path.suffix:
+    if os.path.exists(path) or path.name != name or path.suffix:
         is_tensors = path.suffix.lower() == _TORCHSCRIPT and _is_checkpoint(path)
         return ModelKind.CHECKPOINT if is_tensors else _judge_by_suffix(path.suffix)
     if name in CATALOGUE:
@@ -86,7 +87,7 @@ def locate_exported(model: str | Path) -> Path:
     name, path = str(model), Path(model).expanduser()
     if is_url(name):
         return fetch(describe_url(name))
-    return fetch(CATALOGUE[name]) if name in CATALOGUE and not path.is_file() else path
+    return fetch(CATALOGUE[name]) if name in CATALOGUE and not os.path.isfile(path) else path
 
 
 def _is_checkpoint(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
 from typing import Any
 
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
@@ -63,7 +63,7 @@ def choose_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def read_source(source: str) -> str | int:
     """Return a source of images, which is a camera if it is a number and no file."""
-    return int(source) if source.isdecimal() and not Path(source).exists() else source
+    return int(source) if source.isdecimal() and not os.path.exists(source) else source
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

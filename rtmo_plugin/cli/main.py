@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _make_parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     called = f"rtmo {given.command}"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             run_command(find_command(given.command), called, called, given.arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def open_image(source: Any) -> Entry:
     """
     if isinstance(source, (str, Path)):
         name = str(source)
-        if not is_web(name) and not Path(name).exists():
+        if not is_web(name) and not os.path.exists(name):
             raise MissingFileError(f"There is no image, video or folder {name}.")
         return partial(_read_image, name)
     return partial(_make_frame, convert_image(source))

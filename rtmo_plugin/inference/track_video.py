@@ -15,9 +15,8 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol, TextIO
-from urllib.parse import urlsplit
 
 from rtmo_plugin.errors import ConfigError, OutputError, UserError
 from rtmo_plugin.files import MAX_NAME_BYTES, check_outputs
@@ -150,8 +149,8 @@ def choose_files(source: str | int | Path, out: str | Path) -> tuple[Path, Path]
     if video.suffix.lower() not in CODECS:
         if video.suffix.lower() in _NOT_FOLDERS and not video.is_dir():
             raise ConfigError(f"--out {out} is not a video that can be written: choose one of {', '.join(CODECS)}.")
-        stem = f"camera{name}" if name.isdecimal() else PurePosixPath(urlsplit(name).path).stem or "stream"
-        stem = Path(name).stem if "://" not in name and not name.isdecimal() else stem
+        last = name.partition("?")[0].rstrip("/").rpartition("/")[2] if "://" in name else name
+        stem = f"camera{name}" if name.isdecimal() else Path(last).stem or "stream"
         while len(os.fsencode(f"{stem}.jsonl")) > MAX_NAME_BYTES:
             stem = stem[:-1]
         video /= f"{stem}.mp4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def open_engine(file: str | Path, *, runtime: str | None = None, streams: int | 
         DataError: The file is damaged or no RTMO.
     """
     path = Path(file)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MissingFileError(f"There is no model file {path}.")
     if runtime is None and path.suffix.lower() == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
