@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from rtmo_plugin.errors import DataError, MissingFileError
 
+_CHUNK_BYTES = 1 << 20
 # Without it, opening a pipe would wait until another process writes to it. Windows has no such flag and no need.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -68,14 +69,16 @@ def read_bytes(path: str | Path, max_bytes: int) -> bytes:
     """
     with open_regular(path) as file:
         try:
-            # A sparse file is refused before memory is taken; files under /proc claim a size of 0 and are read on.
-            is_small = os.fstat(file.fileno()).st_size <= max_bytes
-            content = file.read(max_bytes + 1) if is_small else b""
+            # A sparse file is refused before memory is taken; a file under /proc claims a size of 0 and is read on.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size + 1) if size <= max_bytes else b""
+            while size < len(content) <= max_bytes and (more := file.read(_CHUNK_BYTES)):
+                content += more
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
         except MemoryError:
             raise DataError(f"{path} does not fit in memory.") from None
-    if not is_small or len(content) > max_bytes:
+    if max(size, len(content)) > max_bytes:
         raise DataError(f"{path} has more than {format_bytes(max_bytes)}, the limit for such a file.")
     return content
 

@@ -39,6 +39,7 @@ MAX_PIXELS = 200 * 10**6  # the largest photos of phones; three bytes each when 
 MAX_SCANS = 100  # of a JPEG; cameras and encoders write 1 to 10
 MAX_SCAN_PIXELS = 25 * 10**8  # scans times pixels, which is what decoding a progressive JPEG costs
 _MAX_SEGMENTS = 10_000
+_MAX_CHUNKS = 200_000  # of a PNG, where 8 KiB each are usual
 _MAX_READS = 20_000  # that Pillow makes in a header; usual are below 100
 
 # What Pillow raises for headers and pixels that are damaged.
@@ -122,8 +123,9 @@ def read_header(content: bytes, name: str | Path = "The image", max_pixels: int 
     check_pixels(header.size_wh, name, max_pixels)
     if header.kind == "JPEG":
         _check_scans(content, header, name)
-    is_png_cut = header.kind == "PNG" and b"IEND" not in content
-    if is_png_cut or (header.kind == "WEBP" and len(content) < 8 + int.from_bytes(content[4:8], "little")):
+    elif header.kind == "PNG":
+        _check_chunks(content, name)
+    elif header.kind == "WEBP" and len(content) < 8 + int.from_bytes(content[4:8], "little"):
         raise DataError(f"{name} is cut off: its end is missing.")
     return header
 
@@ -233,7 +235,7 @@ class _CountingReader(io.BufferedIOBase):
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._left = file, _MAX_READS
+        self.file, self._left = file, _MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes.
@@ -244,15 +246,15 @@ class _CountingReader(io.BufferedIOBase):
         self._left -= 1
         if self._left < 0:
             raise OSError("its header has too many parts")
-        return self._file.read(-1 if size is None else size)
+        return self.file.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Go to a place and return it."""
-        return self._file.seek(offset, whence)
+        return self.file.seek(offset, whence)
 
     def tell(self) -> int:
         """Return the place."""
-        return self._file.tell()
+        return self.file.tell()
 
     def seekable(self) -> bool:
         """Return True."""
@@ -312,15 +314,28 @@ def _describe(image: ImageFile.ImageFile, reader: _CountingReader) -> ImageHeade
 def _find_png_exif(reader: _CountingReader) -> bytes | None:
     """Return the EXIF data of a PNG, which may also stand behind the pixels; Pillow finds those when it decodes."""
     at = 8
-    while True:
+    for _ in range(_MAX_CHUNKS):
         reader.seek(at)
-        start = reader.read(8)
+        start = reader.file.read(8)
         if len(start) < 8 or start[4:] == b"IEND":
             return None
         size = int.from_bytes(start[:4], "big")
         if start[4:] == b"eXIf":
-            return reader.read(min(size, 2**16))
+            return reader.file.read(min(size, 2**16))
         at += 12 + size
+    return None
+
+
+def _check_chunks(content: bytes, name: str | Path) -> None:
+    """Go through the chunks of a PNG to its end: some versions of OpenCV take seconds for a chunk that is cut off."""
+    at = 8
+    for _ in range(_MAX_CHUNKS):
+        if content[at + 4 : at + 8] == b"IEND":
+            return
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+        if at > len(content):
+            raise DataError(f"{name} is cut off: its end is missing.")
+    raise ImageLimitError(f"{name} has more than {_MAX_CHUNKS} chunks, the limit for a PNG; save it again.")
 
 
 def _check_scans(content: bytes, header: ImageHeader, name: str | Path) -> None:

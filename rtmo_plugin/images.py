@@ -124,20 +124,17 @@ def is_pillow(source: Any) -> bool:
     return any(each.__module__.startswith("PIL.") for each in type(source).__mro__)
 
 
-def turn_upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+def turn_upright(image: Image, orientation: int) -> Image:
     """Return stored pixels, (height, width) or (height, width, C), turned as their EXIF orientation says.
 
     Examples:
-        >>> turn_upright(np.array([[1, 2, 3], [4, 5, 6]]), 6).tolist()
+        >>> turn_upright(np.array([[1, 2, 3], [4, 5, 6]], np.uint8), 6).tolist()
         [[4, 1], [5, 2], [6, 3]]
     """
     if orientation >= 5:
-        image = image.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    return np.ascontiguousarray(image)
+        image = np.asarray(cv2.transpose(image), np.uint8)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    return np.asarray(image if flip is None else cv2.flip(image, flip), np.uint8)
 
 
 def _convert_pillow(image: Any, name: str | Path) -> Image:
@@ -150,11 +147,11 @@ def _convert_pillow(image: Any, name: str | Path) -> Image:
     _load_pixels(image)  # only then are EXIF data behind the pixels known, and TIFF images upright
     orientation = 1 if image.format == "TIFF" else read_orientation(image.info.get("exif"))
     if check_mode(image, name):
-        values = np.asarray(image).astype(np.int64) >> 8
-        pixels = np.repeat(values.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        high = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        pixels = np.repeat(high[..., None], 3, axis=2)
     else:
         image = image.convert("RGBA") if image.mode in ("RGBa", "PA", "La") else image
-        pixels = np.asarray(image.convert("RGB"))[..., ::-1]
+        pixels = np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
     return turn_upright(pixels, orientation)
 
 

@@ -6,6 +6,7 @@ One table: formats, orientations, color modes and bit depths. Each path reads ev
 import io
 import json
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -346,3 +347,34 @@ def test_turning_is_that_of_pillow():
     for orientation in range(1, 9):
         expected = picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
         assert np.array_equal(turn_upright(np.asarray(picture), orientation), np.asarray(expected))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_spoilt_files_are_refused_or_as_large_as_their_header_says(name):
+    """Bytes changed, mostly in the header, or cut off anywhere."""
+    random, content = np.random.default_rng(1), encode(name, "RGB", 6)
+    for _ in range(60):
+        spoilt = bytearray(content[: random.integers(1, len(content)) if random.random() < 0.2 else None])
+        spoilt[random.integers(min(len(spoilt), 200))] = random.integers(256)
+        sentence = "The image is read."
+        try:
+            header = read_header(bytes(spoilt), max_pixels=10**6)
+            image = decode_image(bytes(spoilt), max_pixels=10**6)
+        except DataError as error:
+            sentence = str(error)
+        else:
+            assert image.shape[1::-1] == header.size_wh
+        assert sentence.startswith("The image ")
+        assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("size", [10**6, 2**31 - 1, 2**32 - 1])
+def test_a_chunk_longer_than_its_file_is_refused_at_once(size):
+    content = bytearray(encode("PNG", "RGB"))
+    start = content.index(b"IDAT") - 4
+    content[start : start + 4] = struct.pack(">I", size)
+    begin = time.perf_counter()
+    with pytest.raises(DataError, match="is cut off: its end is missing"):
+        decode_image(bytes(content))
+    assert time.perf_counter() - begin < 0.5
