@@ -17,6 +17,7 @@ from rtmo_plugin.shipped_configs import locate_config
 
 _NUM_KEYS_LISTED = 8
 _DELETE_KEY = "_delete_"  # MMEngine's way to replace a section instead of merging into it
+_OF_WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")  # of PyTorch's DataLoader
 
 
 def load_config(config: str | Path | Config) -> Config:
@@ -73,7 +74,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
     """Return a copy of ``cfg`` with the values of ``--cfg-options``.
 
     A key must exist in the config, or be a parameter of the class that its section builds, so that
-    a misspelt key is not silently without effect.
+    a misspelt key is not silently without effect. A loader of no workers loses the options for workers.
 
     Args:
         cfg: The config.
@@ -89,6 +90,10 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
         changed.merge_from_dict(dict(options or {}))
     except (TypeError, KeyError) as error:
         raise ConfigError(f"--cfg-options cannot be applied: {_join_lines(error)}") from error
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        loader = changed.get(name) or {}
+        if loader.get("num_workers") == 0:  # PyTorch refuses what only workers could use
+            changed[name] = {key: value for key, value in loader.items() if key not in _OF_WORKERS}
     return changed
 
 
