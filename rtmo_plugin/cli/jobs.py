@@ -62,7 +62,10 @@ def run_as_job(
         is_gpu = str(options.get("device", "")).startswith("cuda")
         resources = {"ray": ray_address or "local", "workers": workers}
         resources |= {"cpus": options.get("threads", 1), "gpus": int(is_gpu)}
-    num_left = len(job.find_remaining())
+    damaged = job.find_damaged()
+    for path, fault in damaged.items():
+        print(f"{path.name} {fault}: its shard is done again", file=sys.stderr)
+    num_left = len(job.find_remaining(damaged))
     print(f"{num_left} of {len(job.shards)} shards are to do: {job.num_files} images and videos", file=sys.stderr)
     stdout = sys.stdout
     with keep_stdout_for_json(True):  # Ray writes there too, when a worker died

@@ -16,7 +16,7 @@ from rtmo_plugin.files import read_text, write_file
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.jobs.record_formats import check_format
-from rtmo_plugin.jobs.shard_files import find_done
+from rtmo_plugin.jobs.shard_files import find_damaged, find_done, forget_checks, read_number
 from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
 from rtmo_plugin.jobs.worker import MANIFEST, Plan
 
@@ -46,9 +46,18 @@ class Job:
         """Images and videos in all."""
         return sum(len(shard.names) for shard in self.shards)
 
-    def find_remaining(self) -> list[Shard]:
-        """Return the shards that are not done."""
-        done = find_done(self.folder)
+    def find_damaged(self) -> dict[Path, str]:
+        """Return the files of records that are missing or not what was written, with the reason."""
+        num_records = {shard.number: len(shard.names) for shard in self.shards if not shard.is_video}
+        return find_damaged(self.folder, num_records)
+
+    def find_remaining(self, damaged: Iterable[Path] | None = None) -> list[Shard]:
+        """Return the shards that are not done, or of which a file of records is missing or damaged.
+
+        Args:
+            damaged: What ``find_damaged`` returned, which reads all files. Default: it is called.
+        """
+        done = find_done(self.folder) - set(map(read_number, self.find_damaged() if damaged is None else damaged))
         return [shard for shard in self.shards if shard.number not in done]
 
 
@@ -107,6 +116,7 @@ def _begin(folder: Path, wanted: dict[str, Any]) -> str:
     """
     if find_done(folder):
         raise ConfigError(f"{folder} has files of a job, but no {MANIFEST}: choose another folder for --out.")
+    forget_checks(folder)
     id_ = uuid4().hex
     content = json.dumps({"id": id_, **wanted}, indent=1)
     write_file(folder / MANIFEST, content.encode())

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, DataError
 
 Record = dict[str, Any]
 
@@ -34,7 +34,11 @@ def encode(records: Sequence[Record], name: str) -> bytes:
 
 
 def decode(path: Path) -> Iterable[Record]:
-    """Return the records of a file, whose suffix is its format."""
+    """Return the records of a file, whose suffix is its format.
+
+    Raises:
+        DataError: Later, on reading: the file is damaged; the message names the place.
+    """
     return FORMATS[path.suffix[1:]][1](path)
 
 
@@ -43,8 +47,15 @@ def _encode_lines(records: Sequence[Record]) -> bytes:
 
 
 def _decode_lines(path: Path) -> Iterable[Record]:
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            if not isinstance(record, dict) or not line.endswith(b"\n"):
+                raise DataError(f"line {number} of {path} is not a whole record")
+            yield record
 
 
 def _encode_parquet(records: Sequence[Record]) -> bytes:
@@ -58,11 +69,15 @@ def _encode_parquet(records: Sequence[Record]) -> bytes:
 
 
 def _decode_parquet(path: Path) -> Iterable[Record]:
+    import pyarrow
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches():
-            yield from map(_leave_out_class, batch.to_pylist())
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from map(_leave_out_class, batch.to_pylist())
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a whole Parquet file ({' '.join(str(error).split())[:200]})") from error
 
 
 def _leave_out_class(record: Record) -> Record:

@@ -29,7 +29,10 @@ def run_job(job: Job, *, ray: str | None = None, **resources: Any) -> Iterator[S
         ConfigError: Another process is at work on the job, or there is no such cluster.
     """
     with _hold(job):
-        shards = job.find_remaining()
+        damaged = job.find_damaged()
+        for path in damaged:
+            path.unlink(missing_ok=True)
+        shards = job.find_remaining(damaged)
         if shards:
             reports = _run_here(job.plan, shards) if ray is None else _run_there(job.plan, shards, ray, resources)
             yield from _check(job, reports)

@@ -3,23 +3,29 @@
 Of some images there is one file, ``shard-0000012-end.jsonl``; of a video one for every so many frames before it,
 ``shard-0000012-000000.jsonl`` and so on, so that a long one is not begun anew.  In the order of their names the files
 have the order of the work.  Whoever works on a shard has a mark in ``running/``, which stays there if it dies.
+
+``checks/`` has an empty file for each file of records, whose name is that file's name and SHA-256: what is read back is
+compared with it. Two processes may write one shard, so there may be two of them, and either content is right.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from rtmo_plugin.errors import OutputError
+from rtmo_plugin.errors import DataError, OutputError
 from rtmo_plugin.jobs.record_formats import FORMATS, Record, decode, encode
 
-RUNNING = "running"
+RUNNING, CHECKS = "running", "checks"
+_CHUNK_BYTES = 1 << 20
 _TOKEN = uuid4().hex[:8]  # machines may have one name, and processes of two one number
 
 
@@ -63,7 +69,12 @@ class ShardFiles:
             OutputError: It cannot be written, for example because the disk is full; nothing of it is left.
         """
         part = self.folder / f"{self._stem}-{len(self.list_parts()):06d}.{self.format}"
-        _write_whole(self.end if is_end else part, encode(records, self.format))
+        path, content = self.end if is_end else part, encode(records, self.format)
+        _write_whole(path, content)
+        check = self.folder / CHECKS / f"{path.name}.{hashlib.sha256(content).hexdigest()}"
+        with _report(check):
+            check.parent.mkdir(exist_ok=True)
+            check.touch()
 
     def read(self) -> Iterator[Record]:
         """Yield the records that are there."""
@@ -96,15 +107,96 @@ class ShardFiles:
 
 
 def read_records(folder: str | Path) -> Iterator[Record]:
-    """Yield the records of a job that are there, in the order of the work, as ``PoseResult.to_dict`` returns them."""
-    for path in sorted(Path(folder).glob("shard-*")):
-        yield from decode(path)
+    """Yield the records of a job that are there, in the order of the work, as ``PoseResult.to_dict`` returns them.
+
+    Raises:
+        DataError: A file of records is missing, damaged or cut off; the message says what to do.
+    """
+    folder = Path(folder)
+    checks = _list_checks(folder)
+    for names in _list_names(folder, checks).values():
+        for name in names:
+            fault = _find_fault(folder / name, checks.get(name))
+            if fault:
+                raise DataError(f"{folder / name} {fault}: start the job again, and its shard is done again.")
+            yield from decode(folder / name)
+
+
+def find_damaged(folder: Path, num_records: Mapping[int, int]) -> dict[Path, str]:
+    """Return the files of records that are missing or not what was written, with the reason, and what follows them.
+
+    Args:
+        folder: Folder of the job.
+        num_records: Number of records by shard, where it is known.
+    """
+    checks, damaged = _list_checks(folder), {}
+    for number, names in _list_names(folder, checks).items():
+        is_behind = False
+        for name in names:
+            fault = _find_fault(folder / name, checks.get(name), num_records.get(number))
+            if fault or is_behind:
+                damaged[folder / name] = fault or "follows a file that is missing or damaged"
+                is_behind = True
+    return damaged
+
+
+def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = None) -> str:
+    """Return what is wrong with a file of records, or nothing.
+
+    Args:
+        path: The file.
+        digests: SHA-256 of what was written. None if none was kept: then the content is looked at.
+        num_records: Number of its records. Default: unknown.
+    """
+    if not path.is_file():
+        return "is missing"
+    if digests:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        is_right = digest.hexdigest() in digests
+        return "" if is_right else "is not what was written" if path.stat().st_size else "is empty"
+    try:
+        found = sum(1 for _ in decode(path))
+    except DataError as error:
+        return f"is damaged ({error})"
+    return "" if num_records in (None, found) else f"has {found} of {num_records} records"
+
+
+def _list_checks(folder: Path) -> dict[str, set[str]]:
+    """Return the SHA-256 of what was written, by the name of the file of records."""
+    checks: dict[str, set[str]] = defaultdict(set)
+    for check in folder.joinpath(CHECKS).glob("shard-*"):
+        checks[check.stem].add(check.suffix[1:])
+    return dict(checks)
+
+
+def _list_names(folder: Path, written: Iterable[str]) -> dict[int, list[str]]:
+    """Return the files of records that are there or were ``written``, by shard, all in the order of the work."""
+    ends = tuple(f".{name}" for name in FORMATS)
+    by_shard: dict[int, list[str]] = defaultdict(list)
+    for name in sorted({*written, *(path.name for path in folder.glob("shard-*"))}):
+        if name.endswith(ends) and name[6:13].isdecimal():
+            by_shard[int(name[6:13])].append(name)
+    return by_shard
+
+
+def forget_checks(folder: Path) -> None:
+    """Remove the checks of files that a former job left behind."""
+    for check in folder.joinpath(CHECKS).glob("shard-*"):
+        check.unlink()
 
 
 def find_done(folder: Path) -> set[int]:
     """Return the numbers of the shards that are done."""
     ends = {f"-end.{name}" for name in FORMATS}
-    return {int(path.name[6:13]) for path in folder.glob("shard-*-end.*") if path.name[13:] in ends}
+    return {read_number(path) for path in folder.glob("shard-*-end.*") if path.name[13:] in ends}
+
+
+def read_number(path: Path) -> int:
+    """Return the number of the shard that a file of records belongs to."""
+    return int(path.name[6:13])
 
 
 def clear_running(folder: Path) -> None:
@@ -118,7 +210,7 @@ def clear_running(folder: Path) -> None:
 
 def _write_whole(path: Path, content: bytes) -> None:
     """Write a file that is there when all of it is on the disk; several may write the same one at the same time."""
-    unfinished = path.parent / RUNNING / f"{path.name}.{_name_process()}"
+    unfinished = path.parent / RUNNING / f"{path.name}.{_name_process()}.{uuid4().hex[:8]}"
     with _report(path):
         try:
             with unfinished.open("wb") as file:
