@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,11 @@ from tests.inference.test_sources import write_video
 
 SCORE_THR = 0.1
 needs_parquet = pytest.mark.skipif(find_spec("pyarrow") is None, reason="no pyarrow, which the extra `ray` has")
+
+
+def write_slow_image(path):
+    """Write an image that takes most of a second to decode, in which a process can be killed."""
+    assert cv2.imwrite(str(path), np.zeros((9000, 9000, 3), np.uint8))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from rtmo_plugin.jobs import open_job, read_records, run_job
 from rtmo_plugin.jobs.shard_files import ShardFiles
 from rtmo_plugin.jobs.worker import MAX_DEATHS, Worker
 from tests.conftest import ROOT
-from tests.jobs.conftest import SCORE_THR, needs_parquet
+from tests.jobs.conftest import SCORE_THR, needs_parquet, write_slow_image
 
 
 @pytest.fixture
@@ -177,16 +177,17 @@ def start(*arguments):
 
 
 def test_a_process_that_is_killed_and_a_full_disk_lose_nothing(model, folder, expected, tmp_path):
-    """A pipe among the images is where the process waits to be killed; a limit of file sizes is the full disk."""
+    """A large image is where the process is killed; a limit of file sizes is the full disk."""
     names = [tmp_path / f"{number}.png" for number in range(5)]
     for name in names:
         os.link(folder / name.name, name)
     names[3].unlink()
-    os.mkfifo(names[3])
+    write_slow_image(names[3])
     process = start(model, tmp_path / "out", 10**6, *names)
     assert [process.stdout.readline() for _ in range(2)] == ["\n", "0\n"]
     while not list((tmp_path / "out/running").glob("shard-0000001.*")):
-        time.sleep(0.01)
+        assert process.poll() is None
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = list_files(tmp_path / "out")

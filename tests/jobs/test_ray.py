@@ -13,16 +13,16 @@ import pytest
 from rtmo_plugin.cli.main import main
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.jobs import open_job, ray_driver, read_records, run_job
-from tests.jobs.conftest import SCORE_THR
+from tests.jobs.conftest import SCORE_THR, write_slow_image
 
 
-def kill_worker(mark, pipe, image):
-    """Kill the process that made a mark, once it waits at a pipe; then put an image in the pipe's place."""
+def kill_worker(mark, slow, image):
+    """Kill the process that made a mark, while it decodes a slow image; then put another image in its place."""
     while not (found := list(mark.parent.glob(mark.name))):
         time.sleep(0.02)
     os.kill(int(found[0].name.split(".")[-2]), signal.SIGKILL)
-    os.link(image, f"{pipe}.new")
-    os.replace(f"{pipe}.new", pipe)
+    os.link(image, f"{slow}.new")
+    os.replace(f"{slow}.new", slow)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
@@ -34,13 +34,13 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "200")  # on a busy machine
     monkeypatch.chdir(shutil.copytree(folder, tmp_path / "work").parent)
-    pipe = tmp_path / "work" / "7.png"
-    pipe.unlink()
-    os.mkfifo(pipe)
+    slow = tmp_path / "work" / "7.png"
+    slow.unlink()
+    write_slow_image(slow)
     names = [os.path.join("work", name.name) for name in sorted(folder.iterdir())]
     (tmp_path / "list.txt").write_text("\n".join(names))
     mark = tmp_path / "out" / "running" / f"shard-{names.index(os.path.join('work', '7.png')):07d}.*"
-    killer = threading.Thread(target=kill_worker, args=(mark, pipe, folder / "7.png"), daemon=True)
+    killer = threading.Thread(target=kill_worker, args=(mark, slow, folder / "7.png"), daemon=True)
     killer.start()
     options = ("--records", "parquet", "--shard-size", "1", "--score-thr", str(SCORE_THR), "--ray", "--workers", "2")
     command = ["predict", str(model), "list.txt", "--out", "out", "--json", *options]
