@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.cli.arguments import add_json_argument
@@ -77,10 +75,10 @@ def _add_data_root(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_infer(parser: argparse.ArgumentParser) -> None:
-    peers = Path(os.environ.get("RTMO_DATA", "../shared/data")).parent / "peers"
     add = parser.add_argument
-    add("--peers", metavar="DIR", default=str(peers), help="folder with the weights rtmo-s_weights.pth and the file "
-        "that MMDeploy wrote for them (%(default)s)")  # fmt: skip
+    add("--peers", metavar="DIR", help="folder with weights, rtmo-s_weights.pth, and the file that MMDeploy wrote for "
+        "them, rtmo-s_mmdeploy-1.3.1.onnx (default: the published rtmo-s_body7 and rtmo-s_body7-onnx, 80 MB, which are "
+        "downloaded the first time)")  # fmt: skip
     add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
     add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
     add("--num-images", type=int, default=5, metavar="N", help="of the folder (%(default)s)")

@@ -13,9 +13,9 @@ from rtmo_plugin.apis.benchmarks.cold_start import time_cold_start
 from rtmo_plugin.apis.benchmarks.gpu_inference import time_on_gpu
 from rtmo_plugin.apis.benchmarks.inference_sides import (
     CONFIG,
-    WEIGHTS,
     Find,
     export_ours,
+    locate_peers,
     open_crowds,
     open_theirs,
     open_yolo,
@@ -34,7 +34,7 @@ _FILE_ROUNDS = 5
 
 def run(
     *,
-    peers: str = "",
+    peers: str | None = None,
     yolo: str | None = None,
     images: str | None = None,
     num_images: int = 5,
@@ -45,7 +45,7 @@ def run(
     """Measure all sides in turn, one image after the other, batch 1; then files, cold start, and a GPU if there is one.
 
     Args:
-        peers: Folder with the weights and MMDeploy's file.
+        peers: Folder with the weights and MMDeploy's file. Default: the published ones, which are downloaded.
         yolo: A pose model of Ultralytics' as ONNX.
         images: An image or a folder; None: noise.
         num_images: How many of the folder.
@@ -59,15 +59,15 @@ def run(
     """
     if min(num_images, rounds) < 1:
         raise ConfigError("benchmark infer: --num-images and --rounds must be at least 1.")
-    weights = Path(peers, WEIGHTS)
-    _check_files(weights, yolo, images, int8)
+    _check_files(yolo, images, int8)
     pictures = _read_images(images, num_images)
+    weights, their_file = locate_peers(peers)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
         ours = export_ours(weights, file, threads, images if int8 else None)
         models = {name: PoseModel(**side) for name, side in ours.items()}
         crowds = open_crowds(file, threads)
-        theirs = {**open_theirs(Path(peers)), **(open_yolo(Path(yolo)) if yolo else {})}
+        theirs = {**open_theirs(weights, their_file), **(open_yolo(Path(yolo)) if yolo else {})}
         finders = {**theirs, **{name: model.predict for name, model in {**models, **crowds}.items()}}
         sides = {name: _make_side(find, pictures) for name, find in finders.items()}
         for side in sides.values():
@@ -88,12 +88,10 @@ def run(
     )
 
 
-def _check_files(weights: Path, yolo: str | None, images: str | None, int8: bool) -> None:
+def _check_files(yolo: str | None, images: str | None, int8: bool) -> None:
     """Raise ``UserError`` unless the files are there, and the folder of images where eight bits need one."""
     if int8 and not (images and Path(images).is_dir()):
         raise ConfigError("benchmark infer: --int8 is calibrated with a folder of images: name it with --images.")
-    if not weights.is_file():
-        raise MissingFileError(f"There is no {weights}: name the folder of the peers with --peers.")
     if yolo and not Path(yolo).is_file():
         raise MissingFileError(f"There is no {yolo}: --yolo names a pose model that Ultralytics' package exported.")
 

@@ -15,6 +15,7 @@ from rtmo_plugin.apis.benchmarks.official import load_official_recipe
 from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.export import export
 from rtmo_plugin.apis.export_accuracy import choose_images
+from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
 from rtmo_plugin.export.options import ExportOptions
@@ -22,8 +23,9 @@ from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.inference.letterbox import Image, apply_letterbox, make_input
 from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.inference.suppression import suppress_duplicates
+from rtmo_plugin.zoo import CATALOGUE, fetch
 
-CONFIG = "rtmo-s_coco"
+CONFIG, _PUBLISHED = "rtmo-s_coco", "rtmo-s_body7"  # one architecture
 WEIGHTS, THEIR_FILE = "rtmo-s_weights.pth", "rtmo-s_mmdeploy-1.3.1.onnx"
 Find = Callable[[Image], Any]
 
@@ -38,16 +40,39 @@ _SCORE_THR, _NMS_THR = 0.1, 0.65
 _YOLO_KEYPOINTS = 17 * 3
 
 
-def open_theirs(peers: Path) -> dict[str, Find]:
+def locate_peers(folder: str | Path | None) -> tuple[Path, Path]:
+    """Return the weights of RTMO-s and the file that MMDeploy wrote for them.
+
+    Args:
+        folder: Folder that holds both. Default: the published ones, which are downloaded unless they are here.
+
+    Raises:
+        MissingFileError: One of them is missing, or cannot be downloaded.
+    """
+    if folder is None:
+        other = ", or name a folder with --peers"
+        published, exported = (CATALOGUE[name] for name in (_PUBLISHED, f"{_PUBLISHED}-onnx"))
+        return fetch(published, alternative=other), fetch(exported, alternative=other)
+    weights, file = Path(folder, WEIGHTS), Path(folder, THEIR_FILE)
+    for path in (weights, file):
+        if not path.is_file():
+            raise MissingFileError(
+                f"There is no {path}: --peers names a folder with {WEIGHTS} and {THEIR_FILE}; without it the published "
+                f"{_PUBLISHED} is downloaded."
+            )
+    return weights, file
+
+
+def open_theirs(weights: Path, file: Path) -> dict[str, Find]:
     """Return what is run today, by name; what is not installed is left out."""
     finders: dict[str, Find] = {}
     if find_spec("rtmlib"):
         from rtmlib import RTMO
 
         size = (640, 640)
-        model = RTMO(str(peers / THEIR_FILE), size, score_thr=_SCORE_THR, nms_thr=_NMS_THR, backend="onnxruntime")
+        model = RTMO(str(file), size, score_thr=_SCORE_THR, nms_thr=_NMS_THR, backend="onnxruntime")
         finders["rtmlib, MMDeploy's file"] = lambda image: model(image)[0]
-    theirs = init_model(load_official_recipe(), str(peers / WEIGHTS), device="cpu")
+    theirs = init_model(load_official_recipe(), str(weights), device="cpu")
     finders["MMPose, PyTorch"] = lambda image: inference_bottomup(theirs, image)[0].pred_instances.keypoints
     return finders
 
