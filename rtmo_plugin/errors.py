@@ -80,7 +80,16 @@ class MissingPackageError(UserError, ImportError):
 
 
 class StoppedError(UserError, RuntimeError):
-    """A long job cannot go on; what was done is kept, and it can be started again."""
+    """A long job cannot go on; what was done is kept, and it can be started again.
+
+    Args:
+        message: Sentence for the user.
+        exit_code: Exit code of the error that stopped the job.
+    """
+
+    def __init__(self, message: str | None, exit_code: int = EXIT_USER_ERROR) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 # What training, testing, exporting and checkpoints import beyond what every installation has.

@@ -8,6 +8,7 @@ that whatever runs exported models can use it.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -65,7 +66,10 @@ class ScoreCalibration:
             content = json.loads(text)
             if content.pop("kind") != _KIND:
                 raise ValueError("of another kind")
-            return cls(**{name: float(value) for name, value in content.items()})
+            calibration = cls(**{name: float(value) for name, value in content.items()})
+            if not all(map(math.isfinite, asdict(calibration).values())):
+                raise ValueError("a weight is not finite")
+            return calibration
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise DataError(f"{where} is no calibration of scores, as `rtmo analyze` writes it: {error}.") from error
 

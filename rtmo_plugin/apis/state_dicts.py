@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rtmo_plugin.apis.name_checks import check_checkpoint_names
-from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.errors import CheckpointError, NonFiniteError
 
 StateDict = Mapping[str, Tensor]
 
@@ -74,15 +74,31 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advi
     Raises:
         CheckpointError: It does not; the message names both models where it can tell, and the
             first parameter that differs.
+        NonFiniteError: A weight is NaN or infinite.
     """
     given, expected = get_state_dict(checkpoint), model.state_dict()
     mismatch = compare_state_dicts(given, expected)
     if mismatch:
         words = "; ".join([_describe(given, expected, mismatch), *([advice] if advice else [])])
         raise CheckpointError(f"{path} does not fit the config: {words}.")
+    check_finite_weights(given, path)
     schema = getattr(getattr(model, "head", None), "schema", None)
     if schema is not None:
         check_checkpoint_names(checkpoint, path, {"keypoint_id2name": dict(enumerate(schema.names))}, advice)
+
+
+def check_finite_weights(state: StateDict, path: Path) -> None:
+    """Check that weights can be computed with.
+
+    Raises:
+        NonFiniteError: One is NaN or infinite; the message names the first.
+    """
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise NonFiniteError(
+                f"{path} holds weights that are not finite (NaN or infinity), first in {name}: its training diverged, "
+                "and an earlier checkpoint may be whole."
+            )
 
 
 def _describe(given: StateDict, expected: StateDict, mismatch: Mismatch) -> str:

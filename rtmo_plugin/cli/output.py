@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -41,5 +42,20 @@ def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> s
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as one line of JSON, at once, for a program that reads along."""
-    print(json.dumps(value), flush=True)
+    """Print ``value`` as one line of JSON, at once, for a program that reads along.
+
+    JSON has no NaN and no infinity: a number that is not finite, such as a metric that is not defined, is null.
+    """
+    try:
+        line = json.dumps(value, allow_nan=False)
+    except ValueError:
+        line = json.dumps(_replace_non_finite(value))
+    print(line, flush=True)
+
+
+def _replace_non_finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _replace_non_finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_replace_non_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

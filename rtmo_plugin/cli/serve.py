@@ -60,12 +60,15 @@ def _run(
         from rtmo_plugin.serving.decoding import DecoderPool
     except ImportError as error:
         raise ConfigError(f"rtmo serve needs packages ({error.name}): {write_install_line('serve')}") from error
+    import numpy as np
+
     from rtmo_plugin.pose import Pose
     from rtmo_plugin.serving.uploads import Limits
 
     limits = Limits(max_megabytes, max_megapixels)
     with server.open_port(host, port) as listener, DecoderPool(limits.num_pixels) as decoders:
         pose = Pose(model, score_thr=min(score_thr, _LOWEST_SCORE), **choose_options(options))
+        pose(np.full((64, 64, 3), 114, np.uint8))  # so that a model that computes NaN ends here, and not at a request
         app = make_app(pose, Path(model).name, limits, decoders, score_thr=score_thr, host_names=allow_host)
         server.announce(listener, is_opened=open)
         server.run(app, listener)

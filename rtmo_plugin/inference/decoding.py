@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmo_plugin.errors import NonFiniteError
 from rtmo_plugin.inference.coordinates import CoordinateDecoder
 from rtmo_plugin.inference.model_info import ModelInfo
-from rtmo_plugin.inference.people import People
+from rtmo_plugin.inference.people import DIVERGED, People
 from rtmo_plugin.inference.suppression import suppress_duplicates
 from rtmo_plugin.score_calibration import ScoreCalibration
 
@@ -51,9 +52,28 @@ class Decoder:
         Args:
             outputs: Of the file, by name, for B images.
             size_wh: Of the input.
+
+        Raises:
+            NonFiniteError: The file computes NaN or infinity.
         """
+        self._check_scores(outputs)
         everyone = (self._decode_maps if self._info.cut == "raw" else self._decode_rows)(outputs, size_wh)
+        for people in everyone:
+            people.check_finite()
         return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
+
+    def _check_scores(self, outputs: Outputs) -> None:
+        """Check all scores: one that is NaN is above no threshold, and would look like an image without people.
+
+        Raises:
+            NonFiniteError: One of them is NaN or infinite.
+        """
+        if self._info.cut == "raw":
+            scores = [outputs[f"class_logits_{stride}"] for stride in self._info.strides]
+        else:
+            scores = [outputs["dets"][..., 4]]
+        if not all(np.isfinite(each).all() for each in scores):
+            raise NonFiniteError(DIVERGED)
 
     def _calibrate(self, people: People) -> People:
         """Return the people with calibrated scores, best first, without those below the threshold."""

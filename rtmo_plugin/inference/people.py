@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmo_plugin.errors import NonFiniteError
 from rtmo_plugin.inference.letterbox import Letterbox
 
 Floats = NDArray[np.floating[Any]]
+DIVERGED = (
+    "The model computes numbers that are not finite (NaN or infinity): its training diverged, or it was exported with "
+    "--half and overflows; take an earlier checkpoint, or export without --half."
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,15 @@ class People:
         return People(
             self.boxes[rows], self.scores[rows], self.keypoints[rows], self.keypoint_scores[rows], self.labels[rows]
         )
+
+    def check_finite(self) -> None:
+        """Check that all numbers are finite.
+
+        Raises:
+            NonFiniteError: One is NaN or infinite.
+        """
+        if not all(np.isfinite(each).all() for each in (self.boxes, self.scores, self.keypoints, self.keypoint_scores)):
+            raise NonFiniteError(DIVERGED)
 
     def restore(self, letterbox: Letterbox) -> People:
         """Return the people in pixels of the image, their boxes cut at the edge of the input, as in testing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError, OutputError
-from rtmo_plugin.files import write_file
+from rtmo_plugin.files import write_file, write_json
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.drawing import draw_people
 from rtmo_plugin.inference.frames import Frame
@@ -142,7 +141,7 @@ class PoseResult:
         if source is not None and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
             raise OutputError(f"{path} is the image itself and would be overwritten; choose another name.")
         if path.suffix.lower() == ".json":
-            return write_file(path, json.dumps(self.to_dict()).encode())
+            return write_json(path, self.to_dict())
         if path.suffix.lower() not in SUFFIXES:
             raise ConfigError(f"{path} cannot be saved: take a name that ends with .json or {', '.join(SUFFIXES)}.")
         content = cv2.imencode(path.suffix, self.plot())[1]

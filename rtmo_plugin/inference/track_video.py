@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from rtmo_plugin.errors import ConfigError, OutputError, UserError
+from rtmo_plugin.errors import ConfigError, NonFiniteError, OutputError, UserError
 from rtmo_plugin.files import MAX_NAME_BYTES, check_outputs
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.files import make_folder
@@ -126,6 +126,8 @@ def track_video(
                 error = result.error
                 num_frames += error is None
                 yield result
+    except NonFiniteError:  # the model is to blame, and not the video
+        raise
     except UserError as stopped:
         error = str(stopped)
     if not num_frames and error is None:
@@ -193,7 +195,7 @@ def _leave_out_nobody(result: PoseResult) -> PoseResult:
 
 def _write_line(file: Any, result: PoseResult, path: Path) -> None:
     try:
-        file.write(json.dumps(result.to_dict()) + "\n")
+        file.write(json.dumps(result.to_dict(), allow_nan=False) + "\n")
         file.flush()
     except OSError as error:
         raise OutputError(f"{path} cannot be written any further: {error.strerror}.") from error

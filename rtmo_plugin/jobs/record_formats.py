@@ -43,7 +43,7 @@ def decode(path: Path) -> Iterable[Record]:
 
 
 def _encode_lines(records: Sequence[Record]) -> bytes:
-    return "".join(json.dumps(record) + "\n" for record in records).encode()
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()
 
 
 def _decode_lines(path: Path) -> Iterable[Record]:

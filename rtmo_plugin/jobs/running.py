@@ -52,7 +52,7 @@ def _check(job: Job, reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
     """Yield the reports, up to one after which nothing can follow."""
     for report in reports:
         if report.is_last:
-            raise StoppedError(report.failure)
+            raise StoppedError(report.failure, exit_code=report.exit_code)
         ShardFiles(job.folder, report.number, job.plan.format).forget_deaths()  # so that a restart tries once more
         yield report
 

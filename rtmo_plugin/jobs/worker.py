@@ -11,7 +11,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, UserError
+from rtmo_plugin.errors import EXIT_USER_ERROR, ConfigError, DataError, MissingFileError, UserError
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.jobs.record_formats import Record, check_format
 from rtmo_plugin.jobs.shard_files import ShardFiles
@@ -59,6 +59,7 @@ class ShardReport:
         worker: Machine and process.
         failure: One sentence if it is not done.
         is_last: Whether the others cannot be done either, as on a full disk.
+        exit_code: Exit code of the command if it is the last.
     """
 
     number: int
@@ -68,6 +69,7 @@ class ShardReport:
     worker: str = ""
     failure: str | None = None
     is_last: bool = False
+    exit_code: int = EXIT_USER_ERROR
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -101,7 +103,7 @@ class Worker:
                 with files.mark():
                     self._write(self._predict(pose, shard, files), shard, files)
         except UserError as error:
-            return self._report(shard, failure=str(error), is_last=True)
+            return self._report(shard, failure=str(error), is_last=True, exit_code=error.exit_code)
         return self._report(shard, **_count(files.read()))
 
     def _open(self) -> Pose:

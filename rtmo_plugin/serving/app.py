@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.errors import DataError, NonFiniteError
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.serving.decoding import DecoderPool
@@ -83,7 +83,7 @@ def make_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, names=host_names)],
-        exception_handlers={UploadError: _refuse, DataError: _refuse},
+        exception_handlers={UploadError: _refuse, DataError: _refuse, NonFiniteError: _fail},
     )
 
 
@@ -119,3 +119,8 @@ def _find(pose: Finder, image: NDArray[np.uint8], start: float) -> dict[str, Any
 async def _refuse(_: Request, error: Exception) -> Response:
     """Answer with one sentence."""
     return JSONResponse({"error": str(error)}, getattr(error, "status", 422))
+
+
+async def _fail(_: Request, error: Exception) -> Response:
+    """Answer that the model, and not the image, is to blame."""
+    return JSONResponse({"error": str(error)}, 500)

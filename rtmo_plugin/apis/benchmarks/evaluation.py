@@ -63,7 +63,7 @@ def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "re
         results={
             "people": len(truth["annotations"]),
             "AP": ours["coco/AP"],
-            "largest difference": max(abs(ours[name] - theirs[name]) for name in theirs),
+            "largest difference": float(np.max([abs(ours[name] - theirs[name]) for name in theirs])),
         },
     )
 

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.inference.engines.engine import count_cores, read_info
+from rtmo_plugin.inference.engines.onnx_weights import check_onnx_weights
 
 _UNREADABLE = (
     errors.Fail,
@@ -39,6 +40,7 @@ class OnnxRuntimeEngine:
     Raises:
         ConfigError: The device is not there.
         DataError: The file cannot be read, or is no RTMO.
+        NonFiniteError: A weight is NaN or infinite.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class OnnxRuntimeEngine:
         self._input_name = first.name
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self.info = read_info(path, self._session.get_modelmeta().custom_metadata_map, first.shape, shapes)
+        check_onnx_weights(path)
         self.computes_in = self.info.precision
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:

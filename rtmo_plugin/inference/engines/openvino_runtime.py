@@ -8,11 +8,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import ConfigError, DataError, NonFiniteError
 from rtmo_plugin.inference.engines.engine import read_info
+from rtmo_plugin.inference.engines.onnx_weights import check_onnx_weights
 from rtmo_plugin.inference.engines.openvino_mixed import compile_mixed, is_divisible
 
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
@@ -46,6 +48,7 @@ class OpenVinoEngine:
     Raises:
         ConfigError: The device is not there, or the precision is unknown.
         DataError: The file cannot be read, or is no RTMO.
+        NonFiniteError: A weight is NaN or infinite.
     """
 
     def __init__(
@@ -69,6 +72,10 @@ class OpenVinoEngine:
         shapes = {output.get_any_name(): _list_shape(output) for output in model.outputs}
         strings = model.get_rt_info(list(_METADATA)).value if model.has_rt_info(list(_METADATA)) else {}
         self.info = read_info(path, {k: str(v) for k, v in strings.items()}, _list_shape(model.input(0)), shapes)
+        if path.suffix.lower() == ".onnx":
+            check_onnx_weights(path)
+        else:
+            _check_constants(model, path)
         settings = _make_settings(device, threads, streams)
 
         def compile_model(part: Any, name: str) -> Any:
@@ -95,6 +102,21 @@ class OpenVinoEngine:
             return dict(zip(self._names, network(images)))
         finally:
             self._idle.put(network)
+
+
+def _check_constants(model: Any, path: Path) -> None:
+    """Check that the weights of an OpenVINO file are finite.
+
+    Raises:
+        NonFiniteError: One is NaN or infinite; the message names the operator.
+    """
+    for each in model.get_ops():
+        is_number = each.get_type_name() == "Constant" and each.get_element_type().is_real()
+        if is_number and not np.isfinite(each.data.astype(np.float32)).all():
+            raise NonFiniteError(
+                f"{path} holds weights that are not finite (NaN or infinity), first in {each.get_friendly_name()}: the "
+                "training of its model diverged."
+            )
 
 
 def _open_network(compiled: Any) -> _Network:

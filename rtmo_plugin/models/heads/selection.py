@@ -9,8 +9,14 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from rtmo_plugin.errors import NonFiniteError
 from rtmo_plugin.ops.nms import suppress_duplicates
 from rtmo_plugin.structures import DensePredictions
+
+_DIVERGED = (
+    "The model computes numbers that are not finite (NaN or infinity): its training diverged, and an earlier "
+    "checkpoint may be whole."
+)
 
 
 class Picked(NamedTuple):
@@ -32,8 +38,13 @@ def select_people(
         score_thr: Scores must be above this.
         nms_thr: Boxes of higher IoU are the same person, whatever their class; 1 keeps all.
         nms_pre: How many of the best enter NMS; all by default.
+
+    Raises:
+        NonFiniteError: A score is NaN: it is above no threshold, and would look like an image without people.
     """
     scores, labels = predictions.class_logits.sigmoid().max(dim=-1)
+    if not predictions.class_logits.isfinite().all():
+        raise NonFiniteError(_DIVERGED)
     each = []
     for image, (image_scores, boxes) in enumerate(zip(scores, predictions.boxes)):
         above = (image_scores > score_thr).nonzero()[:, 0]
@@ -49,8 +60,13 @@ def collect_instances(
     """Pack the (N, K, 2) keypoints of the selected people as MMPose's estimator expects them, an image each.
 
     Boxes are clipped to the image's ``input_size`` (width, height).
+
+    Raises:
+        NonFiniteError: A box or keypoint is NaN or infinite.
     """
     boxes = predictions.boxes[picked.image, picked.prior]
+    if not (boxes.isfinite().all() and keypoints.isfinite().all()):
+        raise NonFiniteError(_DIVERGED)
     visibility = predictions.visibility_logits[picked.image, picked.prior].sigmoid()
     results = []
     for image, sample in enumerate(data_samples):
