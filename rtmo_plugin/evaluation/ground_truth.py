@@ -6,7 +6,6 @@ and images without people count (detections there are false).
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
 from rtmo_plugin.evaluation.options import CROWD, MetricOptions
 from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoint_areas import find_area_faults
 from rtmo_plugin.keypoint_boxes import PERSON_SHARE, complete_person
 from rtmo_plugin.keypoint_order import describe_difference, is_identity, list_category_names, match_order
@@ -38,8 +38,8 @@ def read_annotations(path: str | Path) -> Json:
         DataError: It is not JSON, not all of it is there, or it holds no images.
     """
     try:
-        with get_local_path(str(path)) as local, Path(local).open(encoding="utf-8") as file:
-            content = json.load(file)
+        with get_local_path(str(path)) as local:
+            content = read_json(local)
     except FileNotFoundError:
         raise MissingFileError(f"There is no annotation file {path}.") from None
     except ValueError as error:  # of JSON, or of the encoding

@@ -11,6 +11,7 @@ import numpy as np
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.predictions import Predictions
+from rtmo_plugin.files import read_json
 
 _NEEDED = {"image_id": (int, str), "category_id": int, "keypoints": list, "score": (int, float)}
 
@@ -56,7 +57,7 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
         DataError: It is not JSON, not all of it is there, or an entry lacks something.
     """
     try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = read_json(path)
     except FileNotFoundError:
         raise MissingFileError(f"There is no result file {path}.") from None
     except ValueError as error:  # of JSON, or of the encoding
