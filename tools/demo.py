@@ -9,15 +9,20 @@ from rtmo_plugin.errors import report_user_errors
 CONFIG = Path(__file__).parents[1] / "configs/rtmo-t_synthetic.py"
 
 
-def main() -> None:
-    """Read the arguments, run the demo, and print what came of it."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Train RTMO-t on drawn people, test it on held-out ones, and draw its predictions.",
         epilog="example: python tools/demo.py --work-dir work_dirs/demo",
     )
     parser.add_argument("--work-dir", default="work_dirs/demo", metavar="DIR", help="for all results (%(default)s)")
+    return parser
+
+
+def main() -> None:
+    """Read the arguments, run the demo, and print what came of it."""
     with report_user_errors():
-        arguments = parser.parse_args()
+        arguments = make_parser().parse_args()
         print("Training RTMO-t on synthetic people from random weights: about ten minutes on 2 cores.")
         print(f"\n{run_demo(CONFIG, arguments.work_dir)}")
 

@@ -4,18 +4,24 @@ import argparse
 
 from rtmo_plugin.datasets import write_robots
 from rtmo_plugin.errors import report_user_errors
+from rtmo_plugin.number_ranges import COUNT, SEED
 
 
-def main() -> None:
-    """Draw the images and write them, each with its LabelMe file."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Draw robots with five keypoints and two classes, labelled as with LabelMe; docs/custom-data.md "
         "goes on from there."
     )
     parser.add_argument("folder", help="where to write; made if it is missing")
-    parser.add_argument("--num-images", type=int, default=200, help="how many images (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other images (%(default)s)")
-    arguments = parser.parse_args()
+    parser.add_argument("--num-images", type=COUNT, default=200, help="how many images (%(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="another seed, other images (%(default)s)")
+    return parser
+
+
+def main() -> None:
+    """Draw the images and write them, each with its LabelMe file."""
+    arguments = make_parser().parse_args()
     with report_user_errors():
         num_written = sum(1 for _ in write_robots(arguments.folder, arguments.num_images, arguments.seed))
         print(f"{num_written} images and their LabelMe files are in {arguments.folder}")

@@ -6,6 +6,7 @@ from mmengine.utils import ProgressBar
 
 from rtmo_plugin.datasets import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
+from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
 
 EXAMPLES = """examples:
   python tools/make_synthetic.py data/synthetic --split train2017 --num-images 2000 --seed 0
@@ -15,8 +16,8 @@ EXAMPLES = """examples:
 The folder has COCO's own layout: configs for COCO read it as their data_root."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Return the command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Write images of synthetic people and their annotations as a COCO folder.",
         epilog=EXAMPLES,
@@ -24,20 +25,20 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", help="where to write; made if it is missing")
     parser.add_argument("--split", default="train2017", help="name of the image folder (%(default)s)")
-    parser.add_argument("--num-images", type=int, default=100, help="how many images (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other images (%(default)s)")
-    parser.add_argument("--size", type=int, nargs=2, default=(320, 320), metavar=("W", "H"), help="in pixels (320 320)")
+    parser.add_argument("--num-images", type=COUNT, default=100, help="how many images (%(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="another seed, other images (%(default)s)")
+    parser.add_argument("--size", type=SIDE, nargs=2, default=(320, 320), metavar=("W", "H"), help="pixels (320 320)")
     parser.add_argument(
-        "--num-people", type=int, nargs=2, default=(0, 8), metavar=("MIN", "MAX"), help="per image (0 8)"
+        "--num-people", type=NUMBER, nargs=2, default=(0, 8), metavar=("MIN", "MAX"), help="per image (0 8)"
     )
-    parser.add_argument("--occlusion", type=float, default=0.4, help="0 avoids it, 1 seeks it (%(default)s)")
-    parser.add_argument("--clutter", type=float, default=0.5, help="of the background, 0 to 1 (%(default)s)")
-    return parser.parse_args()
+    parser.add_argument("--occlusion", type=FRACTION, default=0.4, help="0 avoids it, 1 seeks it (%(default)s)")
+    parser.add_argument("--clutter", type=FRACTION, default=0.5, help="of the background, 0 to 1 (%(default)s)")
+    return parser
 
 
 def main() -> None:
     """Draw the images and write them."""
-    arguments = parse_arguments()
+    arguments = make_parser().parse_args()
     with report_user_errors():
         dataset = SyntheticPeople(
             arguments.num_images,

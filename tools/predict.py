@@ -5,21 +5,27 @@ import sys
 
 from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments
 from rtmo_plugin.errors import report_user_errors
+from rtmo_plugin.number_ranges import FRACTION
 
 
-def main() -> None:
-    """Read the arguments, predict, and print what was found."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Find people in images, draw them, and write their keypoints to predictions.json."
     )
     add_config_arguments(parser)
     parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
-    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out people below this score (%(default)s)")
+    parser.add_argument("--score-thr", type=FRACTION, default=0.3, help="lowest score of a person (%(default)s)")
     parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures and predictions.json")
+    return parser
+
+
+def main() -> None:
+    """Read the arguments, predict, and print what was found."""
     with report_user_errors():
-        arguments = vars(parser.parse_args())
+        arguments = vars(make_parser().parse_args())
 
         from rtmo_plugin.apis import predict
 

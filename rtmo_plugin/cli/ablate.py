@@ -7,6 +7,7 @@ from typing import Any
 
 from rtmo_plugin.cli.arguments import add_config_options
 from rtmo_plugin.cli.command import Command
+from rtmo_plugin.number_ranges import COUNT, POSITIVE
 
 _STUDIES = ("coordinates", "loss", "levels", "neck", "bins", "training", "people", "speed")
 _EXAMPLES = (
@@ -23,8 +24,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("study", choices=_STUDIES, metavar="STUDY", help=", ".join(_STUDIES))
     add("--data", default="synthetic", help="what to train on: synthetic or coco (%(default)s)")
     add("--data-root", metavar="DIR", help="folder that holds the data sets")
-    add("--seeds", type=int, default=3, help="how often each variant is measured (%(default)s)")
-    add("--budget", type=float, metavar="MINUTES", help="what the whole study may take here, roughly: as many "
+    add("--seeds", type=COUNT, default=3, help="how often each variant is measured (%(default)s)")
+    add("--budget", type=POSITIVE, metavar="MINUTES", help="what the whole study may take here, roughly: as many "
         "training images as fit (default: that of the folder, or 60)")  # fmt: skip
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
     add_config_options(parser)

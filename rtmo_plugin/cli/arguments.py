@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import Any
 
+from rtmo_plugin.number_ranges import FRACTION, NUMBER, SEED, THREADS
+
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
 # Of ``add_model_arguments``, but for the model itself.
 MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision")
@@ -33,7 +35,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     )
     parser.add_argument(
         "--score-thr",
-        type=float,
+        type=FRACTION,
         default=score_thr,
         metavar="SCORE",
         help="leave out people below this score (%(default)s)",
@@ -42,18 +44,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         "--device", metavar="NAME", help="such as cpu or cuda:0 (default: cpu; of a checkpoint a GPU, if there is one)"
     )
     parser.add_argument(
-        "--threads", type=parse_count, metavar="N", help="of the CPU, for an exported file (default: as many as cores)"
+        "--threads", type=THREADS, metavar="N", help="of the CPU, for an exported file (default: as many as cores)"
     )
     parser.add_argument(
         "--precision", metavar="NAME", help="of an exported file: float32, or auto, which may be faster (default: auto)"
     )
-
-
-def parse_count(text: str) -> int:
-    """Return a number of things, at least one, for ``argparse``."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 def choose_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -88,10 +83,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work-dir", metavar="DIR", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the data of all datasets of the config")
     parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions on the evaluated images into DIR")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of all random numbers")
+    parser.add_argument("--seed", type=SEED, metavar="N", help="seed of all random numbers")
     parser.add_argument("--deterministic", action="store_true", help="choose reproducible GPU algorithms")
     parser.add_argument("--launcher", choices=_LAUNCHERS, default="none", help="what started the processes")
-    parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--local-rank", "--local_rank", type=NUMBER, default=0, help=argparse.SUPPRESS)
 
 
 def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from rtmo_plugin.cli.arguments import add_json_argument
 from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, GIGABYTES, SEED, THREADS
 
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",
@@ -32,13 +33,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str) -> None:
-    parser.add_argument("--rounds", type=int, default=default, metavar="N", help=f"{what} (%(default)s)")
+    parser.add_argument("--rounds", type=COUNT, default=default, metavar="N", help=f"{what} (%(default)s)")
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--num-images", type=int, default=5000, metavar="N", help="as many as COCO's val2017 (%(default)s)")
-    add("--num-detections", type=int, default=20, metavar="N", help="an image (%(default)s)")
+    add("--num-images", type=COUNT, default=5000, metavar="N", help="as many as COCO's val2017 (%(default)s)")
+    add("--num-detections", type=COUNT, default=20, metavar="N", help="an image (%(default)s)")
     add("--settings", choices=("recipe", "default"), default="recipe", help="of the metric (%(default)s)")
     _add_rounds(parser, 3, "how often each side runs")
 
@@ -46,16 +47,16 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
-    add("--num-samples", type=int, default=100, metavar="N", help="of each side in each round (%(default)s)")
-    add("--num-images", type=int, default=64, metavar="N", help="how many synthetic images (%(default)s)")
-    add("--cache-gb", type=float, default=1.0, metavar="GB", help="memory of the cached side (%(default)s)")
+    add("--num-samples", type=COUNT, default=100, metavar="N", help="of each side in each round (%(default)s)")
+    add("--num-images", type=COUNT, default=64, metavar="N", help="how many synthetic images (%(default)s)")
+    add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side (%(default)s)")
     _add_rounds(parser, 3, "how often each side runs")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
-    add("--batch-size", type=int, default=8, metavar="N", help="images of 640 x 640 in a step (%(default)s)")
+    add("--batch-size", type=BATCH_SIZE, default=8, metavar="N", help="images of 640 x 640 in a step (%(default)s)")
     add("--compile", dest="compiled", action="store_true", help="ours compiled as well; on CPUs it takes minutes")
     add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
     _add_rounds(parser, 5, "steps of each side")
@@ -64,8 +65,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 def _add_learning(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs (%(default)s)")
-    add("--num-images", type=int, metavar="N", help="to train on (default: the recipe's 2800, half an hour on 2 cores)")
-    add("--seed", type=int, default=0, help="of weights and transforms (%(default)s)")
+    add("--num-images", type=COUNT, metavar="N", help="training images (default: the recipe's 2800, half an hour)")
+    add("--seed", type=SEED, default=0, help="of weights and transforms (%(default)s)")
 
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
@@ -81,8 +82,8 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
         "downloaded the first time)")  # fmt: skip
     add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
     add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
-    add("--num-images", type=int, default=5, metavar="N", help="of the folder (%(default)s)")
-    add("--threads", type=int, metavar="N", help="of the CPU, for our sides (default: all cores, as the others)")
+    add("--num-images", type=COUNT, default=5, metavar="N", help="of the folder (%(default)s)")
+    add("--threads", type=THREADS, metavar="N", help="of the CPU, for our sides (default: all cores, as the others)")
     add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
     _add_rounds(parser, 20, "how often each side sees every image")
 

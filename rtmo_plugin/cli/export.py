@@ -10,6 +10,7 @@ from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.export.options import FORMATS
 from rtmo_plugin.inference.model_info import CUTS, INPUTS
+from rtmo_plugin.number_ranges import FRACTION, PRIORS
 
 _EXAMPLES = (
     "{command} rtmo-s_coco rtmo-s_coco --out rtmo-s.onnx",
@@ -51,16 +52,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--score-thr", type=float, metavar="SCORE", help="people score above this (default: that of the config)"
+        "--score-thr", type=FRACTION, metavar="SCORE", help="people score above this (default: that of the config)"
     )
     parser.add_argument(
-        "--nms-thr", type=float, metavar="IOU", help="boxes of higher IoU are one person (default: the config's)"
+        "--nms-thr", type=FRACTION, metavar="IOU", help="boxes of higher IoU are one person (default: the config's)"
     )
     parser.add_argument(
-        "--max-people", type=int, default=100, metavar="N", help="at most so many an image (%(default)s)"
+        "--max-people", type=PRIORS, default=100, metavar="N", help="at most so many an image (%(default)s)"
     )
     parser.add_argument(
-        "--top-k", type=int, default=300, metavar="N", help="priors an image of the cut `decoded` (%(default)s)"
+        "--top-k", type=PRIORS, default=300, metavar="N", help="priors an image of the cut `decoded` (%(default)s)"
     )
 
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from rtmo_plugin.cli.arguments import choose_options, parse_count
+from rtmo_plugin.cli.arguments import choose_options
 from rtmo_plugin.cli.output import count, count_detections, keep_stdout_for_json
 from rtmo_plugin.errors import EXIT_FAILURE, ConfigError
+from rtmo_plugin.number_ranges import COUNT, WORKERS
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +20,8 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--records", choices=("jsonl", "parquet"), help="write them as JSON lines or as Parquet")
     group.add_argument("--ray", action="store_true", help="work with Ray, on all cores of this machine")
     group.add_argument("--ray-address", metavar="ADDRESS", help="work on a Ray cluster; auto: that of this machine")
-    group.add_argument("--workers", type=parse_count, metavar="N", help="of Ray, each with an engine of --threads (1)")
-    group.add_argument("--shard-size", type=parse_count, metavar="N", help="images or frames in a file (1000)")
+    group.add_argument("--workers", type=WORKERS, metavar="N", help="of Ray, each with an engine of --threads (1)")
+    group.add_argument("--shard-size", type=COUNT, metavar="N", help="images or frames in a file (1000)")
 
 
 def is_job(arguments: dict[str, Any]) -> bool:

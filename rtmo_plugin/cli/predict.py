@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, parse_count, read_source
+from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json, print_json
 from rtmo_plugin.errors import EXIT_FAILURE
+from rtmo_plugin.number_ranges import BATCH_SIZE, SIDE, STREAMS
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx photo.jpg --out found/               # an exported file: needs neither torch nor MMPose",
@@ -45,11 +46,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", help="folder for images with the people drawn on them; no input is overwritten"
     )
     parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
-    parser.add_argument("--tile", type=int, metavar="PIXELS", help="look at tiles of this side, for small people")
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at once (%(default)s)")
+    parser.add_argument("--tile", type=SIDE, metavar="PIXELS", help="look at tiles of this side, for small people")
+    parser.add_argument("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images at once (%(default)s)")
     parser.add_argument(
         "--streams",
-        type=parse_count,
+        type=STREAMS,
         metavar="N",
         help="batches side by side, each with its share of --threads: more images a second, each of them later "
         "(default: 2 for several images or a video, where the runtime has streams)",

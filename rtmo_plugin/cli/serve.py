@@ -9,6 +9,7 @@ from typing import Any
 from rtmo_plugin.cli.arguments import add_model_arguments, choose_options
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.number_ranges import MEGA, PORT
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx                           # then open http://localhost:8000",
@@ -28,14 +29,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to be reached at (%(default)s: this machine alone)",
     )
     parser.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="of the address; 0: any that is free (%(default)s)"
+        "--port", type=PORT, default=8000, metavar="N", help="of the address; 0: any that is free (%(default)s)"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
-        "--max-megabytes", type=float, default=20, metavar="MB", help="the largest file it takes (%(default)s)"
+        "--max-megabytes", type=MEGA, default=20, metavar="MB", help="the largest file it takes (%(default)s)"
     )
     parser.add_argument(
-        "--max-megapixels", type=float, default=50, metavar="MP", help="the largest image (%(default)s)"
+        "--max-megapixels", type=MEGA, default=50, metavar="MP", help="the largest image (%(default)s)"
     )
     parser.add_argument(
         "--allow-host", nargs="+", default=(), metavar="NAME", help="names of this machine that others reach it by"

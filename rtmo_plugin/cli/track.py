@@ -11,6 +11,7 @@ from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_mode
 from rtmo_plugin.cli.command import Command, raise_when_terminated
 from rtmo_plugin.cli.output import count, print_json
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.number_ranges import BATCH_SIZE
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, a line a frame",
@@ -33,7 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a video: file or address; or a camera: 0 is the first")
     parser.add_argument("--out", required=True, metavar="FILE", help="the video to write, or a folder for it")
     parser.add_argument("--smooth", action="store_true", help="smooth the keypoints over time (One-Euro filter)")
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="frames at once (%(default)s)")
+    parser.add_argument("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="frames at once (%(default)s)")
     add_json_argument(parser, "a line for each frame")
 
 

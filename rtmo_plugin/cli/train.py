@@ -7,6 +7,7 @@ from typing import Any
 
 from rtmo_plugin.cli.arguments import add_config_arguments, add_run_arguments
 from rtmo_plugin.cli.command import Command
+from rtmo_plugin.number_ranges import COUNT, GIGABYTES
 
 _EXAMPLES = (
     "{command} rtmo-s_coco --data-root data/                    # MMPose's layout below data/",
@@ -39,10 +40,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
-        "--total-batch", type=int, metavar="IMAGES", help="images in a step, from as many batches as that takes"
+        "--total-batch", type=COUNT, metavar="IMAGES", help="images in a step, from as many batches as that takes"
     )
     parser.add_argument(
-        "--cache-gb", type=float, default=0, metavar="GB", help="keep decoded training images in so much memory"
+        "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="keep decoded training images in so much memory"
     )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
 

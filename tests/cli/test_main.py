@@ -72,7 +72,7 @@ def test_help_loads_nothing_heavy():
         (["predict", "a.pth", "x.jpg", "--config", "rtmo-s_coco", "--threads", "2"], "error: threads is an option of"),
         (["predict", "a.onnx", "x.jpg", "--threads", "0"], "rtmo predict: error: argument --threads: '0' is not a"),
         (["serve", "none.onnx", "--port", "0"], "error: There is no model file none.onnx."),
-        (["serve", "x.onnx", "--port", "0", "--max-megabytes", "0"], "error: Limits must be above 0, got 0 MB"),
+        (["serve", "x.onnx", "--port", "0", "--max-megabytes", "0"], "rtmo serve: error: argument --max-mega"),
     ],
 )
 def test_mistake_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):

@@ -1,0 +1,85 @@
+"""Which numbers options may have: one range for a command line, a config and a Python call."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class NumberRange:
+    """Numbers from ``least`` to ``most``; neither NaN nor infinite.
+
+    As ``type`` of an argument of ``argparse`` it reads a text.
+
+    Attributes:
+        least: Lowest number.
+        most: Highest number.
+        is_whole: Whether only whole numbers belong to it.
+        is_open: Whether ``least`` itself does not belong to it.
+    """
+
+    least: float
+    most: float
+    is_whole: bool = True
+    is_open: bool = False
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        kind = "a whole number" if self.is_whole else "a number"
+        start = f"above {self.least:.15g} and up" if self.is_open else f"from {self.least:.15g}"
+        return f"{kind} {start} to {self.most:.15g}"
+
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, Integral if self.is_whole else Real):
+            return False
+        if not isinstance(value, Integral) and not math.isfinite(value):
+            return False
+        return bool(self.least <= value <= self.most and not (self.is_open and value == self.least))
+
+    def __call__(self, text: str) -> Any:
+        """Return the number that a text spells, for ``argparse``."""
+        try:
+            value = int(text) if self.is_whole else float(text)
+        except ValueError:
+            value = math.nan
+        if value not in self:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {self}")
+        return value
+
+    def check(self, name: str, value: Any) -> None:
+        """Check a value of an option.
+
+        Raises:
+            ConfigError: It is not in the range.
+
+        Example:
+            >>> FRACTION.check("score_thr", 0.5)
+            >>> FRACTION.check("score_thr", 2)
+            Traceback (most recent call last):
+            rtmo_plugin.errors.ConfigError: score_thr must be a number from 0 to 1, got 2.
+        """
+        if value not in self:
+            raise ConfigError(f"{name} must be {self}, got {str(value)[:40]!s}.")
+
+
+FRACTION = NumberRange(0, 1, is_whole=False)
+SHARE = NumberRange(0, 1, is_whole=False, is_open=True)
+POSITIVE = NumberRange(0, 1e9, is_whole=False, is_open=True)
+GIGABYTES = NumberRange(0, 1e6, is_whole=False)
+MEGA = NumberRange(0.001, 1e6, is_whole=False)  # bytes or pixels
+COUNT = NumberRange(1, 10**9)
+NUMBER = NumberRange(0, 10**9)  # of things that there may be none of
+BATCH_SIZE = NumberRange(1, 65_536)
+THREADS = NumberRange(1, 1024)
+STREAMS = NumberRange(1, 64)
+WORKERS = NumberRange(1, 65_536)
+SEED = NumberRange(0, 2**32 - 1)
+PORT = NumberRange(0, 65_535)
+PRIORS = NumberRange(1, 10**6)  # people or priors that an exported file returns
+SIDE = NumberRange(32, 65_536)  # of an image or a tile, pixels
