@@ -92,6 +92,20 @@ class StoppedError(UserError, RuntimeError):
         self.exit_code = exit_code
 
 
+class InterruptedRun(KeyboardInterrupt):
+    """A run was interrupted; the message says how far it came and what is kept.
+
+    Args:
+        message: How far it came, and what is kept.
+        signal_number: The signal that ended it.
+    """
+
+    def __init__(self, message: str, signal_number: int = 2) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+        self.exit_code = 128 + signal_number  # as shells do
+
+
 # What training, testing, exporting and checkpoints import beyond what every installation has.
 _TRAINING_PACKAGES = (
     "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "json_tricks", "matplotlib",
@@ -140,7 +154,8 @@ def report_user_errors() -> Iterator[None]:
     With the environment variable ``RTMO_TRACEBACK`` set the traceback is shown as well.
 
     Raises:
-        SystemExit: The exit code of a ``UserError``, mostly 2; 1 after a loss that is not finite; 130 after Ctrl-C.
+        SystemExit: The exit code of a ``UserError``, mostly 2; 1 after a loss that is not finite; 130 after Ctrl-C,
+            143 after SIGTERM.
     """
     try:
         yield
@@ -158,6 +173,9 @@ def report_user_errors() -> Iterator[None]:
         name = os.fspath(error.filename or "")
         print(f"error: The name {name[:_SHOWN]!r}... is too long for a file.", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
+    except InterruptedRun as error:
+        print(f"\n{error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None

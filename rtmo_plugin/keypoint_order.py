@@ -12,9 +12,7 @@ from rtmo_plugin.structures import KeypointSchema
 _NUM_LISTED = 4
 
 
-def match_order(
-    given: Sequence[str], wanted: Sequence[str], *, allow_renamed: bool = False
-) -> tuple[int, ...] | None:
+def match_order(given: Sequence[str], wanted: Sequence[str], *, allow_renamed: bool = False) -> tuple[int, ...] | None:
     """Return the index in ``given`` of each keypoint in ``wanted``, whatever its spelling.
 
     Args:

@@ -79,6 +79,7 @@ def _make_child(parent: root.Registry, *locations: str) -> OptionRegistry:
 MODELS = _make_child(root.MODELS, "models")
 TASK_UTILS = _make_child(root.TASK_UTILS, "models")
 HOOKS = _make_child(root.HOOKS, "engine")
+LOOPS = _make_child(root.LOOPS, "engine")
 OPTIM_WRAPPERS = _make_child(root.OPTIM_WRAPPERS, "engine")
 DATASETS = _make_child(root.DATASETS, "datasets")
 TRANSFORMS = _make_child(root.TRANSFORMS, "datasets", "datasets.transforms")

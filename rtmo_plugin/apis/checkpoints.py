@@ -62,14 +62,23 @@ def locate_checkpoint(checkpoint: str | Path) -> Path:
 
 
 def read_note(work_dir: Path) -> Path | None:
-    """Return the checkpoint that a run in ``work_dir`` says it wrote last, whether or not it is there."""
+    """Return the checkpoint that a run in ``work_dir`` says it wrote last, whether or not it is there.
+
+    A note that names a file in another work folder came with a copy of that folder: the file of that name in
+    ``work_dir`` is meant.
+    """
     note = work_dir / "last_checkpoint"
     text = note.read_text().strip() if note.is_file() else ""
     if not text:  # no checkpoint yet, or killed while noting it
         return None
     noted = Path(text)
     moved = work_dir / noted.name  # where it is if the folder was moved
-    return noted if noted.is_file() or not moved.is_file() else moved
+    is_of_another_run = not _is_same(noted.parent, work_dir) and (noted.parent / note.name).is_file()
+    return moved if moved.is_file() or is_of_another_run else noted
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    return first.resolve() == second.resolve()
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:

@@ -23,6 +23,9 @@ _USEFUL = (
     "The best checkpoint",
     "resumed epoch",
     "Load checkpoint",
+    "the monitored metric did not improve",  # why a run stops early
+    "Stopping threshold reached",
+    "Monitored metric",
 )
 _SHOWN_BY_BAR = ("Epoch(train)", "Iter(train)", "Saving checkpoint")
 SHOWN_BY_TABLE = ("Load checkpoint", "Epoch(test)")

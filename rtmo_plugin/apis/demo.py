@@ -53,7 +53,7 @@ def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -
     """
     work_dir = Path(work_dir)
     started = time.monotonic()
-    trained = train(config, work_dir=work_dir, amp=True, from_scratch=True, seed=0)
+    trained = train(config, work_dir=work_dir, amp=True, from_scratch=True, seed=0, overwrite=True)
     minutes = (time.monotonic() - started) / 60
     if trained.checkpoint is None:
         return DemoResult(None, minutes, work_dir, None)

@@ -88,9 +88,7 @@ def check_checkpoint_names(
         )
 
 
-def check_model_names(
-    model: nn.Module, metainfo: Mapping[str, Any] | None, where: str, evaluators: Any = None
-) -> None:
+def check_model_names(model: nn.Module, metainfo: Mapping[str, Any] | None, where: str, evaluators: Any = None) -> None:
     """Check that the head of a model has the keypoints of a data set of as many, in their order.
 
     Args:

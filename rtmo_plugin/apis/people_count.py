@@ -31,6 +31,7 @@ class PeopleCount:
         num_images: Images with at least one of these.
         left_out: Number of other people by reason.
         num_empty: Images without people, which the data set leaves out.
+        is_known: Whether all of it was counted; a data set of the user's own class may have other records.
     """
 
     files: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class PeopleCount:
     num_images: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     num_empty: int = 0
+    is_known: bool = True
 
     @property
     def num_listed(self) -> int:
@@ -61,6 +63,8 @@ class PeopleCount:
         Raises:
             DataError: There is nobody to train on.
         """
+        if not (self.num_people or self.is_known):
+            return
         if not self.num_people:
             raise DataError(f"There are no people to train on in {self._name_files()}: {self._explain()}; {_ADVICE}.")
         _print_once(str(self))
@@ -72,7 +76,7 @@ class PeopleCount:
 
     def report_validation(self) -> None:
         """Print a warning if there is nobody to find in validation."""
-        if not self.num_people:
+        if self.is_known and not self.num_people:
             _print_once(f"warning: AP has no value on {self._name_files()}: {self._explain()}")
 
     def _name_files(self) -> str:
@@ -116,9 +120,10 @@ def note_unused_images() -> Iterator[None]:
 
 def count_people(dataset: Any) -> PeopleCount:
     """Count the people of a data set, or of several combined, by its records."""
-    files, numbers, num_images, num_empty = [], np.zeros(3, int), 0, 0
+    files, numbers, num_images, num_empty, is_known = [], np.zeros(3, int), 0, 0, True
     for part in list_parts(dataset):
         if not isinstance(part, BaseDataset):  # of the user's own kind
+            is_known = False
             continue
         if getattr(part, "ann_file", None):
             files.append(str(part.ann_file))
@@ -128,7 +133,7 @@ def count_people(dataset: Any) -> PeopleCount:
             numbers += np.bincount(found, minlength=3)
             num_images += bool((found == 0).any())
     left_out = {"without labeled keypoints": int(numbers[1]), "with boxes of no area": int(numbers[2])}
-    return PeopleCount(tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty)
+    return PeopleCount(tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty, is_known)
 
 
 def _judge_people(record: dict[str, Any]) -> NDArray[np.int64]:

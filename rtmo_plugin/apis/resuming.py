@@ -1,4 +1,4 @@
-"""Go on with an interrupted run: find the newest checkpoint that is whole, and take over its seed."""
+"""Resume an interrupted run: find its furthest checkpoint that is whole, and take over its seed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.checkpoints import check_resumable, read_checkpoint, read_note
+from rtmo_plugin.apis.work_folder import REGULAR, read_progress
 from rtmo_plugin.engine.resume_point import LAST, PREVIOUS
 from rtmo_plugin.errors import CheckpointError, MissingFileError
 
-_PATTERNS = ("epoch_*.pth", "iter_*.pth", LAST, PREVIOUS)
+_PATTERNS = (*REGULAR, LAST, PREVIOUS)
 
 
 def find_resumable(work_dir: Path) -> Path | None:
-    """Return the last written checkpoint from which a run in ``work_dir`` can go on, or None if it wrote none.
+    """Return the checkpoint from which a run in ``work_dir`` can go on, or None if it wrote none.
 
-    By the clock and not by epochs: the folder may hold those of an earlier, longer run.  Files that
-    cannot be used are named on the terminal and passed over.
+    It is the one with the most epochs and steps by what stands in it: the times of files change when a folder is
+    copied.  Files that cannot be used are named on the terminal and passed over.
 
     Raises:
         MissingFileError: The folder says that there was a checkpoint, but it is gone.
@@ -29,13 +30,17 @@ def find_resumable(work_dir: Path) -> Path | None:
     noted = read_note(work_dir)
     found = {path for pattern in _PATTERNS for path in work_dir.glob(pattern)}
     found |= {noted} if noted and noted.is_file() else set()
-    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    usable: dict[Path, tuple[int, int]] = {}
+    for path in sorted(found):
         try:
-            check_resumable(read_checkpoint(path), path)
+            checkpoint = read_checkpoint(path)
+            check_resumable(checkpoint, path)
         except CheckpointError as error:
             print(f"passing over a checkpoint: {error}")
         else:
-            return path
+            usable[path] = read_progress(checkpoint)
+    if usable:
+        return max(usable, key=lambda path: usable[path])  # the first of equals: a regular one
     if found:
         raise CheckpointError(f"No checkpoint in {work_dir} can be resumed: name another with --resume.")
     if noted:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mmengine.config import Config
@@ -14,7 +15,8 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.runner import Runner
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.visualization import Visualizer
 from torch import nn
 
@@ -25,10 +27,15 @@ from rtmo_plugin.apis.console import quieten
 from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.data_paths import set_data_root
 from rtmo_plugin.apis.distribution import join_processes, wrap_for_cpus
+from rtmo_plugin.apis.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
 from rtmo_plugin.apis.state_dicts import check_optimizer_fits
 from rtmo_plugin.datasets.transforms.memory import keep_freed_memory
+from rtmo_plugin.engine.interruption import StopInValidationHook
+from rtmo_plugin.engine.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.progress import ProgressBarHook
+from rtmo_plugin.engine.resumed_schedule import PlannedSchedule
 from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
+from rtmo_plugin.files import replace_file
 
 # What starts the processes of each launcher, and a variable that it sets in them.
 _LAUNCHERS = {
@@ -42,7 +49,16 @@ _run_numbers = count()
 
 
 class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
-    """A Runner that prints what is useful, writes checkpoints whole, and keeps to its own log and charts."""
+    """A Runner that prints what is useful, writes checkpoints whole, and keeps to its own log and charts.
+
+    Attributes:
+        resumed: Notes of the checkpoint from which a run was resumed.
+        steps_an_epoch: Number of steps in an epoch of the data that training begins with.
+    """
+
+    steps_an_epoch = 0
+
+    resumed: Mapping[str, Any] = MappingProxyType({})
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set up the processes as MMEngine does, and those on CPUs before, for it cannot."""
@@ -62,12 +78,34 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
         if "://" in out_dir:  # a storage server, which keeps the old file itself
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return
-        part = Path(out_dir, f"{filename}.part")
-        super().save_checkpoint(out_dir, part.name, *args, **kwargs)
         if is_main_process():
-            with part.open("rb") as file:
-                os.fsync(file.fileno())  # so that after a power cut, too, it is the old file or the new one
-            os.replace(part, Path(out_dir, filename))
+            with replace_file(Path(out_dir, filename)) as draft:
+                super().save_checkpoint(out_dir, draft.name, *args, **kwargs)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the loop as MMEngine does; one over epochs can be stopped within an epoch and resumed there."""
+        if isinstance(loop, dict) and loop.get("by_epoch") and "type" not in loop:
+            loop = {"type": "rtmo_plugin.ResumableTrainLoop", **loop}
+            del loop["by_epoch"]
+        built = super().build_train_loop(loop)
+        if isinstance(built, EpochBasedTrainLoop) and not self.steps_an_epoch:
+            self.steps_an_epoch = len(built.dataloader)
+        return built
+
+    def register_hook(self, hook: Any, priority: Any = None) -> None:
+        """Register a hook as MMEngine does; a ``CheckpointHook`` becomes one that keeps what it has until the end."""
+        if isinstance(hook, dict) and hook.get("type") in ("CheckpointHook", "mmengine.CheckpointHook"):
+            hook = {**hook, "type": "rtmo_plugin.KeepingCheckpointHook"}
+        super().register_hook(hook, priority)
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume as MMEngine does, with the optimizer options and the schedule of the config."""
+        if isinstance(self.optim_wrapper, OptimWrapperDict):
+            super().resume(filename, *args, **kwargs)
+            return
+        planned = PlannedSchedule(self.optim_wrapper, self.param_schedulers)
+        super().resume(filename, *args, **kwargs)
+        continue_as_configured(self, planned)
 
     # MMEngine keeps loggers, message hubs and visualizers by name for the life of the process, and the names
     # end with the time in seconds: a second run of the same second would write into the first one's files.
@@ -103,6 +141,7 @@ class ReadableCheckpointHook(Hook):  # type: ignore[misc]
         Raises:
             CheckpointError: A value cannot be read back.
         """
+        checkpoint["meta"].update(describe_steps(runner))
         for part in ("meta", "message_hub"):
             checkpoint[part] = make_plain(checkpoint[part])
         check_readable(checkpoint, "")
@@ -123,6 +162,7 @@ class CheckpointGuardHook(Hook):  # type: ignore[misc]
             checkpoint["meta"] = {name: value for name, value in checkpoint["meta"].items() if name != "config"}
         if runner.cfg.get("resume"):
             check_optimizer_fits(runner.optim_wrapper.optimizer, checkpoint["optimizer"])
+            runner.resumed = dict(checkpoint["meta"], num_schedulers=len(list(checkpoint["param_schedulers"])))
 
 
 def prepare_config(
@@ -175,6 +215,9 @@ def build_runner(cfg: Config) -> QuietRunner:
         runner.register_hook(CheckpointGuardHook())
         runner.register_hook(ReadableCheckpointHook())
         runner.register_hook(ProgressBarHook())
+        runner.register_hook(ScheduleEndHook())
+        runner.register_hook(MissedValidationHook())
+        runner.register_hook(StopInValidationHook())
     return runner
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rtmo_plugin.apis.name_checks import check_checkpoint_names
+from rtmo_plugin.engine.resumed_schedule import check_optimizer_kind
 from rtmo_plugin.errors import CheckpointError, NonFiniteError
 
 StateDict = Mapping[str, Tensor]
@@ -134,8 +135,9 @@ def check_optimizer_fits(optimizer: Optimizer, state: Mapping[str, Any]) -> None
     torch compares the number of groups alone, and would give one parameter the momentum of another.
 
     Raises:
-        CheckpointError: Number or shapes differ; the message gives the first.
+        CheckpointError: The kind of optimizer, the number of parameters or a shape differs.
     """
+    check_optimizer_kind(optimizer.param_groups[0], state["param_groups"][0])
     current = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     saved = [index for group in state["param_groups"] for index in group["params"]]
     if len(current) != len(saved):

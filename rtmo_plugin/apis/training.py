@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import OPTIMIZERS
 
 from rtmo_plugin.apis.batch_pictures import FirstBatchHook
@@ -30,8 +31,11 @@ from rtmo_plugin.apis.resuming import continue_seed, find_resumable
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
 from rtmo_plugin.apis.transfer import ADVICE, TransferHook, is_transferable, plan_transfer
+from rtmo_plugin.apis.work_folder import claim_work_dir, find_replaced
 from rtmo_plugin.engine.curves import CurvesHook
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.engine.interruption import describe_kept
+from rtmo_plugin.engine.progress import ProgressBarHook
+from rtmo_plugin.errors import ConfigError, InterruptedRun
 
 AUTO = "auto"
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
@@ -77,6 +81,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
     cache_gb: float = 0,
+    overwrite: bool = False,
     **options: Any,
 ) -> TrainResult:
     """Train the model of ``config``.
@@ -94,6 +99,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         validate: Evaluate during training, as often as the config says.
         from_scratch: Start from random weights, without the pretrained backbone.
         show_dir: Folder for pictures of the predictions during validation.
+        overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
         cache_gb: Memory for decoded training images, 10**9 bytes, of this process and its workers.
         **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``total_batch`` and
             ``cfg_options``, see ``prepare_config``.
@@ -102,6 +108,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         UserError: Something in the arguments, the config, the data or a checkpoint is wrong; also a
             ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
         FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
+        InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` goes on.
     """
     cfg = prepare_config(config, **options)
     require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
@@ -112,21 +119,45 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
-    cfg = _choose_start(cfg, resume, load_from or transfer_from)
-    if from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no need of a download
-        cfg = drop_pretrained(cfg)
-    check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
-    cfg = fetch_pretrained(cfg)
-    with leave_out_noise():
-        runner = _build(cfg, is_transferred=bool(transfer_from) and not cfg.resume)
-        runner.register_hook(CurvesHook())
-        runner.register_hook(FirstBatchHook())
-        runner.register_hook(divergence := DivergenceHook())
-        if show_dir:
-            runner.register_hook(PictureHook(show_dir))
+    with claim_work_dir(cfg):
+        cfg = _choose_start(cfg, resume, load_from or transfer_from)
+        replaced = find_replaced(cfg, overwrite)
+        if from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no need of a download
+            cfg = drop_pretrained(cfg)
+        check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
+        cfg = fetch_pretrained(cfg)
+        with leave_out_noise():
+            runner = _build(cfg, is_transferred=bool(transfer_from) and not cfg.resume)
+            for path in replaced:
+                path.unlink(missing_ok=True)  # another process may have been faster
+            _run(runner, [PictureHook(show_dir)] if show_dir else [])
+    return _summarise(runner)
+
+
+def _run(runner: QuietRunner, hooks: list[Hook]) -> None:
+    """Train, and close the progress bar before anything is said about an end that came early.
+
+    Raises:
+        InterruptedRun: Ctrl-C was pressed, or SIGTERM came.
+        FloatingPointError: A loss is not finite.
+    """
+    divergence = DivergenceHook()
+    for hook in (CurvesHook(), FirstBatchHook(), divergence, *hooks):
+        runner.register_hook(hook)
+    try:
         with divergence.explain(runner):
             runner.train()
-    return _summarise(runner)
+    except InterruptedRun:
+        raise
+    except KeyboardInterrupt as error:
+        raise InterruptedRun(describe_kept(runner)) from error
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, ProgressBarHook):
+                hook.close()
+    loop = runner.train_loop
+    if getattr(loop, "stop_training", False) and runner.epoch < runner.max_epochs:
+        print(f"training stopped early, after epoch {runner.epoch} of {runner.max_epochs}")
 
 
 def _drop_validation(cfg: Config) -> Config:

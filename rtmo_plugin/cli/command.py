@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rtmo_plugin.errors import explain_missing_packages, report_user_errors
+from rtmo_plugin.errors import InterruptedRun, explain_missing_packages, report_user_errors
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Command:
         add_arguments: Adds its arguments to a parser.
         run: Takes them by name, and returns the exit code; None is 0.
         notes: What ``--help`` says after the examples.
+        list_resuming_arguments: Turns the arguments of an interrupted run into those that go on with it.
     """
 
     summary: str
@@ -31,6 +34,7 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[..., int | None]
     notes: str = ""
+    list_resuming_arguments: Callable[[Sequence[str]], list[str]] | None = None
 
     def make_parser(self, called: str, prog: str | None = None) -> argparse.ArgumentParser:
         """Return the parser of a command.
@@ -114,7 +118,13 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
         SystemExit: With the exit code, unless it is 0.
     """
     with report_user_errors(), explain_missing_packages():
-        code = command.run(**_parse(command.make_parser(called, prog), arguments))
+        try:
+            code = command.run(**_parse(command.make_parser(called, prog), arguments))
+        except InterruptedRun as error:
+            if command.list_resuming_arguments is None:
+                raise
+            resuming = command.list_resuming_arguments(sys.argv[1:] if arguments is None else arguments)
+            raise InterruptedRun(f"{error}\nto go on: {called} {shlex.join(resuming)}", error.signal_number) from None
     if code:
         raise SystemExit(code)
 

@@ -63,9 +63,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     for side, name, whose in (("--from", "source_format", "SOURCE"), ("--to", "target_format", "OUT")):
         what = f"format of {whose} [%(default)s]"
         parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help=what)
-    parser.add_argument(
-        "--images", metavar="DIR", help="folder of a YOLO data set's images [where its data.yaml says]"
-    )
+    parser.add_argument("--images", metavar="DIR", help="folder of a YOLO data set's images [where its data.yaml says]")
     parser.add_argument(
         "--keypoints", nargs="+", metavar="NAME", help="keypoint names in order [those that the labels tell]"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from rtmo_plugin.cli.arguments import add_config_arguments, add_run_arguments
@@ -15,6 +16,8 @@ _EXAMPLES = (
     "{command} rtmo-t_synthetic --amp                           # drawn people: needs no data",
     "{command} rtmo-s_custom --data-root mine/                  # your keypoints: docs/custom-data.md",
 )
+
+_STARTS = ("--resume", "--load-from", "--transfer-from", "--overwrite")  # what an interrupted run has done already
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transfer-from", metavar="CHECKPOINT", help="the same, of a model with other keypoints or classes, by name"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the checkpoints of an earlier run in the work folder; without it, a new run there is refused",
+    )
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
     parser.add_argument(
@@ -48,6 +56,28 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
 
 
+def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a training with which it goes on after an interruption.
+
+    Args:
+        arguments: Arguments with which it was started.
+
+    Example:
+        >>> list_resuming_arguments(["rtmo-s_coco", "--load-from", "a.pth", "--amp"])
+        ['rtmo-s_coco', '--amp', '--resume']
+    """
+    kept: list[str] = []
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        name, has_value = argument.partition("=")[::2]
+        if name not in _STARTS:
+            kept.append(argument)
+        elif name != "--overwrite" and not has_value and left and not left[0].startswith("-"):
+            left.pop(0)
+    return [*kept, "--resume"]
+
+
 def _run(**arguments: Any) -> None:
     from rtmo_plugin.apis import train
     from rtmo_plugin.apis.console import print_once
@@ -55,4 +85,6 @@ def _run(**arguments: Any) -> None:
     print_once(train(**arguments))
 
 
-COMMAND = Command("train the model of a config", _EXAMPLES, _add_arguments, _run)
+COMMAND = Command(
+    "train the model of a config", _EXAMPLES, _add_arguments, _run, list_resuming_arguments=list_resuming_arguments
+)

@@ -20,5 +20,6 @@ class AccumulationHook(Hook):
     priority = "BELOW_NORMAL"  # after the stage's dataloader is there
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Let the optimizer wrapper count from 0 to the batches of this epoch."""
-        runner.optim_wrapper.initialize_count_status(runner.model, 0, len(runner.train_loop.dataloader))
+        """Let the optimizer wrapper count from the first batch of this epoch to the last."""
+        first = getattr(runner.train_loop, "first_batch", 0)  # not 0 where a run resumes within an epoch
+        runner.optim_wrapper.initialize_count_status(runner.model, first, len(runner.train_loop.dataloader))

@@ -19,7 +19,7 @@ _STAGE_COLOURS = ("#4c72b0", "#dd8452", "#55a868")
 
 
 def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
-    """Return all that the runs in a work dir logged, oldest run first; a resumed run takes over from its epoch.
+    """Return all that the runs in a work dir logged, oldest run first; a resumed run takes over where it begins.
 
     Returns:
         Dicts as MMEngine's ``LocalVisBackend`` writes them: those with ``epoch`` from training, the
@@ -30,14 +30,20 @@ def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
         # an interruption may cut the last line
         entries = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         if entries:
-            first = find_epoch(entries[0])
-            scalars = [entry for entry in scalars if find_epoch(entry) < first] + entries
+            first = _find_place(entries[0])
+            scalars = [entry for entry in scalars if _find_place(entry) < first] + entries
     return scalars
 
 
 def find_epoch(entry: Mapping[str, Any]) -> float:
     """Return the epoch, counted from 1, that a log entry speaks of."""
     return float(entry.get("epoch", entry.get("step", 0)))
+
+
+def _find_place(entry: Mapping[str, Any]) -> tuple[float, bool, float]:
+    """Return a key by which the log entries of a run follow each other: a validation ends its epoch."""
+    is_training = "epoch" in entry
+    return find_epoch(entry), not is_training, float(entry.get("iter", 0)) if is_training else 0.0
 
 
 def find_stages(cfg: Mapping[str, Any]) -> dict[str, int]:

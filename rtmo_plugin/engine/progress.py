@@ -41,7 +41,11 @@ class ProgressBarHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Close the training bar."""
-        self._train_bar = _close(self._train_bar)
+        self.close()
+
+    def close(self) -> None:
+        """Close the bars that are open, so that nothing draws them again."""
+        self._train_bar, self._eval_bar = _close(self._train_bar), _close(self._eval_bar)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Open a bar for this validation."""

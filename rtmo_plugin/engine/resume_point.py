@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -17,15 +19,14 @@ LAST, PREVIOUS = "last.pth", "previous.pth"
 
 @HOOKS.register_module()
 class ResumePointHook(Hook):
-    """Save ``last.pth`` at the end of an epoch, and keep the one before as ``previous.pth``.
+    """Save ``last.pth`` at the end of an epoch and before a validation, and keep the one before as ``previous.pth``.
 
     MMEngine's ``CheckpointHook`` saves every 40 epochs in the official recipes, which is a day on
     some machines.  These two are for ``--resume`` only, and are removed when a run ends with a
     regular checkpoint.
 
     Args:
-        minutes: Nothing is saved before so much time has passed since any checkpoint was written;
-            0 saves after every epoch.
+        minutes: Shortest time between a checkpoint and ``last.pth``; 0 saves after every epoch.
     """
 
     priority = "LOWEST"  # after CheckpointHook
@@ -34,25 +35,38 @@ class ResumePointHook(Hook):
         self._seconds = 60 * minutes
         self._saved_at = 0.0
         self._regular: str | None = None
+        self._saved_epoch: int | None = None  # None outside of training
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock."""
         self._saved_at = time.monotonic()
         self._regular = _find_regular(runner)
+        self._saved_epoch = runner.epoch
 
     @master_only
     def after_train_epoch(self, runner: Runner) -> None:
         """Save, unless a checkpoint was written only just now."""
-        if _find_regular(runner) == self._regular and time.monotonic() - self._saved_at < self._seconds:
-            return
         if _find_regular(runner) == self._regular:
-            _save(runner)
-        self._regular = _find_regular(runner)
+            if time.monotonic() - self._saved_at < self._seconds:
+                return
+            save_resume_point(runner)
+        self._note_saved(runner, runner.epoch + 1)
+
+    @master_only
+    def before_val(self, runner: Runner) -> None:
+        """Save what a validation that is interrupted would lose."""
+        if self._saved_epoch is not None and self._saved_epoch < runner.epoch:
+            save_resume_point(runner, {"epoch": runner.epoch, "iter": runner.iter})
+            self._note_saved(runner, runner.epoch)
+
+    def _note_saved(self, runner: Runner, epoch: int) -> None:
+        self._regular, self._saved_epoch = _find_regular(runner), epoch
         self._saved_at = time.monotonic()
 
     @master_only
     def after_train(self, runner: Runner) -> None:
         """Remove both files, if a regular checkpoint was written after them."""
+        self._saved_epoch = None
         regular, last = Path(self._regular or ""), Path(runner.work_dir, LAST)
         if regular.is_file() and last.is_file() and regular.stat().st_mtime >= last.stat().st_mtime:
             for name in (LAST, PREVIOUS):
@@ -65,9 +79,15 @@ def _find_regular(runner: Runner) -> str | None:
     return path
 
 
-def _save(runner: Runner) -> None:
+def save_resume_point(runner: Runner, meta: Mapping[str, Any] | None = None) -> None:
+    """Save ``last.pth``, and keep the one before as ``previous.pth``.
+
+    Args:
+        runner: The runner of the training.
+        meta: Epochs and steps that are done. Default: those at the end of the current epoch.
+    """
     last = Path(runner.work_dir, LAST)
     if last.is_file():
         os.replace(last, last.with_name(PREVIOUS))
-    runner.save_checkpoint(runner.work_dir, LAST)
+    runner.save_checkpoint(runner.work_dir, LAST, meta=None if meta is None else dict(meta))
     last.with_name("last_checkpoint").write_text(str(last))  # where MMEngine looks for it

@@ -1,4 +1,4 @@
-"""The checkpoint that --resume goes on from: the newest that is whole, whatever happened to the others."""
+"""The checkpoint that --resume goes on from: the furthest that is whole, whatever happened to the others."""
 
 import itertools
 import os
@@ -30,12 +30,12 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def test_last_written_is_taken_even_beside_those_of_a_longer_run(tmp_path):
-    for name, epoch in (("epoch_9.pth", 9), ("previous.pth", 4), ("last.pth", 5)):
+def test_furthest_is_taken_whenever_it_was_written(tmp_path):
+    for name, epoch in (("last.pth", 5), ("epoch_4.pth", 4), ("previous.pth", 4)):
         write(tmp_path / name, epoch)
     assert find_resumable(tmp_path) == tmp_path / "last.pth"
-    write(tmp_path / "epoch_6.pth", 6)
-    assert find_resumable(tmp_path) == tmp_path / "epoch_6.pth"
+    write(tmp_path / "epoch_5.pth", 5)
+    assert find_resumable(tmp_path) == tmp_path / "epoch_5.pth"
 
 
 def test_checkpoint_in_another_folder_is_found_by_the_note(tmp_path):

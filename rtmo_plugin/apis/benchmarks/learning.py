@@ -192,7 +192,7 @@ def _train(cfg: dict[str, Any], folder: Path, weights: Path, amp: bool, seed: in
     folder.mkdir()
     clock = {"type": "rtmo_plugin.EpochClockHook", "path": str(folder / _CLOCK)}
     config = Config({**cfg, "custom_hooks": [*cfg["custom_hooks"], clock]})
-    train(config, work_dir=folder, load_from=weights, amp=amp, seed=seed)
+    train(config, work_dir=folder, load_from=weights, amp=amp, seed=seed, overwrite=True)
     tested = {find_epoch(each): each[_AP] for each in read_scalars(folder) if _AP in each}
     lines = map(json.loads, (folder / _CLOCK).read_text(encoding="utf-8").splitlines())
     return [{**line, "ap": tested[line["epoch"]]} for line in lines]

@@ -132,9 +132,7 @@ def _check(options: Mapping[str, Any]) -> None:
         raise ConfigError(f"scale_factor of an affine must be two positive numbers in order, got {scale_factor}.")
     for name in _SIZES:
         if not 0 <= options[f"{name}_prob"] <= 1:
-            raise ConfigError(
-                f"{name}_prob of an affine must be between 0 and 1, got {options[f'{name}_prob']}."
-            )
+            raise ConfigError(f"{name}_prob of an affine must be between 0 and 1, got {options[f'{name}_prob']}.")
 
 
 def make_affine(

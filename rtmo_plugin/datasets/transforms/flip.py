@@ -32,9 +32,7 @@ class RandomFlip(BaseTransform):
             different lengths.
     """
 
-    def __init__(
-        self, prob: float | Sequence[float] = 0.5, direction: str | Sequence[str] = "horizontal"
-    ) -> None:
+    def __init__(self, prob: float | Sequence[float] = 0.5, direction: str | Sequence[str] = "horizontal") -> None:
         directions = [direction] if isinstance(direction, str) else direction
         if not isinstance(directions, (list, tuple)) or not directions:
             raise ConfigError(f"direction must be either str or list of str, got {direction!r}.")

@@ -1,0 +1,41 @@
+"""The validation that a run owes when it was stopped between a checkpoint and the validation after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from rtmo_plugin.registry import HOOKS
+
+_DONE = "validated_epoch"
+
+
+@HOOKS.register_module()
+class MissedValidationHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+    """Validate before training goes on, if the epoch of the checkpoint was to be validated and was not."""
+
+    priority = 100  # after hooks that prepare training
+
+    def __init__(self) -> None:
+        self._validated_epoch: int | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Validate if need be."""
+        loop = runner.train_loop
+        if not runner._resume or runner.val_loop is None or not loop.epoch or getattr(loop, "first_batch", 0):
+            return
+        loop._decide_current_val_interval()
+        is_due = loop.epoch >= loop.val_begin and (loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs)
+        if is_due and getattr(runner, "resumed", {}).get(_DONE) != loop.epoch:
+            runner.val_loop.run()
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Remember the epoch."""
+        self._validated_epoch = runner.epoch
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Note in the checkpoint which epoch was validated last."""
+        checkpoint["meta"][_DONE] = self._validated_epoch
