@@ -1,6 +1,6 @@
 """Synthetic people as a folder that other programs can read."""
 
-import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import cv2
 
 from rtmo_plugin.datasets.synthetic_people import SyntheticPeople
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.files import check_outputs, join_inside, write_json
 
 
 def write_coco_folder(dataset: SyntheticPeople, folder: str | Path, split: str) -> Iterator[Path]:
@@ -24,17 +25,20 @@ def write_coco_folder(dataset: SyntheticPeople, folder: str | Path, split: str) 
         The path of each file, once it is written: the annotations last.
 
     Raises:
-        DataError: The split is there already (a ``ValueError``).
+        DataError: The split is there already (a ``ValueError``), or its name leads out of the folder.
+        OutputError: The folder cannot be written.
     """
-    annotation_file = Path(folder) / "annotations" / f"person_keypoints_{split}.json"
-    if annotation_file.exists():
-        raise DataError(f"{annotation_file} exists already: remove it, or choose another folder or split.")
+    images = join_inside(folder, split)
+    annotation_file = join_inside(Path(folder) / "annotations", f"person_keypoints_{split}.json")
+    for path in (annotation_file, images):
+        if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+            raise DataError(f"{path} exists already: remove it, or choose another folder or split.")
+    check_outputs([annotation_file, images / "0.png"])
     coco = dataset.to_coco()
-    for path in (annotation_file.parent, Path(folder) / split):
-        path.mkdir(parents=True, exist_ok=True)
+    images.mkdir(parents=True, exist_ok=True)
     for image in coco["images"]:
-        path = Path(folder) / split / image["file_name"]
-        path.write_bytes(cv2.imencode(".png", dataset.draw(image["id"]))[1].tobytes())
+        path = images / image["file_name"]
+        with path.open("xb") as file:
+            file.write(cv2.imencode(".png", dataset.draw(image["id"]))[1].tobytes())
         yield path
-    annotation_file.write_text(json.dumps(coco))
-    yield annotation_file
+    yield write_json(annotation_file, coco, overwrite=False)

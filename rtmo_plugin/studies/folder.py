@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import write_file
 
 _PLAN = "plan.json"
 
@@ -107,14 +107,8 @@ def _refuse_other(wanted: Mapping[str, Any], plan: Mapping[str, Any], path: Path
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file that is whole whenever it is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    """Write a file that is whole whenever it is there; a measurement that is not finite is kept as it is."""
+    write_file(path, json.dumps(content, indent=1))
 
 
 def read_json(path: Path) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from rtmo_plugin.files import write_file
 from rtmo_plugin.studies.folder import Result
 from rtmo_plugin.studies.study import Study
 from rtmo_plugin.studies.tables import collect
@@ -30,9 +31,7 @@ def draw_figure(path: Path, size: tuple[float, float], draw: Callable[[Any], Non
         draw(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
-    draft = path.with_name(f".{path.stem}.part.png")
-    draft.write_bytes(_shrink(buffer.getvalue()))
-    draft.replace(path)
+    write_file(path, _shrink(buffer.getvalue()))
 
 
 def _shrink(content: bytes) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rtmo_plugin.files import write_file
 from rtmo_plugin.studies.folder import Result
 from rtmo_plugin.studies.study import Study
 
@@ -44,9 +45,7 @@ def write_page(study: Study, plan: Mapping[str, Any], results: Sequence[Result],
     parts = [f"# {study.title}", f"Claim: {study.claim}", make_table(study, results)]
     observed = make_observed_table(study, results)
     page = "\n\n".join([*parts, *([observed] if observed else []), describe(study, plan, results)]) + "\n"
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(page, encoding="utf-8")
-    draft.replace(path)
+    write_file(path, page)
 
 
 def make_table(study: Study, results: Sequence[Result]) -> str:

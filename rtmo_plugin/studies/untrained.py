@@ -17,6 +17,7 @@ from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
 from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.files import write_file
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.pose_model import PoseModel
 
@@ -56,9 +57,7 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
     options = ExportOptions(size_wh=(size, size), dynamic=(), input="uint8")
     info = ModelInfo(model.head.schema, size_wh=(size, size), input=options.input, dynamic=(), max_people=_NO_LIMIT)
     content = convert_to_onnx(build_graph(model, options), options, info.to_strings()).SerializeToString()
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(content)
-    draft.replace(path)
+    write_file(path, content)
 
 
 def open_untrained(path: Path, num_people: int, **options: Any) -> PoseModel:
