@@ -8,6 +8,7 @@ from typing import Any
 
 from rtmo_plugin.errors import ConfigError, DataError, explain_missing_packages
 from rtmo_plugin.inference.flipping import FlippingModel
+from rtmo_plugin.inference.option_names import check_option_names
 from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.inference.sources import SourceKind, find_kind, read_frames
@@ -17,6 +18,12 @@ from rtmo_plugin.model_names import ModelKind, find_kind_of_model, locate_export
 from rtmo_plugin.zoo import CATALOGUE
 
 __all__ = ["Pose", "PoseResult"]
+
+# In the order of the documentation: first those of every model, then those of exported files alone.
+_OPTIONS = (
+    *("score_thr", "flip", "tile", "config", "device"),
+    *("size_wh", "runtime", "threads", "precision", "streams", "calibrated"),
+)
 
 
 class Pose:
@@ -49,6 +56,8 @@ class Pose:
         tile: int | None = None,
         **options: Any,
     ) -> None:
+        check_option_names("Pose", options, _OPTIONS)
+        self._name, self._score_thr = str(model), score_thr
         self._model = _open_model(model, config, score_thr, options)
         self.info = self._model.info
         self._streams = self._model.streams if isinstance(self._model, PoseModel) else 1
@@ -56,6 +65,10 @@ class Pose:
             self._model = FlippingModel(self._model, score_thr)
         if tile is not None:
             self._model = TilingModel(self._model, tile)
+
+    def __repr__(self) -> str:
+        """Return the model and its keypoints, in one line."""
+        return f"Pose({self._name!r}, {self.info.schema.num_keypoints} keypoints, score_thr={self._score_thr:g})"
 
     def __call__(self, source: Any, *, batch_size: int = 1) -> Any:
         """Find the people in a source, see ``rtmo_plugin.inference.sources``.

@@ -51,6 +51,11 @@ class ImagePrediction:
     people: list[dict[str, Any]]
     error: str | None = None
 
+    def __repr__(self) -> str:
+        """Return the image and the number of people in one line."""
+        error = "" if self.error is None else f", error={self.error!r}"
+        return f"ImagePrediction({self.image!r}, {len(self.people)} people{error})"
+
 
 class Predictor:
     """A model of a config with the weights of a checkpoint, ready for images.

@@ -109,6 +109,10 @@ class RTMOOutput:
     keypoints: Tensor  # (N, K, 2)
     keypoint_scores: Tensor  # (N, K) 0..1
 
+    def __repr__(self) -> str:
+        """Return the numbers of people and keypoints in one line."""
+        return f"RTMOOutput({len(self)} people of {self.keypoint_scores.shape[-1]} keypoints)"
+
     def __len__(self) -> int:
         return len(self.scores)
 

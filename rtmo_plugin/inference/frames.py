@@ -30,6 +30,13 @@ class Frame:
     time_s: float | None = None
     error: str | None = None
 
+    def __repr__(self) -> str:
+        """Return the name and the size in one line, without the pixels."""
+        size = "no image" if self.image is None else f"{self.image.shape[1]}x{self.image.shape[0]}"
+        time_s = "" if self.time_s is None else f", time_s={self.time_s:g}"
+        error = "" if self.error is None else f", error={self.error!r}"
+        return f"Frame({self.name!r}, {size}, index={self.index}{time_s}{error})"
+
 
 # From its place in the source to its frame: what takes time is done when it is called.
 Entry = Callable[[int], Frame]

@@ -28,6 +28,10 @@ class People:
     keypoint_scores: Floats  # (N, K) 0..1
     labels: NDArray[np.int64]  # (N,) class
 
+    def __repr__(self) -> str:
+        """Return the numbers of people and keypoints in one line."""
+        return f"People({len(self)} of {self.keypoint_scores.shape[-1]} keypoints)"
+
     def __len__(self) -> int:
         return len(self.scores)
 

@@ -20,10 +20,12 @@ from rtmo_plugin.inference.coordinates import CoordinateDecoder, CoordinateParam
 from rtmo_plugin.inference.decoding import Decoder, Outputs
 from rtmo_plugin.inference.engines import open_engine
 from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox, make_input
+from rtmo_plugin.inference.option_names import check_option_names
 from rtmo_plugin.inference.people import People
 
 _SIZE_DIVISOR = 32
 _NUM_READERS = 2
+_OPTIONS = ("score_thr", "size_wh", "calibrated", "runtime", "device", "threads", "precision", "streams")
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -67,6 +69,7 @@ class PoseModel:
         calibrated: bool = False,
         **options: Any,
     ) -> None:
+        check_option_names("PoseModel", options, _OPTIONS)
         self._engine = open_engine(file, **options)
         self.info, self.computes_in, self.streams = self._engine.info, self._engine.computes_in, self._engine.streams
         self.size_wh = _choose_size(self.info.size_wh, size_wh, "size" in self.info.dynamic)

@@ -95,6 +95,15 @@ class PoseResult:
         """Why the image could not be used, in one sentence; there are no people then."""
         return self.frame.error
 
+    def __repr__(self) -> str:
+        """Return the image and how many people are in it, in one line."""
+        frame = self.frame
+        where = "" if frame.time_s is None else f", frame {frame.index}, {frame.time_s:.3f} s"
+        if self.error is not None:
+            return f"PoseResult({frame.name!r}{where}, error={self.error!r})"
+        best = f", best score {self.scores.max():.2f}" if len(self) else ""
+        return f"PoseResult({frame.name!r}{where}, {len(self)} {'person' if len(self) == 1 else 'people'}{best})"
+
     def __len__(self) -> int:
         return len(self.people)
 

@@ -23,6 +23,7 @@ from rtmo_plugin.files import MAX_NAME_BYTES, check_outputs
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.inference.option_names import check_option_names
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.inference.smoothing import PoseSmoother
 from rtmo_plugin.inference.sources import SourceKind, find_kind
@@ -30,6 +31,7 @@ from rtmo_plugin.inference.tracking import FRAMES_A_SECOND, Tracker
 from rtmo_plugin.inference.video import VIDEO_SUFFIXES, measure_fps
 from rtmo_plugin.inference.video_writer import CODECS, VideoWriter
 
+_OPTIONS = ("smooth", "batch_size", "start_score", "min_seen", "max_lost")
 _NOT_FOLDERS = (*SUFFIXES, *VIDEO_SUFFIXES, ".json", ".jsonl", ".txt")
 
 
@@ -111,6 +113,7 @@ def track_video(
     Raises:
         UserError: The source, ``out`` or an option is wrong; nothing is written then.
     """
+    check_option_names("track_video", options, _OPTIONS)
     kind = find_kind(source)
     if kind not in (SourceKind.VIDEO, SourceKind.LIVE):
         raise ConfigError(f"{source} is not a video: give a video file, its address or the number of a camera.")
