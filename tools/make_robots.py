@@ -5,6 +5,7 @@ import argparse
 from rtmo_plugin.datasets import write_robots
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, SEED
+from rtmo_plugin.wording import count
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -24,7 +25,7 @@ def main() -> None:
     arguments = make_parser().parse_args()
     with report_user_errors():
         num_written = sum(1 for _ in write_robots(arguments.folder, arguments.num_images, arguments.seed))
-        print(f"{num_written} images and their LabelMe files are in {arguments.folder}")
+        print(f"{count(num_written, 'image')} with LabelMe files: {arguments.folder}")
 
 
 if __name__ == "__main__":

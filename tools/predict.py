@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments
+from rtmo_plugin.cli.output import count_detections
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import FRACTION
 
@@ -34,7 +35,8 @@ def main() -> None:
         for error in failed:
             print(f"skipped: {error}", file=sys.stderr)
         num_people, num_images = sum(len(result.people) for result in results), len(results) - len(failed)
-        print(f"{num_people} people in {num_images} images: pictures and predictions.json in {arguments['out']}")
+        found = count_detections(num_people, num_images)
+        print(f"{found}: pictures and predictions.json in {arguments['out']}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from rtmo_plugin.apis.metrics import find_average_precision
 from rtmo_plugin.apis.pictures import write_contact_sheet
 from rtmo_plugin.apis.testing import evaluate
 from rtmo_plugin.apis.training import train
+from rtmo_plugin.engine.curves import CURVES_FILE
+from rtmo_plugin.wording import show_path
 
 _SHEET = "predictions.jpg"
 
@@ -22,22 +24,32 @@ class DemoResult:
         average_precision: OKS AP on held-out images, or None if there is none.
         minutes: Of training, evaluations during it included.
         work_dir: Holds all of the following.
+        checkpoint: The last checkpoint, or None if none was written.
+        config: Path of the config.
     """
 
     average_precision: float | None
     minutes: float
     work_dir: Path
     checkpoint: Path | None
+    config: str = ""
 
     def __str__(self) -> str:
         precision = "none" if self.average_precision is None else f"{self.average_precision:.3f}"
-        lines = {
-            "AP": f"{precision} on held-out images, after {self.minutes:.1f} minutes of training",
-            "pictures": f"{self.work_dir / _SHEET} (all of them in {self.work_dir / 'pictures'})",
-            "checkpoint": self.checkpoint or "none was written",
-            "curves": self.work_dir / "curves.png",
-        }
-        return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+        folder = show_path(self.work_dir)
+        lines = {"AP": f"{precision} on held-out images, after {self.minutes:.1f} minutes of training"}
+        if self.checkpoint is None:
+            lines["checkpoint"] = "none was written"
+        else:
+            checkpoint = show_path(self.checkpoint)
+            lines |= {
+                "pictures": f"{folder}/{_SHEET} (all of them in {folder}/pictures)",
+                "checkpoint": checkpoint,
+                "curves": f"{folder}/{CURVES_FILE}",
+                "next": f"rtmo export {self.config} {checkpoint} --out {folder}/demo.onnx",
+                "": f"rtmo serve {folder}/demo.onnx    # a page to try it with your own pictures",
+            }
+        return "\n".join(f"{f'{name}:' if name else '':<16}{value}" for name, value in lines.items())
 
 
 def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -> DemoResult:
@@ -56,8 +68,8 @@ def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -
     trained = train(config, work_dir=work_dir, amp=True, from_scratch=True, seed=0, overwrite=True)
     minutes = (time.monotonic() - started) / 60
     if trained.checkpoint is None:
-        return DemoResult(None, minutes, work_dir, None)
+        return DemoResult(None, minutes, work_dir, None, show_path(config))
     pictures = work_dir / "pictures"
     metrics = evaluate(config, trained.checkpoint, work_dir=work_dir / "test", show_dir=pictures)
     write_contact_sheet(sorted(pictures.glob("*.jpg"))[:num_pictures], work_dir / _SHEET)
-    return DemoResult(find_average_precision(metrics), minutes, work_dir, trained.checkpoint)
+    return DemoResult(find_average_precision(metrics), minutes, work_dir, trained.checkpoint, show_path(config))

@@ -24,8 +24,10 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.options import FORMATS, ExportOptions, parse_dynamic, parse_size
 from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.inference.files import make_folder
+from rtmo_plugin.inference.model_files import list_model_files
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
+from rtmo_plugin.wording import count, show_path
 from rtmo_plugin.zoo import CATALOGUE
 
 _DEFAULT_SIZE = (640, 640)
@@ -43,13 +45,15 @@ class ExportResult:
     def describe(self) -> str:
         """Return the summary that the tool prints."""
         width, height = self.info.size_wh
-        found, size = self.differences, self.path.stat().st_size / 1e6
+        found, files = self.differences, list_model_files(self.path, self.info.cut)
+        size = sum(each.stat().st_size for each in files) / 1e6
+        beside = f", with {', '.join(each.suffix for each in files[1:])} beside it" if len(files) > 1 else ""
         worst, tolerance = found.find_largest(), choose_tolerance(self.info.precision)
         kinds = ("maps",) if self.info.cut == "raw" else ("score", "box", "keypoint")
-        people = "" if self.info.cut == "raw" else f", {found.num_people} people"
-        images = f"{found.num_images} image{'s' * (found.num_images > 1)}"
+        people = "" if self.info.cut == "raw" else f", {count(found.num_people, 'person', 'people')}"
+        images = count(found.num_images, "image")
         return (
-            f"{self.path}: {size:.1f} MB, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
+            f"{show_path(self.path)}: {size:.1f} MB{beside}, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
             f"compared with PyTorch: {images}{people}; the largest difference ({worst}) is {getattr(found, worst):.2g} "
             f"of the tolerance ({tolerance.precision}): {tolerance.describe(*kinds)}"
             + (f"\n{self.accuracy.describe()}" if self.accuracy else "")

@@ -19,6 +19,7 @@ from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.files import list_images
 from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.wording import count
 
 _NUM_IMAGES = 128  # of a folder, to take ranges from
 
@@ -45,7 +46,8 @@ class QuantizedAccuracy:
         """Return the line that the tool prints."""
         before, after = self.before, self.after
         return (
-            f"AP on {after.num_images} images: {before.precision:.3f} in float32, {after.precision:.3f} in int8 "
+            f"AP on {count(after.num_images, 'image')}: "
+            f"{before.precision:.3f} in float32, {after.precision:.3f} in int8 "
             f"({after.precision - before.precision:+.3f}); {before.speed.milliseconds:.1f} and "
             f"{after.speed.milliseconds:.1f} ms an image"
         )

@@ -32,10 +32,11 @@ from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepa
 from rtmo_plugin.apis.state_dicts import check_fits
 from rtmo_plugin.apis.transfer import ADVICE, TransferHook, is_transferable, plan_transfer
 from rtmo_plugin.apis.work_folder import claim_work_dir, find_replaced
-from rtmo_plugin.engine.curves import CurvesHook
+from rtmo_plugin.engine.curves import CURVES_FILE, CurvesHook
 from rtmo_plugin.engine.interruption import describe_kept
 from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.errors import ConfigError, InterruptedRun
+from rtmo_plugin.wording import show_path
 
 AUTO = "auto"
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
@@ -60,10 +61,12 @@ class TrainResult:
 
     def __str__(self) -> str:
         precision = find_average_precision(self.metrics)
+        curves = self.log_dir.parent / CURVES_FILE
         lines = {
             "AP": "not validated" if precision is None else f"{precision:.3f} (last validation)",
-            "checkpoint": self.checkpoint or "none was written",
-            "log and curves": self.log_dir,
+            "checkpoint": show_path(self.checkpoint) if self.checkpoint else "none was written",
+            "log": show_path(self.log_dir),
+            **({"curves": show_path(curves)} if curves.is_file() else {}),
         }
         return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
 

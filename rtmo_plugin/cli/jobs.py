@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from rtmo_plugin.cli.arguments import choose_options
-from rtmo_plugin.cli.output import count, count_detections, keep_stdout_for_json
+from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json
 from rtmo_plugin.errors import EXIT_FAILURE, ConfigError
 from rtmo_plugin.number_ranges import COUNT, WORKERS
+from rtmo_plugin.wording import count, show_path
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +92,8 @@ def _report(reports: Iterable[Any], job: Any, num_before: int, as_json: bool, st
     if not as_json:
         found = count_detections(num_people, num_images, num_frames)
         errors = f", and {count(num_failed, 'error', 'errors')}" if num_failed else ""
-        before = f", and {count(num_before, 'shard', 'shards')} done before" if num_before else ""
-        closing = f"{found}{errors}{before}" if done else f"All {len(job.shards)} shards were done before"
-        print(f"{closing}: records in {job.folder}", file=stdout)
+        before = f"{count(num_before, 'shard')} done before"
+        closing = f"{found}{errors}, and {before}" if num_before else f"{found}{errors}"
+        closing = closing if done else f"{before}, nothing left to do"
+        print(f"{closing}: records in {show_path(job.folder)}", file=stdout)
     return EXIT_FAILURE if num_failed or any(report.failure for report in done) else 0

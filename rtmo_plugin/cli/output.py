@@ -9,22 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
+from rtmo_plugin.wording import count
+
 
 @contextmanager
 def keep_stdout_for_json(is_kept: bool) -> Iterator[None]:
     """Send what is printed meanwhile to stderr if ``is_kept``, so that stdout can be JSON alone."""
     with redirect_stdout(sys.stderr) if is_kept else nullcontext():
         yield
-
-
-def count(number: int, one: str, several: str) -> str:
-    """Return a number with its word.
-
-    Example:
-        >>> count(1, "person", "people")
-        '1 person'
-    """
-    return f"{number} {one if number == 1 else several}"
 
 
 def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options, read_source
 from rtmo_plugin.cli.command import Command, raise_when_terminated
-from rtmo_plugin.cli.output import count, print_json
+from rtmo_plugin.cli.output import print_json
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.number_ranges import BATCH_SIZE
+from rtmo_plugin.wording import count
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, a line a frame",

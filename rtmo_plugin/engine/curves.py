@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from rtmo_plugin.engine.schedule import read_schedule
 from rtmo_plugin.registry import HOOKS
 
+CURVES_FILE = "curves.png"
 _METRICS = ("AP", "AP .5", "AR")
 _STAGE_COLOURS = ("#4c72b0", "#dd8452", "#55a868")
 
@@ -133,4 +134,4 @@ class CurvesHook(Hook):
     def _draw(self, runner: Runner) -> None:
         scalars = read_scalars(runner.work_dir)
         if any("loss" in entry for entry in scalars):
-            plot_curves(scalars, Path(runner.work_dir) / "curves.png", find_stages(runner.cfg))
+            plot_curves(scalars, Path(runner.work_dir) / CURVES_FILE, find_stages(runner.cfg))

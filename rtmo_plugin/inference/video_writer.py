@@ -125,7 +125,8 @@ class VideoWriter:
         free = shutil.disk_usage(self.path.parent).free
         limit = resource.RLIM_INFINITY if resource is None else resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if resource is not None and limit != resource.RLIM_INFINITY:  # as `ulimit -f` sets it
-            free = min(free, limit - (os.path.getsize(self._draft) if self._writer is not None else 0))
+            size = self._draft.stat().st_size if self._writer is not None and self._draft.exists() else 0
+            free = min(free, limit - size)
         if free >= _RESERVE + image.nbytes:
             return
         if self._writer is None:

@@ -1,4 +1,4 @@
-"""A checkpoint's MMEngine version is a version, without the revision of whatever repository the run was in."""
+"""What commands say when they are done: right folders, sizes and words, one way to write paths, a next step."""
 
 import pytest
 import torch

@@ -1,0 +1,35 @@
+"""Numbers with their words, and paths as people write them, for what commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def count(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its word.
+
+    Args:
+        number: How many there are.
+        one: Word for one.
+        several: Word for none and for several. Default: ``one`` with an s.
+
+    Examples:
+        >>> count(1, "person", "people")
+        '1 person'
+        >>> count(1200, "image")
+        '1,200 images'
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def show_path(path: str | Path) -> str:
+    """Return a path from the current folder if it is inside, else the whole path.
+
+    Example:
+        >>> show_path(Path.cwd() / "work_dirs")
+        'work_dirs'
+    """
+    try:
+        return str(Path(path).absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):  # elsewhere, or the current folder is gone
+        return str(Path(path))
