@@ -7,7 +7,6 @@ from mmengine.utils import ProgressBar
 from rtmo_plugin.datasets import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
-from rtmo_plugin.wording import count
 
 EXAMPLES = """examples:
   python tools/make_synthetic.py data/synthetic --split train2017 --num-images 2000 --seed 0
@@ -54,7 +53,7 @@ def main() -> None:
         bar = ProgressBar(arguments.num_images + 1)
         for _ in write_coco_folder(dataset, arguments.folder, arguments.split):
             bar.update()
-        print(f"\n{count(arguments.num_images, 'image')} with annotations: {arguments.folder}")
+        print(f"\n{arguments.num_images} image(s) with annotations: {arguments.folder}")
 
 
 if __name__ == "__main__":
