@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import BinaryIO
 
 from rtmo_plugin.errors import DataError, MissingFileError
 
+MAX_RATIO = 4
 _CHUNK_BYTES = 1 << 20
 # Without it, opening a pipe would wait until another process writes to it. Windows has no such flag and no need.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -83,6 +85,25 @@ def read_bytes(path: str | Path, max_bytes: int) -> bytes:
     return content
 
 
+def check_archive(path: str | Path) -> None:
+    """Check that a ZIP archive does not unpack to much more than its size; files that are not archives pass.
+
+    Archives of weights are hardly smaller than what they hold.
+
+    Raises:
+        DataError: It unpacks to more than 100 MB and ``MAX_RATIO`` times its size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # another kind of file, or a damaged one
+        return
+    if unpacked > max(10**8, MAX_RATIO * os.stat(path).st_size):
+        raise DataError(
+            f"{path} unpacks to {format_bytes(unpacked)}, more than {MAX_RATIO} times its size, the limit for weights."
+        )
+
+
 def format_bytes(count: int) -> str:
     """Return a number of bytes in a unit that people read.
 
@@ -90,7 +111,7 @@ def format_bytes(count: int) -> str:
         >>> format_bytes(2 * 10**9), format_bytes(200_000)
         ('2 GB', '0.2 MB')
     """
-    return f"{count / 1e9:g} GB" if count >= 10**9 else f"{count / 1e6:g} MB"
+    return f"{count / 1e9:.4g} GB" if count >= 10**9 else f"{count / 1e6:.4g} MB"
 
 
 def _name_kind(mode: int) -> str:

@@ -7,6 +7,7 @@ videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,7 @@ def find_kind(source: Any) -> SourceKind:
         return SourceKind.LIVE
     if isinstance(source, np.ndarray):
         return SourceKind.IMAGES if source.ndim == 4 else SourceKind.IMAGE
-    if isinstance(source, (bytes, bytearray)) or is_pillow(source):
+    if isinstance(source, (bytes, bytearray, memoryview, io.BytesIO)) or is_pillow(source):
         return SourceKind.IMAGE
     if isinstance(source, Iterable):
         return SourceKind.IMAGES

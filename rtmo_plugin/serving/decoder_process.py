@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from contextlib import suppress
 from typing import BinaryIO
 
 READY = b"R"
@@ -60,7 +61,8 @@ def _limit_memory(num_bytes: int) -> None:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard == resource.RLIM_INFINITY or hard > num_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (num_bytes, hard))
+        with suppress(OSError, ValueError):  # macOS knows the limit and refuses to set it
+            resource.setrlimit(resource.RLIMIT_AS, (num_bytes, hard))
 
 
 if __name__ == "__main__":

@@ -125,6 +125,8 @@ PATHS = {
     "content given to Pose": lambda path: open_first(path.read_bytes()),
     "file given to Pose": open_first,
     "folder given to Pose": lambda path: open_first(path.parent),
+    "stream given to Pose": lambda path: open_first(io.BytesIO(path.read_bytes())),
+    "view given to Pose": lambda path: open_first(memoryview(path.read_bytes())),
     "Pillow": lambda path: open_first(Image.open(path)),
     "Pillow, from a stream": lambda path: convert_image(open_stream(path)),
     # Not from a path: there, Pillow itself takes the rows of turned TIFF images for columns.

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 
 import mmpose.datasets  # noqa: F401  (registers MMPose's LoadImage)
 import pytest
+import torch
 
+from rtmo_plugin.apis.checkpoints import read_checkpoint
 from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.data_configs import MAX_CONFIG_BYTES, check_data_config
 from rtmo_plugin.bounded_reading import check_regular, read_bytes
@@ -193,6 +196,20 @@ def test_a_bomb_takes_no_memory(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert int(done.stdout) < 50_000  # KiB
+
+
+def test_checkpoints_that_unpack_to_gigabytes_are_refused(tmp_path):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data/0", "w") as member:
+        for _ in range(200):
+            member.write(bytes(2**20))
+    with pytest.raises(UserError, match=r"bomb\.pth unpacks to 209\.7 MB, more than 4 times its size, the limit"):
+        read_checkpoint(path)
+
+
+def test_good_checkpoints_are_read(tmp_path):
+    torch.save({"state_dict": {"a": torch.zeros(30_000_000)}}, tmp_path / "good.pth")
+    assert read_checkpoint(tmp_path / "good.pth")["state_dict"]["a"].shape == (30_000_000,)
 
 
 def test_yolo_bombs_and_deep_xml_are_one_sentence(tmp_path):
