@@ -75,8 +75,8 @@ def convert_file(
         coco, notes = convert_to_coco(path, source_format, options)
         coco = connect(coco, skeleton or [])
         write_coco(target, coco, overwrite=False)
-        num_findings = sum(map(len, check_coco(coco).values()))
-        notes += [f"Findings of `rtmo dataset check`: {num_findings:,}."] if num_findings else []
+        findings = [f"{kind} ({len(found):,})" for kind, found in check_coco(coco).items()]
+        notes += [f"Findings, which `rtmo dataset check` explains: {', '.join(findings)}."] if findings else []
     else:
         coco, notes = convert_from_coco(read_coco(path), target, target_format, split)
     print(f"{target}: {describe_contents(coco)}")

@@ -62,9 +62,7 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
             fault = f"two images are called {name!r}: export their tasks one by one" if name else "an image has no name"
             raise DataError(f"{path}: {fault}.")
         try:
-            width, height = int(element.attrib["width"]), int(element.attrib["height"])
-            if min(width, height) < 1:
-                raise ValueError(f"a size of {width} x {height}")
+            width, height = _read_side(element, "width"), _read_side(element, "height")
             images[name] = LabelledImage(width, height, _read_people(element, categories, unused))
         except (KeyError, ValueError) as error:
             reason = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
@@ -268,8 +266,17 @@ def _get_label(shape: Element) -> str:
     return clean_name(shape.get("label", ""))
 
 
+def _read_side(image: Element, key: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", image.attrib[key]):
+        raise ValueError(f"its {key} is {image.attrib[key][:60]!r}, not a whole number above 0")
+    return int(image.attrib[key])
+
+
 def _get_group(shape: Element) -> int | None:
-    return int(shape.get("group_id") or 0) or None
+    group = shape.get("group_id") or "0"
+    if not re.fullmatch("-?[0-9]{1,18}", group):
+        raise ValueError(f"a group_id is {group[:60]!r}, not a whole number")
+    return int(group) or None
 
 
 def _find_name(label: Element, tag: str) -> str:

@@ -23,6 +23,7 @@ from rtmo_plugin.labels.people import count_labelled
 
 Point = tuple[float, float, int]
 _DECIMALS = 10
+_LARGEST = 1e9  # pixels
 # Findings that leave open who or what is meant; other findings are values, which convert as they are.
 _OBSTACLES = (
     "-broken", "-repeated", "-conflict", "-keypoints", "-skeleton", "unknown-",
@@ -83,11 +84,14 @@ class LabelSet:
 
         A box without area is drawn around the labelled keypoints. A note counts whose box got a margin,
         and who was left out for having neither a box nor a labelled keypoint.
+
+        Raises:
+            DataError: A number is so large that it cannot be a place in an image.
         """
         counts: Counter[str] = Counter()
         images = {}
         for name, image in self.images.items():
-            people = [_complete_person(person, image, counts) for person in image.people]
+            people = [_complete_person(person, name, image, counts) for person in image.people]
             images[name] = image._replace(people=[person for person in people if person is not None])
         notes = []
         if counts["drawn"]:
@@ -142,7 +146,9 @@ def check_categories(categories: Mapping[str, dict[str, Any]], origin: str) -> N
         DataError: There is no category, or one has no keypoints, an empty name or a name twice.
     """
     for name, entry in categories.items():
-        fault = find_name_fault(entry["keypoints"]) if name else "it has no name"
+        if not name:
+            raise DataError(f"{origin} has a category without a name.")
+        fault = find_name_fault(entry["keypoints"])
         if fault:
             raise DataError(f"{origin}, category {name!r}: {fault}; name the keypoints with --keypoints.")
     if not categories:
@@ -166,6 +172,7 @@ def from_coco(coco: Coco) -> LabelSet:
     images = {name: LabelledImage(entry["width"], entry["height"], []) for name, entry in entries.items()}
     by_id = {entry["id"]: images[name] for name, entry in entries.items()}
     names = {entry["id"]: entry["name"] for entry in coco["categories"]}
+    check_categories(categories, "The file")
     for each in coco["annotations"]:
         if not each.get("iscrowd"):
             person = Person(names[each["category_id"]], each["bbox"], each["keypoints"])
@@ -193,7 +200,10 @@ def to_coco(labels: LabelSet) -> Coco:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _complete_person(person: Person, image: LabelledImage, counts: Counter[str]) -> Person | None:
+def _complete_person(person: Person, name: str, image: LabelledImage, counts: Counter[str]) -> Person | None:
+    wrong = [number for number in (*(person.bbox or ()), *person.keypoints) if not abs(number) <= _LARGEST]
+    if wrong:
+        raise DataError(f"Image {name!r} has a person with the coordinate {wrong[0]:.3g}, which is in no image.")
     box = complete_box(person.bbox, person.keypoints, (image.width, image.height))
     if box is None:
         counts["gone"] += 1

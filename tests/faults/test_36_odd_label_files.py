@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.faults.cvat_files import declare, export, image, skeleton
+from tests.labels.conftest import make_category, make_person, make_set
 from tests.tools.test_tools import run_in_process
 
 BALL = declare("ball", ["center"])
@@ -86,6 +87,8 @@ XML = {
     "a size in words": export(BALL, image("a.jpg", PERSON)).replace('"640"', '"wide"'),
     "a negative size": export(BALL, image("a.jpg", PERSON)).replace('"640"', '"-640"'),
     "a huge size": export(BALL, image("a.jpg", PERSON)).replace('"640"', f'"{"9" * 5000}"'),
+    "a point in no image": export(BALL, image("a.jpg", PERSON)).replace("10,20", "1e300,20"),
+    "a size in fractions": export(BALL, image("a.jpg", PERSON)).replace('"640"', '"640.5"'),
     "an infinite point": export(BALL, image("a.jpg", PERSON)).replace("10,20", "inf,20"),
     "no points": export(BALL, image("a.jpg", PERSON)).replace('points="10,20"', ""),
     "a group in words": export(BALL, image("a.jpg", PERSON)).replace("<skeleton ", '<skeleton group_id="x" '),
@@ -105,6 +108,7 @@ def test_xml(tmp_path, capsys, kind):
     assert len(err) < 600
 
 
+FAR = [1e200, 1, 2] * 5
 JSON = {
     "deep": nest("[", "]"),
     "deep objects": nest('{"a":', "}"),
@@ -116,6 +120,9 @@ JSON = {
     "half a character": json.dumps({"images": [{"id": 1, "file_name": "\ud800", "width": 9, "height": 9}],
                                     "annotations": [], "categories": [{"id": 1, "name": "a", "keypoints": ["b"]}]}),
     "UTF-16": "\ufeff[]",
+    "a box in no image": json.dumps({**make_set(), "annotations": [make_person(1, 100, bbox=[1e300] * 4)]}),
+    "a keypoint in no image": json.dumps({**make_set(), "annotations": [make_person(1, 100, keypoints=FAR)]}),
+    "a category without a name": json.dumps({**make_set(), "annotations": [], "categories": [make_category(7, "")]}),
 }  # fmt: skip
 
 
