@@ -13,6 +13,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
+from rtmo_plugin.models.heads.rtmo_head import OWNED_OPTIONS
+from rtmo_plugin.models.heads.rtmo_head_module import RTMOHeadModule
 
 _REGISTRIES = (
     root.MODELS,
@@ -40,6 +42,7 @@ _READERS: Mapping[str, tuple[Any, ...]] = {
     "val_dataloader": (DataLoader, Runner.build_dataloader),
     "test_dataloader": (DataLoader, Runner.build_dataloader),
     "model.head.dcc": (DynamicCoordinateClassifier,),
+    "model.head.head_module": (RTMOHeadModule,),
 }
 _EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
     "": (
@@ -57,6 +60,18 @@ _EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), ("num_batch_per_epoch",)),
 }
 _NOT_CONFIGURED = ("self", "cls", "runner", "args", "kwargs", "params")
+
+
+_OWNERS = {
+    f"model.head.{part}.{name}": f"model.head.{owner}"
+    for part, owners in OWNED_OPTIONS.items()
+    for name, owner in owners.items()
+}
+
+
+def find_owner(key: str) -> str | None:
+    """Return the key from which the value of a dotted ``key`` follows, or None for a key of its own."""
+    return _OWNERS.get(key)
 
 
 def find_runner_parameters() -> list[str]:
@@ -79,7 +94,7 @@ def find_parameters(section: Mapping[str, Any], path: list[str]) -> list[str]:
     found = _find_class(section.get("type"))
     names = [name for builder in (*builders, *([found] if found else [])) for name in _list_parameters(builder)]
     extra = ["priority"] if path[0] in ("default_hooks", "custom_hooks") and len(path) == 2 else []
-    return [*names, *_EXTRA_KEYS.get(where, ()), *extra]
+    return [name for name in (*names, *_EXTRA_KEYS.get(where, ()), *extra) if f"{where}.{name}" not in _OWNERS]
 
 
 def _find_class(type_name: Any) -> type | None:

@@ -10,11 +10,29 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.apis.config_keys import find_parameters, find_runner_parameters
+from rtmo_plugin.apis.config_keys import find_owner, find_parameters, find_runner_parameters
 from rtmo_plugin.apis.data_configs import check_data_config
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
 from rtmo_plugin.shipped_configs import locate_config
 
+# What the Python in a config may raise.
+_CONFIG_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 _NUM_KEYS_LISTED = 8
 _DELETE_KEY = "_delete_"  # MMEngine's way to replace a section instead of merging into it
 _OF_WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")  # of PyTorch's DataLoader
@@ -31,7 +49,7 @@ def load_config(config: str | Path | Config) -> Config:
         ConfigError: The file is not a config that MMEngine can read, or has no ``model``.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else _read_config(locate_config(config))
-    if "model" not in cfg:
+    if not isinstance(cfg.get("model"), Mapping):
         raise ConfigError(f"{cfg.filename or 'The config'} describes no model: pass one of the files in configs/.")
     return cfg
 
@@ -51,8 +69,15 @@ def _read_config(path: Path) -> Config:
     check_data_config(path)
     try:
         return Config.fromfile(str(path))
-    except (OSError, SyntaxError, KeyError, ImportError, TypeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The config {path} cannot be read: {_join_lines(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"The config {path} cannot be read: a file that it names in _base_ leads back to itself, or a function "
+            "calls itself without end."
+        ) from error
+    except SystemExit as error:  # a config is a program
+        raise ConfigError(f"The config {path} cannot be read: it ends the program.") from error
+    except _CONFIG_ERRORS as error:
+        raise ConfigError(f"The config {path} cannot be read: {type(error).__name__}: {_join_lines(error)}") from error
 
 
 def _join_lines(error: Exception) -> str:
@@ -101,6 +126,8 @@ def _check_key(cfg: Config, key: str) -> None:
     """Raise ``UnknownKeyError`` unless every part of the dotted ``key`` leads somewhere."""
     parts = key.split(".")
     _check_top_level(cfg, parts[0], key)
+    if owner := find_owner(key):
+        raise UnknownKeyError(f"--cfg-options {key}: {parts[-1]} follows from {owner}: set that instead.")
     section: Any = cfg
     for depth, part in enumerate(parts):
         allowed = _list_keys(section, parts[:depth])

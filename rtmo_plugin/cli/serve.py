@@ -35,9 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-megabytes", type=MEGA, default=20, metavar="MB", help="the largest file it takes (%(default)s)"
     )
-    parser.add_argument(
-        "--max-megapixels", type=MEGA, default=50, metavar="MP", help="the largest image (%(default)s)"
-    )
+    parser.add_argument("--max-megapixels", type=MEGA, default=50, metavar="MP", help="the largest image (%(default)s)")
     parser.add_argument(
         "--allow-host", nargs="+", default=(), metavar="NAME", help="names of this machine that others reach it by"
     )

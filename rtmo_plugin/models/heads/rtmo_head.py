@@ -24,6 +24,17 @@ from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, Key
 # What official files hold beside the weights: constants that are computed here.
 _OBSOLETE_BUFFERS = ("dcc.x_bins", "dcc.y_bins", "dcc.spe.dim_t", "loss_oks.sigmas")
 
+# Options of the parts of a head that follow from options of the head itself.
+OWNED_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "head_module": {
+        "num_classes": "num_classes",
+        "num_keypoints": "keypoints",
+        "num_levels": "strides",
+        "widen_factor": "widen_factor",
+    },
+    "dcc": {"num_keypoints": "keypoints", "in_channels": "head_module.pose_channels", "box_padding": "box_padding"},
+}
+
 
 @MODELS.register_module()
 class RTMOHead(BaseModule):
@@ -49,7 +60,7 @@ class RTMOHead(BaseModule):
     Raises:
         KeyError: An unknown keypoint set or stage.
         TypeError: An unknown option.
-        ValueError: An unknown source of coordinates.
+        ValueError: An unknown source of coordinates, or an option of a part that follows from one of the head.
     """
 
     def __init__(  # noqa: PLR0913  (the schema of a config: every field has a default)
@@ -71,6 +82,7 @@ class RTMOHead(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.coordinates = _check_coordinates(coordinates)
         self.schema = find_schema(keypoints)
+        _check_owned(head_module=head_module, dcc=dcc)
         self.num_classes, self.strides = num_classes, tuple(strides)
         self.head_module = RTMOHeadModule(
             num_classes=num_classes,
@@ -180,6 +192,13 @@ class RTMOHead(BaseModule):
             predictions.priors.centers[prior],
             size_wh,
         )
+
+
+def _check_owned(**parts: Mapping[str, Any] | None) -> None:
+    """Raise a ``ValueError`` for an option that a part has from the head."""
+    for part, options in parts.items():
+        for name in OWNED_OPTIONS[part].keys() & (options or {}).keys():
+            raise ValueError(f"head.{part}.{name} follows from head.{OWNED_OPTIONS[part][name]}: set that instead.")
 
 
 def _check_coordinates(coordinates: str) -> str:

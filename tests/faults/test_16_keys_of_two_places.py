@@ -1,0 +1,42 @@
+"""A key that follows from another one is refused by name, on the command line and in a config."""
+
+import pytest
+from mmengine.config import Config
+
+from rtmo_plugin.apis.configuration import set_options
+from rtmo_plugin.errors import UnknownKeyError
+from rtmo_plugin.models.heads.rtmo_head import OWNED_OPTIONS, RTMOHead
+from tests.conftest import run_command
+from tests.oracle import OUR_CONFIGS
+
+OWNED = [(part, name) for part, owners in OWNED_OPTIONS.items() for name in owners]
+
+
+@pytest.fixture(scope="module")
+def cfg():
+    return Config.fromfile(OUR_CONFIGS / "rtmo-s_coco.py")
+
+
+@pytest.mark.parametrize(("part", "name"), OWNED)
+def test_owned_key_is_refused_with_its_owner(cfg, part, name):
+    owner = OWNED_OPTIONS[part][name]
+    with pytest.raises(UnknownKeyError, match=rf"{part}\.{name}: {name} follows from model\.head\.{owner}: set that"):
+        set_options(cfg, {f"model.head.{part}.{name}": 2})
+    with pytest.raises(ValueError, match=rf"^head\.{part}\.{name} follows from head\.{owner}: set that instead\.$"):
+        RTMOHead(**{part: {name: 2}})
+
+
+def test_owners_can_be_set(cfg):
+    changed = set_options(cfg, {"model.head.box_padding": 1.5, "model.head.head_module": {"stacked_convs": 1}})
+    head = RTMOHead(**{name: value for name, value in changed.model.head.items() if name != "type"})
+    assert head.dcc.box_padding == 1.5
+
+
+def test_command_says_it_in_one_sentence(capsys, tmp_path):
+    code, _, printed = run_command(
+        capsys, "train", "rtmo-t_synthetic", "--work-dir", tmp_path, "--cfg-options", "model.head.dcc.box_padding=1.5"
+    )
+    assert code == 2
+    assert printed.splitlines()[-1].endswith(
+        "model.head.dcc.box_padding: box_padding follows from model.head.box_padding: set that instead."
+    )

@@ -1,0 +1,50 @@
+"""A config is Python, and whatever it raises is one sentence."""
+
+import pytest
+
+from rtmo_plugin.apis.configuration import load_config
+from rtmo_plugin.errors import ConfigError
+from tests.conftest import run_command
+
+BAD = {
+    "model = dict(a=1 / 0)": "ZeroDivisionError: division by zero",
+    "_base_ = 'bad.py'\nmodel = dict()": "leads back to itself",
+    "_base_ = ['other.py']": "leads back to itself",
+    "def f(): return f()\nmodel = f()": "leads back to itself",
+    "raise SystemExit(3)": "ends the program",
+    "model = undefined": "NameError: name 'undefined'",
+    "model = [][1]": "IndexError",
+    "model = {}['a']": "KeyError",
+    "assert False": "AssertionError",
+    "model = dict().nothing": "AttributeError",
+    "model = next(iter(()))": "StopIteration",
+    "raise RuntimeError('own words')": "RuntimeError: own words",
+    "input()": "OSError|EOFError",
+    "model = 'x'.encode('no such')": "LookupError",
+    "model = dict(": "SyntaxError",
+    "model = b'\\xff'.decode()": "UnicodeDecodeError",
+    "_base_ = 3": "TypeError",
+    "_base_ = 'no_such_file.py'": "no_such_file.py",
+    "model = 3": "describes no model",
+    "": "describes no model",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_config_that_fails_is_refused_with_its_reason(tmp_path, text):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    (tmp_path / "other.py").write_text("_base_ = 'bad.py'")
+    with pytest.raises(ConfigError, match=rf"bad\.py.*({BAD[text]})") as error:
+        load_config(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", ["train", "info"])
+def test_commands_print_one_sentence(capsys, tmp_path, command):
+    path = tmp_path / "bad.py"
+    path.write_text("_base_ = 'bad.py'")
+    code, _, printed = run_command(capsys, command, path)
+    assert code == 2
+    assert printed.count("\n") == 1
+    assert printed.startswith(f"error: The config {path} cannot be read: ")
