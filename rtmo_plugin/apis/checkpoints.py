@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rtmo_plugin.bounded_reading import check_archive
-from rtmo_plugin.errors import CheckpointError, MissingFileError
+from rtmo_plugin.errors import CheckpointError, DataError, MissingFileError
 from rtmo_plugin.model_names import ModelKind, find_kind_of_model
 from rtmo_plugin.zoo import CATALOGUE, describe_url, fetch, is_url, suggest_name
 
@@ -90,10 +90,12 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
 
     Raises:
         CheckpointError: The file is no checkpoint, is damaged, or holds more than tensors and
-            plain data, which could run code when loaded.
-        DataError: The file unpacks to many times its size.
+            plain data, which could run code when loaded; or it unpacks to many times its size.
     """
-    check_archive(path)
+    try:
+        check_archive(path)
+    except DataError as error:
+        raise CheckpointError(f"{error}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
