@@ -15,11 +15,14 @@ from rtmo_plugin.labels.numbers import is_id
 def find_in_categories(coco: Coco) -> Iterator[Problem]:
     """Yield what is wrong with the categories of a COCO file, but for repeated ids."""
     first_names = None
+    ids: dict[str, int] = {}  # of the first category of a name
     for index, category in enumerate(coco["categories"]):
         if not is_category(category):
             yield Problem("category-broken", index, f"categories[{index}]: {_shorten(category)}")
             continue
         word, names = f"category {category['id']} ({category['name']})", category.get("keypoints")
+        if ids.setdefault(category["name"], category["id"]) != category["id"]:
+            yield Problem("category-name", index, f"{word}: there are two categories named {category['name']!r}")
         fault = find_name_fault(names)
         if fault:
             yield Problem("category-keypoints", index, f"{word}: {fault}")

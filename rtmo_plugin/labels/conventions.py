@@ -21,6 +21,7 @@ Numbers = list[float]
 _MARGIN = 0.25  # of the longer side of a box, by which keypoints may lie outside, as 3 % of COCO's people have them
 _IMAGE_MARGIN = 0.025  # of the longer side of an image, by which boxes may lie outside
 _MIN_SHARE = 0.85  # of the people that the other reading must fit
+_TURNED = 0.1  # of a side, by which labels are beyond it in an image whose sides are exchanged
 _MIN_POINTS = 3
 _FEW = 5  # people, who may fit another reading by accident
 _MIN_CONTRADICTED = 0.1  # of the people that COCO's reading does not fit
@@ -37,6 +38,7 @@ class _Case(NamedTuple):
     keypoints: Numbers
     size_wh: Size
     is_crowd: bool
+    image_id: int
 
 
 def _swap_axes(keypoints: Numbers) -> Numbers:
@@ -74,19 +76,49 @@ def find_conventions(coco: Coco) -> Iterator[Problem]:
     yield from _find_visibilities(cases)
 
 
-def find_shift(coco: Coco) -> Iterator[Problem]:
-    """Yield all annotations where each one's ``image_id`` is one more, or one less, than that of an image."""
-    ids = {each["id"] for each in coco["images"] if isinstance(each, dict) and is_id(each.get("id"))}
-    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
-    given = {each["image_id"] for each in people}
+def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
+    """Yield all annotations if each one's reference is one more, or one less, than an id there is.
+
+    Args:
+        coco: The file.
+        section: ``images`` or ``categories``.
+        key: What annotations refer to them by.
+    """
+    ids = {each["id"] for each in coco[section] if isinstance(each, dict) and is_id(each.get("id"))}
+    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get(key))]
+    given = {each[key] for each in people}
     if given <= ids or len(given) < 2:
         return
     for step in (1, -1):
         if {value - step for value in given} <= ids and ids.isdisjoint({(min if step > 0 else max)(ids)} & given):
             for index, person in enumerate(coco["annotations"]):
-                text = f"annotation {person.get('id')!r}: image_id is {person.get('image_id')!r}"
-                yield Problem("image-shift", index, f"{text}, and images are numbered {min(ids)} to {max(ids)}")
+                person_id = person.get("id") if isinstance(person, dict) else None
+                text = f"annotation {person_id!r}: {key} is {person.get(key) if isinstance(person, dict) else None!r}"
+                words = f"{text}, and {section} are numbered {min(ids)} to {max(ids)}"
+                yield Problem(f"{key.removesuffix('_id')}-shift", index, words)
             return
+
+
+def find_turned(coco: Coco) -> Iterator[Problem]:
+    """Yield images whose width and height seem exchanged: labels are far beyond one side, and all within the other."""
+    sizes = list_sizes(coco)
+    points: dict[int, Numbers] = {}
+    for _, case in _list_cases(coco, sizes):
+        if case.is_crowd:
+            continue
+        edges = [(case.box[0], case.box[1]), (case.box[0] + case.box[2], case.box[1] + case.box[3])]
+        for x, y in [*edges, *_list_points(case.keypoints)]:
+            most = points.setdefault(case.image_id, [0, 0, 0])
+            most[:] = max(most[0], x), max(most[1], y), min(most[2], x, y)
+    for index, image in enumerate(coco["images"]):
+        size = sizes.get(image["id"]) if isinstance(image, dict) and is_id(image.get("id")) else None
+        if size is None or image["id"] not in points:
+            continue
+        (width, height), (x, y, least) = size, points[image["id"]]
+        is_beyond = x > (1 + _TURNED) * width or y > (1 + _TURNED) * height
+        if is_beyond and x <= height + 1 and y <= width + 1 and least >= -1:
+            words = f"image {image['id']} ({image.get('file_name')}): labels reach ({x:g}, {y:g}) in {width} x {height}"
+            yield Problem("image-turned", index, words)
 
 
 def apply_reading(person: Entry, size_wh: Size | None, problem: str) -> Entry:
@@ -120,7 +152,7 @@ def _list_cases(coco: Coco, sizes: dict[int, Size | None]) -> Iterator[tuple[int
             continue
         size, box, keypoints = sizes.get(person["image_id"]), person.get("bbox"), person.get("keypoints")
         if size and are_numbers(box, 4) and are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
-            yield index, _Case(box, keypoints, size, bool(person.get("iscrowd")))  # type: ignore[arg-type]
+            yield index, _Case(box, keypoints, size, bool(person.get("iscrowd")), person["image_id"])  # type: ignore[arg-type]
 
 
 def _list_points(keypoints: Numbers) -> list[tuple[float, float]]:
@@ -128,21 +160,31 @@ def _list_points(keypoints: Numbers) -> list[tuple[float, float]]:
 
 
 def _find_shares(cases: dict[int, _Case]) -> Iterator[Problem]:
-    """Yield people whose boxes or keypoints are shares or percent of the image."""
-    labelled = [case for case in cases.values() if _list_points(case.keypoints)]
+    """Yield people whose boxes or keypoints are shares or percent of the image, or all people of such a file."""
+    sample = list(cases.values())[:: max(1, len(cases) // _SAMPLE)]
     values = {
-        "bbox": [value for case in cases.values() if any(case.box) for value in case.box],
-        "keypoints": [value for case in labelled for point in _list_points(case.keypoints) for value in point],
+        "bbox": [value for case in sample if any(case.box) for value in case.box],
+        "keypoints": [value for case in sample for point in _list_points(case.keypoints) for value in point],
     }
     parts, unit = [name for name, found in values.items() if _are_within(found, 1)], "shares of the image"
     parts = parts if any(value not in (0, 1) for name in parts for value in values[name]) else []
-    if not parts and _are_percent(cases, values["bbox"] + values["keypoints"]):
+    if not parts and _are_percent(sample, values["bbox"] + values["keypoints"]):
         parts, unit = ["bbox", "keypoints"], "percent"
-    for index, case in cases.items() if parts else ():
-        example = f"bbox {case.box}" if "bbox" in parts else f"keypoints {case.keypoints[:3]}"
-        width, height = case.size_wh
-        words = f"{example} in {width} x {height}: {' and '.join(parts)} are {unit}"
-        yield Problem("share-numbers", index, f"annotations[{index}]: {words}")
+    for index, case in cases.items():
+        own = parts or (["bbox", "keypoints"] if _is_share(case) else [])
+        if own:
+            example = f"bbox {case.box}" if "bbox" in own else f"keypoints {case.keypoints[:3]}"
+            width, height = case.size_wh
+            words = f"{example} in {width} x {height}: {' and '.join(own)} are {unit}"
+            yield Problem("share-numbers", index, f"annotations[{index}]: {words}")
+
+
+def _is_share(case: _Case) -> bool:
+    """Whether one person would have the size of a pixel."""
+    if max(case.box) > 1 or min(case.box) < 0 or case.box[2] in (0, 1):
+        return False
+    values = [value for point in _list_points(case.keypoints) for value in point]
+    return len(values) > _MIN_POINTS and _are_within(values, 1)
 
 
 def _are_within(values: Numbers, highest: float) -> bool:
@@ -151,22 +193,22 @@ def _are_within(values: Numbers, highest: float) -> bool:
     return bool(values) and inside >= 0.99 * len(values) and max(map(abs, values)) <= 2 * highest
 
 
-def _are_percent(cases: dict[int, _Case], values: Numbers) -> bool:
+def _are_percent(cases: list[_Case], values: Numbers) -> bool:
     """Whether the numbers of many people in large images end at 100."""
-    num_large = sum(min(case.size_wh) > _MIN_SIDE for case in cases.values())
+    num_large = sum(min(case.size_wh) > _MIN_SIDE for case in cases)
     if len(cases) < _MIN_PEOPLE or num_large < 0.8 * len(cases) or not _are_within(values, _PERCENT):
         return False
-    edges = [case.box[0] + case.box[2] for case in cases.values()]
+    edges = [case.box[0] + case.box[2] for case in cases]
     return max(edges) > 0.9 * _PERCENT and _are_within(edges, 1.01 * _PERCENT)
 
 
 def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
     """Yield people whose boxes or keypoints are meant in another way."""
     people = [case for case in cases.values() if not case.is_crowd]
+    people = people[:: max(1, len(people) // _SAMPLE)]
     judged = [case for case in people if len(set(_list_points(case.keypoints))) > 1]
     if sum(len(set(_list_points(case.keypoints))) for case in judged) < _MIN_POINTS:
         return
-    judged = judged[:: max(1, len(judged) // _SAMPLE)]
     wrong = [case for case in judged if not _fits(case.box, case.keypoints, case.size_wh)]
     if not wrong or len(wrong) < _MIN_CONTRADICTED * len(judged):
         return

@@ -70,8 +70,9 @@ def fix_coco(
     for _ in range(_MAX_ROUNDS):
         todo = {kind: found for kind, found in problems.items() if KINDS[kind].remedy}
         todo = {kind: found for kind, found in todo.items() if KINDS[kind].is_first} or todo
-        if "image-shift" in problems:  # whose people these are, is for the user to say
-            todo.pop("unknown-image", None)
+        for name in ("image", "category"):
+            if f"{name}-shift" in problems:  # which one is meant, is for the user to say
+                todo.pop(f"unknown-{name}", None)
         if not todo:
             break
         changes.update({kind: len(found) for kind, found in todo.items()})
@@ -172,6 +173,10 @@ def _take_size(entry: Entry, context: _Context) -> Entry:
     return {**entry, "width": width, "height": height}
 
 
+def _turn(entry: Entry, context: _Context) -> Entry:
+    return {**entry, "width": entry["height"], "height": entry["width"]}
+
+
 def _give_id(entry: Any, context: _Context) -> Entry | None:
     if not isinstance(entry, dict):
         return None
@@ -252,6 +257,7 @@ def _unlabel_at_origin(entry: Entry, context: _Context) -> Entry:
 _REMEDIES: dict[str, Callable[[Entry, _Context], Entry | None]] = {
     "category-skeleton": _mend_bones,
     "image-elsewhere": _take_place,
+    "image-turned": _turn,
     "image-size": _take_size,
     "annotation-broken": _give_id,
     "annotation-conflict": _give_id,

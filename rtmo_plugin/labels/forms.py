@@ -14,7 +14,7 @@ from typing import Any
 
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import Problem
-from rtmo_plugin.labels.numbers import is_id, is_number
+from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
 
 Entry = dict[str, Any]
 _FILE_KEYS = ("filename", "fileName", "file", "image_name", "path")
@@ -240,7 +240,7 @@ def _convert_keypoints(keypoints: Any, names: Any) -> Entry:
     if not isinstance(names, list) or not isinstance(keypoints, (list, dict)) or not keypoints:
         return {}
     size = len(names)
-    if isinstance(keypoints, list) and len(keypoints) == 3 * size and all(map(is_number, keypoints)):
+    if are_numbers(keypoints, 3 * size):
         return {}
     points = _list_points(keypoints, names)
     flat = None if points is None else [_read_point(point) for point in points]
@@ -287,7 +287,7 @@ def _read_point(point: Any) -> list[float] | None:
 
 def _convert_box(box: Any) -> Entry:
     """Return ``bbox`` as four numbers, where it is text, an object or two corners."""
-    if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
+    if are_numbers(box, 4) or (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return {}
     values, is_corners = box, False
     if isinstance(box, dict):

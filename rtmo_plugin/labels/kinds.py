@@ -44,6 +44,7 @@ KINDS = {
     "category-broken": Kind("categories", "categories without a whole number as id, or without a name"),
     "category-repeated": Kind("categories", "categories that are there twice", "dropped the repeats"),
     "category-conflict": Kind("categories", "different categories with the same id"),
+    "category-name": Kind("categories", "categories with the same name under several ids"),
     "category-keypoints": Kind("categories", "categories whose keypoint names are missing, repeated or not text"),
     "category-flip": Kind("categories", "categories with keypoints that a flip cannot exchange"),
     "category-sides": Kind("categories", "categories whose keypoint names leave left and right open"),
@@ -58,6 +59,9 @@ KINDS = {
     "image-repeated": Kind("images", "images that are there twice", "dropped the repeats"),
     "image-conflict": Kind(
         "images", "different images with the same id", "dropped: nobody can tell whose people theirs are"
+    ),
+    "image-turned": Kind(
+        "images", "images whose width and height are exchanged, as their labels show", "exchanged them", True
     ),
     "image-file": Kind("images", "images with the same file under several ids: each lacks the people of the others"),
     "image-elsewhere": Kind(
@@ -78,6 +82,9 @@ KINDS = {
     "annotation-repeated": Kind("annotations", "annotations that are there twice", "dropped the repeats"),
     "annotation-conflict": Kind("annotations", "different annotations with the same id", "gave the later ones new ids"),
     "image-shift": Kind("annotations", "annotations whose image ids are all one higher or lower than those of images"),
+    "category-shift": Kind(
+        "annotations", "annotations whose category ids are all one higher or lower than those of categories"
+    ),
     "unknown-image": Kind("annotations", "annotations of an image that is not in the file", "dropped"),
     "unknown-category": Kind("annotations", "annotations of a category that is not in the file", "dropped"),
     "keypoint-count": Kind(

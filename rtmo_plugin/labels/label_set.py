@@ -27,7 +27,7 @@ _LARGEST = 1e9  # pixels
 # Findings that leave open who or what is meant; other findings are values, which convert as they are.
 _OBSTACLES = (
     "-broken", "-repeated", "-conflict", "-keypoints", "-skeleton", "unknown-",
-    "keypoint-count", "-number", "-visibility", "share-numbers", "box-convention", "image-shift", "image-unsized",
+    "keypoint-count", "-number", "-visibility", "share-numbers", "box-convention", "-shift", "image-unsized",
 )  # fmt: skip
 
 

@@ -148,6 +148,36 @@ def test_image_ids_that_count_from_another_number(tmp_path, step):
         read_task(write(tmp_path, coco))
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_category_ids_that_count_from_another_number(step):
+    coco = make_file([{**person, "category_id": person["id"] % 2 + 1 - step} for person in make_people()])
+    coco["categories"].append({**coco["categories"][0], "id": 2, "name": "other"})
+    assert len(check_coco(coco)["category-shift"]) == 5
+    assert len(fix_coco(coco).coco["annotations"]) == 5
+
+
+def test_categories_of_one_name():
+    coco = make_file(make_people())
+    coco["categories"].append({**coco["categories"][0], "id": 2})
+    assert set(check_coco(coco)) == {"category-name"}
+
+
+def test_sizes_with_width_and_height_exchanged():
+    coco = make_file(make_people())
+    for image in coco["images"]:
+        image.update(width=HEIGHT, height=WIDTH)
+    assert "image-turned" in check_coco(coco)
+    fixed = fix_coco(coco)
+    assert fixed.coco["annotations"] == coco["annotations"]
+    assert fixed.remaining == {}
+
+
+def test_a_label_beyond_the_border_turns_no_image():
+    people = make_people()
+    people[0]["keypoints"][6:9] = [WIDTH + 9, 250, 2]
+    assert "image-turned" not in check_coco(make_file(people))
+
+
 def test_orphans_are_not_a_shift():
     people = [*make_people(), {**make_people()[0], "id": 9, "image_id": 4}]
     assert "image-shift" not in check_coco(make_file(people))
