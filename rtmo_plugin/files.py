@@ -51,13 +51,13 @@ def replace_file(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
             if overwrite:
                 draft.replace(target)
             else:
-                os.link(draft, target)  # unlike a rename, this fails if the file has appeared meanwhile
+                _move_exclusively(draft, target)
         finally:
             draft.unlink(missing_ok=True)
+    except UserError:
+        raise
     except FileExistsError as error:
         raise OutputError(f"{target} exists already and is not overwritten.") from error
-    except OutputError:
-        raise
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
 
@@ -262,6 +262,22 @@ def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = 
         folders.add(_find_existing(path.parent))
     for folder in folders:
         _check_folder(folder)
+
+
+def _move_exclusively(draft: Path, target: Path) -> None:
+    """Move a file to a name that nothing has; unlike a rename, a link fails if a file has appeared there meanwhile.
+
+    Raises:
+        FileExistsError: The name is taken.
+    """
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:  # USB sticks and some network drives have no links
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        draft.rename(target)
 
 
 def _identify(path: str | Path) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from rtmo_plugin import __version__
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.files import read_text, write_file
+from rtmo_plugin.files import read_json, write_file
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.jobs.record_formats import check_format
@@ -134,7 +134,7 @@ def _read_id(folder: Path, wanted: dict[str, Any]) -> str | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(read_text(path))
+        found = read_json(path)
         id_, differing = str(found["id"]), [key for key, value in wanted.items() if found[key] != value]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged or of another version: choose another folder for --out.") from error

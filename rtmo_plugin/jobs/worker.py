@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import EXIT_USER_ERROR, ConfigError, DataError, MissingFileError, UserError
+from rtmo_plugin.files import read_json
 from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.jobs.record_formats import Record, check_format
 from rtmo_plugin.jobs.shard_files import ShardFiles
@@ -115,7 +116,8 @@ class Worker:
         if self._pose is None:
             check_format(self._plan.format)
             manifest = Path(self._plan.folder) / MANIFEST
-            if not manifest.is_file() or json.loads(manifest.read_text())["id"] != self._plan.id:
+            found = read_json(manifest) if manifest.is_file() else None
+            if not isinstance(found, dict) or found.get("id") != self._plan.id:
                 where = f"{self._plan.folder} is not the job's folder on {socket.gethostname()}"
                 raise ConfigError(f"{where}: it must be one that all machines share.")
             self._pose = Pose(self._plan.model, **self._plan.options)

@@ -1,10 +1,12 @@
 """A conversion writes below its target alone, overwrites nothing, and leaves nothing when it fails."""
 
+import errno
 import json
+import os
 
 import pytest
 
-from rtmo_plugin.files import create_folder
+from rtmo_plugin.files import create_folder, write_file
 from tests.labels.conftest import make_set
 from tests.tools.test_tools import run_in_process
 
@@ -106,3 +108,19 @@ def test_a_target_that_cannot_be_written_is_said_before_anything_is_read(tmp_pat
     assert (code, "written" in err, "none" in err, err.count("\n")) == (2, True, False, 1), err
     code, _, err = run_in_process(capsys, "dataset", "convert", tmp_path / "none.json", target, "--to", "yolo")
     assert (code, "written" in err, "none" in err, err.count("\n")) == (2, True, False, 1), err
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_disks_without_links_are_written_to(tmp_path, monkeypatch, exists):
+    def refuse(*paths):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "a.json"
+    if not exists:
+        assert write_file(target, "new", overwrite=False).read_text() == "new"
+        return
+    target.write_text("precious")
+    with pytest.raises(OSError, match="exists already and is not overwritten"):
+        write_file(target, "new", overwrite=False)
+    assert target.read_text() == "precious"

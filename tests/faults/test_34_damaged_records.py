@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.errors import DataError, StoppedError
 from rtmo_plugin.jobs import open_job, read_records, run_job
 from rtmo_plugin.jobs.shard_files import ShardFiles
 from tests.conftest import run_command
@@ -122,3 +122,17 @@ def test_two_that_write_one_shard_may_both_be_right(tmp_path):
     files.end.write_text(json.dumps({"image": "a", "score": 0.5}) + "\n")
     assert [record["score"] for record in read_records(tmp_path)] == [0.5]
     assert list((tmp_path / "running").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"[" * 100_000, b"\xff", b'{"id": 3}'])
+def test_a_damaged_description_of_a_job_is_one_sentence(done, tmp_path, content):
+    out, _, begin = done
+    place = tmp_path / "out"
+    shutil.copytree(out, place)
+    job = begin(place)
+    (place / "job.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"job\.json is damaged or of another version"):
+        begin(place)
+    (place / f"shard-0000000-end.{job.plan.format}").unlink()
+    with pytest.raises(StoppedError):
+        list(run_job(job))
