@@ -2,11 +2,10 @@
 
 import argparse
 
-from mmengine.utils import ProgressBar
-
 from rtmo_plugin.datasets import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
+from rtmo_plugin.progress_bar import show_progress
 
 EXAMPLES = """examples:
   python tools/make_synthetic.py data/synthetic --split train2017 --num-images 2000 --seed 0
@@ -50,10 +49,10 @@ def main() -> None:
             test_mode=True,  # keep the images without people
             lazy_init=True,
         )
-        bar = ProgressBar(arguments.num_images + 1)
-        for _ in write_coco_folder(dataset, arguments.folder, arguments.split):
-            bar.update()
-        print(f"\n{arguments.num_images} image(s) with annotations: {arguments.folder}")
+        written = write_coco_folder(dataset, arguments.folder, arguments.split)
+        for _ in show_progress(written, total=arguments.num_images + 1, unit="file"):  # the annotations come last
+            pass
+        print(f"{arguments.num_images} image(s) with annotations: {arguments.folder}")
 
 
 if __name__ == "__main__":

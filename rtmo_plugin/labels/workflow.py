@@ -67,7 +67,7 @@ def _open_pictures(coco: Coco, folder: str | Path) -> dict[str, Picture]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's about damaged files, which the report will name
         bar = show_progress(looked, desc="opening images", total=len(names))
-        found = {name: picture for name, (_, picture) in zip(names, bar)}
+        found = {name: picture for (_, picture), name in zip(bar, names)}  # the bar first, so that it sees its end
     if found and all(picture.kind == "image-missing" for picture in found.values()):
         raise DataError(
             f"{folder} has none of the {len(found):,} images, such as {next(iter(found))}: name the folder that the "

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -106,10 +107,22 @@ def test_check_of_labels_draws_its_bar_there_and_not_into_a_pipe(tmp_path):
     assert b"\r" not in done.stdout + done.stderr
 
 
+def test_drawing_of_data_shows_its_bar_there_and_not_into_a_pipe(tmp_path):
+    code = (
+        "import runpy, sys\nsys.argv[0] = 'tools/make_synthetic.py'\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    _, drawn = run_on_terminal(code, str(tmp_path / "a"), "--num-images", "2", columns=0, rows=0)
+    assert "3/3" in drawn
+    done = run(code, str(tmp_path / "b"), "--num-images", "2", stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == f"2 image(s) with annotations: {tmp_path / 'b'}\n"
+
+
 def test_every_bar_is_made_in_one_place():
     users = [
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "rtmo_plugin").rglob("*.py")
-        if "tqdm(" in path.read_text() or "isatty()" in path.read_text()
+        for folder in ("rtmo_plugin", "tools")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"\btqdm\(|isatty\(\)|\bProgressBar\b|track_iter_progress", path.read_text())
     ]
     assert users == ["rtmo_plugin/progress_bar.py"]
