@@ -52,7 +52,7 @@ def main() -> None:
         written = write_coco_folder(dataset, arguments.folder, arguments.split)
         for _ in show_progress(written, total=arguments.num_images + 1, unit="file"):  # the annotations come last
             pass
-        print(f"{arguments.num_images} image(s) with annotations: {arguments.folder}")
+        print(f"Images with annotations: {arguments.num_images}, in {arguments.folder}")
 
 
 if __name__ == "__main__":

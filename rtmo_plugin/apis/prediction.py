@@ -26,6 +26,7 @@ from rtmo_plugin.apis.pictures import name_classes, read_skeleton, select_people
 from rtmo_plugin.apis.running import refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits, get_state_dict
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.files import check_outputs, write_file
 from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import list_images, make_folder, write_image
@@ -153,6 +154,7 @@ def predict(
     """
     paths = list_images(images)
     plan = PicturePlan(out, paths, inputs=[checkpoint])
+    check_outputs([Path(out) / PREDICTIONS_FILE], [*paths, checkpoint])
     folder = make_folder(out, "--out")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
     with leave_out_noise():
@@ -189,4 +191,4 @@ def write_predictions(path: Path, results: Sequence[ImagePrediction], metainfo: 
     """Write ``results`` as JSON, one image a line, with the names of the keypoints."""
     names = [metainfo["keypoint_id2name"][k] for k in range(metainfo["num_keypoints"])]
     images = ",\n".join(json.dumps(asdict(result)) for result in results)
-    path.write_text(f'{{"keypoints": {json.dumps(names)},\n"images": [\n{images}\n]}}\n', encoding="utf-8")
+    write_file(path, f'{{"keypoints": {json.dumps(names)},\n"images": [\n{images}\n]}}\n')

@@ -119,6 +119,8 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
     Returns:
         Number of images that could not be used, and what was found as words.
     """
+    from tqdm import tqdm
+
     counts: Counter[str] = Counter()
     if plan is None and not as_json:
         print(_HEADER)
@@ -134,7 +136,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
         if as_json:
             print_json(result.to_dict())
         elif plan is None and not result.error:
-            print(*_make_rows(result), sep="\n", flush=True)
+            tqdm.write("\n".join(_make_rows(result)), file=sys.stdout)  # above the bar
     return counts["failed"], count_detections(counts["people"], counts["image"], counts["frame"])
 
 

@@ -147,6 +147,11 @@ def test_the_python_functions_keep_originals_too(trained, model, place):  # noqa
     before = read_tree(place)
     with pytest.raises(OutputError, match="would be overwritten"):
         predict(*trained, place / "photos", place / "out", device="cpu")
+    (place / "new").mkdir()
+    os.link(place / "photos" / "a.png", place / "new" / "predictions.json")
+    before = read_tree(place)
+    with pytest.raises(OutputError, match=r"predictions\.json is the same file as the input"):
+        predict(*trained, place / "photos", place / "new", device="cpu")
     result = Pose(model)(place / "photos" / "a.png")
     with pytest.raises(OutputError, match="is the image itself"):
         result.save(place / "out" / "a.png")
