@@ -90,8 +90,8 @@ def test_what_is_refused_is_said_in_one_sentence(shown, tmp_path):
     (tmp_path / "words.jpg").write_text("hello")
     for name, sentence in {
         "large.png": "The file has more than 0.2 MB, which is the limit: send a smaller one.",
-        "wide.png": "The image has 708 x 708 pixels, and 0.5 million are the limit: send a smaller one.",
-        "words.jpg": "This is not an image that can be read: send JPEG, PNG, WebP or BMP.",
+        "wide.png": "The image has 708 x 708 pixels, more than the limit of 0.5 million; use a smaller image.",
+        "words.jpg": "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF.",
     }.items():
         shown.drop(tmp_path / name)
         shown.wait_for(f"{ERROR}.textContent === {json.dumps(f'{name}: {sentence}')} && !{ERROR}.hidden")
