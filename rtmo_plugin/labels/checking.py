@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from rtmo_plugin.labels.categories import find_in_categories
-from rtmo_plugin.labels.conventions import find_conventions, find_shift, find_turned
+from rtmo_plugin.labels.conventions import find_conventions, find_shift
 from rtmo_plugin.labels.files import SECTIONS, Coco
 from rtmo_plugin.labels.forms import convert_forms
 from rtmo_plugin.labels.kinds import KINDS, Problem
@@ -32,17 +32,14 @@ def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dic
     """
     found: dict[str, list[Problem]] = defaultdict(list)
     coco, converted = convert_forms(coco)
-    conventions = list(find_conventions(coco))
-    are_meant = not any(problem.kind in ("box-convention", "share-numbers") for problem in conventions)
     finders = (
         converted,
         find_in_categories(coco),
         _find_in_images(coco, pictures or {}),
         find_in_people(coco),
-        conventions,
+        find_conventions(coco, are_sizes_known=bool(pictures)),
         find_shift(coco, "images", "image_id"),
         find_shift(coco, "categories", "category_id"),
-        find_turned(coco) if are_meant and not pictures else [],
     )
     for problem in chain.from_iterable(finders):
         found[problem.kind].append(problem)

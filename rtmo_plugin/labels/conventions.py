@@ -67,13 +67,19 @@ _READINGS: dict[str, tuple[Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 }
 
 
-def find_conventions(coco: Coco) -> Iterator[Problem]:
-    """Yield the annotations of a COCO file that is in another convention."""
-    sizes = list_sizes(coco)
-    cases = dict(_list_cases(coco, sizes))
-    shares = list(_find_shares(cases))
-    yield from shares or _find_readings(cases)
+def find_conventions(coco: Coco, are_sizes_known: bool = False) -> Iterator[Problem]:
+    """Yield the annotations of a COCO file that is in another convention, and images with exchanged sizes.
+
+    Args:
+        coco: The file.
+        are_sizes_known: Whether the sizes are compared with the images themselves.
+    """
+    cases = dict(_list_cases(coco, list_sizes(coco)))
+    others = list(_find_shares(cases)) or list(_find_readings(cases))
+    yield from others
     yield from _find_visibilities(cases)
+    if not others and not are_sizes_known:
+        yield from _find_turned(coco, cases)
 
 
 def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
@@ -99,28 +105,6 @@ def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
             return
 
 
-def find_turned(coco: Coco) -> Iterator[Problem]:
-    """Yield images whose width and height seem exchanged: labels are far beyond one side, and all within the other."""
-    sizes = list_sizes(coco)
-    points: dict[int, Numbers] = {}
-    for _, case in _list_cases(coco, sizes):
-        if case.is_crowd:
-            continue
-        edges = [(case.box[0], case.box[1]), (case.box[0] + case.box[2], case.box[1] + case.box[3])]
-        for x, y in [*edges, *_list_points(case.keypoints)]:
-            most = points.setdefault(case.image_id, [0, 0, 0])
-            most[:] = max(most[0], x), max(most[1], y), min(most[2], x, y)
-    for index, image in enumerate(coco["images"]):
-        size = sizes.get(image["id"]) if isinstance(image, dict) and is_id(image.get("id")) else None
-        if size is None or image["id"] not in points:
-            continue
-        (width, height), (x, y, least) = size, points[image["id"]]
-        is_beyond = x > (1 + _TURNED) * width or y > (1 + _TURNED) * height
-        if is_beyond and x <= height + 1 and y <= width + 1 and least >= -1:
-            words = f"image {image['id']} ({image.get('file_name')}): labels reach ({x:g}, {y:g}) in {width} x {height}"
-            yield Problem("image-turned", index, words)
-
-
 def apply_reading(person: Entry, size_wh: Size | None, problem: str) -> Entry:
     """Return an annotation in COCO's convention.
 
@@ -144,6 +128,33 @@ def apply_reading(person: Entry, size_wh: Size | None, problem: str) -> Entry:
         keypoints[0::3] = [x * width for x in keypoints[0::3]]
         keypoints[1::3] = [y * height for y in keypoints[1::3]]
     return {**person, "bbox": box, "keypoints": keypoints}
+
+
+def _find_turned(coco: Coco, cases: dict[int, _Case]) -> Iterator[Problem]:
+    """Yield images whose width and height seem exchanged: labels are far beyond one side, and all within the other."""
+    people = [case for case in cases.values() if not case.is_crowd]
+    candidates = {case.image_id for case in people if _is_beyond(case)}
+    corners: dict[int, list[tuple[float, float]]] = {image_id: [] for image_id in candidates}
+    for case in people if candidates else ():
+        if case.image_id in candidates:
+            x, y, width, height = case.box
+            corners[case.image_id] += [(x, y), (x + width, y + height), *_list_points(case.keypoints)]
+    for index, image in enumerate(coco["images"]) if candidates else ():
+        image_id = image.get("id") if isinstance(image, dict) else None
+        if not is_id(image_id) or image_id not in candidates:
+            continue
+        width, height = image["width"], image["height"]
+        xs, ys = zip(*corners[image_id])
+        if max(xs) <= height + 1 and max(ys) <= width + 1 and min(*xs, *ys) >= -1:
+            where = f"labels reach ({max(xs):g}, {max(ys):g}) in {width} x {height}"
+            yield Problem("image-turned", index, f"image {image_id} ({image.get('file_name')}): {where}")
+
+
+def _is_beyond(case: _Case) -> bool:
+    """Whether labels are far beyond the right or the lower side of their image."""
+    x, y, width, height = case.box
+    most_x, most_y = max(x + width, *case.keypoints[0::3]), max(y + height, *case.keypoints[1::3])
+    return most_x > (1 + _TURNED) * case.size_wh[0] or most_y > (1 + _TURNED) * case.size_wh[1]
 
 
 def _list_cases(coco: Coco, sizes: dict[int, Size | None]) -> Iterator[tuple[int, _Case]]:

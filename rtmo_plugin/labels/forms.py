@@ -222,14 +222,17 @@ def _convert_person(person: Any, references: _References, new_ids: Iterator[int]
         changes.update({} if whole is None else {"id": whole})
     for key in ("image_id", "category_id"):
         found = references.find(key, person.get(key))
-        changes.update({} if found is None else {key: found})
+        if found is not None:
+            changes[key] = found
     names = references.names.get(changes.get("category_id", person.get("category_id")))
     changes.update(_convert_keypoints(person.get("keypoints"), names))
     changes.update(_convert_box(person.get("bbox")))
     for key in ("num_keypoints", "iscrowd"):
         value = person.get(key)
+        if is_id(value) or value is None:
+            continue
         whole = int(value) if isinstance(value, bool) else read_whole(value)
-        changes.update({} if whole is None or is_id(value) else {key: whole})
+        changes.update({} if whole is None else {key: whole})
     if isinstance(person.get("area"), str) and (area := _read_float(person["area"])) is not None:
         changes["area"] = area
     return {**person, **changes} if changes else person
