@@ -15,7 +15,6 @@ from rtmo_plugin.inference.sources import SourceKind, find_kind, read_frames
 from rtmo_plugin.inference.streaming import Model, stream_results
 from rtmo_plugin.inference.tiling import TilingModel
 from rtmo_plugin.model_names import ModelKind, find_kind_of_model, locate_exported
-from rtmo_plugin.zoo import CATALOGUE
 
 __all__ = ["Pose", "PoseResult"]
 
@@ -30,9 +29,9 @@ class Pose:
     """A model, ready for whatever shows people.
 
     Args:
-        model: An exported file, which needs neither torch nor MMPose; a checkpoint, with its config; or a published
-            name such as ``rtmo-s_body7-onnx``, which is downloaded once.
-        config: File, or name of a shipped one, of a checkpoint; a published one has that of its own name.
+        model: An exported file, which needs neither torch nor MMPose; a checkpoint, which carries its config; or a
+            published name such as ``rtmo-s_body7-onnx``, which is downloaded once.
+        config: File or shipped name of a config for a checkpoint. Default: the one it carries or is published with.
         score_thr: People score above this.
         flip: Whether to look at the mirrored image as well: twice the time.
         tile: Side of overlapping tiles, in pixels of the image, for small people in large images; None for none.
@@ -115,8 +114,6 @@ def _open_model(model: str | Path, config: str | Path | None, score_thr: float, 
         return PoseModel(locate_exported(model), score_thr=score_thr, **options)
     if kind is not ModelKind.CHECKPOINT:
         raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
-    if config is None and name not in CATALOGUE:
-        raise ConfigError(f"{name} is a checkpoint and needs its config: Pose({name!r}, config='rtmo-s_coco').")
     if foreign := sorted(set(options) - {"device"}):
         raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
     with explain_missing_packages():  # torch and MMPose, which a checkpoint needs and an exported file does not

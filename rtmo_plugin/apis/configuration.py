@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.apis.config_keys import find_owner, find_parameters, find_runner_parameters
 from rtmo_plugin.apis.data_configs import check_data_config
+from rtmo_plugin.apis.embedded_config import carries_config, read_embedded_config
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
 from rtmo_plugin.shipped_configs import locate_config
 
@@ -39,16 +40,23 @@ _OF_WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context
 
 
 def load_config(config: str | Path | Config) -> Config:
-    """Read a config file, or copy a config that was read already.
+    """Read a config file or the config inside a checkpoint, or copy a config that was read already.
 
     Args:
-        config: A path, the name of a shipped config such as ``rtmo-s_coco``, or MMEngine's ``Config``.
+        config: A path, the name of a shipped config such as ``rtmo-s_coco``, a checkpoint that carries its config, or
+            MMEngine's ``Config``.
 
     Raises:
         MissingFileError: There is no such file or name; the message has the nearest one.
         ConfigError: The file is not a config that MMEngine can read, or has no ``model``.
+        CheckpointError: A checkpoint cannot be read, or its config is not used, see ``read_embedded_config``.
     """
-    cfg = copy.deepcopy(config) if isinstance(config, Config) else _read_config(locate_config(config))
+    if isinstance(config, Config):
+        cfg = copy.deepcopy(config)
+    elif carries_config(config):
+        cfg = read_embedded_config(config)
+    else:
+        cfg = _read_config(locate_config(config))
     if not isinstance(cfg.get("model"), Mapping):
         raise ConfigError(f"{cfg.filename or 'The config'} describes no model: pass one of the files in configs/.")
     return cfg

@@ -21,6 +21,7 @@ from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.custom_data import describe_flips
 from rtmo_plugin.apis.data_paths import check_data, check_images
 from rtmo_plugin.apis.divergence import DivergenceHook
+from rtmo_plugin.apis.embedded_config import carries_config
 from rtmo_plugin.apis.image_cache import set_image_cache
 from rtmo_plugin.apis.metrics import find_average_precision
 from rtmo_plugin.apis.name_checks import check_checkpoint_names, check_data_names, check_model_names
@@ -113,6 +114,8 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
         InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` goes on.
     """
+    if carries_config(config):
+        raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
     cfg = prepare_config(config, **options)
     require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
     cfg = cfg if validate else _drop_validation(cfg)

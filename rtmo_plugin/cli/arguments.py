@@ -31,7 +31,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     """Add a model in whatever form it is, as ``rtmo_plugin.Pose`` takes it."""
     parser.add_argument("model", help=f"an exported file, such as rtmo-s.onnx; or a {CHECKPOINT}")
     parser.add_argument(
-        "--config", metavar="FILE", help="config of a checkpoint: a file or a shipped name; published ones need none"
+        "--config",
+        metavar="FILE",
+        help="config of a checkpoint: a file or a shipped name (default: the one that the checkpoint carries)",
     )
     parser.add_argument(
         "--score-thr",
@@ -63,7 +65,10 @@ def read_source(source: str) -> str | int:
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a config and changes of it."""
-    parser.add_argument("config", help="config: a file, or the name of a shipped one such as rtmo-s_coco")
+    parser.add_argument(
+        "config",
+        help="config: a file, the name of a shipped one such as rtmo-s_coco, or a checkpoint that carries its config",
+    )
     add_config_options(parser)
 
 

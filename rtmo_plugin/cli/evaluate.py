@@ -13,6 +13,7 @@ from rtmo_plugin.errors import ConfigError
 _EXAMPLES = (
     "{command} rtmo-s_coco rtmo-s_coco --data-root data/        # the published weights",
     "{command} rtmo-s_coco rtmo-s.onnx --data-root data/        # an exported file",
+    "{command} work_dirs/demo/epoch_6.pth                      # a checkpoint carries its config",
     "{command} rtmo-s_coco --compare a.pth b.onnx               # is the difference more than noise?",
 )
 
@@ -38,18 +39,18 @@ def _run(*, compare: list[str] | None, checkpoint: str | None, as_json: bool, **
         from rtmo_plugin.apis.comparing import compare_models
 
         print(f"\n{compare_models(options.pop('config'), *compare, checkpoint=checkpoint, **options).format()}")
-    elif checkpoint is None:
-        raise ConfigError("There is nothing to evaluate: name a model, or two with --compare A B.")
     else:
         _measure(checkpoint, as_json, **options)
 
 
-def _measure(checkpoint: str, as_json: bool, **options: Any) -> None:
+def _measure(checkpoint: str | None, as_json: bool, **options: Any) -> None:
+    from rtmo_plugin.apis.embedded_config import find_checkpoint
     from rtmo_plugin.apis.evaluated import measure_model
     from rtmo_plugin.apis.metrics import format_table
 
     with keep_stdout_for_json(as_json):
-        metrics = measure_model(options.pop("config"), checkpoint, **options)
+        config = options.pop("config")
+        metrics = measure_model(config, find_checkpoint(config, checkpoint), **options)
     if as_json:
         print_json({**metrics, "milliseconds": metrics.speed.milliseconds if metrics.speed else None})
         return

@@ -14,13 +14,14 @@ from rtmo_plugin.number_ranges import FRACTION, PRIORS
 
 _EXAMPLES = (
     "{command} rtmo-s_coco rtmo-s_coco --out rtmo-s.onnx",
+    "{command} work_dirs/demo/epoch_6.pth --out demo.onnx      # a checkpoint carries its config",
     "{command} configs/rtmo-s_coco.py mine.pth --out rtmo-s.xml --format openvino --size 640x384",
 )
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
-    parser.add_argument("checkpoint", help=CHECKPOINT)
+    parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; not needed where the config is a checkpoint")
     parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
     parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="of the file (%(default)s)")
     parser.add_argument(
@@ -69,9 +70,11 @@ def _run(*, as_json: bool, **arguments: Any) -> None:
     from dataclasses import asdict
 
     from rtmo_plugin.apis import export
+    from rtmo_plugin.apis.embedded_config import find_checkpoint
 
     with keep_stdout_for_json(as_json):
-        result = export(**arguments)
+        checkpoint = find_checkpoint(arguments["config"], arguments.pop("checkpoint"))
+        result = export(checkpoint=checkpoint, **arguments)
     if as_json:
         print_json({"file": str(result.path), "differences": asdict(result.differences)})
     else:

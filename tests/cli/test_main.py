@@ -61,10 +61,10 @@ def test_help_loads_nothing_heavy():
     [
         (["predcit"], "rtmo: error: argument COMMAND: invalid choice: 'predcit'"),
         (["predict", "none.onnx", "none.jpg"], "error: There is no model file none.onnx."),
-        (["predict", "a.pth", "x.jpg"], "error: a.pth is a checkpoint and needs its config"),
+        (["predict", "none.pth", str(ROOT / "docs/demo.jpg")], "error: There is no checkpoint file none.pth."),
         (["track", "none.onnx", "none.mp4", "--out", "x.mp4"], "error: There is no model file none.onnx."),
         (["train", "rtmo-s_cocoo"], "error: There is no config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
-        (["eval", "rtmo-s_coco"], "error: There is nothing to evaluate: name a model, or two with --compare A B."),
+        (["eval", "rtmo-s_coco"], "error: No model is named: name a checkpoint after the config"),
         (["info", "none.onnx"], "error: There is no model file none.onnx."),
         (["info", "none.pth"], "error: There is no checkpoint file none.pth."),
         (["info", "none.py"], "error: There is no config file none.py."),

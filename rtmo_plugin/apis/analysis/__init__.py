@@ -11,6 +11,7 @@ from rtmo_plugin.apis.analysis.material import Material, evaluate_model, read_ma
 from rtmo_plugin.apis.analysis.page import write_page
 from rtmo_plugin.apis.analysis.pictures import show_worst
 from rtmo_plugin.apis.analysis.training import show_training
+from rtmo_plugin.apis.embedded_config import carries_config, find_checkpoint
 from rtmo_plugin.apis.evaluated import RESULTS_SUFFIX
 from rtmo_plugin.apis.testing import prepare_file
 from rtmo_plugin.engine.curves import read_scalars
@@ -52,6 +53,7 @@ def analyze(
         prepare_file("--calibration", Path(calibration), (".json",))
     material = _find_material(source, model, {name: value for name, value in options.items() if value is not None})
     report = analyze_comparison(material.comparison, material.schema)
+    model = find_checkpoint(source, model) if carries_config(source) else model
     training = show_training(_find_run(run, model), source if model is not None else None)
     worst = show_worst(material, report.study, num_worst)
     Path(out).write_text(write_page(material, report, worst, training), encoding="utf-8")
@@ -72,9 +74,7 @@ def _find_material(source: str | Path | Config, model: str | Path | None, option
         place = "a result file without a config" if is_config else "a config, and there is none"
         raise ConfigError(f"--{wrong[0].replace('_', '-')} goes with {place}.")
     if is_config:
-        if model is None:
-            raise ConfigError("Name a checkpoint or a result file after the config.")
-        return evaluate_model(source, model, **options)
+        return evaluate_model(source, find_checkpoint(source, model), **options)
     assert not isinstance(source, Config)
     if model is not None or "annotations" not in options:
         raise ConfigError("A result file needs --annotations FILE; or a config before it, analyze.py CONFIG RESULTS.")

@@ -1,0 +1,231 @@
+"""The config that a checkpoint carries, read as data: nothing in its text is executed.
+
+Training writes the text of its config into each checkpoint.  It is Python, and a checkpoint may come from
+anywhere.  So the text is parsed and only literals, ``dict(...)`` and assignments of these are taken.  Of the
+sections, only what predicting and testing need is kept, and only classes that MMPose, its libraries and this
+package registered may be named in them, and no files that could hold code.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import mmpose
+from mmengine import registry as root
+from mmengine.config import Config
+from mmpose.utils import register_all_modules
+
+from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.errors import CheckpointError, ConfigError
+from rtmo_plugin.model_names import ModelKind, find_kind_of_model
+from rtmo_plugin.zoo import is_url
+
+_SECTIONS = ("default_scope", "model", "test_dataloader", "test_evaluator", "test_cfg", "data_mode")
+_PACKAGES = ("rtmo_plugin", "mmpose", "mmdet", "mmcv", "mmengine", "torch")
+_REGISTRIES = (
+    root.MODELS,
+    root.TASK_UTILS,
+    root.DATASETS,
+    root.DATA_SAMPLERS,
+    root.TRANSFORMS,
+    root.METRICS,
+    root.LOOPS,
+    root.WEIGHT_INITIALIZERS,
+)
+_NAME = re.compile(rf"(?:(?:{'|'.join(_PACKAGES[:5])})\.)?\w+")
+_FUNCTIONS = ("pseudo_collate", "default_collate")
+_WRITERS = ("DumpResults", "DumpDetResults", "DumpProposals", "DumpOdometryResults")
+_WRITTEN = ("outfile_prefix", "file_client_args", "backend_args")  # options that name places to write or to ask
+_WITH_CODE = (".py", ".pkl", ".pickle", ".pth", ".pt", ".pt2", ".npy", ".npz", ".yaml", ".yml")
+_MAX_CHARACTERS = 4_000_000
+_CONSTANTS = {"inf": math.inf, "nan": math.nan}
+_METAINFO = Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets"
+
+
+def carries_config(config: str | Path | Config) -> bool:
+    """Tell whether what stands in the place of a config is a checkpoint: a local file, a URL, or a name in .pth."""
+    if isinstance(config, Config):
+        return False
+    if not (is_url(str(config)) or Path(config).is_file() or Path(config).suffix == ".pth"):
+        return False
+    return find_kind_of_model(config) is ModelKind.CHECKPOINT
+
+
+def find_checkpoint(config: str | Path | Config, checkpoint: str | Path | None) -> str | Path:
+    """Return the checkpoint where it may stand alone, in the place of its config.
+
+    Raises:
+        ConfigError: There is a config alone.
+    """
+    if checkpoint is not None:
+        return checkpoint
+    if isinstance(config, Config) or not carries_config(config):
+        raise ConfigError("No model is named: name a checkpoint after the config, or a checkpoint alone.")
+    return config
+
+
+def read_embedded_config(checkpoint: str | Path) -> Config:
+    """Return the part of a checkpoint's own config with which its model is built and tested.
+
+    Args:
+        checkpoint: A file or a URL.
+
+    Raises:
+        MissingFileError: There is no such file.
+        CheckpointError: It is not a checkpoint, carries no config, or its config is more than data.
+    """
+    path = locate_checkpoint(checkpoint)
+    meta = read_checkpoint(path).get("meta")
+    notes = meta if isinstance(meta, Mapping) else {}
+    text = notes.get("cfg") or notes.get("config")
+    if not isinstance(text, str):
+        raise CheckpointError(f"{path} does not carry its config: name the config too (rtmo predict: --config).")
+
+    def refuse(reason: str) -> CheckpointError:
+        return CheckpointError(
+            f"The config inside {path} is not used, because {reason}: name a config that you trust "
+            "(rtmo predict: --config)."
+        )
+
+    values = parse_assignments(text, refuse)
+    kept = {name: _clean(values[name], refuse) for name in _SECTIONS if name in values}
+    if not isinstance(kept.get("model"), dict):
+        raise refuse("it describes no model")
+    if kept.get("default_scope", "mmpose") not in _PACKAGES:
+        raise refuse(f"its default_scope is {kept['default_scope']!r}")
+    register_all_modules(init_default_scope=False)
+    for section in _walk(kept):
+        _check_section(section, refuse)
+    # A name as of a Python file: MMEngine writes a copy of the config under it beside the log.
+    return Config(kept, cfg_text=" ", filename=str(path.with_suffix(".py")), format_python_code=False)
+
+
+def parse_assignments(text: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
+    """Return the values that a text of Python assigns to names, if all of them are literals or ``dict(...)``.
+
+    Args:
+        text: The text.
+        refuse: Makes the error from the end of a sentence.
+
+    Raises:
+        CheckpointError: By way of ``refuse``: it is something else, or too long or too deep to read.
+
+    Example:
+        >>> parse_assignments("a = dict(b=[1, -2.5], c=('x', None))", ValueError)
+        {'a': {'b': [1, -2.5], 'c': ('x', None)}}
+    """
+    if len(text) > _MAX_CHARACTERS:
+        raise refuse(f"it has {len(text):,} characters")
+    try:
+        statements = ast.parse(text).body
+        values: dict[str, Any] = {}
+        for statement in statements:
+            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+                raise refuse(f"line {statement.lineno} is not an assignment of a value")
+            target = statement.targets[0]
+            if not isinstance(target, ast.Name):
+                raise refuse(f"line {statement.lineno} does not assign to a name")
+            values[target.id] = _evaluate(statement.value, refuse)
+    except CheckpointError:
+        raise
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:  # TypeError: a set of lists
+        raise refuse("it is not readable Python, or nested too deeply") from error
+    return values
+
+
+def _evaluate(node: ast.expr, refuse: Callable[[str], Exception]) -> Any:
+    """Return the value of a literal, without evaluating anything."""
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values)
+        return {_read_key(key, node, refuse): _evaluate(value, refuse) for key, value in pairs}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        # MMEngine writes dict({'a.b': 1}, c=2) where a key is not an identifier.
+        given = [_evaluate(each, refuse) for each in node.args if isinstance(each, ast.Dict)]
+        if len(node.args) > len(given) or len(given) > 1 or any(keyword.arg is None for keyword in node.keywords):
+            raise refuse(f"line {node.lineno} is not a literal")
+        named = {keyword.arg: _evaluate(keyword.value, refuse) for keyword in node.keywords}
+        return {**(given[0] if given else {}), **named}
+    for kind, make in ((ast.List, list), (ast.Tuple, tuple), (ast.Set, set)):
+        if isinstance(node, kind):
+            return make(_evaluate(each, refuse) for each in node.elts)
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in _CONSTANTS:
+        return _CONSTANTS[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        number = _evaluate(node.operand, refuse)
+        if isinstance(number, (int, float)):
+            return -number
+    raise refuse(f"line {node.lineno} is not a literal")
+
+
+def _read_key(key: ast.expr | None, node: ast.Dict, refuse: Callable[[str], Exception]) -> Any:
+    if not isinstance(key, ast.Constant):
+        raise refuse(f"line {node.lineno} has a key that is not a literal")
+    return key.value
+
+
+def _clean(value: Any, refuse: Callable[[str], Exception]) -> Any:
+    """Return a section without what asks for weights, writes files or asks servers, and with MMPose's own metainfo."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_clean(each, refuse) for each in value if not _is_pretrained(each))
+    if not isinstance(value, dict):
+        return value
+    cleaned = {
+        key: _clean(each, refuse) for key, each in value.items() if key not in _WRITTEN and not _is_pretrained(each)
+    }
+    if "from_file" in cleaned:
+        own = _METAINFO / Path(str(cleaned["from_file"])).name
+        if not own.is_file():
+            raise refuse(f"it reads keypoints from the Python file {cleaned['from_file']}")
+        cleaned["from_file"] = str(own)
+    return cleaned
+
+
+def _is_pretrained(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("type") in ("Pretrained", "PretrainedInit")
+
+
+def _walk(value: Any) -> Iterator[dict[Any, Any]]:
+    """Yield every dict inside ``value``, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _walk(child)
+
+
+def _check_section(section: Mapping[Any, Any], refuse: Callable[[str], Exception]) -> None:
+    """Refuse classes that are not registered, and strings that lead to code or to a server."""
+    if "type" in section:
+        _check_type(section["type"], refuse)
+    for key, value in section.items():
+        for text in value if isinstance(value, (list, tuple, set)) else (value,):
+            if not isinstance(text, str) or key == "from_file":
+                continue
+            if "://" in text or text.lower().endswith(_WITH_CODE):
+                raise refuse(f"it names {text}, which could hold code")
+
+
+def _check_type(name: Any, refuse: Callable[[str], Exception]) -> None:
+    if isinstance(name, str) and name in _FUNCTIONS:
+        return
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.rpartition(".")[2] in _WRITERS:
+        raise refuse(f"it names the class {name!r}, which is not one of MMPose's or ours")
+    for registry in _REGISTRIES:
+        with registry.switch_scope_and_registry("mmpose") as scoped:
+            found = scoped.get(name) if _is_registered(registry, name.rpartition(".")[2]) else None
+        if inspect.isclass(found) and found.__module__.partition(".")[0] in _PACKAGES:
+            return
+    raise refuse(f"it names the class {name!r}, which is not one of MMPose's or ours")
+
+
+def _is_registered(registry: root.Registry, name: str) -> bool:
+    """Tell whether a registry or one below it has a name; ``get`` would import any object whose path it is given."""
+    registry.import_from_location()
+    return name in registry.module_dict or any(_is_registered(each, name) for each in registry.children.values())
