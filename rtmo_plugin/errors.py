@@ -162,7 +162,7 @@ def report_user_errors() -> Iterator[None]:
     except UserError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escape_control_characters(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except FloatingPointError as error:  # a loss that is not finite: nothing that options put right
         print(f"error: training stopped: {error}", file=sys.stderr)
@@ -179,3 +179,13 @@ def report_user_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def escape_control_characters(text: str) -> str:
+    r"""Return text from a file that a terminal shows and does not obey.
+
+    Example:
+        >>> print(escape_control_characters("red \x1b[31m"))
+        red \x1b[31m
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

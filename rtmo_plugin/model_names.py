@@ -66,7 +66,8 @@ def _judge_by_suffix(suffix: str) -> ModelKind:
     suffix = suffix.lower()
     if any(suffix in suffixes for _, suffixes in RUNTIMES.values()):
         return ModelKind.EXPORTED
-    return {".py": ModelKind.CONFIG, ".json": ModelKind.RESULTS}.get(suffix, ModelKind.CHECKPOINT)
+    configs = dict.fromkeys((".py", ".yaml", ".yml"), ModelKind.CONFIG)
+    return {**configs, ".json": ModelKind.RESULTS}.get(suffix, ModelKind.CHECKPOINT)
 
 
 def is_exported(model: str | Path) -> bool:

@@ -35,7 +35,8 @@ class Pose:
         score_thr: People score above this.
         flip: Whether to look at the mirrored image as well: twice the time.
         tile: Side of overlapping tiles, in pixels of the image, for small people in large images; None for none.
-        **options: ``device``; and of an exported file ``size_wh``, ``runtime``, ``threads``, ``precision``,
+        **options: ``device``; and of an exported file ``trust`` (whether code in a .pt or .pt2 file may run that was
+            not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
             ``streams`` (batches that ``stream`` computes side by side; None: two, where that is faster).
 
     Raises:

@@ -2,11 +2,14 @@
 
 import os
 import random
+import tempfile
 from pathlib import Path
 
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _threads = max(1, (os.cpu_count() or 1) // _workers)
 os.environ.setdefault("OMP_NUM_THREADS", str(_threads))  # read when torch is imported, so before it
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="rtmo_state_")  # hashes of files that tests export
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,13 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     except DataError as error:
         raise CheckpointError(f"{error}") from error
     try:
+        if _holds_code(path):
+            raise CheckpointError(
+                f"{path} is a TorchScript file, which holds code, and not a checkpoint: exported files end with .pt."
+            )
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except _UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be loaded as a checkpoint: {_explain(error)}.") from error
     if isinstance(content, dict) and "state_dict" not in content:
@@ -107,6 +114,13 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{path} cannot be loaded as a checkpoint: it holds no model's state_dict.")
     checkpoint: Mapping[str, Any] = content
     return checkpoint
+
+
+def _holds_code(path: Path) -> bool:
+    """Tell whether a file is an archive with code, which some versions of PyTorch run whatever they are told."""
+    if not zipfile.is_zipfile(path):
+        return False
+    return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
 
 
 def _is_state_dict(state: Any) -> bool:

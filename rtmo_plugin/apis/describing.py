@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.configuration import load_config, walk_sections
-from rtmo_plugin.errors import CheckpointError
-from rtmo_plugin.shipped_configs import locate_config
+from rtmo_plugin.apis.static_config import COMPUTED, read_static_config
+from rtmo_plugin.errors import CheckpointError, ConfigError
+from rtmo_plugin.shipped_configs import FOLDER, locate_config
 from rtmo_plugin.zoo import CATALOGUE
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -21,6 +20,8 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 def describe_config(config: str | Path) -> dict[str, Any]:
     """Return what a config describes, as plain values by name.
 
+    A shipped config is read as it is.  Code in any other is not run: a value that it computes is ``"computed"``.
+
     Args:
         config: A file, or the name of a shipped one.
 
@@ -28,36 +29,47 @@ def describe_config(config: str | Path) -> dict[str, Any]:
         MissingFileError: There is no such file or name.
         ConfigError: It cannot be read.
     """
-    path, cfg = locate_config(config), load_config(config)
-    head = cfg.model.get("head", {})
-    loader = cfg.get("train_dataloader") or {}
-    published = CATALOGUE.get(path.stem)
+    path = locate_config(config)
+    is_shipped = path.resolve().is_relative_to(FOLDER.resolve())
+    cfg: Mapping[str, Any] = load_config(path)._cfg_dict if is_shipped else read_static_config(path)
+    model = _take_dict(cfg, "model")
+    if not model and cfg.get("model") != COMPUTED:
+        raise ConfigError(f"{path} describes no model: pass one of the files in configs/.")
+    head, loader = _take_dict(model, "head"), _take_dict(cfg, "train_dataloader")
+    published = CATALOGUE.get(path.stem) if is_shipped else None
     return {
         "config": str(path),
-        **{part: cfg.model[part].get("type") for part in ("backbone", "neck", "head") if part in cfg.model},
+        **{part: _take_dict(model, part).get("type") for part in ("backbone", "neck", "head") if part in model},
         "keypoints": head.get("keypoints"),
         "classes": head.get("num_classes", 1),
         "input": _find_inputs(cfg),
-        "epochs": (cfg.get("train_cfg") or {}).get("max_epochs"),
+        "epochs": _take_dict(cfg, "train_cfg").get("max_epochs"),
         "stages": _find_stages(cfg),
-        "images_a_step": (cfg.get("auto_scale_lr") or {}).get("base_batch_size"),
+        "images_a_step": _take_dict(cfg, "auto_scale_lr").get("base_batch_size"),
         "batch_size": loader.get("batch_size"),
         "training_labels": _list_labels(loader),
-        "test_labels": _list_labels(cfg.get("test_dataloader") or {}),
+        "test_labels": _list_labels(_take_dict(cfg, "test_dataloader")),
         "published_ap": f"{published.ap} on {published.ap_on} (rtmo zoo list)" if published else None,
     }
 
 
-def _find_inputs(cfg: Config) -> tuple[str, ...]:
+def _take_dict(section: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a config; an empty one where it is missing, or computed."""
+    value = section.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _find_inputs(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the sizes that test images are brought to, width first."""
-    steps = walk_sections((cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline", []))
-    return tuple("{}x{}".format(*step["input_size"]) for step in steps if "input_size" in step)
+    pipeline = _take_dict(_take_dict(cfg, "test_dataloader"), "dataset").get("pipeline", [])
+    sizes = [step["input_size"] for step in walk_sections(pipeline) if "input_size" in step]
+    return tuple(size if isinstance(size, str) else "x".join(map(str, size)) for size in sizes)
 
 
-def _find_stages(cfg: Config) -> tuple[str, ...]:
+def _find_stages(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the training stages with their first epochs, from 0."""
-    schedule = (cfg.get("default_hooks") or {}).get("training_stages", {}).get("schedule", {})
-    return tuple(f"{name} from {stage.get('begin', 0)}" for name, stage in schedule.items())
+    schedule = _take_dict(_take_dict(_take_dict(cfg, "default_hooks"), "training_stages"), "schedule")
+    return tuple(f"{name} from {_take_dict(schedule, name).get('begin', 0)}" for name in schedule)
 
 
 def _list_labels(loader: Mapping[str, Any]) -> tuple[str, ...]:

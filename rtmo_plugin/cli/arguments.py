@@ -10,7 +10,7 @@ from rtmo_plugin.number_ranges import FRACTION, NUMBER, SEED, THREADS
 
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
 # Of ``add_model_arguments``, but for the model itself.
-MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision")
+MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision", "trust")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -50,6 +50,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     )
     parser.add_argument(
         "--precision", metavar="NAME", help="of an exported file: float32, or auto, which may be faster (default: auto)"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        default=None,
+        help="let code in an exported .pt or .pt2 file run that was not exported here (said once for each file)",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ from rtmo_plugin import __version__
 from rtmo_plugin.cli.arguments import add_json_argument
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.errors import escape_control_characters
 
 _PACKAGES = (
     "numpy", "opencv-python", "onnxruntime", "openvino", "torch", "mmengine", "mmcv", "mmcv-lite", "mmdet", "mmpose",
@@ -44,7 +46,7 @@ def _run(*, what: str | None, as_json: bool) -> None:
     shown = {name: _format(value) for name, value in values.items() if value not in (None, ())}
     width = max(map(len, shown))
     for name, value in shown.items():
-        print(f"{name:<{width}}  {value}")
+        print(f"{name:<{width}}  {escape_control_characters(value)}")
 
 
 def _describe(what: str) -> dict[str, Any]:
@@ -85,10 +87,12 @@ def _describe_shipped(name: str) -> dict[str, Any]:
 
 
 def _describe_file(file: str) -> dict[str, Any]:
-    from rtmo_plugin.inference.engines import open_engine
+    from rtmo_plugin.inference.engines import open_engine, torch_archive
     from rtmo_plugin.model_names import locate_exported
 
-    values = asdict(open_engine(locate_exported(file)).info)
+    path = locate_exported(file)
+    is_torch = path.suffix.lower() in torch_archive.SUFFIXES and os.path.isfile(path)
+    values = asdict(torch_archive.TorchArchive.read(path).info if is_torch else open_engine(path).info)
     schema = values.pop("schema")
     return {**values, **{f"keypoint_{name}": value for name, value in schema.items()}}
 

@@ -25,6 +25,7 @@ from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
+from rtmo_plugin.inference.trusted_files import trust
 
 _Save = Callable[[RawGraph, Path, ExportOptions, ModelInfo], None]
 _Load = Callable[[Path], Callable[[Tensor], tuple[Tensor, ...]]]
@@ -58,6 +59,7 @@ def _write(model: Any, path: Path, options: ExportOptions, info: ModelInfo, save
         try:
             if options.cut == "raw":
                 collect_parameters(model).save(locate_parameters(path))
+            trust(draft.read_bytes(), path)  # which opens it here without --trust
             draft.replace(path)
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}.") from error

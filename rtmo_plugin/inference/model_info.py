@@ -6,7 +6,8 @@ It travels inside of the file as one JSON value for each name: in ONNX as metada
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,7 +17,10 @@ from rtmo_plugin.structures import KeypointSchema
 
 CUTS = ("end2end", "decoded", "raw")
 INPUTS = ("float32", "uint8")
+PRECISIONS = ("float32", "float16", "int8")
 OUTPUT_NAMES = "output_names"  # among the metadata of files whose format keeps no names
+_MAX_SIDE = 16_384
+_MAX_NUMBER = 2**31
 _OF_OWN_KIND = ("schema", "score_calibration")  # the fields that are no JSON values
 
 
@@ -82,15 +86,46 @@ class ModelInfo:
         schema_names = [field.name for field in fields(KeypointSchema)]
         try:
             schema = {name: json.loads(strings[f"keypoint_{name}"]) for name in schema_names}
+            _check_schema(schema)
             values = {name: _freeze(json.loads(strings[name])) for name in list_names()}
             if METADATA_KEY in strings:
                 values["score_calibration"] = ScoreCalibration.from_json(strings[METADATA_KEY])
             info = cls(schema=KeypointSchema.from_dict(schema), **values)
-        except (KeyError, ValueError, TypeError) as error:
-            raise DataError(f"{where} has metadata that this version cannot read: {error}.") from error
-        if info.cut not in CUTS or info.input not in INPUTS:
-            raise DataError(f"{where} has a cut {info.cut!r} and input {info.input!r} that this version does not know.")
+            _check_values(info)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
+            raise DataError(f"{where} has metadata that this version cannot read: {reason}.") from error
         return info
+
+    def check_outputs(self, outputs: Mapping[str, Sequence[Any]], where: str) -> None:
+        """Check that a file has the outputs that its metadata promise, as far as their shapes are known.
+
+        Args:
+            outputs: Shapes by name; what is not a number is dynamic.
+            where: The file, for the message.
+
+        Raises:
+            DataError: An output is missing, or is of another number of keypoints or classes than there are names.
+        """
+        num_keypoints, num_classes = self.schema.num_keypoints, len(self.classes)
+        if self.cut == "raw":
+            expected = {f"visibility_logits_{each}": (1, num_keypoints, "keypoint") for each in self.strides}
+            expected |= {f"class_logits_{each}": (1, num_classes, "class") for each in self.strides}
+            expected |= {
+                f"{name}_{each}": (0, 0, "") for name in ("box_deltas", "pose_vectors") for each in self.strides
+            }
+        else:
+            expected = {"dets": (-1, 5, "value"), "keypoints": (-2, num_keypoints, "keypoint")}
+        for name, (axis, number, what) in expected.items():
+            shape = outputs.get(name)
+            if shape is None:
+                raise DataError(f"{where} has no output {name}, which its metadata promise: it is damaged.")
+            found = shape[axis] if what and -len(shape) <= axis < len(shape) else number
+            if isinstance(found, int) and found != number:
+                raise DataError(
+                    f"{where} has metadata of {number} {what} names, and its output {name} is of {found}: they do not "
+                    "belong together."
+                )
 
     @staticmethod
     def is_in(strings: Mapping[str, str]) -> bool:
@@ -101,6 +136,62 @@ class ModelInfo:
 def list_names() -> list[str]:
     """Return the names of the values of a ``ModelInfo`` that travel as JSON, but for those of the schema."""
     return [field.name for field in fields(ModelInfo) if field.name not in _OF_OWN_KIND]
+
+
+def _check_schema(schema: Mapping[str, Any]) -> None:
+    """Check the types of what JSON says of the keypoints.
+
+    Raises:
+        ValueError: One is wrong.
+    """
+    names = schema["names"]
+    if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
+        raise ValueError(f"keypoint_names is not a list of names: {names!r:.60}")
+    if not isinstance(schema["sigmas"], list) or not all(_is_number(each) for each in schema["sigmas"]):
+        raise ValueError(f"keypoint_sigmas is not a list of numbers: {schema['sigmas']!r:.60}")
+    for name in ("flip_pairs", "skeleton"):
+        pairs = schema[name]
+        if not isinstance(pairs, list) or not all(isinstance(each, list) and _are_whole(each, 2) for each in pairs):
+            raise ValueError(f"keypoint_{name} is not a list of pairs of indices: {pairs!r:.60}")
+
+
+def _check_values(info: ModelInfo) -> None:
+    """Check the types and ranges of the other values.
+
+    Raises:
+        ValueError: One is wrong.
+    """
+    classes, dynamic = info.classes, info.dynamic
+    is_right = {
+        "classes": isinstance(classes, tuple) and len(classes) > 0 and all(isinstance(each, str) for each in classes),
+        "size_wh": _are_whole(info.size_wh, 2, 32, _MAX_SIDE),
+        "cut": info.cut in CUTS,
+        "input": info.input in INPUTS,
+        "dynamic": isinstance(dynamic, tuple) and all(each in ("batch", "size") for each in dynamic),
+        "precision": info.precision in PRECISIONS,
+        "score_thr": _is_number(info.score_thr) and 0 <= info.score_thr <= 1,
+        "nms_thr": _is_number(info.nms_thr) and 0 <= info.nms_thr <= 1,
+        "max_people": _are_whole((info.max_people,), 1, 1),
+        "strides": isinstance(info.strides, tuple) and _are_whole(info.strides, len(info.strides) or 1, 1, _MAX_SIDE),
+        "pad_value": _are_whole(info.pad_value, 3, 0, 255),
+        "name": isinstance(info.name, str),
+        "version": isinstance(info.version, str),
+        "training_ap": info.training_ap is None or _is_number(info.training_ap),
+    }
+    for name, is_fine in is_right.items():
+        if not is_fine:
+            raise ValueError(f"{name} is {getattr(info, name)!r:.60}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_whole(values: Any, count: int, low: int = 0, high: int = _MAX_NUMBER) -> bool:
+    """Tell whether values are so many whole numbers within a range."""
+    if not isinstance(values, (tuple, list)) or len(values) != count:
+        return False
+    return all(type(each) is int and low <= each <= high for each in values)
 
 
 def _freeze(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.inference.engines import torch_archive
 from rtmo_plugin.inference.engines.engine import Engine, count_cores
 
 __all__ = ["RUNTIMES", "Engine", "open_engine"]
@@ -16,7 +17,7 @@ __all__ = ["RUNTIMES", "Engine", "open_engine"]
 RUNTIMES = {
     "openvino": ("openvino", (".xml", ".onnx")),
     "onnxruntime": ("onnxruntime", (".onnx",)),
-    "torch": ("torch", (".pt", ".pt2")),
+    "torch": ("torch", torch_archive.SUFFIXES),
     "ncnn": ("ncnn", (".param",)),
 }
 
@@ -26,7 +27,9 @@ _WITH_STREAMS = ("openvino", "onnxruntime")
 _NUM_STREAMS = 2
 
 
-def open_engine(file: str | Path, *, runtime: str | None = None, streams: int | None = 1, **options: Any) -> Engine:
+def open_engine(
+    file: str | Path, *, runtime: str | None = None, streams: int | None = 1, trust: bool = False, **options: Any
+) -> Engine:
     """Open an exported file.
 
     Args:
@@ -34,6 +37,8 @@ def open_engine(file: str | Path, *, runtime: str | None = None, streams: int | 
         runtime: A key of ``RUNTIMES``; by default the first that is installed and reads such files.
         streams: Batches that are computed side by side, each with its share of the threads: more images a second,
             each of them later.  None: two, where the runtime computes several and there are threads for them.
+        trust: Whether code in a file of PyTorch (.pt, .pt2) may run though it was not exported here; other
+            formats hold none.
         **options: ``device`` (``"cpu"`` or what else the runtime has), ``threads`` (of the CPU; None: as many
             as there are cores) and ``precision`` (``"auto"``: what keypoints bear; ``"float32"``; others where the
             runtime has them).
@@ -50,6 +55,8 @@ def open_engine(file: str | Path, *, runtime: str | None = None, streams: int | 
         runtime = "onnxruntime"  # OpenVINO knows no such device
     name = _choose(path, runtime)
     streams = _choose_streams(name, streams, options.get("threads"))
+    if name == "torch":
+        options["trust"] = trust
     return _CLASSES[name](path, **options, **({} if streams == 1 else {"streams": streams}))
 
 

@@ -61,7 +61,10 @@ def read_info(
         DataError: It is no RTMO that this package knows.
     """
     if ModelInfo.is_in(strings):
-        return ModelInfo.from_strings(strings, str(path))
+        info = ModelInfo.from_strings(strings, str(path))
+        info.check_outputs(outputs, str(path))
+        _check_input(info, input_shape, path)
+        return info
     num_keypoints = list(outputs.get("keypoints", ()))[-2:-1]
     schemas = {schema.num_keypoints: schema for schema in KEYPOINT_SCHEMAS.values()}
     is_image = len(input_shape) == 4 and input_shape[1] == 3
@@ -72,3 +75,20 @@ def read_info(
     if not isinstance(height, int) or not isinstance(width, int):
         return ModelInfo(schemas[num_keypoints[0]], dynamic=(*dynamic, "size"))
     return ModelInfo(schemas[num_keypoints[0]], dynamic=dynamic, size_wh=(width, height))
+
+
+def _check_input(info: ModelInfo, shape: Sequence[Any], path: Path) -> None:
+    """Check that a file takes images of the size and kind that its metadata say.
+
+    Raises:
+        DataError: It takes others.
+    """
+    is_planar = info.input == "float32"
+    channels, sides = (shape[1:2], shape[2:]) if is_planar else (shape[3:], shape[1:3])
+    expected = (3, *info.size_wh[::-1])
+    found = (*channels, *sides)
+    if len(shape) != 4 or any(isinstance(given, int) and given != n for given, n in zip(found, expected)):
+        raise DataError(
+            f"{path} has metadata of {info.input} images of {info.size_wh[0]}x{info.size_wh[1]}, and its input has the "
+            f"shape {list(shape)}: they do not belong together."
+        )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
+import io
+import itertools
+import pickle
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo, list_names
-from rtmo_plugin.score_calibration import METADATA_KEY
-from rtmo_plugin.structures import KeypointSchema
+from rtmo_plugin.errors import ConfigError, DataError, NonFiniteError
+from rtmo_plugin.inference.engines.torch_archive import TorchArchive
 
 _DTYPES = {"auto": None, "float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -27,15 +26,25 @@ class TorchEngine:
         device: As torch names it.
         threads: Of the CPU, for all of torch in this process; None leaves them.
         precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under autocast.
+        trust: Whether code in the file may run though it was not exported here.
 
     Raises:
-        ConfigError: The device is not there, or the precision is unknown.
-        DataError: The file cannot be read, or is no RTMO.
+        ConfigError: The device is not there, the precision is unknown, or the file is not trusted.
+        DataError: The file cannot be read, or is not an RTMO model.
+        NonFiniteError: A weight is NaN or infinite.
     """
 
     streams = 1
 
-    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "auto",
+        trust: bool = False,
+    ) -> None:
         if precision not in _DTYPES:
             raise ConfigError(f"The precision {precision} is unknown: choose {', '.join(_DTYPES)}.")
         try:
@@ -46,12 +55,13 @@ class TorchEngine:
         if threads:
             torch.set_num_threads(threads)
         self._dtype = _DTYPES[precision]
-        self._model, strings = _load(path, self._device)
-        if not ModelInfo.is_in(strings):
-            raise DataError(f"{path} is no RTMO: it has no metadata of `rtmo export`.")
-        self.info = ModelInfo.from_strings(strings, str(path))
+        archive = TorchArchive.read(path)
+        archive.check_trusted(is_trusted_now=trust)
+        self.info = archive.info
+        self._model = _load(archive, self._device)
+        _check_weights(self._model, path)
         self.computes_in = str(self._dtype).removeprefix("torch.") if self._dtype else self.info.precision
-        self._names = strings[OUTPUT_NAMES].split(",")
+        self._names = archive.output_names
 
     @torch.inference_mode()
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
@@ -61,24 +71,33 @@ class TorchEngine:
         return {name: value.float().cpu().numpy() for name, value in zip(self._names, outputs)}
 
 
-def _load(path: Path, device: torch.device) -> tuple[Any, dict[str, str]]:
-    """Return what runs and the metadata.
+def _load(archive: TorchArchive, device: torch.device) -> Any:
+    """Return what runs; this is where code in the file may run.
 
     Raises:
         DataError: The file cannot be read.
     """
-    names = [f"keypoint_{field.name}" for field in fields(KeypointSchema)]
-    names += [*list_names(), METADATA_KEY]
-    if not zipfile.is_zipfile(path):  # both kinds are archives, and torch complains at length of others
-        raise DataError(f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind.")
-    extra: dict[str, Any] = dict.fromkeys([*names, OUTPUT_NAMES], "")
+    content = io.BytesIO(archive.content)  # what was trusted, whatever is in the file by now
     try:
-        if path.suffix.lower() == ".pt2":
-            model = torch.export.load(path, extra_files=extra).module().to(device)
-        else:
-            load: Any = torch.jit.load
-            model = load(str(path), map_location=device, _extra_files=extra)
-    except (RuntimeError, ValueError, KeyError, OSError, AssertionError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind.") from error
-    texts = {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in extra.items()}
-    return model, {name: text for name, text in texts.items() if text}
+        if archive.path.suffix.lower() == ".pt2":
+            return torch.export.load(content).module().to(device)
+        load: Any = torch.jit.load
+        return load(content, map_location=device)
+    except (RuntimeError, ValueError, KeyError, OSError, AssertionError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(
+            f"{archive.path} cannot be read as a file of PyTorch: it is damaged or of another kind."
+        ) from error
+
+
+def _check_weights(model: Any, path: Path) -> None:
+    """Check that the weights of a file are finite.
+
+    Raises:
+        NonFiniteError: One is NaN or infinite; the message names the first.
+    """
+    for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
+        if value.is_floating_point() and not value.isfinite().all():
+            raise NonFiniteError(
+                f"{path} holds weights that are not finite (NaN or infinity), first in {name}: the training of its "
+                "model diverged."
+            )

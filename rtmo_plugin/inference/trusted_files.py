@@ -1,0 +1,47 @@
+"""Which files that hold code may be opened: those that this user exported here, or said to trust once.
+
+Files are known by their SHA-256, one a line, in ``rtmo_plugin/trusted.txt`` in the user's folder for state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+
+def locate_list() -> Path:
+    """Return the file with the hashes: below ``XDG_STATE_HOME``, by default ``~/.local/state``."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "rtmo_plugin", "trusted.txt").expanduser()
+
+
+def is_trusted(content: bytes) -> bool:
+    """Tell whether the content of a file was trusted before."""
+    try:
+        lines = locate_list().read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return hashlib.sha256(content).hexdigest() in {line.partition(" ")[0] for line in lines}
+
+
+def trust(content: bytes, path: Path) -> None:
+    """Remember the content of a file, so that it is opened from now on; where that cannot be, say so.
+
+    Args:
+        content: Content of the file.
+        path: Path of the file, for people who read the list.
+    """
+    known = locate_list()
+    if is_trusted(content):
+        return
+    line = f"{hashlib.sha256(content).hexdigest()}  {path.name!r}\n"
+    try:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        with known.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        print(
+            f"{known} cannot be written ({error.strerror}), so {path} has to be opened with --trust each time",
+            file=sys.stderr,
+        )

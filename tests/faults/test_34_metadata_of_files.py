@@ -1,0 +1,145 @@
+"""Metadata that do not belong to a file, or are of wrong types, are one sentence; terminals obey none of it."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.inference.engines import open_engine
+from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.keypoint_schemas import COCO
+from tests.conftest import run_command
+from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
+
+NAMES = [f"point {index}" for index in range(1000)]
+
+
+@pytest.fixture
+def change(files, tmp_path):  # noqa: F811
+    """Return what writes a copy of a file with other metadata."""
+
+    def write(of, /, **values):
+        model = onnx.load(files[of])
+        strings = {each.key: each.value for each in model.metadata_props}
+        strings |= {name: json.dumps(value) for name, value in values.items()}
+        onnx.helper.set_model_props(model, strings)
+        path = tmp_path / "changed.onnx"
+        onnx.save(model, path)
+        if of == "raw":
+            path.with_suffix(".npz").write_bytes(files[of].with_suffix(".npz").read_bytes())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
+@pytest.mark.parametrize("count", [1, 5, 16, 18, 1000])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_names_are_as_many_as_the_keypoints_of_the_outputs(change, cut, count, runtime):
+    names = {"keypoint_names": NAMES[:count], "keypoint_sigmas": [0.1] * count}
+    path = change(cut, **names, keypoint_flip_pairs=[], keypoint_skeleton=[])
+    with pytest.raises(
+        DataError, match=rf"metadata of {count} keypoint names, and its output \w+ is of 17: they do not"
+    ):
+        open_engine(path, runtime=runtime)
+
+
+def test_classes_and_sizes_belong_to_the_file_too(change):
+    with pytest.raises(DataError, match="metadata of 2 class names, and its output class_logits_16 is of 1"):
+        open_engine(change("raw", classes=["a", "b"]))
+    with pytest.raises(
+        DataError, match=r"metadata of float32 images of 64x64, and its input has the shape \[1, 3, 64, 96\]"
+    ):
+        open_engine(change("raw", size_wh=[64, 64]))
+    with pytest.raises(DataError, match="uint8 images of 96x64, and its input has the shape"):
+        open_engine(change("raw", input="uint8"))
+    with pytest.raises(DataError, match="has no output dets, which its metadata promise"):
+        open_engine(change("raw", cut="end2end"))
+    with pytest.raises(DataError, match="has no output visibility_logits_8, which"):
+        open_engine(change("raw", strides=[8, 16]))
+
+
+def test_outputs_whose_shapes_are_known_later_are_checked_then():
+    info = ModelInfo(COCO)
+    info.check_outputs({"dets": ["b", "n", 5], "keypoints": ["b", "n", None, 3]}, "m.onnx")
+    with pytest.raises(DataError, match="is of 5"):
+        info.check_outputs({"dets": (1, 2, 5), "keypoints": (1, 2, 5, 3)}, "m.onnx")
+
+
+WRONG = {
+    "keypoint_names": [5, "nose", {"a": 1}, [1] * 17, [""] * 17, None, [["a"]] * 17],
+    "keypoint_sigmas": [
+        1,
+        "x",
+        [None] * 17,
+        ["0.1"] * 17,
+        [True] * 17,
+        "[NaN" + ", 1" * 16 + "]",
+        [1e999] * 17,
+        [0] * 17,
+    ],
+    "keypoint_flip_pairs": [3, [[0]], [["a", "b"]], [[0, 99]], [[0, 1.5]], [0, 1], {"0": 1}],
+    "keypoint_skeleton": [None, [[0, -1]], [[True, False]]],
+    "classes": ["person", [], [1], None, {"a": 1}],
+    "size_wh": [640, [96], [96, 64, 3], [96.0, 64.0], ["96", "64"], [0, 0], [-96, 64], [10**9, 64], None],
+    "cut": ["half", 5, ["raw"], None],
+    "input": [8, "int8", None],
+    "dynamic": ["batch", [1], ["width"], None],
+    "precision": [32, "float8", None],
+    "score_thr": ["0.1", 2, -1, None, True, "NaN", [0.1]],
+    "nms_thr": ["x", 1.5, None, "Infinity"],
+    "max_people": [0, -5, 1.5, "100", None, True, 10**30],
+    "strides": [[], 16, [0], ["16"], [16.0, 32.0], None],
+    "pad_value": [114, [114], [1, 2, 300], ["a", "b", "c"], None],
+    "name": [5, None, ["a"]],
+    "version": [1, {}],
+    "training_ap": ["0.5", [], "NaN"],
+    "rtmo_score_calibration": [5, {"kind": "logistic", "score_weight": "a"}, [[]]],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_type_is_one_sentence(name, value):
+    strings = ModelInfo(COCO).to_strings()
+    raw = value if isinstance(value, str) and not value.isalpha() and not value[0].isdigit() else json.dumps(value)
+    raw = value if value in ("NaN", "Infinity") else raw
+    with pytest.raises(DataError, match=r"^m\.onnx has metadata that this version cannot read|calibration"):
+        ModelInfo.from_strings({**strings, name: raw}, "m.onnx")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "nul", "1" * 10_000, "\x00", '"\\ud800'])
+@pytest.mark.parametrize("name", ["keypoint_names", "size_wh", "score_thr"])
+def test_what_is_not_json_is_one_sentence(name, text):
+    with pytest.raises(DataError, match=r"m\.onnx has metadata that this version cannot read"):
+        ModelInfo.from_strings({**ModelInfo(COCO).to_strings(), name: text}, "m.onnx")
+
+
+def test_a_missing_value_is_named():
+    strings = ModelInfo(COCO).to_strings()
+    del strings["size_wh"]
+    with pytest.raises(DataError, match="cannot read: 'size_wh' is missing"):
+        ModelInfo.from_strings(strings, "m.onnx")
+
+
+def test_what_is_right_stays_right(change, capsys):
+    path = change("end2end", name="mine")
+    code, out, err = run_command(capsys, "info", path, "--json")
+    assert code == 0, err
+    assert json.loads(out)["name"] == "mine"
+    code, out, _ = run_command(capsys, "predict", path, str(path.with_name("none.jpg")))
+    assert code == 2
+    assert np.asarray(make_image()).dtype == np.uint8
+
+
+def test_36_info_shows_control_characters_and_does_not_print_them(change, capsys):
+    evil = "\x1b]0;owned\x07\x1b[2J\u202ename\r\n\x9b31m"
+    path = change("end2end", name=evil, classes=[evil], version=evil)
+    code, out, err = run_command(capsys, "info", path)
+    assert code == 0, err
+    assert all(each.isprintable() for line in out.splitlines() for each in line)
+    assert r"\x1b]0;owned\x07\x1b[2J\u202ename\r\n\x9b31m" in out
+    code, out, err = run_command(capsys, "info", change("end2end", precision=evil))
+    assert (code, out) == (2, "")
+    assert all(each.isprintable() for each in err.rstrip("\n"))
