@@ -21,7 +21,7 @@ class NumberRange:
         least: Lowest number.
         most: Highest number.
         is_whole: Whether only whole numbers belong to it.
-        is_open: Whether ``least`` itself does not belong to it.
+        is_open: Whether ``least`` and ``most`` themselves do not belong to it.
     """
 
     least: float
@@ -32,15 +32,15 @@ class NumberRange:
     def __str__(self) -> str:
         """Return it in words."""
         kind = "a whole number" if self.is_whole else "a number"
-        start = f"above {self.least:.15g} and up" if self.is_open else f"from {self.least:.15g}"
-        return f"{kind} {start} to {self.most:.15g}"
+        low, high = f"{self.least:.15g}", f"{self.most:.15g}"
+        return f"{kind} above {low} and below {high}" if self.is_open else f"{kind} from {low} to {high}"
 
     def __contains__(self, value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, Integral if self.is_whole else Real):
             return False
         if not isinstance(value, Integral) and not math.isfinite(value):
             return False
-        return bool(self.least <= value <= self.most and not (self.is_open and value == self.least))
+        return bool(self.least < value < self.most if self.is_open else self.least <= value <= self.most)
 
     def __call__(self, text: str) -> Any:
         """Return the number that a text spells, for ``argparse``."""
@@ -72,6 +72,7 @@ FRACTION = NumberRange(0, 1, is_whole=False)
 SHARE = NumberRange(0, 1, is_whole=False, is_open=True)
 POSITIVE = NumberRange(0, 1e9, is_whole=False, is_open=True)
 GIGABYTES = NumberRange(0, 1e6, is_whole=False)
+AMOUNT = NumberRange(0, 1e9, is_whole=False)
 MEGA = NumberRange(0.001, 1e6, is_whole=False)  # bytes or pixels
 COUNT = NumberRange(1, 10**9)
 NUMBER = NumberRange(0, 10**9)  # of things that there may be none of

@@ -15,6 +15,7 @@ from rtmo_plugin.inference.sources import SourceKind, find_kind, read_frames
 from rtmo_plugin.inference.streaming import Model, stream_results
 from rtmo_plugin.inference.tiling import TilingModel
 from rtmo_plugin.model_names import ModelKind, find_kind_of_model, locate_exported
+from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SIDE
 
 __all__ = ["Pose", "PoseResult"]
 
@@ -58,6 +59,9 @@ class Pose:
     ) -> None:
         check_option_names("Pose", options, _OPTIONS)
         self._name, self._score_thr = str(model), score_thr
+        FRACTION.check("score_thr", score_thr)
+        if tile is not None:
+            SIDE.check("tile", tile)
         self._model = _open_model(model, config, score_thr, options)
         self.info = self._model.info
         self._streams = self._model.streams if isinstance(self._model, PoseModel) else 1
@@ -103,8 +107,8 @@ class Pose:
         Raises:
             UserError: There is nothing to read.
         """
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
+        BATCH_SIZE.check("batch_size", batch_size)
+        NUMBER.check("start", start)
         return stream_results(self._model, read_frames(source, start=start), batch_size, self._streams)
 
 

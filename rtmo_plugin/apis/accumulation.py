@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.number_ranges import COUNT
 
 # Where a launcher says how many processes there are.
 _WORLD_SIZES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
@@ -29,6 +30,7 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
     changed = copy.deepcopy(cfg)
     if total_batch is None:
         return changed
+    COUNT.check("total_batch", total_batch)
     num_processes = int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
     loaded = cfg.train_dataloader.batch_size * num_processes
     if total_batch < loaded or total_batch % loaded:

@@ -13,6 +13,7 @@ from rtmo_plugin.apis.prediction import Predictor
 from rtmo_plugin.inference.drawing import Image
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People
+from rtmo_plugin.number_ranges import FRACTION
 from rtmo_plugin.structures import KeypointSchema
 
 
@@ -32,6 +33,7 @@ class CheckpointModel:
     def __init__(
         self, config: str | Path, checkpoint: str | Path, *, score_thr: float = 0.3, device: str | None = None
     ) -> None:
+        FRACTION.check("score_thr", score_thr)
         self._predictor = Predictor(config, checkpoint, device=device)
         self._score_thr = score_thr
         meta = self._predictor.metainfo

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.apis.config_keys import find_owner, find_parameters, find_runner_parameters
+from rtmo_plugin.apis.config_numbers import check_numbers
 from rtmo_plugin.apis.data_configs import check_data_config
 from rtmo_plugin.apis.embedded_config import carries_config, read_embedded_config
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
@@ -115,6 +116,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
 
     Raises:
         UnknownKeyError: A key that nothing reads; the message names the nearest existing ones.
+        ConfigError: A number that cannot be, in the options or in the config.
     """
     changed = copy.deepcopy(cfg)
     for key in options or {}:
@@ -127,6 +129,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
         loader = changed.get(name) or {}
         if loader.get("num_workers") == 0:  # PyTorch refuses what only workers could use
             changed[name] = {key: value for key, value in loader.items() if key not in _OF_WORKERS}
+    check_numbers(changed)
     return changed
 
 

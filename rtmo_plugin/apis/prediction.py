@@ -32,6 +32,7 @@ from rtmo_plugin.inference.drawing import Image, draw_people
 from rtmo_plugin.inference.files import list_images, make_folder, write_image
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.picture_plan import PicturePlan
+from rtmo_plugin.number_ranges import FRACTION
 from rtmo_plugin.progress_bar import show_progress
 
 PREDICTIONS_FILE = "predictions.json"
@@ -152,6 +153,7 @@ def predict(
         UserError: The config, the checkpoint or the path is wrong, a picture would replace an image, or no image could
             be used.
     """
+    FRACTION.check("score_thr", score_thr)
     paths = list_images(images)
     plan = PicturePlan(out, paths, inputs=[checkpoint])
     check_outputs([Path(out) / PREDICTIONS_FILE], [*paths, checkpoint])

@@ -32,6 +32,7 @@ from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS, find_schema
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.number_ranges import COUNT, FRACTION
 from rtmo_plugin.shipped_configs import FOLDER
 from rtmo_plugin.structures import KeypointSchema
 
@@ -84,6 +85,8 @@ class RTMOConfig:
     nms_thr: float = 0.65
 
     def __post_init__(self) -> None:
+        for name, allowed in (("num_classes", COUNT), ("score_thr", FRACTION), ("nms_thr", FRACTION)):
+            allowed.check(name, getattr(self, name))
         if self.schema.num_keypoints != self.num_keypoints:
             raise ConfigError(f"num_keypoints={self.num_keypoints}, and keypoints has {self.schema.num_keypoints}.")
 

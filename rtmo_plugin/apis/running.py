@@ -36,6 +36,7 @@ from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.engine.resumed_schedule import PlannedSchedule
 from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
 from rtmo_plugin.files import replace_file
+from rtmo_plugin.number_ranges import SEED
 
 # What starts the processes of each launcher, and a variable that it sets in them.
 _LAUNCHERS = {
@@ -181,6 +182,8 @@ def prepare_config(
     Raises:
         UserError: The config, the launcher or an option is wrong.
     """
+    if seed is not None:
+        SEED.check("seed", seed)
     cfg = set_data_root(load_config(config), data_root)
     name = Path(cfg.filename).stem if cfg.filename else "run"
     cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", name))

@@ -37,6 +37,7 @@ from rtmo_plugin.engine.curves import CURVES_FILE, CurvesHook
 from rtmo_plugin.engine.interruption import describe_kept
 from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.errors import ConfigError, InterruptedRun
+from rtmo_plugin.number_ranges import GIGABYTES
 from rtmo_plugin.wording import show_path
 
 AUTO = "auto"
@@ -116,6 +117,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     """
     if carries_config(config):
         raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
+    GIGABYTES.check("cache_gb", cache_gb)
     cfg = prepare_config(config, **options)
     require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
     cfg = cfg if validate else _drop_validation(cfg)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rtmo_plugin.evaluation.scoring import SCORE_MODES
 from rtmo_plugin.evaluation.suppression import NMS_MODES
+from rtmo_plugin.number_ranges import NumberRange
 
 PLAIN, CROWD = "keypoints", "keypoints_crowd"
 _CHOICES = {"iou_type": (PLAIN, CROWD), "score_mode": SCORE_MODES, "nms_mode": NMS_MODES}
@@ -54,6 +55,8 @@ class MetricOptions:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` should be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
+        for name in ("nms_thr", "keypoint_score_thr"):
+            NumberRange(-1e9, 1e9, is_whole=False).check(name, getattr(self, name))
         if self.format_only and self.outfile_prefix is None:
             raise ValueError(
                 "`outfile_prefix` can not be None when `format_only` is True: it is where the results are written."

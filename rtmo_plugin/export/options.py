@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.model_info import CUTS, INPUTS
+from rtmo_plugin.number_ranges import FRACTION, PRIORS
 
 # and how the file's name must end
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param"}
@@ -57,12 +58,11 @@ class ExportOptions:
         unknown = sorted(set(self.dynamic) - set(DYNAMIC))
         if unknown:
             raise ConfigError(f"--dynamic {unknown[0]}: choose batch, size, batch,size or none.")
-        if min(self.max_people, self.top_k) < 1:
-            raise ConfigError(f"At least one person must fit, got max_people={self.max_people}, top_k={self.top_k}.")
+        for name in ("max_people", "top_k"):
+            PRIORS.check(name, getattr(self, name))
         _check_int8(self)
         for name in ("score_thr", "nms_thr"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
+            FRACTION.check(name, getattr(self, name))
 
     @property
     def precision(self) -> str:

@@ -22,6 +22,7 @@ from rtmo_plugin.inference.engines import open_engine
 from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox, make_input
 from rtmo_plugin.inference.option_names import check_option_names
 from rtmo_plugin.inference.people import People
+from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION
 
 _SIZE_DIVISOR = 32
 _NUM_READERS = 2
@@ -70,6 +71,8 @@ class PoseModel:
         **options: Any,
     ) -> None:
         check_option_names("PoseModel", options, _OPTIONS)
+        if score_thr is not None:
+            FRACTION.check("score_thr", score_thr)
         self._engine = open_engine(file, **options)
         self.info, self.computes_in, self.streams = self._engine.info, self._engine.computes_in, self._engine.streams
         self.size_wh = _choose_size(self.info.size_wh, size_wh, "size" in self.info.dynamic)
@@ -118,8 +121,7 @@ class PoseModel:
             paths: Of images.
             batch_size: Images that are computed at once, where the file takes several.
         """
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
+        BATCH_SIZE.check("batch_size", batch_size)
         ahead = max(_NUM_READERS, self.streams)
         with ThreadPoolExecutor(ahead) as readers, ThreadPoolExecutor(self.streams) as streams:
             read = map_ahead(readers, self._read, _split(paths, batch_size), ahead)

@@ -19,6 +19,7 @@ from rtmo_plugin.inference.drawing import draw_people
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People
+from rtmo_plugin.number_ranges import FRACTION
 
 if TYPE_CHECKING:
     import supervision
@@ -127,6 +128,7 @@ class PoseResult:
         Raises:
             DataError: The image could not be read.
         """
+        FRACTION.check("keypoint_thr", keypoint_thr)
         canvas = (self.image if image is None else image).copy()
         for x1, y1, x2, y2 in np.round(self.boxes).astype(int).tolist() if boxes else ():
             cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), max(1, max(canvas.shape[:2]) // 640))

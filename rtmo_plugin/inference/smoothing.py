@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.association import measure_areas
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.tracking import NO_ID
+from rtmo_plugin.number_ranges import AMOUNT, POSITIVE
 
 Floats = NDArray[np.floating[Any]]
 
@@ -66,8 +66,8 @@ class OneEuro:
     speed_cutoff: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.min_cutoff > 0 and self.speed_cutoff > 0 and self.beta >= 0):
-            raise ConfigError(f"Cutoffs must be above 0 and beta at least 0, got {self}.")
+        for name, allowed in (("min_cutoff", POSITIVE), ("speed_cutoff", POSITIVE), ("beta", AMOUNT)):
+            allowed.check(name, getattr(self, name))
 
     def step(self, before: Smoothed, values: Floats, time: float, unit: float = 1.0) -> Smoothed:
         """Return the smoothed values after another measurement.

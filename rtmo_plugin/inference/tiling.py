@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.drawing import Image
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.inference.similarity import compare_people, join
+from rtmo_plugin.number_ranges import SIDE, NumberRange
 
 if TYPE_CHECKING:
     from rtmo_plugin.inference.streaming import Model
@@ -38,8 +38,8 @@ class TilingModel:
     """
 
     def __init__(self, model: Model, side: int, overlap: float = 0.25) -> None:
-        if side < 32 or not 0 <= overlap < 1:
-            raise ConfigError(f"tile must be at least 32 and overlap in 0..1, got {side} and {overlap}.")
+        SIDE.check("tile", side)
+        NumberRange(0, 0.99, is_whole=False).check("overlap", overlap)
         self._model, self._side, self._overlap = model, side, overlap
         self.info, self._sigmas = model.info, np.array(model.info.schema.sigmas)
 

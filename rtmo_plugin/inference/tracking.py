@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.association import Poses, compare_poses, match_best, measure_areas
 from rtmo_plugin.inference.motion import Motion
 from rtmo_plugin.inference.people import People
+from rtmo_plugin.number_ranges import AMOUNT, COUNT, FRACTION
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -97,8 +97,9 @@ class Tracker:
     def __init__(
         self, sigmas: Sequence[float], *, start_score: float = 0.4, min_seen: int = 2, max_lost: float = 1.5
     ) -> None:
-        if min_seen < 1 or max_lost < 0:
-            raise ConfigError(f"min_seen must be 1 or more and max_lost 0 or more, got {min_seen} and {max_lost}.")
+        FRACTION.check("start_score", start_score)
+        COUNT.check("min_seen", min_seen)
+        AMOUNT.check("max_lost", max_lost)
         self._sigmas = np.asarray(sigmas, float)
         self._start_score, self._min_seen, self._max_lost = start_score, min_seen, max_lost
         self._tracks: list[Track] = []

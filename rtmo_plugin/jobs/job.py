@@ -19,6 +19,7 @@ from rtmo_plugin.jobs.record_formats import check_format
 from rtmo_plugin.jobs.shard_files import find_damaged, find_done, forget_checks, read_number
 from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
 from rtmo_plugin.jobs.worker import MANIFEST, Plan
+from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT
 
 # How a job is computed, which a restart may change; everything else is what it computes.
 _MEANS = ("device", "threads", "streams")
@@ -88,9 +89,8 @@ def open_job(
         OutputError: The folder cannot be written.
     """
     check_format(records)
-    for name, value in (("shard_size", shard_size), ("batch_size", batch_size)):
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}.")
+    COUNT.check("shard_size", shard_size)
+    BATCH_SIZE.check("batch_size", batch_size)
     names = list_names(source)
     _check_names(names, records)
     wanted = {

@@ -6,10 +6,11 @@ import os
 import random
 from pathlib import Path
 
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.labels.files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.report import describe_contents
+from rtmo_plugin.number_ranges import SEED, SHARE
 
 NAMES = ("train.json", "val.json")
 
@@ -31,8 +32,8 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
         DataError: It cannot be read as COCO, has fewer than two images, or one of the two is there already.
         ConfigError: ``val`` is not between 0 and 1.
     """
-    if not 0 < val < 1:
-        raise ConfigError(f"--val {val:g} is a share of the images: a number between 0 and 1.")
+    SHARE.check("val", val)
+    SEED.check("seed", seed)
     targets = [Path(out, name) for name in NAMES]
     existing = [target for target in targets if os.path.lexists(target)]
     if existing:

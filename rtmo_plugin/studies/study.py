@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.number_ranges import COUNT, POSITIVE
 from rtmo_plugin.shipped_configs import FOLDER
 
 ABLATIONS = FOLDER / "ablations"
@@ -81,8 +82,9 @@ class Request:
     def __post_init__(self) -> None:
         if self.data not in DATA:
             raise ConfigError(f"--data {self.data}: choose {', '.join(DATA)}.")
-        if self.seeds < 1 or (self.budget is not None and not self.budget > 0):
-            raise ConfigError("--seeds must be at least 1, and --budget above 0 minutes.")
+        COUNT.check("seeds", self.seeds)
+        if self.budget is not None:
+            POSITIVE.check("budget", self.budget)
 
 
 def list_studies() -> tuple[str, ...]:

@@ -6,12 +6,23 @@ import math
 
 import pytest
 
+from rtmo_plugin import Pose
+from rtmo_plugin.apis import predict, train
+from rtmo_plugin.apis.analysis import analyze
+from rtmo_plugin.apis.configuration import load_config, set_options
+from rtmo_plugin.apis.rtmo import RTMOConfig
+from rtmo_plugin.apis.running import prepare_config
 from rtmo_plugin.cli.ablate import COMMAND as ABLATE
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.options import parse_size
+from rtmo_plugin.evaluation import CocoMetric
+from rtmo_plugin.export.options import ExportOptions, parse_size
+from rtmo_plugin.inference.smoothing import OneEuro
+from rtmo_plugin.inference.tracking import Tracker
+from rtmo_plugin.jobs import open_job
+from rtmo_plugin.labels import split_file
 from rtmo_plugin.number_ranges import NumberRange
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_command
 
 TEXTS = ("nan", "inf", "-inf", "-1", "0", "1e20", "99999999999999999999", "", " ", "1,5", "0x10", "--")
 TOOLS = [path.stem for path in (ROOT / "tools").glob("*.py") if "def make_parser" in path.read_text()]
@@ -88,7 +99,12 @@ def build_rest(parser, skipped):
 def test_defaults_and_bounds_are_accepted(name, parser, action):
     defaults = action.default if isinstance(action.default, (tuple, list)) else [action.default]
     assert all(value is None or value in action.type for value in defaults)
-    assert action.type(repr(action.type.most)) == action.type.most
+    for text in map(repr, (action.type.least, action.type.most)):
+        if action.type.is_open:
+            with pytest.raises(argparse.ArgumentTypeError):
+                action.type(text)
+        else:
+            assert action.type(text) == float(text)
     with pytest.raises(argparse.ArgumentTypeError):
         action.type(repr(action.type.most + 1))
 
@@ -106,3 +122,88 @@ def test_a_range_holds_for_python_as_well(value):
     assert value not in NumberRange(0, 1, is_whole=False)
     with pytest.raises(ConfigError, match=r"^x must be a whole number from 1 to 5, got .*\.$"):
         NumberRange(1, 5).check("x", value)
+
+
+BAD = (math.nan, math.inf, -math.inf, -1, 1e20, "", True)
+CALLS = {
+    "Pose.score_thr": lambda value: Pose("none.onnx", score_thr=value),
+    "Pose.tile": lambda value: Pose("none.onnx", tile=value),
+    "predict.score_thr": lambda value: predict("rtmo-t_coco", "none.pth", "none.jpg", "out", score_thr=value),
+    "train.seed": lambda value: train("rtmo-t_coco", seed=value),
+    "train.cache_gb": lambda value: train("rtmo-t_coco", cache_gb=value),
+    "train.total_batch": lambda value: prepare_config("rtmo-t_coco", total_batch=value),
+    "analyze.num_worst": lambda value: analyze("x.json", out="x.html", num_worst=value),
+    "RTMOConfig.score_thr": lambda value: RTMOConfig(score_thr=value),
+    "RTMOConfig.nms_thr": lambda value: RTMOConfig(nms_thr=value),
+    "RTMOConfig.num_classes": lambda value: RTMOConfig(num_classes=value),
+    "ExportOptions.score_thr": lambda value: ExportOptions(score_thr=value),
+    "ExportOptions.max_people": lambda value: ExportOptions(max_people=value),
+    "ExportOptions.top_k": lambda value: ExportOptions(top_k=value),
+    "Tracker.start_score": lambda value: Tracker([0.1], start_score=value),
+    "Tracker.min_seen": lambda value: Tracker([0.1], min_seen=value),
+    "Tracker.max_lost": lambda value: Tracker([0.1], max_lost=value),
+    "OneEuro.min_cutoff": lambda value: OneEuro(min_cutoff=value),
+    "OneEuro.beta": lambda value: OneEuro(beta=value),
+    "open_job.shard_size": lambda value: open_job("x.onnx", ["a.jpg"], "out", shard_size=value),
+    "open_job.batch_size": lambda value: open_job("x.onnx", ["a.jpg"], "out", batch_size=value),
+    "split_file.val": lambda value: split_file("x.json", "out", value),
+    "split_file.seed": lambda value: split_file("x.json", "out", 0.2, value),
+}
+
+
+@pytest.mark.parametrize("value", BAD, ids=repr)
+@pytest.mark.parametrize("name", CALLS)
+def test_python_calls_refuse_numbers_that_cannot_be(name, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=rf"^{name.partition('.')[2]} must be a (whole )?number .*, got .*\.$"):
+        CALLS[name](value)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "x"])
+def test_metrics_refuse_numbers_that_cannot_be(value):
+    with pytest.raises(ConfigError, match="nms_thr must be a number"):
+        CocoMetric(nms_thr=value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "model.test_cfg.score_thr=2",
+        "model.test_cfg.score_thr=nan",
+        "model.test_cfg.nms_thr=-1",
+        "model.test_cfg.nms_thr=inf",
+        "train_cfg.max_epochs=0",
+        "train_cfg.max_epochs=1e20",
+        "train_cfg.val_interval=-1",
+        "train_dataloader.batch_size=0",
+        "val_dataloader.batch_size=1.5",
+        "train_dataloader.num_workers=-1",
+        "optim_wrapper.optimizer.lr=nan",
+        "optim_wrapper.optimizer.lr=0",
+        "optim_wrapper.optimizer.lr=-0.1",
+        "optim_wrapper.optimizer.weight_decay=inf",
+        "optim_wrapper.clip_grad.max_norm=0",
+        "default_hooks.checkpoint.interval=0.5",
+        "default_hooks.checkpoint.max_keep_ckpts=-2",
+        "model.backbone.widen_factor=0",
+        "model.head.box_padding=nan",
+        "auto_scale_lr.base_batch_size=-4",
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_numbers_of_configs_are_one_sentence(command, option, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = ["none.pth"] if command == "eval" else []
+    (tmp_path / "none.pth").touch()
+    code, _, err = run_command(capsys, command, "rtmo-s_coco", *checkpoint, "--cfg-options", option)
+    key = option.partition("=")[0]
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"error: {key} of the config ")
+    assert "must be a" in err or "is not a number (nan)." in err
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")))
+def test_shipped_configs_have_possible_numbers(path):
+    set_options(load_config(path), None)

@@ -117,5 +117,5 @@ def test_small_images_are_looked_at_once():
 
     TilingModel(Counter(), 256).predict_batch([draw((256, 200))])
     assert calls == [(200, 256, 3)]
-    with pytest.raises(ConfigError, match="tile must be at least 32"):
+    with pytest.raises(ConfigError, match="tile must be a whole number from 32 to"):
         TilingModel(SpotFinder(), 5)

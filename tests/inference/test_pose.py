@@ -49,7 +49,7 @@ def test_several_images_and_a_bad_one(files, result, tmp_path, batch_size, strea
     assert results[1].to_dict()["error"] == f"{tmp_path / 'b.png'} is not an image: give JPEG, PNG, WebP, BMP or TIFF."
     with pytest.raises(DataError, match="is not an image"):
         pose(tmp_path / "b.png")
-    with pytest.raises(ConfigError, match="batch_size must be at least 1"):
+    with pytest.raises(ConfigError, match="batch_size must be a whole number from 1 to 65536, got 0"):
         pose(tmp_path, batch_size=0)
 
 

@@ -141,7 +141,7 @@ def test_streams_are_chosen_where_a_runtime_has_them(files, tmp_path):
     (tmp_path / "a.pt").touch()
     with pytest.raises(ConfigError, match="torch computes one batch at a time: streams are for openvino, onnxruntime"):
         PoseModel(tmp_path / "a.pt", streams=2)
-    with pytest.raises(ConfigError, match="streams must be at least 1"):
+    with pytest.raises(ConfigError, match="streams must be a whole number from 1 to 64, got 0"):
         PoseModel(files["end2end"], streams=0)
 
 
@@ -160,7 +160,7 @@ def test_maps_keep_their_layout_in_onnx_runtime(files, tmp_path):
 
 def test_no_file_is_no_result(files):
     assert list(PoseModel(files["raw"]).predict_files([])) == []
-    with pytest.raises(ConfigError, match="batch_size must be at least 1"):
+    with pytest.raises(ConfigError, match="batch_size must be a whole number from 1 to"):
         list(PoseModel(files["raw"]).predict_files([], batch_size=0))
 
 

@@ -139,7 +139,7 @@ def test_nobody_is_a_frame_too():
 
 
 def test_wrong_values_are_refused():
-    with pytest.raises(ConfigError, match="min_seen must be 1 or more"):
+    with pytest.raises(ConfigError, match="min_seen must be a whole number from 1 to"):
         Tracker(SIGMAS, min_seen=0)
     tracker = Tracker(SIGMAS)
     tracker.update(stand(100), 2.0)

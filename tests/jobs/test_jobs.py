@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(begin, tmp_path):
     wrong = {
         r"There is no model file gone\.onnx": {"model": "gone.onnx"},
         "choose jsonl or parquet": {"records": "csv"},
-        "shard_size must be at least 1, got 0": {"shard_size": 0},
+        "shard_size must be a whole number from 1 to 1000000000, got 0": {"shard_size": 0},
     }
     for words, change in wrong.items():
         with pytest.raises((ConfigError, MissingFileError), match=words):

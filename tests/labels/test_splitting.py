@@ -39,12 +39,12 @@ def test_as_a_user(coco, tmp_path, capsys):
     assert len(train["images"]) + len(val["images"]) == 3
     assert out.splitlines()[0].startswith(f"{tmp_path / 'set/train.json'}: 2 images, ")
     mistakes = {
-        (file, tmp_path / "set"): f"{tmp_path / 'set/train.json'} is there already: name another folder",
-        (file, tmp_path / "x", "--val", "1"): "--val 1 is a share of the images: a number between 0 and 1.",
+        (file, tmp_path / "set"): f"error: {tmp_path / 'set/train.json'} is there already: name another folder",
+        (file, tmp_path / "x", "--val", "1"): "error: argument --val: '1' is not a number above 0",
     }
     for arguments, sentence in mistakes.items():
         code, _, err = run_in_process(capsys, "dataset", "split", *arguments)
-        assert (code, err.startswith(f"error: {sentence}")) == (2, True)
+        assert (code, sentence in err.splitlines()[-1]) == (2, True)
 
 
 def test_one_image_cannot_be_split(coco):

@@ -110,9 +110,9 @@ def test_damaged_result_is_named(tmp_path):
 def test_what_cannot_be_asked_for_is_refused():
     with pytest.raises(ConfigError, match="--data mpii: choose synthetic, coco"):
         Request(data="mpii")
-    with pytest.raises(ConfigError, match="--seeds must be at least 1"):
+    with pytest.raises(ConfigError, match="seeds must be a whole number from 1"):
         Request(seeds=0)
-    with pytest.raises(ConfigError, match="--budget above 0"):
+    with pytest.raises(ConfigError, match="budget must be a number above 0"):
         Request(budget=0)
     with pytest.raises(MissingFileError, match="no study bin: choose bins, coordinates, "):
         load_study("bin")

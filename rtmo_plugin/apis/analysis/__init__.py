@@ -17,6 +17,7 @@ from rtmo_plugin.apis.testing import prepare_file
 from rtmo_plugin.engine.curves import read_scalars
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation.analysis import Report, analyze_comparison
+from rtmo_plugin.number_ranges import NUMBER
 
 __all__ = ["analyze"]
 
@@ -48,6 +49,7 @@ def analyze(
     Raises:
         UserError: Something in the arguments, the config, the data or the model is wrong.
     """
+    NUMBER.check("num_worst", num_worst)
     prepare_file("--out", Path(out), (".html",))
     if calibration is not None:
         prepare_file("--calibration", Path(calibration), (".json",))

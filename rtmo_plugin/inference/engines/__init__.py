@@ -10,6 +10,7 @@ from typing import Any
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.inference.engines import torch_archive
 from rtmo_plugin.inference.engines.engine import Engine, count_cores
+from rtmo_plugin.number_ranges import STREAMS, THREADS
 
 __all__ = ["RUNTIMES", "Engine", "open_engine"]
 
@@ -54,6 +55,8 @@ def open_engine(
     if runtime is None and path.suffix.lower() == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
     name = _choose(path, runtime)
+    if options.get("threads") is not None:
+        THREADS.check("threads", options["threads"])
     streams = _choose_streams(name, streams, options.get("threads"))
     if name == "torch":
         options["trust"] = trust
@@ -80,8 +83,7 @@ def _choose_streams(runtime: str, streams: int | None, threads: int | None) -> i
     """Return how many batches to compute side by side."""
     if streams is None:
         return _NUM_STREAMS if runtime in _WITH_STREAMS and (threads or count_cores()) >= _NUM_STREAMS else 1
-    if streams < 1:
-        raise ConfigError(f"streams must be at least 1, got {streams}.")
+    STREAMS.check("streams", streams)
     if streams > 1 and runtime not in _WITH_STREAMS:
         raise ConfigError(
             f"The runtime {runtime} computes one batch at a time: streams are for {', '.join(_WITH_STREAMS)}."
