@@ -186,7 +186,7 @@ def parse_json(text: str, name: str) -> Any:
         DataError: ``text`` is not valid JSON; the message calls it ``name`` and names the place.
     """
     try:
-        with _without_collector():
+        with pause_collector():
             return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{name} is not whole JSON: {_describe_place(text, error)}.") from None
@@ -340,7 +340,7 @@ def _describe_place(text: str, error: json.JSONDecodeError) -> str:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def pause_collector() -> Iterator[None]:
     """Keep the garbage collector from examining millions of new lists again and again."""
     was_on = gc.isenabled()
     gc.disable()

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.files import pause_collector
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.fixing import fix_coco
@@ -41,11 +42,13 @@ def check_file(
         raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
     coco = read_coco(file)
     pictures = None if images is None else _open_pictures(coco, images)
-    problems = check_coco(coco, pictures)
+    with pause_collector():  # which would look at millions of lists of numbers again and again
+        problems = check_coco(coco, pictures)
     print(format_check(file, coco, problems, examples))
     if fix is None:
         return not problems
-    fixed = fix_coco(coco, pictures, problems)
+    with pause_collector():
+        fixed = fix_coco(coco, pictures, problems)
     write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
     return _keeps_labels(convert_forms(coco)[0], fixed.coco) and not fixed.remaining
