@@ -118,7 +118,11 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
 
 def _holds_code(path: Path) -> bool:
     """Tell whether a file is an archive with code, which some versions of PyTorch run whatever they are told."""
-    if not zipfile.is_zipfile(path):
+    try:
+        is_archive = zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # a damaged one, which PyTorch may still read
+        is_archive = True
+    if not is_archive:
         return False
     return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
 
