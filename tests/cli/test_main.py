@@ -56,12 +56,15 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.split() == list(COMMANDS)
 
 
+_PHOTO = str(ROOT / "docs/demo.jpg")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["predcit"], "rtmo: error: argument COMMAND: invalid choice: 'predcit'"),
-        (["predict", "none.onnx", "none.jpg"], "error: There is no model file none.onnx."),
-        (["predict", "none.pth", str(ROOT / "docs/demo.jpg")], "error: There is no checkpoint file none.pth."),
+        (["predict", "none.onnx", _PHOTO], "error: There is no model file none.onnx."),
+        (["predict", "none.pth", _PHOTO], "error: There is no checkpoint file none.pth."),
         (["track", "none.onnx", "none.mp4", "--out", "x.mp4"], "error: There is no model file none.onnx."),
         (["train", "rtmo-s_cocoo"], "error: There is no config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
         (["eval", "rtmo-s_coco"], "error: No model is named: name a checkpoint after the config"),
@@ -69,7 +72,7 @@ def test_help_loads_nothing_heavy():
         (["info", "none.pth"], "error: There is no checkpoint file none.pth."),
         (["info", "none.py"], "error: There is no config file none.py."),
         (["info", "rtmo-s_cocoo"], "error: There is no model or config named rtmo-s_cocoo: did you mean rtmo-s_coco?"),
-        (["predict", "a.pth", "x.jpg", "--config", "rtmo-s_coco", "--threads", "2"], "error: threads is an option of"),
+        (["predict", "a.pth", _PHOTO, "--config", "rtmo-s_coco", "--threads", "2"], "error: threads is an option of"),
         (["predict", "a.onnx", "x.jpg", "--threads", "0"], "rtmo predict: error: argument --threads: '0' is not a"),
         (["serve", "none.onnx", "--port", "0"], "error: There is no model file none.onnx."),
         (["serve", "x.onnx", "--port", "0", "--max-megabytes", "0"], "rtmo serve: error: argument --max-mega"),
@@ -156,7 +159,7 @@ main(sys.argv[1:])
     [
         ["train", "rtmo-s_coco"],
         ["export", "rtmo-s_coco", "a.pth", "--out", "a.onnx"],
-        ["predict", "a.pth", "b.jpg", "--config", "rtmo-s_coco"],
+        ["predict", "a.pth", _PHOTO, "--config", "rtmo-s_coco"],
     ],
 )
 def test_without_the_training_packages_it_says_how_to_install_them(arguments):
