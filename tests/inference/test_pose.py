@@ -1,7 +1,6 @@
 """``Pose``: the answers of the model, whatever is given and however, and results that can be handed on."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -100,13 +99,18 @@ def test_pictures_and_json(result, tmp_path):
 
 
 def test_full_disk_is_one_sentence_and_the_older_file_stays(result, tmp_path):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full to be a full disk")
+    """A limit of file sizes ends a write in the middle, as a full disk does."""
+    resource = pytest.importorskip("resource", reason="this system has no such limits")
     older = result[:1].save(tmp_path / "a.json").read_text()
-    (tmp_path / ".a.json.part").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match=r"a\.json cannot be written: No space left on device\."):
-        result.save(tmp_path / "a.json")
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OutputError, match=r"a\.json cannot be written: File too large\."):
+            result.save(tmp_path / "a.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (tmp_path / "a.json").read_text() == older
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_rows_are_those_of_coco(pose, result, tmp_path):
