@@ -83,12 +83,12 @@ def _predict(
     from rtmo_plugin.progress_bar import show_progress
 
     given = [read_source(each) for each in sources]
-    found = expand_all(given)
-    source = given[0] if found == given and len(given) == 1 else found
-    plan = None if out is None else PicturePlan(out, found, inputs=[model])
+    source: Any = given[0] if len(given) == 1 else given
     with keep_stdout_for_json(as_json):
         pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
-        results = pose.stream(source, batch_size=batch_size)
+        found = expand_all(given)
+        plan = None if out is None else PicturePlan(out, found, inputs=[model])
+        results = pose.stream(source if found == given else found, batch_size=batch_size)
     if out is not None:
         make_folder(out, "--out")
     bar = show_progress(results, unit="image")
