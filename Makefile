@@ -4,7 +4,7 @@ PYTEST ?= .venv/bin/pytest -n 2 --dist loadfile
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint clean
+.PHONY: help setup test check demo docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,9 +24,17 @@ demo: setup ## train, test and draw on synthetic people, into work_dirs/demo
 
 lint: setup ## ruff, mypy and the import contracts
 	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+check: lint test docs ## what to run before a change is proposed
+
+docs: setup ## build the documentation site into site/
+	@.venv/bin/python -c "import mkdocs, mkdocstrings" 2>/dev/null || \
+		.venv/bin/pip install -q --disable-pip-version-check --constraint requirements/constraints.txt --editable ".[docs]"
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 clean: ## remove .venv and the caches, and leave work_dirs
-	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage
+	@rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

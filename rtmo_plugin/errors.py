@@ -184,7 +184,7 @@ def report_user_errors() -> Iterator[None]:
 def escape_control_characters(text: str) -> str:
     r"""Return text from a file that a terminal shows and does not obey.
 
-    Example:
+    Examples:
         >>> print(escape_control_characters("red \x1b[31m"))
         red \x1b[31m
     """

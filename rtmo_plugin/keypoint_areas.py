@@ -29,7 +29,7 @@ def find_area_faults(people: Sequence[Mapping[str, Any]]) -> dict[int, str]:
     Args:
         people: Annotations whose ``bbox`` and ``area`` are numbers.
 
-    Example:
+    Examples:
         >>> find_area_faults([{"bbox": [0, 0, 20, 30], "area": 0}, {"bbox": [0, 0, 20, 30], "area": 330}])
         {0: 'area is 0 in a box of 20 x 30'}
     """

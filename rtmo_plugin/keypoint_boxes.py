@@ -20,7 +20,7 @@ _DEFAULT_MARGIN = 16.0  # pixels: the share above for an image of 640
 def has_area(box: Sequence[float]) -> bool:
     """Whether a box (x, y, width, height) is at least a pixel wide and high.
 
-    Example:
+    Examples:
         >>> has_area([5, 5, 20, 40]), has_area([5, 5, 0, 40])
         (True, False)
     """
@@ -56,7 +56,7 @@ def complete_box(
     Returns:
         A box of at least one pixel in width and height, or None if neither box nor keypoints tell it.
 
-    Example:
+    Examples:
         >>> complete_box([100, 120, 0, 0], [100, 120, 2], (640, 480))
         [84.0, 104.0, 32.0, 32.0]
         >>> complete_box(None, [10, 20, 2, 30, 60, 1, 0, 0, 0])
@@ -81,7 +81,7 @@ def complete_box(
 def estimate_area(box: Sequence[float]) -> float:
     """Return the area of the person in a box, in square pixels.
 
-    Example:
+    Examples:
         >>> estimate_area([0, 0, 10, 10])
         53.0
     """
@@ -97,7 +97,7 @@ def complete_person(person: Mapping[str, Any], size_wh: tuple[float, float] | No
         person: Annotation with ``keypoints``; ``bbox`` and ``area`` may be missing.
         size_wh: Image width and height. Default: unknown.
 
-    Example:
+    Examples:
         >>> complete_person({"keypoints": [100, 120, 2], "bbox": [100, 120, 0, 0], "area": 0}, (640, 480))
         {'keypoints': [100, 120, 2], 'bbox': [84.0, 104.0, 32.0, 32.0], 'area': 542.72}
     """

@@ -24,7 +24,7 @@ def match_order(given: Sequence[str], wanted: Sequence[str], *, allow_renamed: b
     Returns:
         K indices; None if the two are different keypoints.
 
-    Example:
+    Examples:
         >>> match_order(["nose", "Left Eye", "right_eye"], ["right_eye", "nose", "left_eye"])
         (2, 0, 1)
         >>> match_order(["head", "neck", "tail"], ["top_head", "neck", "end_of_tail"], allow_renamed=True)
@@ -52,7 +52,7 @@ def is_identity(order: Sequence[int]) -> bool:
 def describe_difference(given: Sequence[str], wanted: Sequence[str]) -> str:
     """Return how two lists of names differ, as the second half of a sentence about the first.
 
-    Example:
+    Examples:
         >>> describe_difference(["nose", "tail"], ["nose", "chin", "ear"])
         'has 2 keypoints instead of 3, lacks chin, ear and has tail instead'
         >>> describe_difference(["tail", "nose"], ["nose", "tail"])
@@ -99,7 +99,7 @@ def reorder_schema(schema: KeypointSchema, order: Sequence[int]) -> KeypointSche
         schema: Keypoint set.
         order: Index in ``schema`` of each keypoint of the result.
 
-    Example:
+    Examples:
         >>> reorder_schema(KeypointSchema(("tail", "left", "right"), (0.1, 0.2, 0.3), ((1, 2),)), (1, 0, 2))
         KeypointSchema(names=('left', 'tail', 'right'), sigmas=(0.2, 0.1, 0.3), flip_pairs=((0, 2),), skeleton=())
     """

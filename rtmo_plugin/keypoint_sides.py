@@ -71,7 +71,7 @@ class Sides(NamedTuple):
 def split_side(name: str) -> tuple[str, str]:
     """Return side (``left``, ``right`` or nothing) and part of a name by itself, whatever its spelling.
 
-    Example:
+    Examples:
         >>> split_side("left_eye") == split_side("Eye-L") == split_side("LeftEye") == ("left", "eye")
         True
         >>> split_side("front_left_paw"), split_side("RShoulder"), split_side("upright")
@@ -93,7 +93,7 @@ def split_side(name: str) -> tuple[str, str]:
 def swap_side(name: str) -> str:
     """Return the name of the same keypoint on the other side; the name itself where it has no side.
 
-    Example:
+    Examples:
         >>> swap_side("left_eye"), swap_side("frontPawR"), swap_side("LEFTEYE"), swap_side("nose")
         ('right_eye', 'frontPawL', 'RIGHTEYE', 'nose')
     """
@@ -116,7 +116,7 @@ def read_sides(names: Sequence[str]) -> Sides:
     Args:
         names: K names.
 
-    Example:
+    Examples:
         >>> read_sides(["nose", "rwrist", "lwrist"]).partners
         (0, 2, 1)
         >>> read_sides(["left_eye", "tail"]).faults
@@ -144,7 +144,7 @@ def read_sides(names: Sequence[str]) -> Sides:
 def find_flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Return the pairs of indices that a flip exchanges, as far as the names tell.
 
-    Example:
+    Examples:
         >>> find_flip_pairs(["nose", "left_eye", "right_eye"])
         ((1, 2),)
     """

@@ -58,7 +58,7 @@ class NumberRange:
         Raises:
             ConfigError: It is not in the range.
 
-        Example:
+        Examples:
             >>> FRACTION.check("score_thr", 0.5)
             >>> FRACTION.check("score_thr", 2)
             Traceback (most recent call last):

@@ -30,7 +30,7 @@ Floats = NDArray[np.floating]
 class ScoreCalibration:
     """``sigmoid(score_weight logit(score) + keypoint_weight logit(mean of the keypoint scores) + bias)``.
 
-    Example:
+    Examples:
         >>> same = ScoreCalibration(score_weight=1.0, keypoint_weight=0.0, bias=0.0)
         >>> same.apply(np.array([0.25]), np.array([[0.5, 0.9]])).round(6).tolist()
         [0.25]

@@ -34,7 +34,7 @@ class KeypointSchema:
         ValueError: No keypoint, another number of sigmas than of names, a sigma that is not
             positive, or an index outside 0..K-1.
 
-    Example:
+    Examples:
         >>> KeypointSchema(names=("head", "tail"), sigmas=(0.05, 0.1)).num_keypoints
         2
     """

@@ -25,7 +25,7 @@ def count(number: int, one: str, several: str | None = None) -> str:
 def show_path(path: str | Path) -> str:
     """Return a path from the current folder if it is inside, else the whole path.
 
-    Example:
+    Examples:
         >>> show_path(Path.cwd() / "work_dirs")
         'work_dirs'
     """

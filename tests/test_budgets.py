@@ -103,7 +103,10 @@ def test_tools_are_arguments_in_and_one_call_out():
     assert select_over(count_lines(TOOLS), 60) == {}
 
 
-@pytest.mark.parametrize("command", ["ruff check --no-cache .", "lint-imports --no-cache --no-logo", "mypy"])
+@pytest.mark.parametrize(
+    "command",
+    ["ruff check --no-cache .", "ruff format --check --no-cache .", "lint-imports --no-cache --no-logo", "mypy"],
+)
 def test_rules_hold(command):
     if command == "mypy" and not torch.__version__.startswith("2.13."):
         pytest.skip("types are checked against the pinned torch, whose annotations differ from older ones")

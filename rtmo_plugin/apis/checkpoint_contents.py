@@ -28,7 +28,7 @@ def make_plain(value: Any) -> Any:
     Subclasses of ``dict`` such as MMEngine's ``ConfigDict`` become dicts, paths become text, and arrays of objects
     become lists.  Everything else comes back as it is.
 
-    Example:
+    Examples:
         >>> from mmengine.config import ConfigDict
         >>> make_plain(ConfigDict(names=("nose",), pairs=frozenset({1})))
         {'names': ('nose',), 'pairs': {1}}

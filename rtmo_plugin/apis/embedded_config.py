@@ -116,7 +116,7 @@ def parse_assignments(text: str, refuse: Callable[[str], Exception]) -> dict[str
     Raises:
         CheckpointError: By way of ``refuse``: it is something else, or too long or too deep to read.
 
-    Example:
+    Examples:
         >>> parse_assignments("a = dict(b=[1, -2.5], c=('x', None))", ValueError)
         {'a': {'b': [1, -2.5], 'c': ('x', None)}}
     """

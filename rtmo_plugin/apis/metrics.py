@@ -13,7 +13,7 @@ def find_average_precision(metrics: Mapping[str, float]) -> float | None:
 def format_table(metrics: Mapping[str, float]) -> str:
     """Return ``metrics`` as a table of two lines: names above values.
 
-    Example:
+    Examples:
         >>> print(format_table({"coco/AP": 0.677, "coco/AP .5": 0.878}))
            AP  AP .5
         0.677  0.878
@@ -24,7 +24,7 @@ def format_table(metrics: Mapping[str, float]) -> str:
 def format_tables(models: Mapping[str, Mapping[str, float]], differences: Mapping[str, Mapping[str, float]]) -> str:
     """Return the metrics of several models under one head, and differences of them with their signs.
 
-    Example:
+    Examples:
         >>> print(format_tables({"a": {"coco/AP": 0.5}, "b": {"coco/AP": 0.625}}, {"b - a": {"coco/AP": 0.125}}))
                    AP
         a       0.500

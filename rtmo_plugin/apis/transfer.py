@@ -102,7 +102,7 @@ def copy_rows(given: Tensor, initial: Tensor, rows: Mapping[int, int], num_given
         num_given: Number of blocks.
         num_initial: Number of blocks.
 
-    Example:
+    Examples:
         >>> import torch
         >>> copy_rows(torch.tensor([1, 2, 3, 4]), torch.zeros(6, dtype=torch.int64), {2: 0}, 2, 3).tolist()
         [0, 0, 0, 0, 1, 2]

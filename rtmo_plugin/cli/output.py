@@ -22,7 +22,7 @@ def keep_stdout_for_json(is_kept: bool) -> Iterator[None]:
 def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> str:
     """Return how many people were found in how many images and frames of videos.
 
-    Example:
+    Examples:
         >>> count_detections(132, 0, 72)
         '132 detections in 72 frames'
     """

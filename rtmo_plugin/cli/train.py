@@ -62,7 +62,7 @@ def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
     Args:
         arguments: Arguments with which it was started.
 
-    Example:
+    Examples:
         >>> list_resuming_arguments(["rtmo-s_coco", "--load-from", "a.pth", "--amp"])
         ['rtmo-s_coco', '--amp', '--resume']
     """

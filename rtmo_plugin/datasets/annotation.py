@@ -144,7 +144,7 @@ def _describe_keypoints(points: np.ndarray, visibility: np.ndarray) -> dict[str,
 def encode_runs(mask: np.ndarray) -> list[int]:
     """Return COCO's uncompressed run lengths of a mask (H, W): column by column, zeros first.
 
-    Example:
+    Examples:
         >>> encode_runs(np.array([[0, 1], [0, 1]], bool))
         [2, 2]
         >>> encode_runs(np.array([[1, 0]], bool))

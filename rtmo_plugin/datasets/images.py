@@ -24,7 +24,7 @@ def draw_image_at(address: str) -> np.ndarray:
     Raises:
         DataError: Not the address of a synthetic image.
 
-    Example:
+    Examples:
         >>> from rtmo_plugin.datasets.settings import SceneSettings, format_address
         >>> draw_image_at(format_address(SceneSettings(size_wh=(96, 64)), seed=0, index=3)).shape
         (64, 96, 3)

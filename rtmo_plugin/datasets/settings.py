@@ -72,7 +72,7 @@ class SceneSettings:
 def format_address(settings: SceneSettings, seed: int, index: int) -> str:
     """Return the address of an image: everything that is needed to draw it again.
 
-    Example:
+    Examples:
         >>> format_address(SceneSettings(), 7, 12)[-18:]
         '/seed-7/000012.png'
     """

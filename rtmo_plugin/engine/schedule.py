@@ -41,7 +41,7 @@ def read_schedule(
         ConfigError: The schedule is empty, an entry has a missing or an unknown key, the first
             stage does not begin at epoch 0, begins do not increase, or a dataset has no pipeline.
 
-    Example:
+    Examples:
         >>> [stage.begin for stage in read_schedule(dict(warmup=dict(begin=0), refine=dict(begin=280)))]
         [0, 280]
     """

@@ -13,7 +13,7 @@ from rtmo_plugin.registry import METRICS
 def is_crowdpose(content: Mapping[str, Any]) -> bool:
     """Return whether the content of an annotation file is CrowdPose's: it has images, each with a ``crowdIndex``.
 
-    Example:
+    Examples:
         >>> is_crowdpose({"images": [{"id": 1, "crowdIndex": 0.1}]}), is_crowdpose({"images": []})
         (True, False)
     """

@@ -107,7 +107,7 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         ConfigError: It is neither.
 
-    Example:
+    Examples:
         >>> parse_size("640x384"), parse_size("416")
         ((640, 384), (416, 416))
     """
@@ -120,7 +120,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def parse_dynamic(text: str) -> tuple[str, ...]:
     """Read a list such as ``batch,size``; ``none`` is an empty one.
 
-    Example:
+    Examples:
         >>> parse_dynamic("batch,size"), parse_dynamic("none")
         (('batch', 'size'), ())
     """

@@ -63,7 +63,7 @@ def choose_tolerance(precision: str) -> Tolerance:
 def find_worst(shares: list[float]) -> float:
     """Return the largest share; NaN if one of them is NaN, which ``max`` would pass over.
 
-    Example:
+    Examples:
         >>> find_worst([0.5, float("nan"), 2.0])
         nan
     """

@@ -61,7 +61,7 @@ def match_best(similarities: Floats, minimum: float) -> list[tuple[int, int]]:
         similarities: (T, N) 0..1.
         minimum: Pairs below it are left out.
 
-    Example:
+    Examples:
         >>> match_best(np.array([[0.9, 0.8], [0.8, 0.0]]), 0.1)
         [(0, 1), (1, 0)]
     """

@@ -48,7 +48,7 @@ class Motion:
     def predict(self, seconds: float) -> Motion:
         """Return the motion after some time in which nothing was seen.
 
-        Example:
+        Examples:
             >>> once, twice = Motion.start().predict(2.0), Motion.start().predict(0.5).predict(1.5)
             >>> bool(np.allclose(once.covariance, twice.covariance))
             True

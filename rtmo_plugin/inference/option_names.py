@@ -39,7 +39,7 @@ def check_option_names(where: str, given: Iterable[str], known: Sequence[str]) -
     Raises:
         ConfigError: One does not exist; the message has the name that was probably meant.
 
-    Example:
+    Examples:
         >>> check_option_names("Pose", ["conf"], ["score_thr", "device"])
         Traceback (most recent call last):
         rtmo_plugin.errors.ConfigError: Pose has no option 'conf': did you mean score_thr? It has score_thr, device.

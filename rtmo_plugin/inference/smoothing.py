@@ -55,7 +55,7 @@ class OneEuro:
     Raises:
         ConfigError: A value is out of its range.
 
-    Example:
+    Examples:
         >>> before = Smoothed.start(np.zeros(1), time=0.0)
         >>> OneEuro(min_cutoff=1.0, beta=0.0).step(before, np.ones(1), time=0.1).values.round(3).tolist()
         [0.386]

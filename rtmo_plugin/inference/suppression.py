@@ -21,7 +21,7 @@ def suppress_duplicates(boxes: Floats, scores: Floats, iou_threshold: float) -> 
     Returns:
         (M,) indices of the kept boxes, best first, ties in the order given.
 
-    Example:
+    Examples:
         >>> boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10]])
         >>> suppress_duplicates(boxes, np.array([0.5, 0.9, 0.7]), 0.65).tolist()
         [1, 2]

@@ -97,7 +97,7 @@ class TilingModel:
 def place_tiles(length: int, side: int, overlap: float) -> list[int]:
     """Return where tiles begin along an axis, evenly, the first at 0 and the last with the end of the image.
 
-    Example:
+    Examples:
         >>> place_tiles(1000, 400, 0.25)
         [0, 300, 600]
     """

@@ -84,7 +84,7 @@ class Tracker:
     Raises:
         ConfigError: A value is out of its range.
 
-    Example:
+    Examples:
         >>> def walk(x):
         ...     keypoints = np.array([[[x + 20.0, 10], [x + 20, 80]]])
         ...     boxes = np.array([[x, 0.0, x + 40, 90]])

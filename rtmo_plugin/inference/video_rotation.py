@@ -53,7 +53,7 @@ class Turn:
 def make_turn(degrees: float) -> Turn:
     """Return the turn by an angle, clockwise; angles between the quarters count as the nearest.
 
-    Example:
+    Examples:
         >>> make_turn(90)
         Turn(is_transposed=True, is_mirrored_x=True, is_mirrored_y=False)
     """

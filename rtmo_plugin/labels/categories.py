@@ -85,7 +85,7 @@ def list_partners(names: Sequence[str], pairs: Any = None) -> list[int]:
         names: K names.
         pairs: The category's ``flip_pairs``, if it has them; faulty ones exchange nothing.
 
-    Example:
+    Examples:
         >>> list_partners(["nose", "left_eye", "right_eye"]), list_partners(["a", "b"], [["a", "b"]])
         ([0, 2, 1], [1, 0])
     """
@@ -103,7 +103,7 @@ def list_partners(names: Sequence[str], pairs: Any = None) -> list[int]:
 def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
     """Return the bones of a category that lead nowhere; COCO counts keypoints from 1.
 
-    Example:
+    Examples:
         >>> find_skeleton_faults(3, [[1, 2], [0, 4]])
         ['bone [0, 4], with keypoints 1 to 3']
     """
@@ -117,7 +117,7 @@ def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
 def list_bones(skeleton: Any, num_keypoints: int) -> list[list[int]]:
     """Return the bones of a category that lead somewhere, counted from 1.
 
-    Example:
+    Examples:
         >>> list_bones([[1, 2], [2, 9]], 3), list_bones([[0, 1], [1, 2]], 3)
         ([[1, 2]], [[1, 2], [2, 3]])
     """
@@ -130,7 +130,7 @@ def list_bones(skeleton: Any, num_keypoints: int) -> list[list[int]]:
 def counts_from_zero(skeleton: Any, num_keypoints: int) -> bool:
     """Whether a skeleton counts keypoints from 0: it has a 0, and nothing that is too high for that.
 
-    Example:
+    Examples:
         >>> counts_from_zero([[0, 1], [1, 2]], 3), counts_from_zero([[0, 1], [2, 3]], 3)
         (True, False)
     """

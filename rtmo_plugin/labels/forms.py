@@ -49,7 +49,7 @@ def _list_changes(coco: Coco, converted: Coco) -> Iterator[Problem]:
 def read_whole(value: Any) -> int | None:
     """Return the whole number that a value means, or None.
 
-    Example:
+    Examples:
         >>> read_whole("0012"), read_whole(3.0), read_whole("a1"), read_whole(2.5), read_whole(True)
         (12, 3, None, None, None)
     """

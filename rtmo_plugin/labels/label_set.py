@@ -104,7 +104,7 @@ class LabelSet:
 def clean_name(name: str) -> str:
     """Return a name without space around it, and with single spaces within.
 
-    Example:
+    Examples:
         >>> clean_name(" left  eye ")
         'left eye'
     """
@@ -114,7 +114,7 @@ def clean_name(name: str) -> str:
 def tidy(value: float) -> float:
     """Return a coordinate without the noise of arithmetic, and as an integer if it is whole.
 
-    Example:
+    Examples:
         >>> tidy(0.1 + 0.2), tidy(7.0)
         (0.3, 7)
     """

@@ -12,7 +12,7 @@ __all__ = ["match_names", "split_side", "swap_side"]
 def match_names(given: Sequence[str], wanted: Sequence[str]) -> dict[int, int]:
     """Return the place in ``given`` of each name in ``wanted`` that is there, whatever its spelling.
 
-    Example:
+    Examples:
         >>> match_names(["nose", "left_eye"], ["Eye_L", "tail"])
         {0: 1}
     """

@@ -133,7 +133,7 @@ def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]
 def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
     """Return the indices of keypoints labelled at (0, 0), where other programs put those that are not labelled.
 
-    Example:
+    Examples:
         >>> find_at_origin([0, 0, 2, 50, 60, 2], [40, 40, 20, 30]), find_at_origin([0, 0, 2], [0, 0, 20, 30])
         ([0], [])
     """
@@ -189,7 +189,7 @@ def _is_count(num_keypoints: Any, num_labelled: int) -> bool:
 def find_outside(keypoints: list[float], size_wh: Size) -> list[int]:
     """Return the indices of labelled keypoints outside an image, whose borders belong to it.
 
-    Example:
+    Examples:
         >>> find_outside([0, 0, 2, 641, 5, 1, 900, 900, 0], (640, 480))
         [1]
     """

@@ -72,7 +72,7 @@ def list_pictures(folder: Path) -> dict[str, Path]:
 def strip_suffix(name: str) -> str:
     """Return the name of an image without its suffix, as YOLO and LabelMe name labels.
 
-    Example:
+    Examples:
         >>> strip_suffix("v1.0/a.b.jpg"), strip_suffix("v1.0/a")
         ('v1.0/a.b', 'v1.0/a')
     """

@@ -16,7 +16,7 @@ def decay(exponents: Tensor) -> Tensor:
     Args:
         exponents: x of any shape, float32 at least.
 
-    Example:
+    Examples:
         >>> decay(torch.tensor([0.0, 1.0, 1000.0]))
         tensor([1.0000e+00, 3.6788e-01, 1.6458e-38])
     """

@@ -30,7 +30,7 @@ def encode_sine(positions: Tensor, num_channels: int, temperature: float) -> Ten
     Raises:
         ValueError: C odd or below 2, or a temperature that is not positive.
 
-    Example:
+    Examples:
         >>> encode_sine(torch.tensor([0.0, 1.0]), 2, 10000)
         tensor([[1.0000, 0.0000],
                 [0.5403, 0.8415]])
@@ -61,7 +61,7 @@ def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, t
     Raises:
         ValueError: E odd or below 2, or a temperature that is not positive.
 
-    Example:
+    Examples:
         >>> queries = torch.tensor([[[2.0, 1.0]]])
         >>> match_bins(queries, torch.tensor([1.0]), torch.tensor([2.0]), 3, 300.0)  # at 0, 1 and 2
         tensor([[[2.0000, 1.9221, 0.0770]]])
@@ -120,7 +120,7 @@ def encode_cells(
     Raises:
         ValueError: C no multiple of 4, or a temperature that is not positive.
 
-    Example:
+    Examples:
         >>> encode_cells((2, 3), 8, 10000).shape
         torch.Size([6, 8])
     """

@@ -36,7 +36,7 @@ def make_priors(
     Raises:
         ValueError: Not as many strides as feature maps.
 
-    Example:
+    Examples:
         >>> make_priors([(1, 2)], [16]).centers.tolist()
         [[7.5, 7.5], [23.5, 7.5]]
     """

@@ -23,7 +23,7 @@ def suppress_duplicates(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float
     Returns:
         (M,) indices of the kept boxes, best first, ties in the order given.
 
-    Example:
+    Examples:
         >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10]])
         >>> suppress_duplicates(boxes, torch.tensor([0.5, 0.9, 0.7]), 0.65).tolist()
         [1, 2]

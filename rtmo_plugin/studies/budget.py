@@ -37,7 +37,7 @@ def choose_num_images(costs: Mapping[str, float], *, seconds: float, seeds: int,
     Returns:
         The same number for all variants, at least 1.
 
-    Example:
+    Examples:
         >>> choose_num_images({"a": 0.1, "b": 0.3}, seconds=1000, seeds=2, epochs=4, num_tests=100)
         275
     """

@@ -119,7 +119,7 @@ def match_greedily(oks: NDArray[Any]) -> tuple[list[int], list[int]]:
     Args:
         oks: (N, G), detections by falling score.
 
-    Example:
+    Examples:
         >>> match_greedily(np.array([[0.9, 0.6], [0.8, 0.7], [0.9, 0.9]]))
         ([0, 1], [0, 1])
     """

@@ -22,7 +22,7 @@ def collect(results: Iterable[Result], variant: str, column: str) -> list[float]
 def format_spread(values: Sequence[float], form: str) -> str:
     """Return mean and standard deviation, or the number alone where it is always the same or there is one.
 
-    Example:
+    Examples:
         >>> format_spread([0.5, 0.75, 1.0], ".2f")
         '0.75 ± 0.25'
     """

@@ -147,7 +147,7 @@ def make_affine(
         rotation: Degrees, clockwise as y points down.
         shear_xy: Degrees.
 
-    Example:
+    Examples:
         >>> still = {"rotation": 0, "shear_xy": np.zeros(2)}
         >>> make_affine((64, 32), shift_xy=np.array([5, 0]), scale=2, **still)[:2]
         array([[  2.,   0., -27.],

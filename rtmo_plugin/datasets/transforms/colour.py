@@ -56,7 +56,7 @@ def rotate_hue(plane: Plane, shift: int) -> Plane:
 def shift_level(plane: Plane, shift: int) -> Plane:
     """Return a plane of levels moved up or down, staying within 0..255.
 
-    Example:
+    Examples:
         >>> shift_level(np.array([3, 250], dtype=np.uint8), 20).tolist()
         [23, 255]
         >>> shift_level(np.array([3, 250], dtype=np.uint8), -20).tolist()

@@ -63,7 +63,7 @@ def measure_reliability(scores: np.ndarray, oks: np.ndarray) -> Reliability:
 def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
     """Return Spearman's correlation; NaN where one of them does not vary.
 
-    Example:
+    Examples:
         >>> round(correlate_ranks(np.array([1.0, 2.0, 2.0]), np.array([1.0, 4.0, 9.0])), 6)
         0.866025
     """

@@ -70,7 +70,7 @@ def measure_visibility(study: Study) -> VisibilityResult:
 def measure_separation(high: np.ndarray, low: np.ndarray) -> float:
     """Return how often one of ``high`` is above one of ``low`` (the area under the ROC curve); NaN without both.
 
-    Example:
+    Examples:
         >>> measure_separation(np.array([0.9, 0.4]), np.array([0.1, 0.4]))
         0.875
     """

@@ -91,7 +91,7 @@ def merge_losses(losses: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
     Raises:
         TypeError: ``losses`` has a key that is not one of these names after ``loss_``.
 
-    Example:
+    Examples:
         >>> merge_losses({"loss_cls": {"alpha": 0.5}})["cls"]
         {'type': 'rtmo_plugin.VariFocalLoss', 'alpha': 0.5}
     """

@@ -59,7 +59,7 @@ def build_stages(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> di
     Raises:
         KeyError: A stage or field that does not exist.
 
-    Example:
+    Examples:
         >>> build_stages({"warmup": {"weights": {"mle": 0.01}}})["finish"].weights["mle"]
         5.0
     """

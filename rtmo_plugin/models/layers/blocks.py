@@ -25,7 +25,7 @@ def apply_in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tenso
     Returns:
         (N, ...).
 
-    Example:
+    Examples:
         >>> import torch
         >>> apply_in_blocks(lambda rows: print(len(rows)) or 2 * rows, torch.ones(33, 1)).sum()
         64
