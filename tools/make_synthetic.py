@@ -6,6 +6,7 @@ from rtmo_plugin.datasets import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
 from rtmo_plugin.progress_bar import show_progress
+from rtmo_plugin.wording import count
 
 EXAMPLES = """examples:
   python tools/make_synthetic.py data/synthetic --split train2017 --num-images 2000 --seed 0
@@ -52,7 +53,7 @@ def main() -> None:
         written = write_coco_folder(dataset, arguments.folder, arguments.split)
         for _ in show_progress(written, total=arguments.num_images + 1, unit="file"):  # the annotations come last
             pass
-        print(f"Images with annotations: {arguments.num_images}, in {arguments.folder}")
+        print(f"{count(arguments.num_images, 'image')} with annotations: {arguments.folder}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ def read_static_config(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, depth: int) -> dict[str, Any]:
     if depth > _MAX_DEPTH:
-        raise ConfigError(f"The config {path} builds on itself, or on more than {_MAX_DEPTH} others.")
+        raise ConfigError(
+            f"The config {path} cannot be read: it builds on itself, or on more than {_MAX_DEPTH} others."
+        )
     if path.suffix.lower() != ".py":
         check_data_config(path)
         content = parse_json(read_text(path), str(path)) if path.suffix == ".json" else yaml.safe_load(read_text(path))

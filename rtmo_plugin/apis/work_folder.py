@@ -36,7 +36,7 @@ def claim_work_dir(cfg: Config) -> Iterator[None]:
     The lock goes with the process, however it ends.  On a file system without locks nothing is kept out.
 
     Raises:
-        ConfigError: Another run is at work there, or the folder cannot be written.
+        ConfigError: Another run uses the folder, or it cannot be written.
     """
     folder = Path(cfg.work_dir)
     if fcntl is None or os.environ.get(_RANKS.get(cfg.get("launcher", "none"), ""), "0") != "0":
@@ -61,7 +61,7 @@ def _lock(file: Any, folder: Path) -> None:
     except (BlockingIOError, PermissionError) as error:
         file.seek(0)
         raise ConfigError(
-            f"Another training is at work in {folder} ({file.read().strip() or 'process unknown'}): "
+            f"Another training runs in {folder} ({file.read().strip() or 'process unknown'}): "
             "wait for it, or name another folder with --work-dir."
         ) from error
     except OSError:  # no locks on this file system

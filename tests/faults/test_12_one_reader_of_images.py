@@ -6,7 +6,6 @@ One table: formats, orientations, color modes and bit depths. Each path reads ev
 import io
 import json
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -209,7 +208,8 @@ def test_only_exif_turns_an_image(tmp_path):
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     path = tmp_path / "xmp.jpg"
     make_picture("RGB").save(path, xmp=xmp)
-    assert {read(path).shape for read in PATHS.values() if "already" not in str(read)} >= {(16, 24, 3)}
+    for way in PATHS.keys() - {"Pillow, upright already"}:  # where Pillow itself reads XMP data
+        assert PATHS[way](path).shape == (16, 24, 3), way
     assert read_image_size(path) == look_at_picture(path).size_wh == SIZE_WH
 
 
@@ -372,11 +372,10 @@ def test_spoilt_files_are_refused_or_as_large_as_their_header_says(name):
 
 
 @pytest.mark.parametrize("size", [10**6, 2**31 - 1, 2**32 - 1])
-def test_a_chunk_longer_than_its_file_is_refused_at_once(size):
+def test_a_chunk_longer_than_its_file_is_refused_without_decoding(monkeypatch, size):
     content = bytearray(encode("PNG", "RGB"))
     start = content.index(b"IDAT") - 4
     content[start : start + 4] = struct.pack(">I", size)
-    begin = time.perf_counter()
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(DataError, match="is cut off: its end is missing"):
         decode_image(bytes(content))
-    assert time.perf_counter() - begin < 0.5

@@ -1,4 +1,4 @@
-"""What a session of Python prints is one line, and an unknown option is our sentence with the near name."""
+"""What Python prints of results and models is one line, and an unknown option is our sentence with the near name."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What commands say when they are done: right folders, sizes and words, one way to write paths, a next step."""
+"""The version of MMEngine in a checkpoint is shown without the revision that MMEngine appends to it."""
 
 import pytest
 import torch

@@ -115,7 +115,7 @@ def test_drawing_of_data_shows_its_bar_there_and_not_into_a_pipe(tmp_path):
     assert "3/3" in drawn
     done = run(code, str(tmp_path / "b"), "--num-images", "2", stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == f"2 image(s) with annotations: {tmp_path / 'b'}\n"
+    assert done.stdout.decode() == f"2 images with annotations: {tmp_path / 'b'}\n"
 
 
 def test_every_bar_is_made_in_one_place():

@@ -45,7 +45,7 @@ def test_links_in_circles_are_entered_once(tree):
     os.symlink("itself", tree / "itself")
     start = time.monotonic()
     assert expand("**/*.jpg") == find_by_pattern(f"{tree}/**/*.jpg".replace(f"{tree}/", "")) == expected
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
 
 
 def test_links_to_other_folders_are_followed(tree, tmp_path_factory):

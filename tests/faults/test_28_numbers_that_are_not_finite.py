@@ -12,7 +12,7 @@ import torch
 
 from rtmo_plugin import Pose
 from rtmo_plugin.cli.output import print_json
-from rtmo_plugin.errors import DataError, ExportError, NonFiniteError
+from rtmo_plugin.errors import DataError, ExportError, NonFiniteError, StoppedError
 from rtmo_plugin.export.comparison import _check_labels, _find_largest, _leave_out_unlikely, _measure_distance, verify
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.tolerance import FLOAT32, Differences, find_worst
@@ -183,6 +183,6 @@ def test_a_diverged_file_is_one_sentence_and_exit_code_1(cut, runtime, value, fi
         assert (code, printed) == (1, "")
         assert err.count("\n") == 1
         job = open_job(tmp_path / "mine.onnx", [str(sources[0])], tmp_path / "job")
-        with pytest.raises(Exception, match="not finite") as caught:
+        with pytest.raises(StoppedError, match="not finite") as caught:
             list(run_job(job))
         assert caught.value.exit_code == 1

@@ -71,7 +71,7 @@ def test_servers_that_drip_are_left(kind):
     start = time.perf_counter()
     with serve(*SLOW[kind], pause=0.1) as url, pytest.raises((OSError, http.client.HTTPException)):
         read(url)
-    assert time.perf_counter() - start < 4
+    assert time.perf_counter() - start < 30  # a second in truth, and without a limit no end
 
 
 @pytest.mark.parametrize(("first", "then"), [(HEADER + b"\r\n", bytes(50_000)), (CHUNKED, b"5\r\nhello\r\n" * 5000)])
@@ -92,7 +92,7 @@ def test_a_good_answer_is_whole():
     body = np.random.default_rng(0).bytes(300_000)
     with serve(HEADER + b"Content-Length: 300000\r\n\r\n" + body) as url:
         assert read(url) == body
-    assert threading.active_count() < 20
+    assert "download watch" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_an_image_that_never_comes_is_one_sentence(monkeypatch):
@@ -134,7 +134,7 @@ def test_a_model_that_never_comes_is_one_sentence(cache):  # noqa: F811
         fetch(describe_url(f"http://127.0.0.1:{silent.getsockname()[1]}/model.pth"), timeout_s=1.0)
     with serve(*SLOW["headers"], pause=0.1) as url, pytest.raises(MissingFileError, match=r"no answer came in 1 s"):
         fetch(describe_url(url.replace("image.png", "model.pth")), timeout_s=1.0)
-    assert time.perf_counter() - start < 6
+    assert time.perf_counter() - start < 60
     assert cache.is_dir()
 
 

@@ -78,7 +78,7 @@ def test_only_regular_files_are_read(odd, read):
     with pytest.raises(DataError, match=r"only regular files are read|cannot be read: ") as found:
         read(odd)
     assert str(odd) in str(found.value)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30
 
 
 def test_odd_files_among_images_are_skipped(tmp_path):
@@ -163,7 +163,7 @@ def test_yaml_configs_are_plain_and_small(tmp_path, text, sentence):
     with pytest.raises(UserError, match=sentence.replace("!", r"\!")) as found:
         load_config(path)
     assert str(path) in str(found.value)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30
 
 
 def test_what_a_config_inherits_is_plain_and_small_too(tmp_path):

@@ -90,7 +90,7 @@ def test_copied_folder_resumes_the_furthest_epoch(folder):
 def hold(folder, ready):
     with claim_work_dir(describe(work_dir=str(folder))):
         ready.set()
-        time.sleep(60)
+        time.sleep(600)
 
 
 def test_second_run_in_a_folder_is_refused_until_the_first_is_gone(tmp_path):
@@ -98,13 +98,14 @@ def test_second_run_in_a_folder_is_refused_until_the_first_is_gone(tmp_path):
     ready = context.Event()
     process = context.Process(target=hold, args=(tmp_path, ready))
     process.start()
-    assert ready.wait(30)
-    with pytest.raises(
-        ConfigError, match=rf"Another training is at work in .* \(process {process.pid} on .*--work-dir"
-    ):
-        run(tmp_path)
-    process.kill()
-    process.join()
+    try:
+        assert ready.wait(60)
+        words = rf"Another training runs in .* \(process {process.pid} on .*--work-dir"
+        with pytest.raises(ConfigError, match=words):
+            run(tmp_path)
+    finally:
+        process.kill()
+        process.join()
     (tmp_path / ".epoch_1.0123456789ab.part.pth").write_bytes(b"half")
     run(tmp_path, describe(max_epochs=1))
     assert [path.name for path in tmp_path.glob("*.pth")] == ["epoch_1.pth"]
