@@ -49,12 +49,21 @@ _METAINFO = Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets"
 
 
 def carries_config(config: str | Path | Config) -> bool:
-    """Tell whether what stands in the place of a config is a checkpoint: a local file, a URL, or a name in .pth."""
+    """Tell whether what stands in the place of a config is a checkpoint: a local file, a URL, or a name in .pth.
+
+    A local file of another suffix is one if it begins as PyTorch's files do.
+    """
     if isinstance(config, Config):
         return False
-    if not (is_url(str(config)) or Path(config).is_file() or Path(config).suffix == ".pth"):
+    path = Path(config)
+    if not (is_url(str(config)) or path.suffix == ".pth" or (path.is_file() and _begins_as_checkpoint(path))):
         return False
     return find_kind_of_model(config) is ModelKind.CHECKPOINT
+
+
+def _begins_as_checkpoint(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80\x02"))  # an archive, or the older format, a pickle
 
 
 def find_checkpoint(config: str | Path | Config, checkpoint: str | Path | None) -> str | Path:
