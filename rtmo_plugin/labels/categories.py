@@ -15,6 +15,7 @@ from rtmo_plugin.labels.numbers import is_id
 def find_in_categories(coco: Coco) -> Iterator[Problem]:
     """Yield what is wrong with the categories of a COCO file, but for repeated ids."""
     first_names = None
+    others = {id(each) for each in list_others(coco)}
     ids: dict[str, int] = {}  # of the first category of a name
     for index, category in enumerate(coco["categories"]):
         if not is_category(category):
@@ -24,6 +25,8 @@ def find_in_categories(coco: Coco) -> Iterator[Problem]:
         if ids.setdefault(category["name"], category["id"]) != category["id"]:
             yield Problem("category-name", index, f"{word}: there are two categories named {category['name']!r}")
         fault = find_name_fault(names)
+        if id(category) in others:
+            continue
         if fault:
             yield Problem("category-keypoints", index, f"{word}: {fault}")
             continue
@@ -40,6 +43,27 @@ def find_in_categories(coco: Coco) -> Iterator[Problem]:
                 f"{word}: {len(names)} keypoints ({_shorten(names)}), not {len(first_names)} ({_shorten(first_names)})"
             )
             yield Problem("category-differs", index, text)
+
+
+def list_others(coco: Coco) -> list[dict[str, Any]]:
+    """Return the categories without keypoints beside those with keypoints, such as cars or a supercategory.
+
+    None of their annotations has a labelled keypoint, which would need a name.
+    """
+    categories = [each for each in coco["categories"] if is_category(each)]
+    others = [each for each in categories if each.get("keypoints") in (None, [])]
+    if not others or len(others) == len(categories):
+        return []
+    with_points = {
+        each.get("category_id")
+        for each in coco["annotations"]
+        if isinstance(each, dict) and is_id(each.get("category_id")) and _has_points(each.get("keypoints"))
+    }
+    return [each for each in others if each["id"] not in with_points]
+
+
+def _has_points(keypoints: Any) -> bool:
+    return isinstance(keypoints, list) and any(keypoints)
 
 
 def is_category(category: Any) -> bool:

@@ -14,7 +14,7 @@ from rtmo_plugin.labels.files import SECTIONS, Coco
 from rtmo_plugin.labels.forms import convert_forms
 from rtmo_plugin.labels.kinds import KINDS, Problem
 from rtmo_plugin.labels.numbers import is_id
-from rtmo_plugin.labels.people import find_in_people
+from rtmo_plugin.labels.people import count_labelled_people, find_in_people
 from rtmo_plugin.labels.pictures import Picture
 
 _SIDES = ("width", "height")
@@ -46,6 +46,10 @@ def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dic
     for section in SECTIONS:
         for problem in _find_repeats(section, coco[section]):
             found[problem.kind].append(problem)
+    if coco["images"] and "visibility-none" not in found and not count_labelled_people(coco):
+        words = f"{len(coco['annotations']):,} annotations of {len(coco['images']):,} images"
+        text = f"{words}, so that nothing can be learned"
+        found["unlabelled-file"].append(Problem("unlabelled-file", 0, text))
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 

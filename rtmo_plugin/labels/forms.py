@@ -1,6 +1,6 @@
 """Values of a COCO file in another form than COCO's, which leave no doubt about what is meant.
 
-``"1"`` and ``1.0`` are 1, text may be an id, keypoints may be nested or named, boxes may be two corners.
+``"1"`` and ``1.0`` are 1, text may be an id, keypoints may be nested, named or missing, boxes may be two corners.
 What has more than one meaning stays as it is, for the checks to find. Entries keep their places, and
 what is not changed is shared with the original.
 """
@@ -226,6 +226,8 @@ def _convert_person(person: Any, references: _References, new_ids: Iterator[int]
             changes[key] = found
     names = references.names.get(changes.get("category_id", person.get("category_id")))
     changes.update(_convert_keypoints(person.get("keypoints"), names))
+    if person.get("keypoints") in (None, []) and isinstance(names, list) and names:
+        changes.update(keypoints=[0] * (3 * len(names)), num_keypoints=0)
     changes.update(_convert_box(person.get("bbox")))
     for key in ("num_keypoints", "iscrowd"):
         value = person.get(key)

@@ -81,6 +81,11 @@ KINDS = {
     ),
     "annotation-repeated": Kind("annotations", "annotations that are there twice", "dropped the repeats"),
     "annotation-conflict": Kind("annotations", "different annotations with the same id", "gave the later ones new ids"),
+    "annotation-copy": Kind(
+        "annotations", "annotations with the image, box and keypoints of another annotation",
+        "dropped the later ones",
+    ),
+    "unlabelled-file": Kind("annotations", "files without any labelled keypoint"),
     "image-shift": Kind("annotations", "annotations whose image ids are all one higher or lower than those of images"),
     "category-shift": Kind(
         "annotations", "annotations whose category ids are all one higher or lower than those of categories"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_boxes import complete_box, has_area, span_keypoints
-from rtmo_plugin.labels.categories import find_name_fault, list_bones
+from rtmo_plugin.labels.categories import find_name_fault, list_bones, list_others
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.forms import convert_forms
@@ -167,6 +167,15 @@ def from_coco(coco: Coco) -> LabelSet:
     for kind, problems in check_coco(coco).items():
         if any(part in kind for part in _OBSTACLES):
             raise DataError(f"The file cannot be converted, run check with --fix first: {problems[0].text} [{kind}].")
+    others = list_others(coco)
+    if others:
+        left_out = {each["id"] for each in others}
+        coco = {
+            **coco,
+            "categories": [each for each in coco["categories"] if each["id"] not in left_out],
+            "annotations": [each for each in coco["annotations"] if each["category_id"] not in left_out],
+        }
+    notes = [f"Categories without keypoints, left out: {', '.join(each['name'] for each in others)}."] if others else []
     categories = {name: _keep_fields(entry) for name, entry in _index_by(coco, "categories", "name").items()}
     entries = _index_by(coco, "images", "file_name")
     images = {name: LabelledImage(entry["width"], entry["height"], []) for name, entry in entries.items()}
@@ -177,7 +186,7 @@ def from_coco(coco: Coco) -> LabelSet:
         if not each.get("iscrowd"):
             person = Person(names[each["category_id"]], each["bbox"], each["keypoints"])
             by_id[each["image_id"]].people.append(person)
-    return LabelSet(categories, images)
+    return LabelSet(categories, images, notes)
 
 
 def to_coco(labels: LabelSet) -> Coco:

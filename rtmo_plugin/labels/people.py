@@ -27,6 +27,7 @@ def find_in_people(coco: Coco) -> Iterator[Problem]:
     """Yield what is wrong with the annotations of a COCO file, but for repeated ids."""
     sizes, names = list_sizes(coco), list_names(coco)
     yield from _find_wrong_areas(coco)
+    yield from _find_copies(coco)
     for index, person in enumerate(coco["annotations"]):
         if not isinstance(person, dict) or not is_id(person.get("id")):
             fault = f"id is {person.get('id')!r}" if isinstance(person, dict) else f"a {type(person).__name__}"
@@ -49,6 +50,23 @@ def _find_wrong_areas(coco: Coco) -> Iterator[Problem]:
         person = usable[places[number]]
         words = f"annotation {person.get('id')!r} (image {person.get('image_id')!r}): {fault}"
         yield Problem("area-size", places[number], words)
+
+
+def _find_copies(coco: Coco) -> Iterator[Problem]:
+    """Yield people who are there under another id as well, as after merging files that share images."""
+    sizes, first = list_sizes(coco), dict[tuple[Any, ...], dict[str, Any]]()
+    for index, person in enumerate(coco["annotations"]):
+        if not isinstance(person, dict) or not is_id(person.get("id")) or not are_numbers(person.get("bbox"), 4):
+            continue
+        key = (person.get("image_id"), person.get("category_id"), *person["bbox"])
+        is_placed = is_id(key[0]) and key[0] in sizes and is_id(key[1])
+        other = first.setdefault(key, person) if is_placed else person
+        keypoints = person.get("keypoints")
+        if other["id"] == person["id"] or other.get("keypoints") != keypoints or not are_numbers(keypoints):
+            continue
+        if any(keypoints[2::3]):  # type: ignore[index]  # are_numbers says that it is a list
+            words = f"annotation {person['id']} (image {key[0]}): annotation {other['id']} has this box and keypoints"
+            yield Problem("annotation-copy", index, words)
 
 
 def list_sizes(coco: Coco) -> dict[int, Size | None]:
@@ -148,8 +166,8 @@ def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
 
 
 def _find_box_faults(person: dict[str, Any], size: Size | None) -> Iterator[tuple[str, str]]:
-    box, area = person.get("bbox"), person.get("area", 0)
-    if not is_number(area) or area < 0:
+    box, area = person.get("bbox"), person.get("area")
+    if area is not None and (not is_number(area) or area < 0):
         yield "area", f"area is {area!r}"
     if not are_numbers(box, 4):
         yield "box-number", f"bbox is {box!r}"
@@ -174,6 +192,21 @@ def count_labelled_people(coco: Coco) -> int:
     people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
     known = [each for each in people if each["image_id"] in sizes and isinstance(each.get("keypoints"), list)]
     return sum(any(type(v) in (int, float) and v > 0 for v in each["keypoints"][2::3]) for each in known)
+
+
+def count_labelled_points(coco: Coco) -> tuple[int, int]:
+    """Return the number of labelled keypoints of a COCO file, and how many of them lie outside their image.
+
+    Those at (0, 0), where other programs put what is not labelled, do not count.
+    """
+    sizes, num_labelled, num_outside = list_sizes(coco), 0, 0
+    for person in coco["annotations"]:
+        keypoints = person.get("keypoints") if isinstance(person, dict) else None
+        if are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
+            size = sizes.get(person["image_id"]) if is_id(person.get("image_id")) else None
+            num_labelled += sum(v > 0 and (x != 0 or y != 0) for x, y, v in zip(*(keypoints[i::3] for i in range(3))))
+            num_outside += len(find_outside(keypoints, size)) if size else 0
+    return num_labelled, num_outside
 
 
 def _is_count(num_keypoints: Any, num_labelled: int) -> bool:

@@ -12,17 +12,18 @@ from rtmo_plugin.labels.categories import list_bones, list_partners
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco, read_coco
 from rtmo_plugin.labels.kinds import KINDS, Problem
-from rtmo_plugin.labels.people import count_labelled_people
+from rtmo_plugin.labels.people import count_labelled_people, count_labelled_points
 from rtmo_plugin.labels.sigmas import choose_sigmas
 from rtmo_plugin.structures import KeypointSchema
 
 # Findings that training lives with: it leaves out those people, images and bones by itself.
 _HARMLESS = {
     "category-sides", "category-skeleton", "image-repeated", "annotation-repeated", "unknown-image", "keypoint-outside",
-    "num-keypoints", "box-empty", "box-outside", "area-size", "image-file", "keypoint-far", "visibility-never-2",
-    "visibility-none",
+    "num-keypoints", "annotation-copy", "unlabelled-file", "box-empty", "box-outside", "area-size", "image-file",
+    "keypoint-far", "visibility-never-2", "visibility-none",
 }  # fmt: skip
-_SUSPICIOUS = ("image-file", "keypoint-far")  # of these, what a user hears before training
+_SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # of these, what a user hears before training
+_NOT_COMMON = ("keypoint-far", "keypoint-outside")  # of these, what half of the people must not have
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,10 @@ def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Prob
         raise DataError(f"{path} has no category with a list `keypoints` of names: they say what a model can learn.")
     num_people = count_labelled_people(coco)
     for kind, found in problems.items():
-        is_common = kind == "keypoint-far" and 2 * len(found) >= num_people
+        is_common = kind in _NOT_COMMON and 2 * len(found) >= num_people
+        if is_common and kind == "keypoint-outside":
+            num_points, num_outside = count_labelled_points(coco)
+            is_common = 2 * num_outside >= num_points
         if kind not in _HARMLESS or is_common:
             count = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
             advice = f"run `rtmo dataset check {path}` first, which has --fix"

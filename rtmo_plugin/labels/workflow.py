@@ -9,15 +9,15 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import pause_collector
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import Coco, read_coco, write_coco
-from rtmo_plugin.labels.fixing import fix_coco
+from rtmo_plugin.labels.fixing import Fixed, fix_coco
 from rtmo_plugin.labels.forms import convert_forms
-from rtmo_plugin.labels.people import count_labelled_people
+from rtmo_plugin.labels.people import count_labelled_people, count_labelled_points
 from rtmo_plugin.labels.pictures import Picture, look_at_pictures
 from rtmo_plugin.labels.places import find_places
 from rtmo_plugin.labels.report import format_check, format_fix
 from rtmo_plugin.progress_bar import show_progress
 
-_KEPT_SHARE = 0.5  # of the labelled people, below which a fixed copy is not a success
+_KEPT_SHARE = 0.5  # of the labelled people, and of their keypoints, below which a fixed copy is not a success
 
 
 def check_file(
@@ -51,7 +51,7 @@ def check_file(
         fixed = fix_coco(coco, pictures, problems)
     write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
-    return _keeps_labels(convert_forms(coco)[0], fixed.coco) and not fixed.remaining
+    return _keeps_labels(convert_forms(coco)[0], fixed) and not fixed.remaining
 
 
 def _is_same_file(file: Path, other: Path) -> bool:
@@ -86,12 +86,20 @@ def _note_place(name: str, picture: Picture, place: str | None) -> Picture:
     return picture._replace(kind="image-elsewhere", fault=f"no file {name}, but {place}", place=place)
 
 
-def _keeps_labels(before: Coco, after: Coco) -> bool:
-    """Return whether a fix left at least half of the people, and print what it dropped where it did not."""
+def _keeps_labels(before: Coco, fixed: Fixed) -> bool:
+    """Return whether a fix left at least half of the people and keypoints, and print what it dropped where not."""
+    after = fixed.coco
     num_before, num_after = count_labelled_people(before), count_labelled_people(after)
+    points_before, points_after = count_labelled_points(before)[0], count_labelled_points(after)[0]
     is_emptied = any(before[name] and not after[name] for name in ("images", "annotations"))
     if not is_emptied and num_after >= num_before * _KEPT_SHARE:
-        return True
+        if "keypoint-outside" not in fixed.changes or points_after >= points_before * _KEPT_SHARE:
+            return True
+        print(
+            f"  {points_after:,} of {points_before:,} labelled keypoints are left, too few for the copy to be of use: "
+            "mend the original where the findings above say"
+        )
+        return False
     counts = ", ".join(f"{len(after[name]):,} of {len(before[name]):,} {name}" for name in ("images", "annotations"))
     print(
         f"  {counts} and {num_after:,} of {num_before:,} people with labelled keypoints are left, too few for the "

@@ -77,14 +77,16 @@ CASES = [
     ("image-repeated", add("images", make_set()["images"][0]), "image 100: images[3], of 2 with this id", (3, 3, 2)),
     ("image-conflict", change("images", 2, id=100), "image 100: images[0], of 2 with this id", (1, 1, 2)),
     ("annotation-broken", add("annotations", [1]), "annotations[3]: a list", (3, 3, 2)),
-    ("annotation-broken", add("annotations", make_person(2.5, 100)), "annotations[3]: id is 2.5", (3, 4, 2)),
+    ("annotation-broken", add("annotations", make_person(2.5, 300)), "annotations[3]: id is 2.5", (3, 4, 2)),
     ("annotation-repeated", add("annotations", make_person(1, 100)), "annotation 1: annotations[3], of 2", (3, 3, 2)),
     ("annotation-conflict", add("annotations", make_person(1, 300)), "annotation 1: annotations[3], of 2", (3, 4, 2)),
     ("unknown-image", add("annotations", make_person(4, 555)), "annotation 4 (image 555): image_id is 555", (3, 3, 2)),
     ("unknown-image", add("annotations", make_person(4, [1])), "image_id is [1]", (3, 3, 2)),
     ("unknown-category", add("annotations", make_person(4, 100, 8)), "category_id is 8", (3, 3, 2)),
     ("keypoint-count", spoil_person(keypoints=[1, 2, 2]), "3 numbers for 5 keypoints, which need", (3, 2, 2)),
-    ("keypoint-count", spoil_person(keypoints=...), "keypoints None for 5 keypoints", (3, 2, 2)),
+    ("annotation-form", spoil_person(keypoints=...), "keypoints is None", (3, 3, 2)),
+    ("annotation-copy", add("annotations", make_person(4, 100)), "annotation 1 has this box and keypoints", (3, 3, 2)),
+    ("unlabelled-file", lambda coco: coco["annotations"].clear(), "0 annotations of 3 images", (3, 0, 2)),
     ("keypoint-number", spoil_person(keypoints=with_keypoint(2, 9, NAN, 2)), "right_hand has nan", (3, 3, 2)),
     ("keypoint-number", spoil_person(keypoints=with_keypoint(0, -INFINITE, 9, 2)), "head has -inf", (3, 3, 2)),
     ("keypoint-number", spoil_person(keypoints=with_keypoint(0, "9", None, 2)), "has '9', and 1 more", (3, 3, 2)),
@@ -171,7 +173,7 @@ def test_mended_values(coco, values, mended):
 
 
 def test_new_ids_are_new(coco):
-    coco["annotations"] += [make_person(1, 300), make_person(1, 300, area=1.0)]
+    coco["annotations"] += [make_person(1, 300), make_person(1, 300, bbox=[17, 8, 25, 38])]
     assert [person["id"] for person in fix_coco(coco).coco["annotations"]] == [1, 2, 3, 4, 5]
 
 

@@ -78,7 +78,7 @@ def test_fix_of_a_clean_file_is_the_same_file(file, tmp_path, capsys):
 
 def test_what_is_left_is_said_and_exit_code_1(coco, file, tmp_path, capsys):
     coco["categories"][1]["id"] = 7
-    coco["annotations"][1]["category_id"] = 7
+    coco["annotations"][1].update(category_id=7, bbox=[17, 8, 25, 38])
     file.write_text(json.dumps(coco))
     code, out, _ = run_in_process(capsys, "dataset", "check", file, "--fix", tmp_path / "copy.json")
     assert code == 1
