@@ -22,7 +22,7 @@ __all__ = ["Pose", "PoseResult"]
 # In the order of the documentation: first those of every model, then those of exported files alone.
 _OPTIONS = (
     *("score_thr", "flip", "tile", "config", "device"),
-    *("size_wh", "runtime", "threads", "precision", "streams", "calibrated"),
+    *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
 )
 
 

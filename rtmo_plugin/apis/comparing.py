@@ -54,7 +54,7 @@ def compare_models(
         second: Likewise.
         out: File for the metrics and the difference (.json, .yaml or .pkl).
         checkpoint: Must be None; the tool passes what stands beside ``--compare`` on.
-        **options: See ``prepare_config``.
+        **options: See ``prepare_config``; and ``trust``, see ``evaluate_source``.
 
     Raises:
         UserError: Something in the arguments, the config, the data or the models is wrong.

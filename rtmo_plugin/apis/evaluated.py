@@ -42,13 +42,16 @@ class Evaluated:
     image_paths: Mapping[Hashable, str]  # by image id
 
 
-def evaluate_source(config: str | Path | Config, source: str | Path, **options: Any) -> Evaluated:
+def evaluate_source(
+    config: str | Path | Config, source: str | Path, *, trust: bool | None = None, **options: Any
+) -> Evaluated:
     """Evaluate a checkpoint, an exported file, or a result file of the config's test data.
 
     Args:
         config: Path of a config file, or a config.
         source: A checkpoint as ``evaluate`` takes it, an exported file (.onnx), or a result file in
             COCO's format (.json).
+        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
         **options: See ``prepare_config``.
 
     Raises:
@@ -62,7 +65,7 @@ def evaluate_source(config: str | Path | Config, source: str | Path, **options: 
         return _evaluate_results(cfg, Path(source))
     check_data(cfg, ("test",))
     if kind is ModelKind.EXPORTED:
-        return _evaluate_exported(cfg, source)
+        return _evaluate_exported(cfg, source, trust=bool(trust))
     path = locate_checkpoint(source)
     with leave_out_noise(*SHOWN_BY_TABLE):
         runner = build_test_runner(cfg, path)
@@ -83,12 +86,14 @@ def measure_model(
         config: Path of a config file, or a config.
         model: A checkpoint, an exported file (.onnx) or a result file (.json).
         out: File for the metrics (.json, .yaml or .pkl).
-        **options: Of ``evaluate``; ``dump`` and ``show_dir`` for checkpoints only.
+        **options: Of ``evaluate``; ``dump`` and ``show_dir`` for checkpoints only, and ``trust`` for exported files
+            (see ``evaluate_source``).
 
     Raises:
         UserError: Something in the arguments, the config, the data or the model is wrong.
     """
     if find_kind_of_model(model) not in (ModelKind.EXPORTED, ModelKind.RESULTS):
+        options.pop("trust", None)  # nothing in a checkpoint runs
         return evaluate(config, model, out=out, **options)
     given = [name for name in ("dump", "show_dir") if options.pop(name, None)]
     if given:
@@ -127,11 +132,11 @@ def _evaluate_results(cfg: Config, path: Path) -> Evaluated:
     return _evaluate_samples(metric, dataset, complete, infos, None)
 
 
-def _evaluate_exported(cfg: Config, model: str | Path) -> Evaluated:
+def _evaluate_exported(cfg: Config, model: str | Path, *, trust: bool) -> Evaluated:
     dataset, metric = _build_data(cfg, _list_evaluators(cfg))
     infos = _list_infos(dataset)
     metainfo = None if has_converter(cfg.test_evaluator) else dataset.metainfo
-    samples, speed = predict_infos(model, infos, metainfo=metainfo)
+    samples, speed = predict_infos(model, infos, metainfo=metainfo, trust=trust)
     complete = [_add_truth(sample, info) for sample, info in zip(samples, infos)]
     return _evaluate_samples(metric, dataset, complete, infos, speed)
 

@@ -55,6 +55,8 @@ def predict_infos(
     infos: Sequence[Mapping[str, Any]],
     precision: str = "auto",
     metainfo: Mapping[str, Any] | None = None,
+    *,
+    trust: bool = False,
 ) -> tuple[list[Sample], Speed]:
     """Find the people of all images of a data set, one image at a time.
 
@@ -63,6 +65,7 @@ def predict_infos(
         infos: Of the images, with ``img_id`` and ``img_path``.
         precision: As of ``open_engine``.
         metainfo: Metainfo of the data set, whose keypoints and classes the samples get, by name. Default: the model's.
+        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
 
     Returns:
         One sample an image, as ``CocoMetric.process`` takes them, and the speed from image to people, without
@@ -72,7 +75,7 @@ def predict_infos(
         UserError: The file or an image cannot be used.
     """
     path = locate_exported(file)
-    model, samples, seconds = PoseModel(path, precision=precision), [], []
+    model, samples, seconds = PoseModel(path, precision=precision, trust=trust), [], []
     names = (model.info.schema.names, model.info.classes)
     order, classes = order_outputs(file, names, metainfo) if metainfo else (None, None)
     for info in show_progress(infos, unit="image"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_config_options
+from rtmo_plugin.cli.arguments import add_config_options, add_trust_argument
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.number_ranges import NUMBER
 
@@ -28,6 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--num-worst", type=NUMBER, default=20, metavar="N", help="how many images to show (%(default)s)")
     add("--data-root", metavar="DIR", help="folder that holds the data of the config")
     add("--work-dir", metavar="DIR", help="folder for logs (default: work_dirs/CONFIG)")
+    add_trust_argument(parser)
     add_config_options(parser)
 
 

@@ -51,6 +51,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     parser.add_argument(
         "--precision", metavar="NAME", help="of an exported file: float32, or auto, which may be faster (default: auto)"
     )
+    add_trust_argument(parser)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust``, for commands that open exported files."""
     parser.add_argument(
         "--trust",
         action="store_true",

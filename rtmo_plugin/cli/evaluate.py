@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument, add_run_arguments
+from rtmo_plugin.cli.arguments import (
+    CHECKPOINT,
+    add_config_arguments,
+    add_json_argument,
+    add_run_arguments,
+    add_trust_argument,
+)
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.errors import ConfigError
@@ -29,6 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="two models of any kind: is the difference more than noise?"
     )
+    add_trust_argument(parser)
     add_json_argument(parser, "the metrics")
 
 

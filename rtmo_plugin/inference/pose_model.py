@@ -26,7 +26,7 @@ from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION
 
 _SIZE_DIVISOR = 32
 _NUM_READERS = 2
-_OPTIONS = ("score_thr", "size_wh", "calibrated", "runtime", "device", "threads", "precision", "streams")
+_OPTIONS = ("score_thr", "size_wh", "calibrated", "runtime", "device", "threads", "precision", "streams", "trust")
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -49,7 +49,7 @@ class PoseModel:
         size_wh: Width and height of the input, for a file whose size is dynamic.
         score_thr: People score above this; by default the file's own threshold.
         calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.
-        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``.
+        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``, ``trust``.
 
     Attributes:
         info: What the file says of itself.

@@ -24,6 +24,7 @@ from rtmo_plugin.keypoint_schemas import COCO
 from tests.conftest import ROOT, run_command
 from tests.export.conftest import build_tiny
 from tests.export.test_onnx_file import make_info, make_options
+from tests.inference.conftest import trained  # noqa: F401  (a fixture)
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 
@@ -180,6 +181,28 @@ def test_own_files_need_no_trust_and_copies_of_others_are_trusted_once(tmp_path,
         archive.writestr("more", b"")
     with pytest.raises(ConfigError, match="holds code"):  # no longer what was trusted
         Pose(path)
+
+
+def test_eval_and_analyze_take_a_file_that_is_trusted(trained, data_root, tmp_path, capsys, monkeypatch):  # noqa: F811
+    config, checkpoint = trained
+    model, options = build_tiny(), make_options(cut="decoded", dynamic=(), top_k=10)
+    theirs = tmp_path / "theirs.pt2"
+    write_program(model, theirs, options, make_info(model, options))
+    common = ("--data-root", data_root, "--work-dir", tmp_path / "work")
+    commands = [
+        ("eval", config, theirs, *common, "--json"),
+        ("eval", config, "--compare", checkpoint, theirs, *common),
+        ("analyze", config, theirs, *common, "--out", tmp_path / "page.html"),
+    ]
+    for index, command in enumerate(commands):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / f"of-another-user-{index}"))
+        code, _, err = run_command(capsys, *command)
+        assert (code, "with --trust (rtmo predict" in err.splitlines()[-1]) == (2, True), (command, err)
+        code, out, err = run_command(capsys, *command, "--trust")
+        assert code == 0, (command, err)
+        assert "AP" in out
+    code, _, err = run_command(capsys, "eval", config, checkpoint, *common, "--trust")
+    assert code == 0, err
 
 
 @pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid"), reason="needs a folder that cannot be made")

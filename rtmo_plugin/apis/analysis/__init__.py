@@ -43,7 +43,7 @@ def analyze(
         run: Work dir of a training, for its curves; by default the folder of the checkpoint if it is one.
         calibration: File for a calibration of the scores (.json).
         num_worst: How many images to show at most.
-        **options: With a config see ``prepare_config``; with a result file alone ``annotations``,
+        **options: With a config see ``evaluate_source``; with a result file alone ``annotations``,
             ``images`` and ``keypoints``, see ``material.read_material``.
 
     Raises:

@@ -77,8 +77,8 @@ class TorchArchive:
         elif not is_trusted(self.content):
             raise ConfigError(
                 f"{self.path} holds code that runs when PyTorch opens it, and was not exported by you on this machine: "
-                "if you trust where it comes from, say so once with --trust (rtmo predict, track, serve) or "
-                "Pose(..., trust=True); files that end with .onnx or .xml need no trust."
+                "if you trust where it comes from, say so once with --trust (rtmo predict, track, serve, eval, "
+                "analyze) or Pose(..., trust=True); files that end with .onnx or .xml need no trust."
             )
 
 
