@@ -94,6 +94,12 @@ class RawGraph(nn.Module):
         return RawMaps(*([each.float() for each in levels] for levels in maps))
 
 
+@torch.jit.script_if_tracing
+def _rank_priors(scores: Tensor, top_k: int) -> Tensor:
+    """Return the priors of the best of (B, P) scores, at most P; scripted, so that a tracer keeps the minimum."""
+    return scores.topk(min(top_k, scores.size(1)), dim=1)[1]
+
+
 class DecodedGraph(RawGraph):
     """An image to its best priors, as boxes, scores and keypoints; duplicates stay."""
 
@@ -101,17 +107,19 @@ class DecodedGraph(RawGraph):
         super().__init__(model, options)
         self.output_names = ["dets", "labels", "keypoints"]
         width, height = options.size_wh
-        # A number, so that the rows are as many for every input.
-        self.top_k = min(options.top_k, sum((width // s) * (height // s) for s in self.head.strides))
+        num_priors = sum((width // s) * (height // s) for s in self.head.strides)
+        self.is_fixed = "size" not in options.dynamic
+        self.top_k = min(options.top_k, num_priors) if self.is_fixed else options.top_k
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image to (B, N, 5) boxes and scores, (B, N) labels and (B, N, K, 3) keypoints and scores.
 
-        N is ``top_k``, or as many as there are priors in an input of the size of the options; best first.
+        N is ``top_k``, or as many as there are priors in the input; best first.
         """
         predictions, size_wh = self.predict_densely(image)
         scores, labels = predictions.class_logits.sigmoid().max(dim=-1)
-        best, priors = scores.topk(self.top_k, dim=1)
+        priors = scores.topk(self.top_k, dim=1)[1] if self.is_fixed else _rank_priors(scores, self.top_k)
+        best = scores.gather(1, priors)
         dets, keypoints = self.describe(predictions, best, priors, size_wh)
         return dets, labels.gather(1, priors), keypoints
 

@@ -103,8 +103,10 @@ def _name_rows(model: Any, graph: RawGraph) -> None:
         rows = output.type.tensor_type.shape.dim[1]
         if isinstance(graph, EndToEndGraph):
             rows.dim_param = "people"
-        elif isinstance(graph, DecodedGraph):
+        elif isinstance(graph, DecodedGraph) and graph.is_fixed:
             rows.dim_value = graph.top_k
+        elif isinstance(graph, DecodedGraph):
+            rows.dim_param = "priors"
 
 
 def _read_version(metadata: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """A correct file is kept whatever its scores, and a file that is wrong is refused, with exit code 1."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -13,7 +14,10 @@ from rtmo_plugin.export.comparison import verify
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_file import open_content, write_onnx
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
+from rtmo_plugin.export.openvino_file import write_openvino
 from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.torch_files import write_torchscript
+from rtmo_plugin.inference.engines import open_engine
 from rtmo_plugin.inference.model_info import ModelInfo
 from tests.conftest import run_command
 from tests.export.conftest import build_tiny
@@ -113,6 +117,22 @@ def test_rounding_that_changes_the_order_of_low_scores_is_no_difference(sure, tm
 def test_a_file_of_other_weights_is_refused_though_nobody_is_found(run_sure, sure, layer, index, addend, sentence):
     with pytest.raises(ExportError, match=f"^model.onnx does not compute what .*, and was not kept: .*{sentence}"):
         verify(change(sure, layer, index, addend), run_sure, OPTIONS, "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix"), [(write_onnx, ".onnx"), (write_openvino, ".xml"), (write_torchscript, ".pt")]
+)
+def test_decoded_files_of_any_size_return_top_k_priors_or_all(tiny, tmp_path, write, suffix):
+    options = ExportOptions((96, 64), cut="decoded", dynamic=("batch", "size"), top_k=40)  # 30 priors, and more
+    info = replace(make_info(tiny, options), dynamic=options.dynamic)
+    path = tmp_path / f"model{suffix}"
+    found = write(tiny, path, options, info)
+    assert max(found.score, found.box, found.keypoint) < 1
+    engine = open_engine(path)
+    for size, num_rows in (((32, 32), 5), ((96, 64), 30), ((320, 256), 40)):
+        outputs = engine.run(np.zeros((2, 3, size[1], size[0]), np.float32))
+        assert outputs["dets"].shape == (2, num_rows, 5)
+        assert outputs["keypoints"].shape == (2, num_rows, 17, 3)
 
 
 def drop_first(dets, keypoints):
