@@ -94,7 +94,7 @@ class RawGraph(nn.Module):
         return RawMaps(*([each.float() for each in levels] for levels in maps))
 
 
-@torch.jit.script_if_tracing
+@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]  # torch has no type for it
 def _rank_priors(scores: Tensor, top_k: int) -> Tensor:
     """Return the priors of the best of (B, P) scores, at most P; scripted, so that a tracer keeps the minimum."""
     return scores.topk(min(top_k, scores.size(1)), dim=1)[1]

@@ -88,7 +88,7 @@ class Decoder:
         labels = outputs.get("labels")
         everyone = []
         for image, (dets, keypoints) in enumerate(zip(outputs["dets"], outputs["keypoints"])):
-            classes = np.zeros(len(dets), np.int64) if labels is None else labels[image]
+            classes = np.zeros(len(dets), np.int64) if labels is None else labels[image].astype(np.int64)
             people = People(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
             people = people.select(people.scores > self._score_thr)
             if self._info.cut == "decoded":

@@ -116,6 +116,7 @@ class ModelInfo:
             }
         else:
             expected = {"dets": (-1, 5, "value"), "keypoints": (-2, num_keypoints, "keypoint")}
+            expected |= {"labels": (0, 0, "")} if num_classes > 1 else {}
         for name, (axis, number, what) in expected.items():
             shape = outputs.get(name)
             if shape is None:

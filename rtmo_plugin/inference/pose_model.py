@@ -21,6 +21,7 @@ from rtmo_plugin.inference.decoding import Decoder, Outputs
 from rtmo_plugin.inference.engines import open_engine
 from rtmo_plugin.inference.letterbox import Image, Letterbox, apply_letterbox, make_input
 from rtmo_plugin.inference.option_names import check_option_names
+from rtmo_plugin.inference.output_checks import check_arrays
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION
 
@@ -147,7 +148,14 @@ class PoseModel:
         """Run the engine on the rows, all at once or, if the file takes no batch, one by one."""
         rows = [each.row for each in files if each.row is not None]
         size = max(1, len(rows)) if "batch" in self.info.dynamic else 1
-        return [self._engine.run(np.stack(rows[start : start + size])) for start in range(0, len(rows), size)]
+        return [self._run(np.stack(rows[start : start + size])) for start in range(0, len(rows), size)]
+
+    def _run(self, batch: NDArray[Any]) -> Outputs:
+        """Run the engine on a batch, and check that its outputs are what the file's metadata promise."""
+        outputs = self._engine.run(batch)
+        outputs = {name: np.atleast_1d(value) for name, value in outputs.items()}
+        check_arrays(self.info, outputs, self.size_wh, len(batch))
+        return outputs
 
     def _finish(self, computed: tuple[Sequence[_Prepared], list[Outputs]]) -> list[ImageResult]:
         """Decode the engine's outputs and put people and errors in the order of the files."""

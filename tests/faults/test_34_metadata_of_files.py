@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from rtmo_plugin import Pose
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.inference.engines import open_engine
 from rtmo_plugin.inference.model_info import ModelInfo
@@ -66,6 +67,74 @@ def test_outputs_whose_shapes_are_known_later_are_checked_then():
     info.check_outputs({"dets": ["b", "n", 5], "keypoints": ["b", "n", None, 3]}, "m.onnx")
     with pytest.raises(DataError, match="is of 5"):
         info.check_outputs({"dets": (1, 2, 5), "keypoints": (1, 2, 5, 3)}, "m.onnx")
+
+
+def save_constants(path, classes=("person",), **arrays):
+    """Write a file that returns arrays whatever it is given, with the metadata of 17 keypoints."""
+    nodes = [
+        onnx.helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value))
+        for name, value in arrays.items()
+    ]
+    given = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, [1, 3, 64, 96])
+    returned = [
+        onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), [None] * max(value.ndim, 1)
+        )
+        for name, value in arrays.items()
+    ]
+    graph = onnx.helper.make_graph(nodes, "constants", [given], returned)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.helper.set_model_props(model, ModelInfo(COCO, size_wh=(96, 64), dynamic=(), classes=classes).to_strings())
+    onnx.save(model, path)
+    return path
+
+
+def fill(*shape, value=0.5):
+    return np.full(shape, value, np.float32)
+
+
+SHAPES = [
+    ((1, 2, 5), (1, 2, 17, 2), r"keypoints has the shape \(1, 2, 17, 2\) instead of \(1, 2, 17, 3\)"),
+    ((2, 5), (1, 2, 17, 3), r"dets has the shape \(2, 5\)"),
+    ((1, 3, 5), (1, 2, 17, 3), r"keypoints has the shape \(1, 2, 17, 3\) instead of \(1, 3, 17, 3\)"),
+    ((2, 2, 5), (2, 2, 17, 3), r"dets has the shape \(2, 2, 5\) instead of \(1, 2, 5\)"),
+    ((1, 2, 1, 5), (1, 2, 17, 3), "dets has the shape"),
+]
+
+
+@pytest.mark.parametrize(("dets", "keypoints", "sentence"), SHAPES)
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_shapes_that_are_known_when_the_file_runs_are_checked_then(tmp_path, dets, keypoints, sentence, runtime):
+    path = save_constants(tmp_path / "m.onnx", dets=fill(*dets), keypoints=fill(*keypoints))
+    with pytest.raises(DataError, match=f"^The model's output {sentence}.*: the file is damaged, or its metadata"):
+        Pose(path, runtime=runtime)(make_image())
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "sentence"),
+    [
+        (("a", "b"), np.full((1, 2), 99), "labels has the class 99, and its metadata name 2 classes"),
+        (("a", "b"), np.full((1, 2), -1), "labels has the class -1, and"),
+        (("a", "b"), fill(1, 2, value=np.nan), "labels has the class nan, and"),
+        (("a", "b"), fill(1, 2), r"labels has the class 0\.5, and"),
+        (("a",), np.full((1, 2), 1), "labels has the class 1, and its metadata name 1 class,"),
+        (("a", "b"), np.zeros((1, 3), np.int64), r"labels has the shape \(1, 3\)"),
+        (("a", "b"), None, "has no output labels, which its metadata promise"),
+    ],
+)
+def test_labels_are_of_classes_that_have_names(tmp_path, classes, labels, sentence):
+    arrays = {"dets": fill(1, 2, 5), "keypoints": fill(1, 2, 17, 3)}
+    arrays |= {} if labels is None else {"labels": labels}
+    with pytest.raises(DataError, match=sentence):
+        Pose(save_constants(tmp_path / "m.onnx", classes, **arrays))(make_image())
+
+
+def test_labels_of_rows_that_are_nobody_do_not_matter_and_may_be_floats(tmp_path):
+    dets = fill(1, 2, 5)
+    dets[0, 1, 4] = 0
+    arrays = {"dets": dets, "keypoints": fill(1, 2, 17, 3), "labels": np.array([[1, -1]], np.float32)}
+    model = Pose(save_constants(tmp_path / "m.onnx", ("a", "b"), **arrays))
+    assert model.info.name_classes(model(make_image()).labels) == ["b"]
 
 
 WRONG = {
