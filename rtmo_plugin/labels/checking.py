@@ -18,6 +18,7 @@ from rtmo_plugin.labels.people import count_labelled_people, find_in_people
 from rtmo_plugin.labels.pictures import Picture
 
 _SIDES = ("width", "height")
+_LARGEST_SIDE = 10**9  # pixels
 _ENTRY = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
@@ -80,7 +81,7 @@ def _find_fault(image: Any) -> str:
         return f"id is {image.get('id')!r}"
     if not isinstance(image.get("file_name"), str) or not image["file_name"]:
         return f"file_name is {image.get('file_name')!r}"
-    sides = [name for name in _SIDES if not is_id(image.get(name)) or image[name] <= 0]
+    sides = [name for name in _SIDES if not is_id(image.get(name)) or not 0 < image[name] <= _LARGEST_SIDE]
     return ", ".join(f"{name} is {image.get(name)!r}" for name in sides)
 
 

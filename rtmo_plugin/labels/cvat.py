@@ -35,6 +35,7 @@ from rtmo_plugin.labels.numbers import read_number
 from rtmo_plugin.labels.reading import ReadOptions
 
 _BOX = " box"
+_LOOSE = "taken by place"  # among the counted: boxes that have no group
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A drawing is HTML, which need not be valid XML.
 _SHAPE = re.compile(r"""<(line|circle)((?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)""")
@@ -67,8 +68,11 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
         except (KeyError, ValueError) as error:
             reason = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{path}, image {name!r}: {reason}.") from None
+    num_loose = unused.pop(_LOOSE, 0)
+    notes = [f"Boxes without a group, taken for the skeleton in them: {num_loose:,}."] if num_loose else []
     left = ", ".join(f"{count:,} {tag}" for tag, count in sorted(unused.items()))
-    return LabelSet(categories, images, [f"Left out, as COCO keypoints cannot hold them: {left}."] if left else [])
+    notes += [f"Left out, as COCO keypoints cannot hold them: {left}."] if left else []
+    return LabelSet(categories, images, notes)
 
 
 def parse_cvat(text: str, name: str) -> Element:
@@ -198,11 +202,16 @@ def _read_people(image: Element, categories: dict[str, dict[str, Any]], unused: 
         found = named or members
         if groups[group] == 1 and len(found) == 1:
             own_boxes[group] = found[0]  # type: ignore[index]
-    used = {id(box) for box in own_boxes.values()}
+    loose = _pair_by_place(
+        [shape for shape in skeletons if _get_group(shape) is None],
+        [box for box in boxes if _get_group(box) is None and _find_box_category(box, categories)],
+    )
+    unused[_LOOSE] += len(loose)
+    used = {id(box) for box in (*own_boxes.values(), *loose.values())}
     people = []
     for shape in skeletons:
         group = _get_group(shape)
-        box = own_boxes.get(group) if group is not None else None
+        box = own_boxes.get(group) if group is not None else loose.get(id(shape))
         people.append(_read_skeleton(shape, None if box is None else _read_box(box), categories))
         unused["attribute"] += sum(1 for _ in shape.iter("attribute"))
     for box in boxes:
@@ -217,6 +226,23 @@ def _read_people(image: Element, categories: dict[str, dict[str, Any]], unused: 
         if not unused[tag]:
             del unused[tag]
     return people
+
+
+def _pair_by_place(skeletons: list[Element], boxes: list[Element]) -> dict[int, Element]:
+    """Return the box of each skeleton, by its ``id()``, that alone holds its points and those of no other."""
+    holding: dict[int, list[Element]] = defaultdict(list)
+    held: dict[int, list[Element]] = defaultdict(list)
+    for box in boxes:
+        x, y, width, height = _read_box(box)
+        for shape in skeletons:
+            points = [
+                point for point in map(_read_point, (part.attrib for part in shape.findall("points"))) if point[2]
+            ]
+            if points and all(x <= px <= x + width and y <= py <= y + height for px, py, _ in points):
+                holding[id(shape)].append(box)
+                held[id(box)].append(shape)
+    pairs = {key: found[0] for key, found in holding.items() if len(found) == 1}
+    return {key: box for key, box in pairs.items() if len(held[id(box)]) == 1}
 
 
 def _read_skeleton(shape: Element, box: list[float] | None, categories: dict[str, dict[str, Any]]) -> Person:

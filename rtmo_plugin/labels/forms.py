@@ -224,7 +224,8 @@ def _convert_person(person: Any, references: _References, new_ids: Iterator[int]
         found = references.find(key, person.get(key))
         if found is not None:
             changes[key] = found
-    names = references.names.get(changes.get("category_id", person.get("category_id")))
+    category_id = changes.get("category_id", person.get("category_id"))
+    names = references.names.get(category_id) if is_id(category_id) else None
     changes.update(_convert_keypoints(person.get("keypoints"), names))
     if person.get("keypoints") in (None, []) and isinstance(names, list) and names:
         changes.update(keypoints=[0] * (3 * len(names)), num_keypoints=0)

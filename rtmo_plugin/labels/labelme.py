@@ -7,12 +7,15 @@ without a point are not labelled. Shapes of other types are left out.
 
 from __future__ import annotations
 
+import base64
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.files import encode_json, read_json
+from rtmo_plugin.files import encode_json, parse_json, read_text
+from rtmo_plugin.image_headers import read_header, read_image_size
+from rtmo_plugin.labels.forms import read_whole
 from rtmo_plugin.labels.label_set import (
     LabelledImage,
     LabelSet,
@@ -97,13 +100,57 @@ def _read_documents(folder: Path) -> tuple[dict[str, Any], list[str]]:
         file = path.relative_to(folder)
         if path.is_dir() or any(part.startswith(".") for part in file.parts):
             continue
-        document = read_json(path)
-        if not isinstance(document, dict) or not any(key in document for key in _KEYS):
+        text = read_text(path)
+        try:
+            document = parse_json(text, str(path))
+        except DataError:  # a damaged LabelMe file must not be passed over
+            is_whole = text.rstrip().endswith(("}", "]"))  # with comments, say
+            if not is_whole or any(f'"{key}"' in text for key in (*_KEYS, "version")):
+                raise
+            document = None
+        if not isinstance(document, dict) or not (isinstance(document.get("shapes"), list) or "imagePath" in document):
             others.append(file.as_posix())
             continue
+        document = _complete_document(path, document)
         _check_document(path, document)
         documents[file.as_posix()] = document
     return documents, others
+
+
+def _complete_document(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with what older versions of LabelMe and other programs leave out or write otherwise.
+
+    These are the type of a shape, numbers such as 1.0, and the image size, which the image then tells.
+    """
+    completed = dict(document)
+    if isinstance(document.get("shapes"), list):
+        completed["shapes"] = [_complete_shape(shape) for shape in document["shapes"]]
+    sizes = [read_whole(document.get(key)) for key in ("imageWidth", "imageHeight")]
+    if None in sizes and isinstance(document.get("imagePath"), str):
+        sizes = list(_read_size(path, document) or sizes)
+    completed.update({key: size for key, size in zip(("imageWidth", "imageHeight"), sizes) if size is not None})
+    return completed
+
+
+def _complete_shape(shape: Any) -> Any:
+    if not isinstance(shape, dict):
+        return shape
+    group, points = shape.get("group_id"), shape.get("points")
+    kind = "point" if isinstance(points, list) and len(points) == 1 else "polygon"
+    whole = read_whole(group) if isinstance(group, float) else None
+    return {"shape_type": kind, **shape, "group_id": group if whole is None else whole}
+
+
+def _read_size(path: Path, document: dict[str, Any]) -> tuple[int, int] | None:
+    """Return width and height of the image that lies beside a document, or in it."""
+    image = path.parent / document["imagePath"].replace("\\", "/")
+    if image.is_file():
+        return read_image_size(image)
+    try:
+        content = base64.b64decode(document.get("imageData") or "", validate=True)
+    except (ValueError, TypeError):  # not base64, or not text
+        return None
+    return read_header(content, f"The image in {path}").size_wh if content else None
 
 
 def _check_document(path: Path, document: dict[str, Any]) -> None:
@@ -113,7 +160,9 @@ def _check_document(path: Path, document: dict[str, Any]) -> None:
         and all(is_id(document.get(key)) and document[key] > 0 for key in ("imageWidth", "imageHeight"))
     )
     if not is_whole:
-        raise DataError(f"{path} is not a whole LabelMe file: it needs {', '.join(_KEYS)}.")
+        raise DataError(
+            f"{path} is not a whole LabelMe file: it needs {', '.join(_KEYS)}; without a size, the image beside it."
+        )
     for number, shape in enumerate(document["shapes"]):
         if not isinstance(shape, dict) or not isinstance(shape.get("shape_type"), str):
             raise DataError(f"{path}: shapes[{number}] needs a shape_type.")
@@ -130,6 +179,8 @@ def _find_fault(shape: Shape) -> str:
     if not isinstance(shape.get("label"), str) or not clean_name(shape["label"]):
         return "needs a label"
     is_drawn = isinstance(points, list) and bool(points) and all(are_numbers(point, 2) for point in points)
+    if is_drawn and shape["shape_type"] == "point" and len(points) > 1:  # type: ignore[arg-type]
+        return f"({shape['label']!r}) is a point with {len(points)} places"  # type: ignore[arg-type]
     if not is_drawn or (shape["shape_type"] == "rectangle" and len(points) < 2):  # type: ignore[arg-type]
         return f"({shape['label']!r}) needs points of two finite numbers"
     if group is not None and not is_id(group) and not isinstance(group, str):

@@ -21,7 +21,8 @@ def are_numbers(values: Any, count: int | None = None) -> bool:
     if not _NUMBERS.issuperset(map(type, values)):
         return False
     try:
-        return is_finite(sum(values))  # one term that is not finite makes the sum so: one test for all
+        # One term that is not finite makes the sum so: one test for all, unless they are huge.
+        return is_finite(sum(values)) or all(map(is_finite, values))
     except OverflowError:  # a whole number that no float can hold
         return False
 

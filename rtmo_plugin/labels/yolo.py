@@ -67,7 +67,15 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
     labels = place.list_labels(files)
     unknown = [stem for stem in labels if stem not in files]
     if unknown:
-        raise DataError(f"The size of the image of {unknown[0]}.txt is not known: name the images with --images.")
+        raise DataError(
+            f"The size of the image of {unknown[0]}.txt is not known, as there is no such image in "
+            f"{options.images or place.images}: add it, or name the folder of the images with --images."
+        )
+    missing = place.list_missing(files)
+    if missing:
+        notes.append(
+            f"Images that {place.listing} lists and that are not there: {len(missing):,}, such as {missing[0]}."
+        )
     names = list(categories)
     rows_by_stem = {stem: _read_rows(path, 5 + num_keypoints * dims, len(names)) for stem, path in labels.items()}
     _check_fractions(rows_by_stem, labels)
@@ -117,7 +125,7 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
     for number, name in enumerate(data["names"]):
         found = options.choose_keypoints(name, _find_names(data, number))
         if not found:
-            is_coco = num_keypoints == len(COCO.names)
+            is_coco = num_keypoints == len(COCO.names) and _may_be_coco(data.get("flip_idx"))
             found = list(COCO.names) if is_coco else [f"keypoint_{index}" for index in range(num_keypoints)]
             assumed = "taken for COCO's" if is_coco else "numbered"
             note = f"data.yaml does not name the {num_keypoints} keypoints: they are {assumed}; --keypoints names them."
@@ -126,6 +134,11 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
             raise DataError(f"kpt_shape in data.yaml is for {num_keypoints} keypoints, but {len(found)} are named.")
         categories[name] = {"keypoints": found, **_find_flips(data, found)}
     return categories
+
+
+def _may_be_coco(flip_idx: Any) -> bool:
+    """Whether 17 keypoints that change places in this way can be COCO's."""
+    return is_empty(flip_idx) or flip_idx == [str(partner) for partner in read_sides(COCO.names).partners]
 
 
 def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
@@ -149,9 +162,14 @@ def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def _find_names(data: dict[str, Any], number: int) -> list[str] | None:
-    """Return ``kpt_names`` of a class: by its number, in a list of lists, or one list for all."""
+    """Return ``kpt_names`` of a class: by its number, in a list of lists, or one list for all.
+
+    The one list may be by the numbers of the keypoints, too.
+    """
     held = data.get("kpt_names")
-    if isinstance(held, dict):
+    if isinstance(held, dict) and all(isinstance(name, str) for name in held.values()):
+        held = [held.get(str(place)) for place in range(len(held))]
+    elif isinstance(held, dict):
         held = held.get(str(number))
     elif isinstance(held, list) and number < len(held) and isinstance(held[number], list):
         held = held[number]
@@ -167,7 +185,9 @@ def _read_rows(path: Path, num_values: int, num_classes: int) -> list[list[float
         if len(words) != num_values:
             raise DataError(f"{place}: {len(words)} numbers, but kpt_shape in data.yaml makes {num_values}.")
         try:
-            row = [int(words[0]), *(read_number(word) for word in words[1:])]
+            row = [read_number(word) for word in words]
+            if type(row[0]) is not int:  # 0.0 is read as one
+                raise ValueError(words[0])
         except ValueError:
             raise DataError(
                 f"{place}: a class number and decimal numbers are needed, not {' '.join(words)[:60]}."

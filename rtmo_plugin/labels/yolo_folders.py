@@ -15,7 +15,7 @@ import re
 import reprlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -53,6 +53,10 @@ class Split:
         """Whether the image of a stem belongs to the split."""
         parents = (parent.as_posix() for parent in Path(stem).parents)
         return self.chosen is None or not self.chosen.isdisjoint([stem, *parents])
+
+    def list_missing(self, stems: Container[str]) -> list[str]:
+        """Return the listed images that are not among the images with these stems."""
+        return [] if self.listing is None else sorted(stem for stem in self.chosen or () if stem not in stems)
 
     def list_labels(self, stems: Container[str]) -> dict[str, Path]:
         """Return the label files by the stem of their image.
@@ -173,16 +177,27 @@ def _place(root: Path, name: str) -> Path:
 
 
 def _read_listing(root: Path, listing: Path) -> Split:
-    """Return the split of a list of images; paths that begin with a dot are relative to the list."""
+    """Return the split of a list of images, which may come from another machine.
+
+    Paths that begin with a dot are relative to the list.  Of those that lead nowhere the longest end
+    that is a file below the root is taken.
+    """
     if not listing.is_file():
         return Split(root, listing, listing)
-    lines = [line.strip() for line in read_text(listing).splitlines() if line.strip()]
+    lines = [line.strip().replace("\\", "/") for line in read_text(listing).splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{listing} lists no images.")
-    paths = [Path(os.path.abspath((listing.parent if line.startswith(".") else root) / line)) for line in lines]
+    paths = [_find_listed(root, listing.parent if line.startswith(".") else root, line) for line in lines]
     images = Path(os.path.commonpath([path.parent for path in paths]))
     chosen = frozenset(path.relative_to(images).with_suffix("").as_posix() for path in paths)
     return Split(root, images, _swap_last(images, "images", "labels"), listing, chosen)
+
+
+def _find_listed(root: Path, base: Path, line: str) -> Path:
+    parts = PurePosixPath(line).parts
+    ends = (Path(os.path.abspath(root.joinpath(*parts[start:]))) for start in range(1, len(parts)))
+    path = Path(os.path.abspath(base / line))
+    return path if path.is_file() else next((end for end in ends if end.is_file()), path)
 
 
 def _swap_last(path: Path, old: str, new: str) -> Path:

@@ -9,6 +9,10 @@ from zipfile import ZipFile
 
 import pytest
 
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.fixing import fix_coco
+from rtmo_plugin.labels.label_set import from_coco
 from tests.conftest import ROOT
 from tests.faults.cvat_files import declare, export, image, skeleton
 from tests.labels.conftest import make_category, make_person, make_set
@@ -156,3 +160,24 @@ def test_sources_that_are_no_labels(tmp_path, capsys, what, name):
         source = tmp_path / "gone" / "source"
     code, _, err = run_in_process(capsys, "dataset", "convert", source, tmp_path / "out.json", "--from", name)
     assert (code, err.count("\n")) == (2, 1), err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"category_id": [1]}, {"category_id": {"a": 1}}, {"category_id": [1], "keypoints": None}, {"image_id": {}},
+        {"keypoints": [1e308, 1e308, 2] * 2}, {"bbox": [1e308] * 4}, {"bbox": [10**400, 1, 2, 3]},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("width", [100, 10**400, 10**30])
+def test_values_of_no_sense_are_findings(change, width):
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 50, 50], "keypoints": [9, 9, 2, 20, 20, 2]}
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": width, "height": 100}],
+        "annotations": [{**person, "num_keypoints": 2, **change}],
+        "categories": [{"id": 1, "name": "x", "keypoints": ["a", "b"]}],
+    }
+    assert check_coco(coco)
+    assert fix_coco(coco).changes or fix_coco(coco).remaining
+    with pytest.raises(DataError):
+        from_coco(coco).complete_boxes()
