@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, escape_control_characters
 from rtmo_plugin.files import check_outputs, create_folder, join_inside, replace_file
 from rtmo_plugin.labels.categories import is_bone
 from rtmo_plugin.labels.checking import check_coco
@@ -81,7 +81,7 @@ def convert_file(
         coco, notes = convert_from_coco(read_coco(path), target, target_format, split)
     print(f"{target}: {describe_contents(coco)}")
     for note in notes:
-        print(f"  {note}")
+        print(f"  {escape_control_characters(note)}")
     if not coco["annotations"]:
         print("  There are no people in it.")
     return bool(coco["annotations"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rtmo_plugin.errors import escape_control_characters
 from rtmo_plugin.labels.categories import find_name_fault, is_category
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import KINDS, Problem
@@ -19,7 +20,7 @@ def format_check(path: str | Path, coco: Coco, problems: Mapping[str, list[Probl
     lines = [f"{path}: {describe_contents(coco)}"]
     for kind, found in problems.items():
         lines.append(f"\n{len(found):,} {KINDS[kind].meaning}  [{kind}]")
-        lines += [f"    {problem.text[:_MAX_LENGTH]}" for problem in found[:num_examples]]
+        lines += [f"    {escape_control_characters(problem.text[:_MAX_LENGTH])}" for problem in found[:num_examples]]
         if len(found) > num_examples:
             lines.append(f"    ... and {len(found) - num_examples:,} more")
     if not problems:
@@ -50,7 +51,8 @@ def describe_contents(coco: Coco) -> str:
 def _describe_categories(categories: list[Any]) -> Iterator[str]:
     for category in filter(is_category, categories):
         names = category.get("keypoints")
-        yield f"{category['name']} ({_count([] if find_name_fault(names) else names, 'keypoint')})"
+        count = _count([] if find_name_fault(names) else names, "keypoint")
+        yield f"{escape_control_characters(category['name'])} ({count})"
 
 
 def _count(entries: list[Any], one: str, many: str = "") -> str:

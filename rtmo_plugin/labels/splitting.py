@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.labels.files import SECTIONS, Coco, read_coco, write_coco
+from rtmo_plugin.labels.forms import convert_forms
+from rtmo_plugin.labels.numbers import is_id
 from rtmo_plugin.labels.report import describe_contents
 from rtmo_plugin.number_ranges import SEED, SHARE
 
@@ -39,9 +44,16 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
     if existing:
         raise DataError(f"{existing[0]} is there already: name another folder, nothing is overwritten.")
     check_outputs(targets, [file])
-    for target, part in zip(targets, split_coco(read_coco(file), val, seed)):
+    coco = read_coco(file)
+    parts = split_coco(coco, val, seed)
+    for target, part in zip(targets, parts):
         write_coco(target, part, overwrite=False)
         print(f"{target}: {describe_contents(part)}")
+    for section in ("images", "annotations"):
+        num_lost = len(coco[section]) - sum(len(part[section]) for part in parts)
+        if num_lost:
+            reason = "without an id" if section == "images" else "of no image in the file"
+            print(f"  In neither of the two: {num_lost:,} {section} {reason}, which `rtmo dataset check {file}` names.")
     return True
 
 
@@ -51,16 +63,32 @@ def split_coco(coco: Coco, val: float, seed: int = 0) -> tuple[Coco, Coco]:
     Raises:
         DataError: It has fewer than two images.
     """
-    ids = sorted({str(image["id"]) for image in coco["images"] if isinstance(image, dict) and "id" in image})
+    forms, _ = convert_forms(coco)  # in which references are ids, whatever their spelling
+    firsts: dict[str, int] = {}
+    leaders: dict[int, int] = {}  # of each image the first one with its file, so that no file is on both sides
+    for image in forms["images"]:
+        if isinstance(image, dict) and is_id(image.get("id")):
+            name = image.get("file_name")
+            key = posixpath.normpath(name.replace("\\", "/")) if isinstance(name, str) and name else ""
+            leaders.setdefault(image["id"], firsts.setdefault(key, image["id"]) if key else image["id"])
+    ids = sorted(map(str, set(leaders.values())))
     if len(ids) < 2:
-        raise DataError(f"The file has {len(ids)} images, and two parts need at least two.")
-    count = min(max(round(val * len(ids)), 1), len(ids) - 1)
-    chosen = set(random.Random(seed).sample(ids, count))
-    return _select(coco, set(ids) - chosen), _select(coco, chosen)
+        count = "one image" if ids else "no image with an id"
+        raise DataError(f"The file has {count}, and two parts need at least two.")
+    chosen = set(random.Random(seed).sample(ids, min(max(round(val * len(ids)), 1), len(ids) - 1)))
+    sides = {image_id: str(leader) in chosen for image_id, leader in leaders.items()}
+    return _select(coco, forms, sides, False), _select(coco, forms, sides, True)
 
 
-def _select(coco: Coco, image_ids: set[str]) -> Coco:
-    images = [image for image in coco["images"] if isinstance(image, dict) and str(image.get("id")) in image_ids]
-    people = [each for each in coco["annotations"] if isinstance(each, dict) and str(each.get("image_id")) in image_ids]
+def _select(coco: Coco, forms: Coco, sides: Mapping[int, bool], side: bool) -> Coco:
+    """Return the entries of one side as they came, chosen by what their forms say."""
+
+    def choose(section: str, key: str) -> list[Any]:
+        pairs = zip(coco[section], forms[section])
+        return [
+            old for old, new in pairs if isinstance(new, dict) and is_id(new.get(key)) and sides.get(new[key]) is side
+        ]
+
     rest = {key: value for key, value in coco.items() if key not in SECTIONS}
-    return {**rest, "images": images, "annotations": people, "categories": coco["categories"]}
+    chosen = {"images": choose("images", "id"), "annotations": choose("annotations", "image_id")}
+    return {**rest, **chosen, "categories": coco["categories"]}

@@ -49,5 +49,5 @@ def test_as_a_user(coco, tmp_path, capsys):
 
 def test_one_image_cannot_be_split(coco):
     coco["images"] = coco["images"][:1]
-    with pytest.raises(ValueError, match="has 1 images, and two parts need at least two"):
+    with pytest.raises(ValueError, match="has one image, and two parts need at least two"):
         split_coco(coco, 0.5)
