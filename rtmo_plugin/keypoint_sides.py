@@ -17,11 +17,13 @@ _CERTAIN = {"left": "right", "左": "右", "왼": "오른", "왼쪽": "오른쪽
 _LIKELY = {
     "lt": "rt", "lft": "rgt", "links": "rechts", "gauche": "droite", "izq": "der", "izquierda": "derecha",
     "izquierdo": "derecho", "esquerda": "direita", "esquerdo": "direito", "sinistra": "destra",
-    "sinistro": "destro", "sx": "dx",
+    "sinistro": "destro", "sx": "dx", "esq": "dir", "linke": "rechte", "linker": "rechter", "linkes": "rechtes",
+    "lewy": "prawy", "lewa": "prawa", "lewe": "prawe", "левый": "правый", "левая": "правая", "левое": "правое",
 }  # fmt: skip
 _PAIRS = {**_CERTAIN, **_LIKELY, "l": "r"}
-_SWAPS = {**_PAIRS, **{right: left for left, right in _PAIRS.items()}}
-_SIDES = {**dict.fromkeys(_PAIRS, "left"), **dict.fromkeys(_PAIRS.values(), "right")}
+_OTHER_FORMS = {"droit": "gauche"}  # right words beside those above
+_SWAPS = {**_OTHER_FORMS, **_PAIRS, **{right: left for left, right in _PAIRS.items()}}
+_SIDES = {**dict.fromkeys(_PAIRS, "left"), **dict.fromkeys([*_PAIRS.values(), *_OTHER_FORMS], "right")}
 _WORDS = {*_CERTAIN, *_CERTAIN.values()}
 _PLAIN = {*_WORDS, "l", "r"}
 _NO_SIDES = {

@@ -119,11 +119,13 @@ def make_ground_truth(
     category_ids = _sort_ids(content.get("categories") or _list_categories(content["annotations"]))
     images = {each: index for index, each in enumerate(image_ids)}
     categories = {each: index for index, each in enumerate(category_ids)}
+    others = _list_others(content)
     given = [
         each
         for each in content["annotations"]
         if each.get("image_id") in images and each.get("category_id") in categories
-    ]
+        and (each.get("keypoints") or each["category_id"] not in others)
+    ]  # fmt: skip
     orders = _find_orders(content, names, where) if names and not mapping else {}
     people = _complete_people(given, content["images"], orders)
     if options.use_area:
@@ -166,6 +168,13 @@ def _find_orders(content: Json, names: Sequence[str], where: str) -> dict[Any, t
         if not is_identity(order):
             orders[category["id"]] = order
     return orders
+
+
+def _list_others(content: Json) -> set[Any]:
+    """Return the ids of categories without keypoints, such as cars, beside categories with keypoints."""
+    categories = content.get("categories") or []
+    others = {each["id"] for each in categories if not each.get("keypoints")}
+    return others if len(others) < len(categories) else set()
 
 
 def _complete_people(people: list[Json], images: list[Json], orders: Mapping[Any, tuple[int, ...]]) -> list[Json]:

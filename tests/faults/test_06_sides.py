@@ -164,3 +164,17 @@ def test_numbered_keypoints_of_yolo_keep_the_flips_that_it_gives(tmp_path):
     convert_file(tmp_path, tmp_path / "people.json", "yolo")
     assert read_coco(tmp_path / "people.json")["categories"][0]["flip_pairs"] == []
     assert read_task(tmp_path / "people.json").schema.flip_pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("oeil gauche", "oeil droit"), ("oreille_gauche", "oreille_droite"), ("linkes Auge", "rechtes Auge"),
+        ("linke_hand", "rechte_hand"), ("левый_глаз", "правый_глаз"), ("левая рука", "правая рука"),
+        ("lewa_stopa", "prawa_stopa"), ("olho_esq", "olho_dir"),
+    ],
+)  # fmt: skip
+def test_sides_in_more_languages(left, right):
+    sides = read_sides(["x", left, right])
+    assert (sides.partners, sides.faults, sides.doubts) == ((0, 2, 1), (), ())
+    assert [side for side, _ in sides.parts] == ["", "left", "right"]

@@ -3,8 +3,12 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.evaluation.ground_truth import make_ground_truth
+from rtmo_plugin.evaluation.options import MetricOptions
 from rtmo_plugin.labels import check_file, convert_file
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.files import read_coco
@@ -116,3 +120,16 @@ def test_a_fix_that_loses_most_keypoints_is_no_success(tmp_path, capsys):
     assert read_coco(file) == coco
     with pytest.raises(Exception, match=r"cannot be trained on.*\[keypoint-outside\]"):
         read_task(file)
+
+
+def test_evaluation_leaves_out_categories_without_keypoints():
+    options = MetricOptions()
+    coco = make_coco()
+    alone = make_ground_truth(coco, "a.json", options, 5)
+    coco["categories"].append({"id": 9, "name": "car"})
+    coco["annotations"].append({"id": 90, "image_id": 1, "category_id": 9, "bbox": [1, 2, 30, 40], "area": 900})
+    truth = make_ground_truth(coco, "a.json", options, 5)
+    np.testing.assert_array_equal(truth.keypoints, alone.keypoints)
+    del coco["annotations"][0]["keypoints"]
+    with pytest.raises(DataError, match=r"Annotation 1 of a\.json has no `keypoints`"):
+        make_ground_truth(coco, "a.json", options, 5)
