@@ -1,6 +1,6 @@
-"""Files from users, read within limits: only regular files, and only so many bytes.
+"""Bounded reading of user files: only regular files, up to a number of bytes.
 
-A device, a pipe or a socket under a file's name may never end or never begin; a file may be larger than memory.
+Reading a device, pipe or socket may block or never end; a file may be larger than memory.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 CHUNK_BYTES = 1 << 16  # must arrive within each timeout
-ERRORS = (OSError, ValueError, http.client.HTTPException)  # that opening and reading raise; ValueError: odd addresses
+ERRORS = (OSError, ValueError, http.client.HTTPException)  # ValueError: malformed addresses
 
 
 class DownloadLimitError(Exception):
@@ -25,10 +25,10 @@ class DownloadLimitError(Exception):
 
 
 class Answer:
-    """What a server answers.
+    """The response of a server, read within limits.
 
     Args:
-        response: Of urllib.
+        response: urllib's response.
         watch: Ends the connection when it is too slow.
         timeout_s: Seconds in which ``CHUNK_BYTES`` must arrive.
         total_s: Seconds for everything. Default: unlimited, as long as the rate is kept.

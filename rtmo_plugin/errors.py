@@ -18,7 +18,7 @@ EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
-_SHOWN = 60  # letters of a name that is too long
+_SHOWN = 60  # characters shown of a name that is too long
 
 
 class UserError(Exception):
@@ -182,7 +182,7 @@ def report_user_errors() -> Iterator[None]:
 
 
 def escape_control_characters(text: str) -> str:
-    r"""Return text from a file that a terminal shows and does not obey.
+    r"""Return text with control characters escaped, which a terminal then shows instead of obeying.
 
     Examples:
         >>> print(escape_control_characters("red \x1b[31m"))

@@ -77,7 +77,7 @@ def create_folder(path: str | Path) -> Iterator[Path]:
         is_there = target.is_dir() and not any(target.iterdir())
         if os.path.lexists(target) and not is_there:
             raise FileExistsError
-        # An empty folder may be another disk, so its draft is inside of it.
+        # An empty folder may be a mount point, so its draft is inside it.
         parent = target if is_there else target.parent
         parent.mkdir(parents=True, exist_ok=True)
         draft = parent / f".{uuid.uuid4().hex[:12]}.part"
@@ -189,7 +189,7 @@ def parse_json(text: str, name: str) -> Any:
         with pause_collector():
             return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{name} is not whole JSON: {_describe_place(text, error)}.") from None
+        raise DataError(f"{name} is not valid JSON: {_describe_place(text, error)}.") from None
     except RecursionError:
         raise DataError(f"{name} is nested too deeply.") from None
     except ValueError as error:  # an integer of more digits than Python converts

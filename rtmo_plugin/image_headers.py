@@ -113,7 +113,7 @@ def read_header(content: bytes, name: str | Path = "The image", max_pixels: int 
 
     Args:
         content: Whole content of the file.
-        name: What messages call the image.
+        name: Name of the image in messages.
         max_pixels: Largest number of pixels. Default: see :func:`choose_max_pixels`.
 
     Raises:
@@ -135,7 +135,7 @@ def check_pixels(size_wh: tuple[int, int], name: str | Path, max_pixels: int | N
 
     Args:
         size_wh: Width and height of the image.
-        name: What messages call the image.
+        name: Name of the image in messages.
         max_pixels: Largest number of pixels. Default: see :func:`choose_max_pixels`.
 
     Raises:

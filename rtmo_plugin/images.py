@@ -54,7 +54,7 @@ def decode_image(content: bytes, name: str | Path = "The image", max_pixels: int
 
     Args:
         content: Whole content of the file.
-        name: What messages call the image.
+        name: Name of the image in messages.
         max_pixels: Largest number of pixels. Default: 200 million, or what ``RTMO_MAX_MEGAPIXELS`` says.
 
     Raises:
@@ -102,7 +102,7 @@ def convert_image(source: Any, name: str | Path = "The image") -> Image:
     Args:
         source: File content, an image of Pillow, or a ``uint8`` array, (height, width) or (height, width, 1, 3 or 4)
             with BGR channels.
-        name: What messages call the image.
+        name: Name of the image in messages.
 
     Raises:
         DataError: It is not an image, or exceeds a limit.

@@ -1,4 +1,4 @@
-"""Areas of labelled people that cannot be true: zero, larger than the box, the same for everybody, of another scale.
+"""Areas of labelled people that cannot be true: zero, larger than the box, constant, of another scale.
 
 The OKS divides by the area, so that a wrong one makes every keypoint right or every keypoint wrong. In
 COCO a person fills between a tenth and all of the box, and labelling programs write width x height.
@@ -24,7 +24,7 @@ _SPREAD = 1.5  # of the boxes' areas, from which on people of one area are a con
 def find_area_faults(people: Sequence[Mapping[str, Any]]) -> dict[int, str]:
     """Return what is wrong with the areas of COCO annotations, by their index.
 
-    Missing areas are no fault, and crowds and people without a box with an area are not judged.
+    Missing areas are not a fault. Crowds, and people whose box has no area, are not judged.
 
     Args:
         people: Annotations whose ``bbox`` and ``area`` are numbers.

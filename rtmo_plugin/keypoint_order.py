@@ -44,6 +44,20 @@ def match_order(given: Sequence[str], wanted: Sequence[str], *, allow_renamed: b
     return tuple(range(len(wanted))) if is_renamed else None
 
 
+def reorder_keypoints(keypoints: Sequence[float], order: Sequence[int]) -> list[float]:
+    """Return COCO's flat keypoints in another order.
+
+    Args:
+        keypoints: 3K numbers (x, y, visibility).
+        order: Index in ``keypoints`` of each keypoint of the result.
+
+    Example:
+        >>> reorder_keypoints([1, 2, 0, 3, 4, 2], (1, 0))
+        [3, 4, 2, 1, 2, 0]
+    """
+    return [value for index in order for value in keypoints[3 * index : 3 * index + 3]]
+
+
 def is_identity(order: Sequence[int]) -> bool:
     """Return whether an order leaves everything in its place."""
     return list(order) == list(range(len(order)))

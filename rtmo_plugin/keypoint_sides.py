@@ -60,8 +60,8 @@ class Sides(NamedTuple):
     Attributes:
         parts: Side (``left``, ``right`` or nothing) and part of each name.
         partners: Index of the keypoint that a flip exchanges each one with: its own where it stays.
-        faults: What keeps a flip from exchanging keypoints, such as ``left_x has no partner right_x``.
-        doubts: What may keep it from that, such as ``eyeL has no partner eyeR``.
+        faults: Reasons why a flip cannot exchange keypoints, such as ``left_x has no partner right_x``.
+        doubts: Reasons why it may not, such as ``eyeL has no partner eyeR``.
     """
 
     parts: tuple[tuple[str, str], ...]

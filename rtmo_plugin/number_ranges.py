@@ -1,4 +1,4 @@
-"""Which numbers options may have: one range for a command line, a config and a Python call."""
+"""Ranges of numeric options, shared by the command line, configs and Python calls."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ GIGABYTES = NumberRange(0, 1e6, is_whole=False)
 AMOUNT = NumberRange(0, 1e9, is_whole=False)
 MEGA = NumberRange(0.001, 1e6, is_whole=False)  # bytes or pixels
 COUNT = NumberRange(1, 10**9)
-NUMBER = NumberRange(0, 10**9)  # of things that there may be none of
+NUMBER = NumberRange(0, 10**9)  # of things that may be absent
 BATCH_SIZE = NumberRange(1, 65_536)
 THREADS = NumberRange(1, 1024)
 STREAMS = NumberRange(1, 64)

@@ -71,7 +71,7 @@ class ScoreCalibration:
                 raise ValueError("a weight is not finite")
             return calibration
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise DataError(f"{where} is no calibration of scores, as `rtmo analyze` writes it: {error}.") from error
+            raise DataError(f"{where} is not a score calibration, as `rtmo analyze` writes it: {error}.") from error
 
     @classmethod
     def read(cls, path: str | Path) -> ScoreCalibration:

@@ -1,8 +1,9 @@
-"""Numbers with their words, and paths as people write them, for what commands print."""
+"""Numbers with their words, paths and values as messages show them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 def count(number: int, one: str, several: str | None = None) -> str:
@@ -11,7 +12,7 @@ def count(number: int, one: str, several: str | None = None) -> str:
     Args:
         number: How many there are.
         one: Word for one.
-        several: Word for none and for several. Default: ``one`` with an s.
+        several: Word for all other numbers. Default: ``one`` with an s.
 
     Examples:
         >>> count(1, "person", "people")
@@ -33,3 +34,14 @@ def show_path(path: str | Path) -> str:
         return str(Path(path).absolute().relative_to(Path.cwd()))
     except (ValueError, OSError):  # elsewhere, or the current folder is gone
         return str(Path(path))
+
+
+def shorten(value: Any, longest: int = 60) -> str:
+    """Return the ``repr`` of a value, cut to a number of characters.
+
+    Example:
+        >>> shorten([1, 2, 3], longest=6)
+        '[1,...'
+    """
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -30,7 +30,7 @@ def test_what_is_written_is_read(tmp_path):
 )
 def test_something_else_is_refused(text, tmp_path):
     (tmp_path / "scores.json").write_text(text)
-    with pytest.raises(DataError, match=r"scores\.json is no calibration of scores"):
+    with pytest.raises(DataError, match=r"scores\.json is not a score calibration"):
         ScoreCalibration.read(tmp_path / "scores.json")
     with pytest.raises(MissingFileError, match="There is no calibration file"):
         ScoreCalibration.read(tmp_path / "none.json")

@@ -16,7 +16,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", help="where to write; made if it is missing")
     parser.add_argument("--num-images", type=COUNT, default=200, help="how many images (%(default)s)")
-    parser.add_argument("--seed", type=SEED, default=0, help="another seed, other images (%(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the images (%(default)s)")
     return parser
 
 

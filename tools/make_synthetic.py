@@ -26,13 +26,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", help="where to write; made if it is missing")
     parser.add_argument("--split", default="train2017", help="name of the image folder (%(default)s)")
     parser.add_argument("--num-images", type=COUNT, default=100, help="how many images (%(default)s)")
-    parser.add_argument("--seed", type=SEED, default=0, help="another seed, other images (%(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the images (%(default)s)")
     parser.add_argument("--size", type=SIDE, nargs=2, default=(320, 320), metavar=("W", "H"), help="pixels (320 320)")
     parser.add_argument(
-        "--num-people", type=NUMBER, nargs=2, default=(0, 8), metavar=("MIN", "MAX"), help="per image (0 8)"
+        "--num-people", type=NUMBER, nargs=2, default=(0, 8), metavar=("MIN", "MAX"), help="people per image (0 8)"
     )
-    parser.add_argument("--occlusion", type=FRACTION, default=0.4, help="0 avoids it, 1 seeks it (%(default)s)")
-    parser.add_argument("--clutter", type=FRACTION, default=0.5, help="of the background, 0 to 1 (%(default)s)")
+    parser.add_argument("--occlusion", type=FRACTION, default=0.4, help="overlap of people, 0 to 1 (%(default)s)")
+    parser.add_argument("--clutter", type=FRACTION, default=0.5, help="clutter of the background, 0 to 1 (%(default)s)")
     return parser
 
 

@@ -25,7 +25,7 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
         total_batch: Images in a step, of all processes; None leaves everything as it is.
 
     Raises:
-        ConfigError: ``total_batch`` is no multiple of what is loaded at a time.
+        ConfigError: ``total_batch`` is not a multiple of what is loaded at a time.
     """
     changed = copy.deepcopy(cfg)
     if total_batch is None:
@@ -35,7 +35,7 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
     loaded = cfg.train_dataloader.batch_size * num_processes
     if total_batch < loaded or total_batch % loaded:
         raise ConfigError(
-            f"--total-batch {total_batch} is no multiple of the {loaded} images that are loaded at a time "
+            f"--total-batch {total_batch} is not a multiple of the {loaded} images that are loaded at a time "
             f"({num_processes} x train_dataloader.batch_size): choose another of them."
         )
     num_batches = total_batch // loaded

@@ -23,10 +23,10 @@ _REFUSALS = (pickle.PickleError, AttributeError, TypeError, ValueError, Recursio
 
 
 def make_plain(value: Any) -> Any:
-    """Return ``value`` in builtin types where it has an obvious equal in them.
+    """Return ``value`` with builtin types in place of their equivalents.
 
     Subclasses of ``dict`` such as MMEngine's ``ConfigDict`` become dicts, paths become text, and arrays of objects
-    become lists.  Everything else comes back as it is.
+    become lists.  Everything else is unchanged.
 
     Examples:
         >>> from mmengine.config import ConfigDict
@@ -52,8 +52,8 @@ def check_readable(content: Any, where: str) -> None:
     """Check that a checkpoint can be read back; numbers in tensors need no check.
 
     Args:
-        content: A checkpoint or a part of one.
-        where: The name of ``content`` in the message, such as ``meta``; empty for a whole checkpoint.
+        content: Checkpoint, or a part of one.
+        where: Name of ``content`` in the message, such as ``meta``; empty for a whole checkpoint.
 
     Raises:
         CheckpointError: A value would be refused; the message names its place and type.

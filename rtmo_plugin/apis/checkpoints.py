@@ -90,7 +90,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         A dict with at least ``state_dict``.
 
     Raises:
-        CheckpointError: The file is no checkpoint, is damaged, or holds more than tensors and
+        CheckpointError: The file is not a checkpoint, is damaged, or holds more than tensors and
             plain data, which could run code when loaded; or it unpacks to many times its size.
     """
     try:

@@ -1,4 +1,4 @@
-"""Numbers of configs: those whose meaning is known by their key are compared with what they can be."""
+"""Range checks of the numbers in a config, by their keys."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_numbers(cfg: Config) -> None:
     """Check the numbers of a config; what is not a number is left to the class that reads it.
 
     Raises:
-        ConfigError: A number is outside its range, or not a number (NaN); the message has its key.
+        ConfigError: A number is outside its range, or NaN; the message names its key.
     """
     for path, key, value in _walk_numbers(cfg._cfg_dict, ""):
         if math.isnan(value):

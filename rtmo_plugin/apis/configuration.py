@@ -108,7 +108,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
     """Return a copy of ``cfg`` with the values of ``--cfg-options``.
 
     A key must exist in the config, or be a parameter of the class that its section builds, so that
-    a misspelt key is not silently without effect. A loader of no workers loses the options for workers.
+    a misspelt key is not silently without effect. A loader without workers loses the options that only workers use.
 
     Args:
         cfg: The config.
@@ -116,7 +116,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
 
     Raises:
         UnknownKeyError: A key that nothing reads; the message names the nearest existing ones.
-        ConfigError: A number that cannot be, in the options or in the config.
+        ConfigError: A number in the options or the config is outside its range.
     """
     changed = copy.deepcopy(cfg)
     for key in options or {}:

@@ -81,7 +81,7 @@ class _UsefulOnly(logging.Filter):
 
 
 class _Sentences(logging.Formatter):
-    """Print what a record says; time, name and level stand in the log file."""
+    """Formats a record as its message; time, name and level are in the log file."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()

@@ -58,10 +58,10 @@ def adopt_task(cfg: Config) -> Config:
 
 
 def describe_flips(metainfo: Mapping[str, Any]) -> str:
-    """Return a warning on keypoints that a flip may have to exchange and does not; nothing where there is no doubt.
+    """Return a warning about keypoints that a flip may leave on the wrong side, or an empty text.
 
     Args:
-        metainfo: MMPose's, of a data set.
+        metainfo: Data set metainfo as MMPose parses it.
     """
     names = [name for _, name in sorted(metainfo["keypoint_id2name"].items())]
     sides, partners = read_sides(names), tuple(metainfo["flip_indices"])

@@ -1,4 +1,4 @@
-"""Configs in YAML and JSON, checked before MMEngine reads them: data alone, of a limited size.
+"""Checks of YAML and JSON configs before MMEngine reads them: plain data of a limited size.
 
 MMEngine's reader of YAML makes any Python object that a tag names, and copies what aliases repeat: a config of one
 kilobyte could run code or fill any memory.

@@ -124,7 +124,9 @@ def _check_is_whole(path: Path) -> None:
         file.seek(max(path.stat().st_size - _NUM_BYTES_CHECKED, 0))
         end = file.read().strip()
     if (start[:1], end[-1:]) not in ((b"{", b"}"), (b"[", b"]")):
-        raise DataError(f"The annotation file {path} is not whole JSON: a download cut short? Get it again.")
+        raise DataError(
+            f"The annotation file {path} is not valid JSON: its download may be incomplete, so get it again."
+        )
 
 
 def _check_path(path: Path, is_folder: bool, reader: str) -> None:

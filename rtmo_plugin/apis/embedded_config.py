@@ -41,7 +41,7 @@ _REGISTRIES = (
 _NAME = re.compile(rf"(?:(?:{'|'.join(_PACKAGES[:5])})\.)?\w+")
 _FUNCTIONS = ("pseudo_collate", "default_collate")
 _WRITERS = ("DumpResults", "DumpDetResults", "DumpProposals", "DumpOdometryResults")
-_WRITTEN = ("outfile_prefix", "file_client_args", "backend_args")  # options that name places to write or to ask
+_WRITTEN = ("outfile_prefix", "file_client_args", "backend_args")  # options that name output files or servers
 _WITH_CODE = (".py", ".pkl", ".pickle", ".pth", ".pt", ".pt2", ".npy", ".npz", ".yaml", ".yml")
 _MAX_CHARACTERS = 4_000_000
 _CONSTANTS = {"inf": math.inf, "nan": math.nan}
@@ -49,7 +49,7 @@ _METAINFO = Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets"
 
 
 def carries_config(config: str | Path | Config) -> bool:
-    """Tell whether what stands in the place of a config is a checkpoint: a local file, a URL, or a name in .pth.
+    """Tell whether a config argument is a checkpoint: a local file, a URL, or a name that ends with .pth.
 
     A local file of another suffix is one if it begins as PyTorch's files do.
     """
@@ -67,10 +67,10 @@ def _begins_as_checkpoint(path: Path) -> bool:
 
 
 def find_checkpoint(config: str | Path | Config, checkpoint: str | Path | None) -> str | Path:
-    """Return the checkpoint where it may stand alone, in the place of its config.
+    """Return the checkpoint, which may also be given alone in place of its config.
 
     Raises:
-        ConfigError: There is a config alone.
+        ConfigError: A config is given without a checkpoint.
     """
     if checkpoint is not None:
         return checkpoint
@@ -86,7 +86,7 @@ def read_embedded_config(checkpoint: str | Path) -> Config:
         checkpoint: A file or a URL.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         CheckpointError: It is not a checkpoint, carries no config, or its config is more than data.
     """
     path = locate_checkpoint(checkpoint)
@@ -111,7 +111,7 @@ def read_embedded_config(checkpoint: str | Path) -> Config:
     register_all_modules(init_default_scope=False)
     for section in _walk(kept):
         _check_section(section, refuse)
-    # A name as of a Python file: MMEngine writes a copy of the config under it beside the log.
+    # The name of a Python file: MMEngine writes a copy of the config under it beside the log.
     return Config(kept, cfg_text=" ", filename=str(path.with_suffix(".py")), format_python_code=False)
 
 
@@ -119,8 +119,8 @@ def parse_assignments(text: str, refuse: Callable[[str], Exception]) -> dict[str
     """Return the values that a text of Python assigns to names, if all of them are literals or ``dict(...)``.
 
     Args:
-        text: The text.
-        refuse: Makes the error from the end of a sentence.
+        text: Python source of a config.
+        refuse: Function that makes the error from the end of a sentence.
 
     Raises:
         CheckpointError: By way of ``refuse``: it is something else, or too long or too deep to read.
@@ -181,7 +181,7 @@ def _read_key(key: ast.expr | None, node: ast.Dict, refuse: Callable[[str], Exce
 
 
 def _clean(value: Any, refuse: Callable[[str], Exception]) -> Any:
-    """Return a section without what asks for weights, writes files or asks servers, and with MMPose's own metainfo."""
+    """Return a section without pretrained weights, output files and servers, with MMPose's own metainfo files."""
     if isinstance(value, (list, tuple)):
         return type(value)(_clean(each, refuse) for each in value if not _is_pretrained(each))
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Keypoints and classes are compared by name wherever a model meets data, so that none stands for another."""
+"""Comparison of keypoints and classes by name, wherever a model meets data."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def check_checkpoint_names(
 ) -> None:
     """Check that a checkpoint was trained with the keypoints and classes of a model, in their order.
 
-    Published files, which do not say theirs, are known by their number alone.
+    Published checkpoints hold no names; only the number of keypoints is known.
 
     Args:
         checkpoint: Content of the file.
         path: Path of the checkpoint, for the message.
         metainfo: Metainfo of the model's data.
-        advice: What to do about it, for the message.
+        advice: Remedy for the message. Default: the config beside the checkpoint.
 
     Raises:
         CheckpointError: They differ.
@@ -89,13 +89,13 @@ def check_checkpoint_names(
 
 
 def check_model_names(model: nn.Module, metainfo: Mapping[str, Any] | None, where: str, evaluators: Any = None) -> None:
-    """Check that the head of a model has the keypoints of a data set of as many, in their order.
+    """Check that a head has the keypoints of a data set in the same order, if both have the same number.
 
     Args:
         model: Model; only RTMO's head here knows its keypoints.
         metainfo: Metainfo of the data set.
         where: Config section of the data set, for the message.
-        evaluators: Metrics of the config; one that converts keypoints by itself makes the comparison void.
+        evaluators: Metrics of the config; nothing is compared if one of them converts keypoints.
 
     Raises:
         ConfigError: They differ.
@@ -114,14 +114,14 @@ def check_model_names(model: nn.Module, metainfo: Mapping[str, Any] | None, wher
 def check_data_names(dataset: Any, evaluators: Any = None) -> None:
     """Check that annotation files have the keypoints of their data sets, in the order in which they are read.
 
-    ``rtmo_plugin.CocoKeypoints`` reads them by name; MMPose's classes by their places.
+    ``rtmo_plugin.CocoKeypoints`` reads them by name; MMPose's classes read them by position.
 
     Args:
         dataset: Data set, or several of them in one.
-        evaluators: Metrics of the config; MMPose's read the annotation file by its places.
+        evaluators: Metrics of the config; MMPose's read keypoints by position.
 
     Raises:
-        DataError: A file lists other keypoints, or in another order than what reads it.
+        DataError: A file lists other keypoints, or another order than its data set or metric expects.
     """
     for part in list_parts(dataset):
         metainfo, file = getattr(part, "metainfo", None), getattr(part, "ann_file", None)
@@ -130,7 +130,7 @@ def check_data_names(dataset: Any, evaluators: Any = None) -> None:
             continue
         if getattr(part, "is_reordered", False) and any(map(_reads_by_place, _list_configs(evaluators))):
             raise DataError(f"{file} lists the keypoints in another order than the config, and MMPose's metric reads "
-                            f"them by their places: {_MAPPED}.")  # fmt: skip
+                            f"them by position: {_MAPPED}.")  # fmt: skip
         for category in metainfo.get("CLASSES") or ():  # type: ignore[union-attr]  # names come from it
             found = list_category_names(category)
             if found is None or len(found) != len(names):  # names of something else than the annotations
@@ -144,7 +144,7 @@ def check_data_names(dataset: Any, evaluators: Any = None) -> None:
 
 
 def list_parts(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets of which a wrapped or combined one consists."""
+    """Yield the parts of a wrapped or combined data set."""
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
             yield from list_parts(part)

@@ -1,4 +1,4 @@
-"""How many people a data set has to train on, said before the first step."""
+"""Number of people that a data set has for training, printed before the first step."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.apis.name_checks import list_parts
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_boxes import MIN_SIDE
+from rtmo_plugin.wording import count
 
 _UNUSED = "num_unused_images"
 _ADVICE = "`rtmo dataset check` says what is wrong with a file"
@@ -50,18 +51,18 @@ class PeopleCount:
         """Return one or two sentences."""
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in self.left_out.items() if number)
         words = [
-            f"training on {_name_number(self.num_people, 'person', 'people')} in "
-            f"{_name_number(self.num_images, 'image', 'images')}{f' (left out: {reasons})' if reasons else ''}"
+            f"training on {count(self.num_people, 'person', 'people')} in "
+            f"{count(self.num_images, 'image')}{f' (left out: {reasons})' if reasons else ''}"
         ]
         if self.num_empty:
-            words.append(f"{_name_number(self.num_empty, 'image', 'images')} without people left out")
+            words.append(f"{count(self.num_empty, 'image')} without people left out")
         return "; ".join(words)
 
     def report(self) -> None:
         """Print what training uses.
 
         Raises:
-            DataError: There is nobody to train on.
+            DataError: No person can be trained on.
         """
         if not (self.num_people or self.is_known):
             return
@@ -75,7 +76,7 @@ class PeopleCount:
             )
 
     def report_validation(self) -> None:
-        """Print a warning if there is nobody to find in validation."""
+        """Print a warning if the validation data have no people."""
         if self.is_known and not self.num_people:
             _print_once(f"warning: AP has no value on {self._name_files()}: {self._explain()}")
 
@@ -84,7 +85,7 @@ class PeopleCount:
 
     def _explain(self) -> str:
         reasons = [f"{number:,} {reason}" for reason, number in self.left_out.items() if number]
-        return f"of {_name_number(self.num_listed, 'person', 'people')}, {' and '.join(reasons)}" if reasons else (
+        return f"of {count(self.num_listed, 'person', 'people')}, {' and '.join(reasons)}" if reasons else (
             "its images have no people"
         )  # fmt: skip
 
@@ -92,10 +93,6 @@ class PeopleCount:
 def _print_once(line: str) -> None:
     if is_main_process():
         print(line, flush=True)
-
-
-def _name_number(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 @contextmanager

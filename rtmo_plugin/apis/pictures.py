@@ -24,8 +24,8 @@ from rtmo_plugin.keypoint_sides import split_side
 class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
     """Write one picture for each evaluated image, with the name of its file.
 
-    MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.  Images of one name in
-    several folders get pictures of their own, and no image of the data set is overwritten.
+    MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.  Images with the same name in
+    several folders get separate pictures, and no image of the data set is overwritten.
 
     Args:
         out_dir: Folder for the pictures; validations get a sub-folder for each epoch.

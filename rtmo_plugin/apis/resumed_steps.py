@@ -1,4 +1,4 @@
-"""What a step and an epoch of a run are, noted in its checkpoints and compared when it is resumed."""
+"""Steps per epoch and images per step of a run, noted in its checkpoints and compared on resume."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def describe_steps(runner: Any) -> dict[str, int]:
 
 
 def continue_as_configured(runner: Any, planned: PlannedSchedule) -> None:
-    """Let a run that was just resumed follow its config, and say what differs from the checkpoint's run.
+    """Make a resumed run follow its config, and log what differs from the checkpoint.
 
     Args:
         runner: Runner whose ``resumed`` has the notes of the checkpoint.
@@ -72,7 +72,7 @@ def _find_steps(runner: Any) -> int:
 
 
 class ScheduleEndHook(Hook):  # type: ignore[misc]  # MMEngine has no types
-    """Say before training that its epochs and its schedule end at different times, or that nothing is left to do."""
+    """Warns before training if epochs and schedule end at different steps, or if nothing is left to train."""
 
     priority = "VERY_HIGH"
 

@@ -132,7 +132,7 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
 
 
 class ReadableCheckpointHook(Hook):  # type: ignore[misc]
-    """Write nothing that ``read_checkpoint`` would refuse."""
+    """Refuses to write a checkpoint that ``read_checkpoint`` would refuse."""
 
     priority = 100  # after hooks that add their state
 

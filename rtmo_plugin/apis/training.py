@@ -143,7 +143,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
 
 
 def _run(runner: QuietRunner, hooks: list[Hook]) -> None:
-    """Train, and close the progress bar before anything is said about an end that came early.
+    """Train, and close the progress bar before an early end is reported.
 
     Raises:
         InterruptedRun: Ctrl-C was pressed, or SIGTERM came.
@@ -240,10 +240,10 @@ def _build(cfg: Config, is_transferred: bool) -> QuietRunner:
 
 
 def _check_datasets(runner: QuietRunner) -> None:
-    """Build the data sets, and check that there is something to learn and that it is what the model is for.
+    """Build the data sets, and check that they have people and fit the model.
 
     Raises:
-        UserError: It is not.
+        UserError: A data set has no people, lacks images, or has other keypoints than the model.
     """
     evaluators = runner.cfg.get("val_evaluator")
     dataset = runner.train_loop.dataloader.dataset

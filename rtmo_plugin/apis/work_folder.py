@@ -1,4 +1,4 @@
-"""The work folder of a training: one run at a time, and no checkpoint of an earlier run is lost unasked."""
+"""The work folder of a training: one run at a time, and no checkpoint is replaced without --overwrite."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_A_RUN = (*REGULAR, "best_*.pth", LAST, PREVIOUS)
 _DRAFTS = ".*.part.pth"
 _LOCK = ".lock"
 _NUM_NAMED = 3
-# Where a launcher tells a process its number.
+# Environment variable with the rank of a process, by launcher.
 _RANKS = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
 
 
@@ -33,7 +33,7 @@ _RANKS = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RA
 def claim_work_dir(cfg: Config) -> Iterator[None]:
     """Keep other runs out of ``cfg.work_dir``, and remove the drafts of checkpoints that a killed run left.
 
-    The lock goes with the process, however it ends.  On a file system without locks nothing is kept out.
+    The lock ends with the process. On a file system without locks, other runs are not kept out.
 
     Raises:
         ConfigError: Another run uses the folder, or it cannot be written.

@@ -25,7 +25,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", default="synthetic", help="what to train on: synthetic or coco (%(default)s)")
     add("--data-root", metavar="DIR", help="folder that holds the data sets")
     add("--seeds", type=COUNT, default=3, help="how often each variant is measured (%(default)s)")
-    add("--budget", type=POSITIVE, metavar="MINUTES", help="what the whole study may take here, roughly: as many "
+    add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate time of the whole study: as many "
         "training images as fit (default: that of the folder, or 60)")  # fmt: skip
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
     add_config_options(parser)

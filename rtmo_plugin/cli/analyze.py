@@ -25,7 +25,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keypoints", metavar="NAME", help="coco, crowdpose, or a JSON file with names, sigmas, flip_pairs, skeleton")
     add("--run", metavar="DIR", help="work dir of a training, for its curves (default: the checkpoint's, if it is one)")
     add("--calibration", metavar="FILE", help="write a calibration of the scores to FILE (.json)")
-    add("--num-worst", type=NUMBER, default=20, metavar="N", help="how many images to show (%(default)s)")
+    add("--num-worst", type=NUMBER, default=20, metavar="N", help="number of images to show (%(default)s)")
     add("--data-root", metavar="DIR", help="folder that holds the data of the config")
     add("--work-dir", metavar="DIR", help="folder for logs (default: work_dirs/CONFIG)")
     add_trust_argument(parser)

@@ -46,7 +46,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         "--device", metavar="NAME", help="such as cpu or cuda:0 (default: cpu; of a checkpoint a GPU, if there is one)"
     )
     parser.add_argument(
-        "--threads", type=THREADS, metavar="N", help="of the CPU, for an exported file (default: as many as cores)"
+        "--threads", type=THREADS, metavar="N", help="CPU threads, for exported files only (default: all cores)"
     )
     parser.add_argument(
         "--precision", metavar="NAME", help="of an exported file: float32, or auto, which may be faster (default: auto)"
@@ -60,7 +60,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
         "--trust",
         action="store_true",
         default=None,
-        help="let code in an exported .pt or .pt2 file run that was not exported here (said once for each file)",
+        help="run the code in a .pt or .pt2 file that was not exported on this machine (needed once per file)",
     )
 
 

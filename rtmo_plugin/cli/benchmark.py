@@ -38,8 +38,14 @@ def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str) -> Non
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--num-images", type=COUNT, default=5000, metavar="N", help="as many as COCO's val2017 (%(default)s)")
-    add("--num-detections", type=COUNT, default=20, metavar="N", help="an image (%(default)s)")
+    add(
+        "--num-images",
+        type=COUNT,
+        default=5000,
+        metavar="N",
+        help="number of images; COCO's val2017 has 5000 (%(default)s)",
+    )
+    add("--num-detections", type=COUNT, default=20, metavar="N", help="detections per image (%(default)s)")
     add("--settings", choices=("recipe", "default"), default="recipe", help="of the metric (%(default)s)")
     _add_rounds(parser, 3, "how often each side runs")
 
@@ -47,8 +53,8 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
-    add("--num-samples", type=COUNT, default=100, metavar="N", help="of each side in each round (%(default)s)")
-    add("--num-images", type=COUNT, default=64, metavar="N", help="how many synthetic images (%(default)s)")
+    add("--num-samples", type=COUNT, default=100, metavar="N", help="samples per side and round (%(default)s)")
+    add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images (%(default)s)")
     add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side (%(default)s)")
     _add_rounds(parser, 3, "how often each side runs")
 
@@ -66,7 +72,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs (%(default)s)")
     add("--num-images", type=COUNT, metavar="N", help="training images (default: the recipe's 2800, half an hour)")
-    add("--seed", type=SEED, default=0, help="of weights and transforms (%(default)s)")
+    add("--seed", type=SEED, default=0, help="seed of weights and transforms (%(default)s)")
 
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +88,8 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
         "downloaded the first time)")  # fmt: skip
     add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
     add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
-    add("--num-images", type=COUNT, default=5, metavar="N", help="of the folder (%(default)s)")
-    add("--threads", type=THREADS, metavar="N", help="of the CPU, for our sides (default: all cores, as the others)")
+    add("--num-images", type=COUNT, default=5, metavar="N", help="number of images of the folder (%(default)s)")
+    add("--threads", type=THREADS, metavar="N", help="CPU threads of our sides (default: all cores, as the others)")
     add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
     _add_rounds(parser, 20, "how often each side sees every image")
 

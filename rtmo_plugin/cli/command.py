@@ -82,7 +82,7 @@ def add_subcommand(
 
 @contextmanager
 def raise_when_terminated() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise ``SystemExit`` with a shell's exit code, so that files are closed in good order."""
+    """Let SIGTERM and SIGHUP raise ``SystemExit`` with a shell's exit code, so that files are closed properly."""
 
     def leave(number: int, _: Any) -> None:
         raise SystemExit(128 + number)

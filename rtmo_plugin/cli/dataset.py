@@ -39,7 +39,9 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="COCO keypoint file")
     parser.add_argument("--images", metavar="DIR", help="open the images too, which are in DIR")
     parser.add_argument("--fix", metavar="OUT", help="write a cleaned copy to OUT; FILE itself is never changed")
-    parser.add_argument("--examples", type=NUMBER, default=3, metavar="N", help="of each kind (%(default)s)")
+    parser.add_argument(
+        "--examples", type=NUMBER, default=3, metavar="N", help="examples per kind of finding (%(default)s)"
+    )
     parser.set_defaults(action=check_file)
 
 
@@ -48,8 +50,10 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("file", metavar="FILE", help="COCO file; never changed")
     parser.add_argument("out", metavar="OUT", help="folder for the two")
-    parser.add_argument("--val", type=SHARE, default=0.2, metavar="SHARE", help="of the images (%(default)s)")
-    parser.add_argument("--seed", type=SEED, default=0, help="another seed, other images (%(default)s)")
+    parser.add_argument(
+        "--val", type=SHARE, default=0.2, metavar="SHARE", help="share of the images for validation (%(default)s)"
+    )
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the random choice of images (%(default)s)")
     parser.set_defaults(action=split_file)
 
 

@@ -53,16 +53,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--score-thr", type=FRACTION, metavar="SCORE", help="people score above this (default: that of the config)"
+        "--score-thr", type=FRACTION, metavar="SCORE", help="lowest score of a person (default: the config's)"
     )
     parser.add_argument(
         "--nms-thr", type=FRACTION, metavar="IOU", help="boxes of higher IoU are one person (default: the config's)"
     )
     parser.add_argument(
-        "--max-people", type=PRIORS, default=100, metavar="N", help="at most so many an image (%(default)s)"
+        "--max-people", type=PRIORS, default=100, metavar="N", help="largest number of people per image (%(default)s)"
     )
     parser.add_argument(
-        "--top-k", type=PRIORS, default=300, metavar="N", help="priors an image of the cut `decoded` (%(default)s)"
+        "--top-k", type=PRIORS, default=300, metavar="N", help="priors per image of the cut `decoded` (%(default)s)"
     )
 
 

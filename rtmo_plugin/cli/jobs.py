@@ -21,8 +21,13 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--records", choices=("jsonl", "parquet"), help="write them as JSON lines or as Parquet")
     group.add_argument("--ray", action="store_true", help="work with Ray, on all cores of this machine")
     group.add_argument("--ray-address", metavar="ADDRESS", help="work on a Ray cluster; auto: that of this machine")
-    group.add_argument("--workers", type=WORKERS, metavar="N", help="of Ray, each with an engine of --threads (1)")
-    group.add_argument("--shard-size", type=COUNT, metavar="N", help="images or frames in a file (1000)")
+    group.add_argument(
+        "--workers",
+        type=WORKERS,
+        metavar="N",
+        help="number of Ray workers; each runs one engine with --threads threads (1)",
+    )
+    group.add_argument("--shard-size", type=COUNT, metavar="N", help="images or frames per file of records (1000)")
 
 
 def is_job(arguments: dict[str, Any]) -> bool:
@@ -76,7 +81,7 @@ def run_as_job(
 
 
 def _report(reports: Iterable[Any], job: Any, num_before: int, as_json: bool, stdout: TextIO) -> int:
-    """Say what came of the shards, of which ``num_before`` were done before, and return the exit code."""
+    """Print a summary of the shards, of which ``num_before`` were done before, and return the exit code."""
     done = []
     for report in reports:
         done.append(report)

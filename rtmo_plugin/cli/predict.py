@@ -109,7 +109,7 @@ def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, in
 
 
 def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]:
-    """Print and draw what was found, as it comes.
+    """Print and draw results as they arrive.
 
     Args:
         results: Results of ``Pose``.
@@ -117,7 +117,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
         as_json: Whether to print JSON.
 
     Returns:
-        Number of images that could not be used, and what was found as words.
+        Number of images that could not be used, and a phrase with the numbers of people and images.
     """
     from tqdm import tqdm
 

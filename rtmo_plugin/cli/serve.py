@@ -29,13 +29,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to be reached at (%(default)s: this machine alone)",
     )
     parser.add_argument(
-        "--port", type=PORT, default=8000, metavar="N", help="of the address; 0: any that is free (%(default)s)"
+        "--port", type=PORT, default=8000, metavar="N", help="port number; 0 takes any free port (%(default)s)"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
-        "--max-megabytes", type=MEGA, default=20, metavar="MB", help="the largest file it takes (%(default)s)"
+        "--max-megabytes", type=MEGA, default=20, metavar="MB", help="largest file, in megabytes (%(default)s)"
     )
-    parser.add_argument("--max-megapixels", type=MEGA, default=50, metavar="MP", help="the largest image (%(default)s)")
+    parser.add_argument(
+        "--max-megapixels", type=MEGA, default=50, metavar="MP", help="largest image, in megapixels (%(default)s)"
+    )
     parser.add_argument(
         "--allow-host", nargs="+", default=(), metavar="NAME", help="names of this machine that others reach it by"
     )
@@ -67,7 +69,7 @@ def _run(
     limits = Limits(max_megabytes, max_megapixels)
     with server.open_port(host, port) as listener, DecoderPool(limits.num_pixels) as decoders:
         pose = Pose(model, score_thr=min(score_thr, _LOWEST_SCORE), **choose_options(options))
-        pose(np.full((64, 64, 3), 114, np.uint8))  # so that a model that computes NaN ends here, and not at a request
+        pose(np.full((64, 64, 3), 114, np.uint8))  # so that a model that computes NaN fails here, not at a request
         app = make_app(pose, Path(model).name, limits, decoders, score_thr=score_thr, host_names=allow_host)
         server.announce(listener, is_opened=open)
         server.run(app, listener)

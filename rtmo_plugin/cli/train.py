@@ -48,10 +48,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
-        "--total-batch", type=COUNT, metavar="IMAGES", help="images in a step, from as many batches as that takes"
+        "--total-batch", type=COUNT, metavar="IMAGES", help="images per optimizer step, gathered from several batches"
     )
     parser.add_argument(
-        "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="keep decoded training images in so much memory"
+        "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
     )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
 

@@ -9,7 +9,13 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from rtmo_plugin.datasets.metainfo import describe_schema
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoint_boxes import complete_person
-from rtmo_plugin.keypoint_order import describe_difference, is_identity, list_category_names, match_order
+from rtmo_plugin.keypoint_order import (
+    describe_difference,
+    is_identity,
+    list_category_names,
+    match_order,
+    reorder_keypoints,
+)
 from rtmo_plugin.keypoint_schemas import find_schema
 from rtmo_plugin.registry import DATASETS
 from rtmo_plugin.structures import KeypointSchema
@@ -80,8 +86,7 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
             )
         order = self._orders.get(person["category_id"])
         if order:
-            keypoints = person["keypoints"]
-            person = {**person, "keypoints": [value for k in order for value in keypoints[3 * k : 3 * k + 3]]}
+            person = {**person, "keypoints": reorder_keypoints(person["keypoints"], order)}
         if not self._use_area:
             person = {**person, "area": None}
         person = complete_person(person, (image["width"], image["height"]))

@@ -12,7 +12,7 @@ from rtmo_plugin.registry import HOOKS
 class AccumulationHook(Hook):
     """Begin accumulating gradients anew with each epoch.
 
-    MMEngine counts batches through the whole run: where their number in an epoch is no multiple of
+    MMEngine counts batches through the whole run: where their number in an epoch is not a multiple of
     those in a step, a checkpoint would miss the gradients of an unfinished step.  So the last step
     of an epoch has fewer batches, as the last batch of an epoch has fewer images.
     """

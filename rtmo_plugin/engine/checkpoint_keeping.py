@@ -1,4 +1,4 @@
-"""Regular checkpoints, of which an old one goes only when its successor is on the disk."""
+"""Regular checkpoints: an old one is removed only after its successor is on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEPT, _NO_LIMIT = "keep_ckpt_ids", -1
 
 @HOOKS.register_module()
 class KeepingCheckpointHook(CheckpointHook):  # type: ignore[misc]  # MMEngine has no types
-    """MMEngine's ``CheckpointHook``, but what it would remove first it removes last.
+    """MMEngine's ``CheckpointHook``, which removes old checkpoints last instead of first.
 
     With ``max_keep_ckpts=1``, MMEngine killed while it writes a checkpoint leaves none.  The list of kept
     checkpoints in a file also names the one that is about to go, so that a resumed run removes it if need be.

@@ -1,7 +1,7 @@
-"""A training loop that can be stopped after any step, keeps what was learned, and goes on there.
+"""A training loop that can be stopped after any step and resumed there.
 
-Ctrl-C (SIGINT), SIGTERM and SIGHUP (a closed terminal) let the step end that is being made, save ``last.pth``,
-and raise ``InterruptedRun``.  The file notes how many batches of its epoch are done; a resumed run leaves these out, so
+Ctrl-C (SIGINT), SIGTERM and SIGHUP (a closed terminal) let the current step end, save ``last.pth``, and raise
+``InterruptedRun``.  The file notes how many batches of its epoch are done; a resumed run leaves these out, so
 that it ends with the weights of one that was never stopped.
 """
 
@@ -157,7 +157,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):  # type: ignore[misc]  # MMEngine
         self.raise_if_stopped()
 
     def raise_if_stopped(self) -> None:
-        """End the run if a signal came; what is to be kept must be saved.
+        """End the run if a signal came; the caller has saved the state.
 
         Raises:
             InterruptedRun: A signal came.

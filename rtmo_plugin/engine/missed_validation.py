@@ -1,4 +1,4 @@
-"""The validation that a run owes when it was stopped between a checkpoint and the validation after it."""
+"""The missed validation of a run that was stopped between a checkpoint and the validation after it."""
 
 from __future__ import annotations
 

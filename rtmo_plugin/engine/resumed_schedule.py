@@ -19,7 +19,7 @@ from rtmo_plugin.errors import CheckpointError
 Group = dict[str, Any]
 # What a scheduler changes while it runs; everything else in its state is the schedule.
 _RUNNING = ("last_step", "_global_step", "_last_value", "_get_value_called_within_step", "verbose")
-# Options that an optimizer has or has not: they tell one kind from another.
+# Options by which kinds of optimizers differ.
 _TELLTALE = ("betas", "momentum", "alpha", "rho", "lambd", "lr_decay")
 
 

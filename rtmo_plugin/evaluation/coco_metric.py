@@ -107,7 +107,7 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
             keypoints = np.reshape(person["keypoints"], (1, -1, 3))
             person["keypoints"] = self._truth_mapping.apply(keypoints).ravel().tolist()
             person["num_keypoints"] = self._truth_mapping.num_keypoints
-        with contextlib.redirect_stdout(io.StringIO()):  # which says how long it takes
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints timings
             return COCO(content)
 
     @BaseMetric.dataset_meta.setter

@@ -23,7 +23,13 @@ from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
 from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoint_areas import find_area_faults
 from rtmo_plugin.keypoint_boxes import PERSON_SHARE, complete_person
-from rtmo_plugin.keypoint_order import describe_difference, is_identity, list_category_names, match_order
+from rtmo_plugin.keypoint_order import (
+    describe_difference,
+    is_identity,
+    list_category_names,
+    match_order,
+    reorder_keypoints,
+)
 
 _KEPT = ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd", "area", "num_keypoints")
 
@@ -34,7 +40,7 @@ def read_annotations(path: str | Path) -> Json:
     """Read a COCO annotation file.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         DataError: It is not JSON, not all of it is there, or it holds no images.
     """
     try:
@@ -42,8 +48,8 @@ def read_annotations(path: str | Path) -> Json:
             content = read_json(local)
     except FileNotFoundError:
         raise MissingFileError(f"There is no annotation file {path}.") from None
-    except ValueError as error:  # of JSON, or of the encoding
-        raise DataError(f"The annotation file {path} is damaged or not complete: it is no JSON ({error}).") from error
+    except DataError as error:
+        raise DataError(f"The annotation file {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise DataError(f"The annotation file {path} is not in COCO's format: it has no list `images`.")
     _check_entries(content, path)
@@ -55,7 +61,7 @@ def _check_entries(content: Json, path: str | Path) -> None:
     for section in ("images", "annotations", "categories"):
         entries = content.get(section) or []
         if not isinstance(entries, list):
-            raise DataError(f"The annotation file {path} is not in COCO's format: `{section}` is no list.")
+            raise DataError(f"The annotation file {path} is not in COCO's format: `{section}` is not a list.")
         wrong = next((index for index, each in enumerate(entries) if not _has_id(each, section)), None)
         if wrong is not None:
             raise DataError(f"The annotation file {path} is not in COCO's format: {section}[{wrong}] has no ids.")
@@ -187,7 +193,7 @@ def _complete_people(people: list[Json], images: list[Json], orders: Mapping[Any
             completed.append(person)  # an error that names it comes later
             continue
         if order and len(keypoints) == 3 * len(order):
-            keypoints = [value for k in order for value in keypoints[3 * k : 3 * k + 3]]
+            keypoints = reorder_keypoints(keypoints, order)
         completed.append(complete_person({**person, "keypoints": keypoints}, sizes.get(person["image_id"])))
     return completed
 

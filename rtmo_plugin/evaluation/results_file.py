@@ -11,7 +11,7 @@ import numpy as np
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.predictions import Predictions
-from rtmo_plugin.files import read_json
+from rtmo_plugin.files import read_json, write_file
 
 _NEEDED = {"image_id": (int, str), "category_id": int, "keypoints": list, "score": (int, float)}
 
@@ -36,8 +36,7 @@ def write_truth(content: dict[str, Any], path: Path) -> None:
     """Write ground truth that came with the samples as an annotation file, beside the results."""
     ids = {each["category_id"] for each in content["annotations"]}
     categories = content.get("categories") or [{"id": each, "name": str(each)} for each in sorted(ids)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**content, "categories": categories}, default=_to_plain), encoding="utf-8")
+    write_file(path, json.dumps({**content, "categories": categories}, default=_to_plain))
 
 
 def _to_plain(value: Any) -> Any:
@@ -60,10 +59,10 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
         rows = read_json(path)
     except FileNotFoundError:
         raise MissingFileError(f"There is no result file {path}.") from None
-    except ValueError as error:  # of JSON, or of the encoding
-        raise DataError(f"The result file {path} is damaged or not complete: it is no JSON ({error}).") from error
+    except DataError as error:
+        raise DataError(f"The result file {error}") from error
     if not isinstance(rows, list):
-        raise DataError(f"The result file {path} is not in COCO's format: it is no list of detections.")
+        raise DataError(f"The result file {path} is not in COCO's format: it is not a list of detections.")
     images: dict[Any, list[dict[str, Any]]] = {}
     for row in _check_rows(rows, path):
         images.setdefault(row["image_id"], []).append(row)

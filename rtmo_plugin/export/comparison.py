@@ -1,12 +1,12 @@
 """Compare a written file with PyTorch, whatever the weights.
 
-Three things look like errors and are none:
+Three differences are not errors:
 
 - A person whose score, or whose overlap with another, lies on a threshold may be kept by one side alone.  Where
   many scores are equal, rounding decides which of them come first, enter NMS first, and fit within the most people
   that a file returns.  So the rows of a file are not compared with PyTorch's own selection: each row must be a
   prior of PyTorch's, and the rows together must be what NMS may leave, see ``_check_selection``.
-- People below a score that anyone would keep mean little: a quarter of them may be anywhere.
+- People with scores below any useful threshold mean little: a quarter of them may differ by any amount.
 - A keypoint may hang between two places.  Untrained weights have many of these, and PyTorch's own
   answers in float32 and float64 then lie far apart.  So a keypoint may be as far off as PyTorch's own
   moves when the head's outputs change by as much as rounding (``Reference.measure_wavering``).
@@ -46,20 +46,20 @@ Run = Callable[[NDArray[Any], float], Arrays]
 _SLACK = 4.0  # times the wavering of a keypoint
 _UNSURE = 0.02  # of the keypoints are left out: those that differ most
 _MANY = 100  # priors above the threshold, which are many people
-_LIKELY = 0.05  # people score above this, if anyone keeps them
-_LEFT_OUT = 0.25  # of the others may be anywhere
+_LIKELY = 0.05  # useful thresholds are above this score
+_LEFT_OUT = 0.25  # share of the other people that may differ by any amount
 _CLEAR = 1.0  # difference of logits near 0 that changes who is found
 _LARGEST_LOGIT = 12.0  # beyond which float32 has no probabilities to tell apart
 
 
 def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differences:
-    """Compare a draft with the model that it was made of, before it gets its name.
+    """Compare a draft with its model before it gets its final name.
 
     Args:
         model: Trained model, in eval mode.
-        run: What runs the draft.
+        run: Function that runs the draft.
         options: Options of the file.
-        path: Name that the file is to get.
+        path: Final name of the file.
 
     Raises:
         ExportError: The draft does not compute what PyTorch computes; the message says what differs and by how much.
@@ -84,7 +84,7 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
 
     Args:
         model: Trained model, in eval mode.
-        run: What runs the file.
+        run: Function that runs the file.
         options: Options of the file.
         tolerance: How far it may be off.
 
@@ -109,7 +109,7 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
 
 
 def _check_finite(outputs: Arrays) -> None:
-    """Check a file's outputs before anything is compared: whatever is compared with NaN is false.
+    """Check that a file's outputs are finite before anything is compared: every comparison with NaN is false.
 
     Raises:
         ExportError: One of them holds NaN or infinity.
@@ -209,7 +209,7 @@ def _find_priors(reference: Reference, image: int, dets: Tensor) -> Tensor:
         return torch.zeros(0, dtype=torch.long)
     sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1).clamp(min=1)
     distances = (dets[:, None, :4] - boxes).abs().amax(dim=-1) / sizes + (dets[:, None, 4] - scores).abs()
-    distances = distances.nan_to_num(nan=torch.inf)  # of boxes of no one that are too large for float32
+    distances = distances.nan_to_num(nan=torch.inf)  # of background boxes that overflow float32
     priors = distances.argmin(dim=1)
     if len(set(priors.tolist())) < len(priors):  # where two rows are equal, or one is there twice
         for row in distances.amin(dim=1).argsort().tolist():
@@ -223,8 +223,8 @@ def _check_selection(
 ) -> None:
     """Check that the rows of a file are what a selection of PyTorch's priors may be.
 
-    Greedy NMS is told by its outcome: nobody overlaps a better one too much, and whoever is left out overlaps a
-    better one too much, is below the threshold, or below the last of as many people as the file returns at most.
+    Greedy NMS is judged by its outcome: no person overlaps a better one too much, and each one left out overlaps a
+    better one too much, is below the threshold, or is below the last of the most people that the file returns.
     Scores and overlaps that differ by no more than rounding count as equal.
 
     Raises:
@@ -303,7 +303,7 @@ def _clamp_logits(probs: Tensor) -> Tensor:
 
 
 def _leave_out_unlikely(errors: Tensor, scores: Tensor) -> Tensor:
-    """Return (N, E) errors without those of the worst rows that are people to few: a share of the low scores."""
+    """Return (N, E) errors without the worst rows among the low scores, up to a share of these."""
     unlikely = (scores <= _LIKELY).nonzero()[:, 0]
     worst = errors[unlikely].amax(dim=1).nan_to_num(nan=torch.inf).argsort(descending=True)
     is_kept = torch.ones(len(scores), dtype=torch.bool)

@@ -90,7 +90,7 @@ def check_size(size_wh: Iterable[int]) -> None:
     """Check that an input has a size that the network can take.
 
     Raises:
-        ConfigError: Width or height is no positive multiple of 32; the message names the next one.
+        ConfigError: Width or height is not a positive multiple of 32; the message names the next one.
     """
     size = tuple(size_wh)
     if len(size) != 2 or any(n < SIZE_DIVISOR or n % SIZE_DIVISOR for n in size):

@@ -14,7 +14,7 @@ class Tolerance:
     """How far a file may be from PyTorch.
 
     Attributes:
-        precision: Precision that it belongs to.
+        precision: Precision of the file.
         score: Scores of people and keypoints.
         box: Box corners, relative to the longer side of the box.
         keypoint: Keypoints, in pixels of the input.
@@ -100,7 +100,7 @@ class Differences:
 
         Args:
             what: The file, for the message.
-            tolerance: What the differences are shares of.
+            tolerance: Tolerance to which the differences are relative.
 
         Raises:
             ExportError: One is larger than allowed, or not a number.

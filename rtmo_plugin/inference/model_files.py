@@ -14,7 +14,7 @@ def list_model_files(path: Path, cut: str = "end2end") -> list[Path]:
 
     Args:
         path: File that is named to open the model.
-        cut: Where the model ends; one of the cut ``raw`` has a file of parameters beside it.
+        cut: Cut of the model; the cut ``raw`` has a file of parameters beside it.
     """
     beside = [path.with_suffix(suffix) for suffix in _BESIDE.get(path.suffix.lower(), ())]
     beside += [locate_parameters(path)] if cut == "raw" else []

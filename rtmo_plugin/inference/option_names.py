@@ -32,7 +32,7 @@ def check_option_names(where: str, given: Iterable[str], known: Sequence[str]) -
     """Check that options exist.
 
     Args:
-        where: What the options are given to, as the user calls it.
+        where: Class or function that gets the options, for the message.
         given: Names of the given options.
         known: Names of all options.
 

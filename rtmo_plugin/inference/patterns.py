@@ -1,4 +1,4 @@
-"""Files by a pattern such as ``photos/**/*.jpg``: every folder once, also where links lead in circles."""
+"""Files by a pattern such as ``photos/**/*.jpg``: every folder is entered once, even with circular links."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class PicturePlan:
         taken: dict[str, int] = {}  # names and beginnings of names
         kinds = {source: find_kind(source) for source in sources}
         addresses = {each for each in kinds if kinds[each] is SourceKind.IMAGE and is_web(str(each)) and not suffix}
-        for source, kind in kinds.items():  # first what has a name of its own
+        for source, kind in kinds.items():  # sources with names of their own come first
             if kind is SourceKind.IMAGE and source not in addresses:
                 self._add_image(source, taken)
         if addresses:
@@ -107,8 +107,8 @@ def _find_free(stem: str, suffix: str, taken: dict[str, int], room: int = 0) -> 
     """Return a name that is not taken and not too long, and take it; the second of a name ends with ``_2``.
 
     Args:
-        stem: What the name begins with.
-        suffix: What the name ends with.
+        stem: Beginning of the name.
+        suffix: End of the name.
         taken: Names that are taken, without case, each with the number to try next; the new one is added.
         room: Bytes to leave for what is appended later.
     """

@@ -21,7 +21,7 @@ def open_image(source: Any) -> Entry:
 
     Raises:
         MissingFileError: There is no such file.
-        DataError: It is no image; of a file or an address that is the frame's error.
+        DataError: It is not an image; of a file or an address that is the frame's error.
     """
     if isinstance(source, (str, Path)):
         name = str(source)

@@ -61,7 +61,7 @@ def read_frames(source: Any, *, start: int = 0, num_readers: int = _NUM_READERS)
 
     Raises:
         MissingFileError: There is no such file, folder or camera, or nothing in it; raised at once.
-        DataError: It is no source, or a video that cannot be opened.
+        DataError: It is not a source, or a video that cannot be opened.
     """
     kind = find_kind(source)
     if kind is SourceKind.LIVE:
@@ -74,7 +74,7 @@ def find_kind(source: Any) -> SourceKind:
     """Tell what comes out of a source, without opening it.
 
     Raises:
-        DataError: It is no source.
+        DataError: It is not a source.
     """
     if isinstance(source, bool):
         raise _refuse(source)
@@ -207,4 +207,4 @@ def _name(source: Any) -> str:
 
 
 def _refuse(source: Any) -> DataError:
-    return DataError(f"{type(source).__name__} is no source: give a path, an address, an array, a number or a list.")
+    return DataError(f"{type(source).__name__} is not a source: give a path, an address, an array, a number or a list.")

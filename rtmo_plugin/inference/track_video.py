@@ -174,7 +174,7 @@ def _write(results: Iterator[PoseResult], writer: VideoWriter, lines: Path) -> G
         file = None
         for result in results:
             if result.error is None:
-                writer.write(_leave_out_nobody(result).plot(), result.frame.time_s)
+                writer.write(_select_tracked(result).plot(), result.frame.time_s)
                 file = file or files.enter_context(_create(lines))
                 _write_line(file, result, lines)
             yield result
@@ -183,7 +183,7 @@ def _write(results: Iterator[PoseResult], writer: VideoWriter, lines: Path) -> G
 
 
 def _create(path: Path) -> TextIO:
-    """Open a new file; an older one of the name goes, and what it was a link to stays."""
+    """Open a new file; an older one of that name is removed, but not what it links to."""
     try:
         path.unlink(missing_ok=True)
         return path.open("x", encoding="utf-8")
@@ -191,8 +191,8 @@ def _create(path: Path) -> TextIO:
         raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _leave_out_nobody(result: PoseResult) -> PoseResult:
-    """Return the people that have an id: of a low ``score_thr`` the others are mostly none."""
+def _select_tracked(result: PoseResult) -> PoseResult:
+    """Return the people that have an id: with a low ``score_thr``, most of the others are not people."""
     return result if result.ids is None else result[result.ids > 0]
 
 

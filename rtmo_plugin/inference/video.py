@@ -87,8 +87,8 @@ class UprightCapture:
     """An opened video whose frames are turned and mirrored as the file says, whatever OpenCV's version does.
 
     Args:
-        capture: Of OpenCV.
-        turn: What the file says. Default: the angle that OpenCV reports.
+        capture: OpenCV's capture.
+        turn: Turn that the file asks for. Default: the angle that OpenCV reports.
     """
 
     def __init__(self, capture: Any, turn: Turn | None = None) -> None:
@@ -142,7 +142,7 @@ def open_camera(number: int) -> Any:
 def measure_fps(path: str | Path) -> float:
     """Return the frame rate at which a video loses no frame: its own, or that of its fastest early part.
 
-    Where the rate varies, a file says its mean, or nothing that is true.
+    A file whose rate varies reports its mean or a wrong value.
 
     Raises:
         MissingFileError: There is no such file.

@@ -88,7 +88,8 @@ class VideoWriter:
 
         Args:
             image: (height, width, 3) BGR; one of another size than the first is scaled to it.
-            time_s: When it is to be shown, in seconds; the first frame is the start. Default: after the one before.
+            time_s: Time at which the frame is shown, in seconds; the first frame is the start. Default: directly after
+                the previous frame.
 
         Raises:
             OutputError: The disk is full, or the file cannot be written; earlier frames stay readable.

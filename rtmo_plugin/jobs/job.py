@@ -56,7 +56,7 @@ class Job:
         """Return the shards that are not done, or of which a file of records is missing or damaged.
 
         Args:
-            damaged: What ``find_damaged`` returned, which reads all files. Default: it is called.
+            damaged: Result of ``find_damaged``, which reads all files. Default: computed here.
         """
         done = find_done(self.folder) - set(map(read_number, self.find_damaged() if damaged is None else damaged))
         return [shard for shard in self.shards if shard.number not in done]

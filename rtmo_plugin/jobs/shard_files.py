@@ -141,7 +141,7 @@ def find_damaged(folder: Path, num_records: Mapping[int, int]) -> dict[Path, str
 
 
 def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = None) -> str:
-    """Return what is wrong with a file of records, or nothing.
+    """Return the fault of a file of records, or an empty text.
 
     Args:
         path: The file.

@@ -10,6 +10,7 @@ from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import Problem
 from rtmo_plugin.labels.numbers import is_id
+from rtmo_plugin.wording import shorten
 
 
 def find_in_categories(coco: Coco) -> Iterator[Problem]:
@@ -19,7 +20,7 @@ def find_in_categories(coco: Coco) -> Iterator[Problem]:
     ids: dict[str, int] = {}  # of the first category of a name
     for index, category in enumerate(coco["categories"]):
         if not is_category(category):
-            yield Problem("category-broken", index, f"categories[{index}]: {_shorten(category)}")
+            yield Problem("category-broken", index, f"categories[{index}]: {shorten(category)}")
             continue
         word, names = f"category {category['id']} ({category['name']})", category.get("keypoints")
         if ids.setdefault(category["name"], category["id"]) != category["id"]:
@@ -39,9 +40,7 @@ def find_in_categories(coco: Coco) -> Iterator[Problem]:
                 yield Problem(kind, index, f"{word}: {'; '.join(faults)}")
         first_names = first_names or names
         if names != first_names:
-            text = (
-                f"{word}: {len(names)} keypoints ({_shorten(names)}), not {len(first_names)} ({_shorten(first_names)})"
-            )
+            text = f"{word}: {len(names)} keypoints ({shorten(names)}), not {len(first_names)} ({shorten(first_names)})"
             yield Problem("category-differs", index, text)
 
 
@@ -74,7 +73,7 @@ def is_category(category: Any) -> bool:
 def find_name_fault(names: Any) -> str:
     """Return what is wrong with a category's list of keypoint names, or nothing."""
     if not isinstance(names, list) or not names:
-        return f"keypoints is {_shorten(names)}, not a list of names"
+        return f"keypoints is {shorten(names)}, not a list of names"
     wrong = [name for name in names if not isinstance(name, str) or not name]
     if wrong:
         return f"{wrong[0]!r} is not a name"
@@ -93,11 +92,11 @@ def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
     if pairs is None:
         return list(read_sides(names).faults)
     if not isinstance(pairs, list):
-        return [f"flip_pairs is {_shorten(pairs)}, not a list of pairs"]
+        return [f"flip_pairs is {shorten(pairs)}, not a list of pairs"]
     known = {*names, *range(1, len(names) + 1)}
     wrong = [pair for pair in pairs if not _is_pair(pair) or not known.issuperset(pair)]
     if wrong:
-        return [f"flip pair {_shorten(pair)}" for pair in wrong]
+        return [f"flip pair {shorten(pair)}" for pair in wrong]
     uses = Counter(end if isinstance(end, str) else names[end - 1] for pair in pairs for end in pair)
     return [f"flip pairs name {name} {count} times" for name, count in uses.items() if count > 1]
 
@@ -132,10 +131,10 @@ def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
         ['bone [0, 4], with keypoints 1 to 3']
     """
     if not isinstance(skeleton, list):
-        return [f"skeleton is {_shorten(skeleton)}, not a list of pairs"]
+        return [f"skeleton is {shorten(skeleton)}, not a list of pairs"]
     bones = [bone for bone in skeleton if not is_bone(bone, num_keypoints)]
     reason = ": the skeleton counts from 0" if counts_from_zero(skeleton, num_keypoints) else ""
-    return [f"bone {_shorten(bone)}, with keypoints 1 to {num_keypoints}{reason}" for bone in bones]
+    return [f"bone {shorten(bone)}, with keypoints 1 to {num_keypoints}{reason}" for bone in bones]
 
 
 def list_bones(skeleton: Any, num_keypoints: int) -> list[list[int]]:
@@ -173,8 +172,3 @@ def _is_pair(pair: Any) -> bool:
     if not isinstance(pair, list) or len(pair) != 2:
         return False
     return all(is_id(end) or isinstance(end, str) for end in pair) and pair[0] != pair[1]
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""Labels of another convention than COCO's, whose numbers are all in order and mean something else.
+"""Labels of another convention than COCO's: valid numbers with another meaning.
 
 Boxes of two corners or around a center, x and y exchanged, keypoints that count from the corner of their box,
 numbers that are shares or percent of the image, visibility 0 and 1 or a probability: a file is in such a
@@ -88,7 +88,7 @@ def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
     Args:
         coco: The file.
         section: ``images`` or ``categories``.
-        key: What annotations refer to them by.
+        key: Key of the reference in annotations.
     """
     ids = {each["id"] for each in coco[section] if isinstance(each, dict) and is_id(each.get("id"))}
     people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get(key))]
@@ -229,9 +229,9 @@ def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
         read_cases = [(*read(case.box, case.keypoints), case.size_wh) for case in wrong]
         if sum(_fits(*each, is_strict) for each in read_cases) < _MIN_SHARE * len(wrong):
             continue
-        everybody = [(*read(case.box, case.keypoints), case.size_wh) for case in judged]
-        if sum(_fits(*each, is_strict) for each in everybody) >= _MIN_SHARE * len(judged):
-            fitting[name] = sum(_measure_slack(box, keypoints) for box, keypoints, _ in everybody)
+        all_cases = [(*read(case.box, case.keypoints), case.size_wh) for case in judged]
+        if sum(_fits(*each, is_strict) for each in all_cases) >= _MIN_SHARE * len(judged):
+            fitting[name] = sum(_measure_slack(box, keypoints) for box, keypoints, _ in all_cases)
     if fitting:
         name = min(fitting, key=fitting.__getitem__)
         for index, case in cases.items():

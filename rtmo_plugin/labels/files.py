@@ -21,7 +21,7 @@ def read_coco(path: str | Path) -> Coco:
 
     Raises:
         MissingFileError: There is no such file.
-        DataError: It is not whole JSON (the message names the place), or not in COCO's format.
+        DataError: It is not valid JSON (the message names the place), or not in COCO's format.
     """
     coco = read_json(path)
     if not isinstance(coco, dict):

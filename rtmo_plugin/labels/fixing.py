@@ -38,11 +38,11 @@ class Fixed(NamedTuple):
 
 
 class _Context(NamedTuple):
-    """What remedies need besides the entry.
+    """Context that remedies need besides the entry.
 
     Attributes:
         sizes: (width, height) of each image by its id.
-        pictures: What was found on opening the images, by file name.
+        pictures: Results of opening the images, by file name.
         new_ids: Ids that no annotation has.
         scales: Factor from the coordinates to the pixels of an image by its id, where it is not 1.
     """
@@ -225,7 +225,7 @@ def _turn_box(entry: Entry, context: _Context) -> Entry:
 
 
 def _draw_box(entry: Entry, context: _Context) -> Entry | None:
-    """Draw the box around the labelled keypoints, or drop the entry if there are none."""
+    """Draw the box around the labelled keypoints, or drop the entry without any."""
     keypoints = entry.get("keypoints")
     if not isinstance(keypoints, list) or not all(map(is_number, keypoints)):
         return None

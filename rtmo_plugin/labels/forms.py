@@ -15,6 +15,7 @@ from typing import Any
 from rtmo_plugin.labels.files import Coco
 from rtmo_plugin.labels.kinds import Problem
 from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
+from rtmo_plugin.wording import shorten
 
 Entry = dict[str, Any]
 _FILE_KEYS = ("filename", "fileName", "file", "image_name", "path")
@@ -42,7 +43,7 @@ def _list_changes(coco: Coco, converted: Coco) -> Iterator[Problem]:
             if old is new:
                 continue
             keys = [key for key in new if key not in old or old[key] is not new[key]]
-            words = ", ".join(f"{key} is {_shorten(old.get(key))}" for key in keys[:2])
+            words = ", ".join(f"{key} is {shorten(old.get(key))}" for key in keys[:2])
             yield Problem(f"{kind}-form", index, f"{section}[{index}]: {words}")
 
 
@@ -75,7 +76,7 @@ def _read_float(value: Any) -> float | None:
 
 
 def _number(entries: list[Any]) -> dict[Any, int]:
-    """Return whole numbers for ids that are none, each different id with a number of its own."""
+    """Return a whole number for each id that is not one; different ids get different numbers."""
     ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
     used = {value for value in ids if is_id(value)}
     numbers: dict[Any, int] = {}
@@ -308,8 +309,3 @@ def _convert_box(box: Any) -> Entry:
         return {}
     a, b, c, d = (number for number in numbers if number is not None)
     return {"bbox": [a, b, c - a, d - b] if is_corners else [a, b, c, d]}
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -80,7 +80,7 @@ class LabelSet:
         return {name: entry["keypoints"] for name, entry in self.categories.items()}
 
     def complete_boxes(self) -> LabelSet:
-        """Return the labels with a box with an area for every person; people who have none leave.
+        """Return the labels with a box with an area for every person; people without a box and keypoints are left out.
 
         A box without area is drawn around the labelled keypoints. A note counts whose box got a margin,
         and who was left out for having neither a box nor a labelled keypoint.

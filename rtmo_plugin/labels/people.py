@@ -38,7 +38,7 @@ def find_in_people(coco: Coco) -> Iterator[Problem]:
 
 
 def _find_wrong_areas(coco: Coco) -> Iterator[Problem]:
-    """Yield people whose area does not fit their box, which takes a look at everybody's."""
+    """Yield people whose area does not fit their box, judged over all people of the file."""
     usable = {
         index: person
         for index, person in enumerate(coco["annotations"])

@@ -1,4 +1,4 @@
-"""What the readers of all formats are told besides the path."""
+"""Options of the readers of all formats."""
 
 from __future__ import annotations
 

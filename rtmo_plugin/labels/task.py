@@ -22,8 +22,8 @@ _HARMLESS = {
     "num-keypoints", "annotation-copy", "unlabelled-file", "box-empty", "box-outside", "area-size", "image-file",
     "keypoint-far", "visibility-never-2", "visibility-none",
 }  # fmt: skip
-_SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # of these, what a user hears before training
-_NOT_COMMON = ("keypoint-far", "keypoint-outside")  # of these, what half of the people must not have
+_SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # those reported before training
+_NOT_COMMON = ("keypoint-far", "keypoint-outside")  # those that half of the people must not have
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _list_notes(problems: dict[str, list[Problem]], has_areas: bool, num_people:
         where = f"{len(found):,} of {num_people:,} areas do not fit their box ({found[0].text})"
         yield f"{where}: 0.53 of the box is taken in training and evaluation"
     elif not has_areas:
-        yield "not everybody has an area: 0.53 of the box is taken in training and evaluation"
+        yield "some people have no area: 0.53 of the box is taken in training and evaluation"
     for problem in problems.get("category-skeleton", [])[:1]:
         if problem.text.endswith("counts from 0"):
             yield "the skeleton has a 0, so that its bones are counted from 0"

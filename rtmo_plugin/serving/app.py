@@ -25,7 +25,7 @@ from rtmo_plugin.serving.guard import Guard
 from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
 
 _NUM_DECODED = 3  # images in memory at once, being decoded or in the network
-_CLIENT_CLOSED = 499  # which nobody receives
+_CLIENT_CLOSED = 499  # the client is gone
 _PAGE = Path(__file__).with_name("page")
 _FILES = {"/": "index.html", "/page.js": "page.js", "/drawing.js": "drawing.js", "/style.css": "style.css"}
 

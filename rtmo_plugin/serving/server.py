@@ -32,7 +32,7 @@ def open_port(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except socket.gaierror as error:
-        raise ConfigError(f"--host {host} is no address of this machine: {error.strerror}.") from error
+        raise ConfigError(f"--host {host} is not an address of this machine: {error.strerror}.") from error
     except OSError as error:
         reason = os.strerror(error.errno or 0)  # Python's own has the address in it again
         raise ConfigError(f"{host}:{port} cannot be opened ({reason}): choose another --port, or 0 for any.") from error

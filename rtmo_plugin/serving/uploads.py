@@ -1,4 +1,4 @@
-"""What is taken in: so many bytes, in so much time, at such a rate."""
+"""Limits of what is taken in: bytes, time and rate."""
 
 from __future__ import annotations
 

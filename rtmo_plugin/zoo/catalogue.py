@@ -132,7 +132,7 @@ def describe_url(url: str) -> Weights:
     """
     known = [weights for weights in CATALOGUE.values() if weights.url == url]
     if not known and not _has_file(url):
-        raise MissingFileError(f"{url} is no address of a file.")
+        raise MissingFileError(f"{url} is not the address of a file.")
     return known[0] if known else _make(url, url)
 
 

@@ -56,7 +56,7 @@ def _read_file(path: Path) -> list[str]:
     mirrors = [line.split("#")[0].strip() for line in lines]
     wrong = [mirror for mirror in mirrors if mirror and not mirror.startswith(_SCHEMES)]
     if wrong:
-        raise ConfigError(f"{path}: {wrong[0]} is no address: it begins with none of {', '.join(_SCHEMES)}.")
+        raise ConfigError(f"{path}: {wrong[0]} is not an address: it begins with none of {', '.join(_SCHEMES)}.")
     return [mirror for mirror in mirrors if mirror]
 
 

@@ -86,7 +86,7 @@ def test_missing_data_is_named(config, writable, removed, loader, kind):
 def test_annotation_file_that_is_not_whole_is_named(config, writable, content):
     path = writable / "coco/annotations/person_keypoints_train2017.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=f"The annotation file {path} is not whole JSON"):
+    with pytest.raises(DataError, match=f"The annotation file {path} is not valid JSON"):
         check_data(set_data_root(Config.fromfile(config), writable), ("train",))
 
 

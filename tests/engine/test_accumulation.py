@@ -102,7 +102,7 @@ def test_learning_rate_is_scaled_by_the_total(tmp_path):
 
 @pytest.mark.parametrize("total", [3, 1, 5])
 def test_total_must_be_a_multiple(total):
-    message = rf"^--total-batch {total} is no multiple of the 2 images that are loaded at a time \(1 x train_dataloader"
+    message = rf"^--total-batch {total} is not a multiple of the 2 images that are loaded at a time \(1 x train_data"
     with pytest.raises(ConfigError, match=message):
         set_total_batch(describe(2), total)
 

@@ -84,7 +84,7 @@ def test_annotation_file_that_is_cut_off(small_truth, tmp_path):
     path = write_annotations(small_truth, tmp_path)
     whole = (tmp_path / "truth.json").read_text()
     (tmp_path / "truth.json").write_text(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"truth\.json is damaged or not complete: it is no JSON"):
+    with pytest.raises(DataError, match=r"The annotation file .*truth\.json is not valid JSON: line"):
         CocoMetric(path)
 
 
@@ -97,7 +97,7 @@ def test_json_that_is_no_annotation_file(content, tmp_path):
 @pytest.mark.parametrize(
     ("section", "entries", "words"),
     [
-        ("annotations", {"1": {}}, "`annotations` is no list"),
+        ("annotations", {"1": {}}, "`annotations` is not a list"),
         ("annotations", [None], r"annotations\[0\] has no ids"),
         ("annotations", [{"id": 1, "image_id": [1], "category_id": 1}], r"annotations\[0\] has no ids"),
         ("images", [{"id": 1}, {"file_name": "a.jpg"}], r"images\[1\] has no ids"),

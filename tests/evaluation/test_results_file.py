@@ -39,7 +39,7 @@ def test_a_result_file_has_the_numbers_of_the_samples_it_came_from(files):
 def test_file_that_is_cut_off_or_missing(files, tmp_path):
     results = files[2]
     results.write_text(results.read_text()[:-20])
-    with pytest.raises(DataError, match=r"model\.keypoints\.json is damaged or not complete: it is no JSON"):
+    with pytest.raises(DataError, match=r"The result file .*model\.keypoints\.json is not valid JSON: line"):
         read_results(results)
     with pytest.raises(MissingFileError, match=r"There is no result file .*none\.json"):
         read_results(tmp_path / "none.json")
@@ -48,7 +48,7 @@ def test_file_that_is_cut_off_or_missing(files, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda rows: {"annotations": rows}, "it is no list of detections"),
+        (lambda rows: {"annotations": rows}, "it is not a list of detections"),
         (lambda rows: [*rows, {"image_id": 1}], r"Detection \d+ of .* has no `category_id`"),
         (lambda rows: [*rows, 3], r"Detection \d+ of .* has no `image_id`"),
         (lambda rows: [{**rows[0], "keypoints": None}], "Detection 0 of .*: `keypoints` is None"),

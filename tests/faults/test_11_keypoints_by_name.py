@@ -215,7 +215,7 @@ def test_mmposes_data_sets_refuse_a_file_of_another_order(config, data_root, tmp
 def test_mmposes_metric_is_refused_where_the_data_are_mapped(root, named):
     named.test_evaluator = {"type": "CocoMetric", "ann_file": str(root / "val.json")}
     path = write_checkpoint(named, root / "own.pth", NAMES)
-    with pytest.raises(DataError, match=r"MMPose's metric reads them by their places"):
+    with pytest.raises(DataError, match=r"MMPose's metric reads them by position"):
         evaluate(named, path)
 
 

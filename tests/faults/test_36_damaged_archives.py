@@ -114,5 +114,5 @@ def test_the_path_and_the_error_name_one_place_where_the_file_is_then_found(cach
 
 @pytest.mark.parametrize("name", ["..", ".", "a/..", f"{'a' * 5000}.pth", "a%00.pth/..", "\x1b[2J.pth"])
 def test_addresses_whose_end_cannot_be_the_name_of_a_file(name):
-    with pytest.raises(MissingFileError, match="is no address of a file"):
+    with pytest.raises(MissingFileError, match="is not the address of a file"):
         describe_url(f"{NOWHERE}/{name}")

@@ -207,7 +207,7 @@ def test_huge_images_are_right_or_refused(files):
 
 
 def make_other_model(outputs=("logits",)):
-    """Return an ONNX model that is no RTMO."""
+    """Return an ONNX model that is not an RTMO model."""
     image = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 64, 64])
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 64, 64]) for name in outputs]
     nodes = [helper.make_node("Relu", ["input"], [name]) for name in outputs]
@@ -221,13 +221,13 @@ def test_files_that_are_no_rtmo_are_refused(files, tmp_path):
         PoseModel(path)
     for content in (b"", b"not ONNX at all", files["raw"].read_bytes()[:5000]):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"model\.onnx (cannot be read as an ONNX model|is no RTMO)"):
+        with pytest.raises(DataError, match=r"model\.onnx (cannot be read as an ONNX model|is not an RTMO model)"):
             PoseModel(path, runtime="onnxruntime")
-        with pytest.raises(DataError, match=r"model\.onnx (cannot be read as a model|is no RTMO)"):
+        with pytest.raises(DataError, match=r"model\.onnx (cannot be read as a model|is not an RTMO model)"):
             PoseModel(path, runtime="openvino")
     for outputs in (["logits"], ["dets", "keypoints"]):
         onnx.save(make_other_model(outputs), path)
-        with pytest.raises(DataError, match=r"model\.onnx is no RTMO: it has the outputs"):
+        with pytest.raises(DataError, match=r"model\.onnx is not an RTMO model: it has the outputs"):
             PoseModel(path)
     outside = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
     onnx.save(onnx.load(files["end2end"]), path, **outside)

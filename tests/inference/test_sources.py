@@ -126,7 +126,7 @@ def test_lists_hold_anything_and_one_bad_thing_does_not_stop_the_others(folder, 
     assert [bool(frame.error) for frame in frames[:6]] == [False, True, True, False, False, True]
     assert frames[2].error == f"There is no image, video or folder {missing}."
     assert len(frames) == 7 + NUM_FRAMES
-    assert "float is no source" in frames[-1].error
+    assert "float is not a source" in frames[-1].error
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path):
         str(tmp_path / "*.jpg"): "No file is named like",
         63: "There is no camera 63, or another program is using it",
         "rtsp://127.0.0.1:1/": "cannot be opened",
-        True: "bool is no source",
+        True: "bool is not a source",
         b"text": "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF",
     }
     for source, words in wrong.items():

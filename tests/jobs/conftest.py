@@ -35,7 +35,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Return nine images and four videos: in between a file that is no image, and videos that are cut off or none."""
+    """Return nine images and four videos: one file is not an image, and videos are cut off or not videos."""
     folder = tmp_path_factory.mktemp("work")
     for number in range(9):
         cv2.imwrite(str(folder / f"{number}.png"), make_image(60, 40, number))

@@ -103,7 +103,7 @@ def test_fix_never_writes_over_the_original(bad_file, tmp_path, capsys, link):
 
 
 UNREADABLE = {
-    "empty": (b"", "is not whole JSON: line 1, column 1 (character 0 of 0): Expecting value; it seems to be cut off"),
+    "empty": (b"", "is not valid JSON: line 1, column 1 (character 0 of 0): Expecting value; it seems to be cut off"),
     "cut": (
         b'{"images": [\n{"id": 1}, {"i',
         "line 2, column 13 (character 25 of 27): Unterminated string starting at; it",

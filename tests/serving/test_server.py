@@ -150,7 +150,7 @@ def test_names_and_limits_that_cannot_be():
         server.open_port("192.0.2.1", 80)
     with pytest.raises(ConfigError, match=r"^--port 99999: ports go from 0 to 65535\."):
         server.open_port("127.0.0.1", 99999)
-    with pytest.raises(ConfigError, match=r"^--host no/name is no address of this machine: "):
+    with pytest.raises(ConfigError, match=r"^--host no/name is not an address of this machine: "):
         server.open_port("no/name", 0)
     with pytest.raises(ConfigError, match="Limits must be above 0, got 0 MB"):
         Limits(megabytes=0)

@@ -24,7 +24,8 @@ def test_file_is_written_and_says_what_it_is(config, checkpoint, tmp_path, capsy
     code, out, err = run_in_process(capsys, "export", config, checkpoint, *options)
     assert code == 0, err
     assert out.startswith(f"{file}: ")
-    assert "MB, 64x64, raw, float32\ncompared with PyTorch: 1 image; the largest difference (maps) is " in out
+    assert "MB, with .npz beside it, 64x64, raw, float32\n" in out
+    assert "\ncompared with PyTorch: 1 image; the largest difference (maps) is " in out
     strings = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
     info = ModelInfo.from_strings(strings, str(file))
     assert (info.name, info.classes, info.pad_value) == ("tiny", ("person",), (114, 114, 114))

@@ -114,7 +114,7 @@ def test_mirrors_come_from_the_variable_a_file_it_names_and_the_users_own_file(t
 def test_wrong_list_of_mirrors_is_named(content):
     get_mirrors_file().parent.mkdir(parents=True)
     get_mirrors_file().write_bytes(content)
-    with pytest.raises(ConfigError, match=r"mirrors\.txt(: b\.org is no address| cannot be read)"):
+    with pytest.raises(ConfigError, match=r"mirrors\.txt(: b\.org is not an address| cannot be read)"):
         list_sources(CATALOGUE[NAME])
 
 

@@ -195,7 +195,7 @@ def test_address_that_leads_nowhere_is_named(name):
 
 @pytest.mark.parametrize("url", [NOWHERE, f"{NOWHERE}/", "http://[::1/a.pth"])
 def test_address_of_no_file_is_refused(url):
-    with pytest.raises(MissingFileError, match="is no address of a file"):
+    with pytest.raises(MissingFileError, match="is not the address of a file"):
         describe_url(url)
 
 

@@ -96,7 +96,7 @@ def read_material(
 
 
 def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotations: str | Path) -> KeypointSchema:
-    """Return the keypoints that are asked for, or those that the annotations name, or else have the number of."""
+    """Return the requested keypoints, else those that the annotations name, else a known set of the same size."""
     if keypoints is not None:
         return KEYPOINT_SCHEMAS.get(keypoints) or _read_keypoints(Path(keypoints))
     lengths = {len(each["keypoints"]) // 3 for each in content.get("annotations", ()) if each.get("keypoints")}

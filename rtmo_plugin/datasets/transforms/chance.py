@@ -14,7 +14,7 @@ def toss(prob: float) -> bool:
 
 
 def choose(probs: Sequence[float]) -> int:
-    """Return an index as often as its probability says."""
+    """Return a random index with the given probabilities."""
     return int(np.random.choice(len(probs), p=probs))  # noqa: NPY002
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.errors import DataError, NonFiniteError
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS
 
@@ -58,7 +58,7 @@ def read_info(
         outputs: Their shapes, by name.
 
     Raises:
-        DataError: It is no RTMO that this package knows.
+        DataError: It is not an RTMO model that this package knows.
     """
     if ModelInfo.is_in(strings):
         info = ModelInfo.from_strings(strings, str(path))
@@ -69,12 +69,22 @@ def read_info(
     schemas = {schema.num_keypoints: schema for schema in KEYPOINT_SCHEMAS.values()}
     is_image = len(input_shape) == 4 and input_shape[1] == 3
     if tuple(outputs) != _MMDEPLOY_OUTPUTS or not is_image or not set(num_keypoints) & set(schemas):
-        raise DataError(f"{path} is no RTMO: it has the outputs {', '.join(outputs)} and no metadata of `rtmo export`.")
+        raise DataError(
+            f"{path} is not an RTMO model: it has the outputs {', '.join(outputs)} and no metadata of `rtmo export`."
+        )
     batch, _, height, width = input_shape
     dynamic = ("batch",) if not isinstance(batch, int) else ()
     if not isinstance(height, int) or not isinstance(width, int):
         return ModelInfo(schemas[num_keypoints[0]], dynamic=(*dynamic, "size"))
     return ModelInfo(schemas[num_keypoints[0]], dynamic=dynamic, size_wh=(width, height))
+
+
+def make_weight_error(path: str | Path, name: str) -> NonFiniteError:
+    """Return the error of a file whose weight ``name`` is NaN or infinite."""
+    return NonFiniteError(
+        f"{path} holds weights that are not finite (NaN or infinity), first in {name}: the training of its model "
+        "diverged."
+    )
 
 
 def _check_input(info: ModelInfo, shape: Sequence[Any], path: Path) -> None:

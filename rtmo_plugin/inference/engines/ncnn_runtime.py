@@ -29,7 +29,7 @@ class NcnnEngine:
 
     Raises:
         ConfigError: Another device or precision.
-        DataError: The file cannot be read, or is no RTMO.
+        DataError: The file cannot be read, or is not an RTMO model.
     """
 
     streams = 1

@@ -39,7 +39,7 @@ class OnnxRuntimeEngine:
 
     Raises:
         ConfigError: The device is not there.
-        DataError: The file cannot be read, or is no RTMO.
+        DataError: The file cannot be read, or is not an RTMO model.
         NonFiniteError: A weight is NaN or infinite.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmo_plugin.errors import NonFiniteError
+from rtmo_plugin.inference.engines.engine import make_weight_error
 
 # Numbers of fields in ONNX's messages, and of its data types.
 _GRAPH, _INITIALIZER, _DATA_TYPE, _FLOAT_DATA, _NAME, _RAW_DATA = 7, 5, 2, 4, 8, 9
@@ -48,10 +48,7 @@ def _check_tensor(content: mmap.mmap, begin: int, end: int, path: Path) -> None:
     values = np.frombuffer(content[first:last], dtype)
     if not np.isfinite(values).all():
         name = content[slice(*found.get(_NAME, (0, 0)))].decode(errors="replace")
-        raise NonFiniteError(
-            f"{path} holds weights that are not finite (NaN or infinity), first in {name}: the training of its model "
-            "diverged."
-        )
+        raise make_weight_error(path, name)
 
 
 def _split(content: mmap.mmap, begin: int, end: int) -> Iterator[Field]:

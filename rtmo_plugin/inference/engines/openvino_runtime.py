@@ -12,8 +12,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError, NonFiniteError
-from rtmo_plugin.inference.engines.engine import read_info
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.inference.engines.engine import make_weight_error, read_info
 from rtmo_plugin.inference.engines.onnx_weights import check_onnx_weights
 from rtmo_plugin.inference.engines.openvino_mixed import compile_mixed, is_divisible
 
@@ -47,7 +47,7 @@ class OpenVinoEngine:
 
     Raises:
         ConfigError: The device is not there, or the precision is unknown.
-        DataError: The file cannot be read, or is no RTMO.
+        DataError: The file cannot be read, or is not an RTMO model.
         NonFiniteError: A weight is NaN or infinite.
     """
 
@@ -113,10 +113,7 @@ def _check_constants(model: Any, path: Path) -> None:
     for each in model.get_ops():
         is_number = each.get_type_name() == "Constant" and each.get_element_type().is_real()
         if is_number and not np.isfinite(each.data.astype(np.float32)).all():
-            raise NonFiniteError(
-                f"{path} holds weights that are not finite (NaN or infinity), first in {each.get_friendly_name()}: the "
-                "training of its model diverged."
-            )
+            raise make_weight_error(path, each.get_friendly_name())
 
 
 def _open_network(compiled: Any) -> _Network:

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 from rtmo_plugin.inference.trusted_files import is_trusted, trust
@@ -29,7 +30,7 @@ class TorchArchive:
     Attributes:
         path: Path of the file.
         content: Content of the file.
-        info: What the file says of itself.
+        info: Metadata of the file.
         output_names: Names of its outputs, in order.
     """
 
@@ -43,21 +44,16 @@ class TorchArchive:
         """Read a file and its metadata.
 
         Raises:
+            MissingFileError: The file does not exist.
             DataError: The file cannot be read, or has no metadata of ``rtmo export``.
         """
+        content = read_bytes(path, _MAX_FILE_BYTES)
         try:
-            if path.stat().st_size > _MAX_FILE_BYTES:
-                raise DataError(f"{path} has more than {_MAX_FILE_BYTES // 1024**3} GB and is not opened.")
-            content = path.read_bytes()
             strings = _read_strings(content)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
             raise DataError(
                 f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind ({error})."
             ) from error
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
         if not ModelInfo.is_in(strings) or OUTPUT_NAMES not in strings:
             raise DataError(f"{path} is not an RTMO model: it has no metadata of `rtmo export`.")
         names = tuple(strings[OUTPUT_NAMES].split(","))
@@ -67,10 +63,10 @@ class TorchArchive:
         """Check that the code in the file may run.
 
         Args:
-            is_trusted_now: Whether the user says so; the file is then known from now on.
+            is_trusted_now: Whether the user trusts the file; it is then remembered.
 
         Raises:
-            ConfigError: Nobody said so, and the file was not exported here.
+            ConfigError: The file is not trusted and was not exported here.
         """
         if is_trusted_now:
             trust(self.content, self.path)

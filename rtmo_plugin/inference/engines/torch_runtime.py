@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError, NonFiniteError
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.inference.engines.engine import make_weight_error
 from rtmo_plugin.inference.engines.torch_archive import TorchArchive
 
 _DTYPES = {"auto": None, "float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -97,7 +98,4 @@ def _check_weights(model: Any, path: Path) -> None:
     """
     for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
         if value.is_floating_point() and not value.isfinite().all():
-            raise NonFiniteError(
-                f"{path} holds weights that are not finite (NaN or infinity), first in {name}: the training of its "
-                "model diverged."
-            )
+            raise make_weight_error(path, name)

@@ -45,7 +45,7 @@ def fold_repvgg(block: RepVGGBlock) -> nn.Conv2d:
         A convolution for which ``block.act(conv(x))`` equals ``block(x)`` in eval mode.
 
     Raises:
-        ValueError: The block's norm is no BatchNorm: other norms depend on the input.
+        ValueError: The block's norm is not a BatchNorm: other norms depend on the input.
     """
     weight_3x3, bias_3x3 = fold_norm(block.branch_3x3)
     weight_1x1, bias_1x1 = fold_norm(block.branch_1x1)
@@ -59,7 +59,7 @@ def fold_norm(branch: ConvModule) -> tuple[Tensor, Tensor]:
     """Return weight and bias of the convolution that does what a convolution and its norm do in eval mode.
 
     Raises:
-        ValueError: The norm is no BatchNorm: other norms depend on the input.
+        ValueError: The norm is not a BatchNorm: other norms depend on the input.
     """
     conv, norm = branch.conv, branch.norm
     if norm is None:
