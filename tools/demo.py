@@ -15,7 +15,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="Train RTMO-t on drawn people, test it on held-out ones, and draw its predictions.",
         epilog="example: python tools/demo.py --work-dir work_dirs/demo",
     )
-    parser.add_argument("--work-dir", default="work_dirs/demo", metavar="DIR", help="for all results (%(default)s)")
+    parser.add_argument(
+        "--work-dir", default="work_dirs/demo", metavar="DIR", help="folder of all results (%(default)s)"
+    )
     return parser
 
 

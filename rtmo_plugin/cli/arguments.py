@@ -49,7 +49,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         "--threads", type=THREADS, metavar="N", help="CPU threads, for exported files only (default: all cores)"
     )
     parser.add_argument(
-        "--precision", metavar="NAME", help="of an exported file: float32, or auto, which may be faster (default: auto)"
+        "--precision",
+        metavar="NAME",
+        help="precision of an exported file: float32 or auto, the fastest (default: auto)",
     )
     add_trust_argument(parser)
 

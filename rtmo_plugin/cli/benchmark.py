@@ -46,7 +46,7 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         help="number of images; COCO's val2017 has 5000 (%(default)s)",
     )
     add("--num-detections", type=COUNT, default=20, metavar="N", help="detections per image (%(default)s)")
-    add("--settings", choices=("recipe", "default"), default="recipe", help="of the metric (%(default)s)")
+    add("--settings", choices=("recipe", "default"), default="recipe", help="settings of the metric (%(default)s)")
     _add_rounds(parser, 3, "how often each side runs")
 
 
@@ -87,7 +87,7 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
         "them, rtmo-s_mmdeploy-1.3.1.onnx (default: the published rtmo-s_body7 and rtmo-s_body7-onnx, 80 MB, which are "
         "downloaded the first time)")  # fmt: skip
     add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
-    add("--images", metavar="DIR", help="an image or a folder; by default noise is looked at")
+    add("--images", metavar="DIR", help="image or folder (default: an image of noise)")
     add("--num-images", type=COUNT, default=5, metavar="N", help="number of images of the folder (%(default)s)")
     add("--threads", type=THREADS, metavar="N", help="CPU threads of our sides (default: all cores, as the others)")
     add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")

@@ -23,7 +23,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; not needed where the config is a checkpoint")
     parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="of the file (%(default)s)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="format of the file (%(default)s)")
     parser.add_argument(
         "--cut",
         choices=CUTS,
@@ -43,9 +43,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration-images", metavar="DIR", help="images such as the model will see, about a hundred"
     )
-    parser.add_argument("--annotations", metavar="FILE", help="of these images: print the AP of --int8 and of float32")
     parser.add_argument(
-        "--calibration", metavar="FILE", help="of scores, as rtmo analyze writes it: PoseModel can apply it"
+        "--annotations", metavar="FILE", help="annotations of these images: prints the AP of --int8 and of float32"
+    )
+    parser.add_argument(
+        "--calibration", metavar="FILE", help="score calibration that rtmo analyze wrote; PoseModel can apply it"
     )
     _add_limits(parser)
     add_json_argument(parser, "the file's name and its differences from PyTorch")
