@@ -5,6 +5,7 @@ The order is the order of the report.  A kind without a remedy needs a person to
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -22,6 +23,22 @@ class Kind(NamedTuple):
     meaning: str
     remedy: str = ""
     is_first: bool = False
+
+    def describe(self, number: int) -> str:
+        """Return how many entries have what is wrong, in words.
+
+        Example:
+            >>> KINDS["image-repeated"].describe(1), KINDS["image-missing"].describe(2)
+            ('1 image that is there twice', '2 images whose file is missing')
+        """
+        words = self.meaning
+        if number == 1:
+            words = re.sub("|".join(_SINGULAR), lambda found: _SINGULAR[found[0]], words, count=1)
+            words = words.replace("that are there", "that is there").replace("their box", "its box")
+        return f"{number:,} {words}"
+
+
+_SINGULAR = {"annotations": "annotation", "images": "image", "categories": "category", "files": "file"}
 
 
 class Problem(NamedTuple):
@@ -43,7 +60,7 @@ KINDS = {
     "category-form": Kind("categories", "categories with ids, names or bones in another form", "converted", True),
     "category-broken": Kind("categories", "categories without a whole number as id, or without a name"),
     "category-repeated": Kind("categories", "categories that are there twice", "dropped the repeats"),
-    "category-conflict": Kind("categories", "different categories with the same id"),
+    "category-conflict": Kind("categories", "categories with the id of another one that differs"),
     "category-name": Kind("categories", "categories with the same name under several ids"),
     "category-keypoints": Kind("categories", "categories whose keypoint names are missing, repeated or not text"),
     "category-flip": Kind("categories", "categories with keypoints that a flip cannot exchange"),
@@ -58,7 +75,7 @@ KINDS = {
     "image-unsized": Kind("images", "images with labels and without a size, which --images would read"),
     "image-repeated": Kind("images", "images that are there twice", "dropped the repeats"),
     "image-conflict": Kind(
-        "images", "different images with the same id", "dropped: nobody can tell whose people theirs are"
+        "images", "different images with the same id", "dropped: it is open whose people theirs are"
     ),
     "image-turned": Kind(
         "images", "images whose width and height are exchanged, as their labels show", "exchanged them", True
@@ -80,7 +97,9 @@ KINDS = {
         "annotations", "annotations without a whole number as id", "gave them new ids; dropped what is not an object"
     ),
     "annotation-repeated": Kind("annotations", "annotations that are there twice", "dropped the repeats"),
-    "annotation-conflict": Kind("annotations", "different annotations with the same id", "gave the later ones new ids"),
+    "annotation-conflict": Kind(
+        "annotations", "annotations with the id of another one that differs", "gave the later ones new ids"
+    ),
     "annotation-copy": Kind(
         "annotations", "annotations with the image, box and keypoints of another annotation",
         "dropped the later ones",

@@ -19,7 +19,7 @@ def format_check(path: str | Path, coco: Coco, problems: Mapping[str, list[Probl
     """Return the report of a check: what the file holds, then each kind of finding with examples."""
     lines = [f"{path}: {describe_contents(coco)}"]
     for kind, found in problems.items():
-        lines.append(f"\n{len(found):,} {KINDS[kind].meaning}  [{kind}]")
+        lines.append(f"\n{KINDS[kind].describe(len(found))}  [{kind}]")
         lines += [f"    {escape_control_characters(problem.text[:_MAX_LENGTH])}" for problem in found[:num_examples]]
         if len(found) > num_examples:
             lines.append(f"    ... and {len(found) - num_examples:,} more")
@@ -33,9 +33,9 @@ def format_fix(out: str | Path, coco: Coco, changes: Mapping[str, int], remainin
     lines = [f"\n{out}: {describe_contents(coco)}"]
     for kind, meaning in KINDS.items():
         if kind in changes:
-            lines.append(f"  {changes[kind]:,} {meaning.meaning}: {meaning.remedy}  [{kind}]")
+            lines.append(f"  {meaning.describe(changes[kind])}: {meaning.remedy}  [{kind}]")
         elif kind in remaining:
-            lines.append(f"  {len(remaining[kind]):,} {meaning.meaning}: left as they are, for you to decide  [{kind}]")
+            lines.append(f"  {meaning.describe(len(remaining[kind]))}: left to you  [{kind}]")
     return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing to change"])
 
 

@@ -105,7 +105,7 @@ def _list_notes(problems: dict[str, list[Problem]], has_areas: bool, num_people:
     for kind in _SUSPICIOUS:
         if kind in problems:
             found = problems[kind]
-            yield f"{len(found):,} {KINDS[kind].meaning}, such as {found[0].text} [{kind}]"
+            yield f"{KINDS[kind].describe(len(found))}, such as {found[0].text} [{kind}]"
 
 
 def _leave_out_others(coco: Coco) -> Coco:

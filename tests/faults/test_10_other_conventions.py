@@ -111,7 +111,7 @@ def test_keypoints_far_outside_their_box(tmp_path):
     others = make_file([*make_people(), {**person, "id": 9}])
     assert len(check_coco(others)["keypoint-far"]) == 1
     (note,) = read_task(write(tmp_path, others)).notes  # one of six stops nobody
-    assert "1 annotations whose keypoints are far outside their box" in note
+    assert "1 annotation whose keypoints are far outside its box" in note
 
 
 @pytest.mark.parametrize("name", ["1.png", "./1.png", "x/../1.png"])

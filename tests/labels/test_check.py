@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 
 import pytest
 
@@ -211,3 +212,10 @@ def test_real_crowdpose_has_what_it_has(data_dir):
     fixed = fix_coco(coco)
     assert fixed.remaining == {}
     assert len(fixed.coco["annotations"]) == len(coco["annotations"])
+
+
+def test_one_entry_is_not_many():
+    for kind in KINDS.values():
+        assert re.match(r"1 (different )?(annotation|image|category|file)\b", kind.describe(1)), kind.meaning
+        assert kind.describe(2) == f"2 {kind.meaning}"
+    assert KINDS["area-size"].describe(1) == "1 annotation whose area does not fit its box"

@@ -48,7 +48,7 @@ def test_findings_with_counts_and_examples(bad_file, capsys):
         "    annotation 11 (image 9): image_id is 9",
         "    ... and 5 more",
         "",
-        "1 annotations whose box is missing, NaN, infinite or not four numbers  [box-number]",
+        "1 annotation whose box is missing, NaN, infinite or not four numbers  [box-number]",
         "    annotation 20 (image 100): bbox is [1, 2, nan, 4]",
     ]
 
@@ -62,7 +62,7 @@ def test_fix_writes_a_clean_copy_and_says_what_it_did(bad_file, tmp_path, capsys
     assert out.splitlines()[-3:] == [
         f"{out_file}: 3 images, 4 annotations, 2 categories: walker (5 keypoints), dancer (5 keypoints)",
         "  7 annotations of an image that is not in the file: dropped  [unknown-image]",
-        "  1 annotations whose box is missing, NaN, infinite or not four numbers: drew it around the labelled "
+        "  1 annotation whose box is missing, NaN, infinite or not four numbers: drew it around the labelled "
         "keypoints, or dropped those without any  [box-number]",
     ]
     assert read_coco(out_file) == fix_coco(read_coco(bad_file)).coco
@@ -82,9 +82,7 @@ def test_what_is_left_is_said_and_exit_code_1(coco, file, tmp_path, capsys):
     file.write_text(json.dumps(coco))
     code, out, _ = run_in_process(capsys, "dataset", "check", file, "--fix", tmp_path / "copy.json")
     assert code == 1
-    assert out.endswith(
-        "different categories with the same id: left as they are, for you to decide  [category-conflict]\n"
-    )
+    assert out.endswith("1 category with the id of another one that differs: left to you  [category-conflict]\n")
 
 
 @pytest.mark.parametrize("link", ["same", "relative", "symlink", "hard link"])
