@@ -9,6 +9,7 @@ Shape letters as in ``rtmo_plugin.structures``; coordinates are pixels of the ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -94,10 +95,13 @@ class RawGraph(nn.Module):
         return RawMaps(*([each.float() for each in levels] for levels in maps))
 
 
-@torch.jit.script_if_tracing  # type: ignore[untyped-decorator]  # torch has no type for it
-def _rank_priors(scores: Tensor, top_k: int) -> Tensor:
-    """Return the priors of the best of (B, P) scores, at most P; scripted, so that a tracer keeps the minimum."""
+def _rank(scores: Tensor, top_k: int) -> Tensor:
+    """Return the priors of the best of (B, P) scores, at most P."""
     return scores.topk(min(top_k, scores.size(1)), dim=1)[1]
+
+
+# A tracer alone would make the minimum a constant.
+_rank_priors: Callable[..., Tensor] = torch.jit.script_if_tracing(_rank)  # type: ignore[no-untyped-call]
 
 
 class DecodedGraph(RawGraph):
