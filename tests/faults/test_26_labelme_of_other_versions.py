@@ -88,5 +88,5 @@ def test_other_json_files_are_named_and_passed_over(tmp_path, text):
 @pytest.mark.parametrize("text", ["", '{"version": "5.0', '{"flags": {}, "shapes": [{'])
 def test_damaged_labelme_files_are_not_passed_over(tmp_path, text):
     (tmp_path / "b.json").write_text(text)
-    with pytest.raises(DataError, match=r"b\.json is not whole JSON"):
+    with pytest.raises(DataError, match=r"b\.json is not valid JSON"):
         convert_to_coco(write(tmp_path, make_document()), "labelme")
