@@ -120,7 +120,7 @@ def _cut_revision(version: str | None) -> str | None:
         ('0.10.7', '0.10.7', '0.10.7')
     """
     number, stage = r"\d{1,3}(?:\.\d{1,3})+?", r"(?:(?:a|b|rc|\.dev|\.post)\d{1,2})?"
-    found = re.fullmatch(rf"({number}{stage})(?:[0-9a-f]{{7}}|unknown)?", str(version or ""))
+    found = re.fullmatch(rf"({number}{stage})(?:[0-9a-f]{{7}}|[0-9a-f]{{40}}|unknown)?", str(version or ""))
     return found[1] if found else version
 
 

@@ -100,11 +100,18 @@ def note_unused_images() -> Iterator[None]:
     """Let data sets that are built meanwhile note how many images of their file they leave out.
 
     MMPose's loader drops images without people in training, and forgets how many there were.
+
+    Raises:
+        DataError: A file leaves nothing, which MMEngine could not pack.
     """
     original = BaseCocoStyleDataset._get_bottomup_data_infos
 
     def collect(dataset: Any, people: list[dict[str, Any]], images: list[dict[str, Any]]) -> list[dict[str, Any]]:
         records: list[dict[str, Any]] = original(dataset, people, images)
+        if not records and dataset.serialize_data:
+            why = "its images have no people" if images else "it lists no images"
+            what = "images to evaluate on" if dataset.test_mode else "people to train on"
+            raise DataError(f"There are no {what} in {dataset.ann_file}: {why}; {_ADVICE}.")
         setattr(dataset, _UNUSED, len(images) - len(records))
         return records
 
@@ -115,9 +122,14 @@ def note_unused_images() -> Iterator[None]:
         BaseCocoStyleDataset._get_bottomup_data_infos = original
 
 
-def count_people(dataset: Any) -> PeopleCount:
-    """Count the people of a data set, or of several combined, by its records."""
-    files, numbers, num_images, num_empty, is_known = [], np.zeros(3, int), 0, 0, True
+def count_people(dataset: Any, *, counts_crowds: bool = True) -> PeopleCount:
+    """Count the people of a data set, or of several combined, by its records.
+
+    Args:
+        dataset: The data set.
+        counts_crowds: Whether people with ``iscrowd`` count: training uses those with keypoints, and AP does not.
+    """
+    files, numbers, num_images, num_empty, is_known = [], np.zeros(4, int), 0, 0, True
     for part in list_parts(dataset):
         if not isinstance(part, BaseDataset):  # of the user's own kind
             is_known = False
@@ -126,19 +138,21 @@ def count_people(dataset: Any) -> PeopleCount:
             files.append(str(part.ann_file))
         num_empty += getattr(part, _UNUSED, 0)
         for index in range(len(part)):
-            found = _judge_people(BaseDataset.get_data_info(part, index))
-            numbers += np.bincount(found, minlength=3)
+            found = _judge_people(BaseDataset.get_data_info(part, index), counts_crowds)
+            numbers += np.bincount(found, minlength=4)
             num_images += bool((found == 0).any())
-    left_out = {"without labeled keypoints": int(numbers[1]), "with boxes of no area": int(numbers[2])}
+    reasons = ("without labeled keypoints", "with boxes of no area", "in crowds")
+    left_out = {reason: int(number) for reason, number in zip(reasons, numbers[1:])}
     return PeopleCount(tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty, is_known)
 
 
-def _judge_people(record: dict[str, Any]) -> NDArray[np.int64]:
-    """Return for each person of a record 0, or 1 without a labeled keypoint, or 2 with a box of no area."""
+def _judge_people(record: dict[str, Any], counts_crowds: bool) -> NDArray[np.int64]:
+    """Return for each person of a record 0, or 1 without a labeled keypoint, 2 with a box of no area, 3 in a crowd."""
     visible = np.asarray(record.get("keypoints_visible", np.zeros((0, 1))))
     if not len(visible):
         return np.zeros(0, int)
     is_labeled = (visible.reshape(len(visible), -1) > 0).any(1)
     boxes = np.asarray(record["bbox"]).reshape(len(visible), -1, 2)
     has_area = ((boxes.max(1) - boxes.min(1)) >= MIN_SIDE).all(1)
-    return np.where(is_labeled, np.where(has_area, 0, 2), 1)
+    in_crowd = np.asarray(record.get("iscrowd", 0), bool) & (not counts_crowds)
+    return np.where(is_labeled, np.where(has_area, np.where(in_crowd, 3, 0), 2), 1)

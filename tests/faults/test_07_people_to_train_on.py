@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.apis import train
+from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.errors import DataError
 from tests.apis.conftest import make_tiny
 from tests.faults.test_11_keypoints_by_name import IMAGES, list_people, write_file
@@ -79,6 +80,27 @@ def test_nobody_to_train_on_is_an_error(root, people, words):
     write_points(root, people)
     with pytest.raises(DataError, match=rf"There are no people to train on in .*{words}"):
         run(root)
+
+
+@pytest.mark.parametrize("key", ["annotations", "images"])
+def test_file_of_nothing_is_an_error(root, key):
+    write_points(root, [make_point(index) for index in range(6)])
+    content = json.loads((root / "train.json").read_text())
+    content.update({"annotations": [], key: []})
+    (root / "train.json").write_text(json.dumps(content))
+    cfg = load_config("rtmo-t_custom")  # whose records are packed, unlike those of small data sets in tests
+    reason = "its images have no people" if key == "annotations" else "it lists no images"
+    with pytest.raises(DataError, match=rf"There are no people to train on in .*train\.json: {reason}"):
+        train(cfg, data_root=root, work_dir=root / "run", from_scratch=True)
+
+
+def test_crowds_are_no_people_to_find(root, capsys):
+    write_points(root, [make_point(index) for index in range(6)])
+    crowd = {**make_point(1, box=[9, 9, 30, 30]), "iscrowd": 1}
+    write_file(root / "val.json", categories=[POINT], annotations=[crowd])
+    result = run(root)
+    assert "warning: AP has no value on " in capsys.readouterr().out
+    assert "AP:             no value: the validation data have no people to find" in str(result)
 
 
 def test_few_of_many_is_a_warning(root, capsys):

@@ -11,6 +11,7 @@ from rtmo_plugin.apis.describing import describe_checkpoint
     [
         ("0.10.77cc7c2f", "0.10.7"),
         ("0.10.7", "0.10.7"),
+        ("0.10.77cc7c2f6c23a8c8654651d99ddec00a51cf5aa5f", "0.10.7"),
         ("0.10.71234567", "0.10.7"),
         ("0.10.7abcdef0", "0.10.7"),
         ("0.10.7unknown", "0.10.7"),
