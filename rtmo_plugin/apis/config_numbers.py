@@ -20,7 +20,7 @@ _RANGES = {
     "flip_ratio": FRACTION,
     "interval": _INTERVAL,
     "keypoint_score_thr": FRACTION,
-    "lr": POSITIVE,
+    "lr": AMOUNT,  # 0 leaves parameters as they are
     "max_epochs": COUNT,
     "max_iters": COUNT,
     "max_keep_ckpts": _INTERVAL,

@@ -36,19 +36,24 @@ def continue_as_configured(runner: Any, planned: PlannedSchedule) -> None:
     loop, notes, now, warn = runner.train_loop, runner.resumed, describe_steps(runner), runner.logger.warning
     steps, num_batches = _find_steps(runner), int(notes.get("batch", 0))
     has_other_steps = steps not in (0, now[_STEPS])
-    if num_batches and (has_other_steps or notes.get(_IMAGES) != now[_IMAGES]):
-        loop._iter, num_batches = loop.iter - num_batches, 0  # the epoch begins again
+    is_rewound = num_batches > 0 and (has_other_steps or notes.get(_IMAGES) != now[_IMAGES])
+    if is_rewound:
+        loop._iter, num_batches = loop.iter - num_batches, 0
     if has_other_steps:
         loop._iter = round(loop.iter * now[_STEPS] / steps)
         warn(f"An epoch has {now[_STEPS]} steps, and had {steps}: epoch {loop.epoch + 1} begins at step {loop.iter}.")
     if notes.get(_IMAGES) and notes[_IMAGES] != now[_IMAGES]:
-        warn(f"A step has {now[_IMAGES]} images, and had {notes[_IMAGES]} before this run was resumed.")
+        again = f" Epoch {loop.epoch + 1} begins again." if is_rewound else ""
+        warn(f"A step has {now[_IMAGES]} images, and had {notes[_IMAGES]} before this run was resumed.{again}")
     if isinstance(loop, ResumableTrainLoop):
         loop.first_batch = num_batches
-    if has_other_steps or planned.differs(notes.get("num_schedulers", 0)):
-        before = runner.optim_wrapper.param_groups[0]["lr"]
-        planned.apply(loop.epoch, loop.iter, num_batches)
-        after = runner.optim_wrapper.param_groups[0]["lr"]
+    is_changed = planned.differs(notes.get("num_schedulers", 0))
+    if not (has_other_steps or is_changed or is_rewound and not planned.follows_metrics):
+        return
+    before = runner.optim_wrapper.param_groups[0]["lr"]
+    planned.apply(loop.epoch, loop.iter, num_batches)
+    after = runner.optim_wrapper.param_groups[0]["lr"]
+    if has_other_steps or is_changed:
         warn(
             "Optimizer options and schedule of the config differ from those of the checkpoint, and the config's are "
             f"followed: the learning rate is {after:.3g} (checkpoint: {before:.3g})."

@@ -56,6 +56,11 @@ class PlannedSchedule:
             )
         )
 
+    @property
+    def follows_metrics(self) -> bool:
+        """Whether a scheduler waits for metrics to stop growing, so that epochs and steps do not tell the rate."""
+        return any(isinstance(each, ReduceOnPlateauParamScheduler) for each in self._schedulers)
+
     def apply(self, epoch: int, iteration: int, num_batches: int = 0) -> None:
         """Set optimizer options and schedule as the config has them, for a run that stands at a step.
 
@@ -67,7 +72,7 @@ class PlannedSchedule:
         Raises:
             CheckpointError: The schedule depends on metrics of epochs that are gone.
         """
-        if any(isinstance(each, ReduceOnPlateauParamScheduler) for each in self._schedulers):
+        if self.follows_metrics:
             raise CheckpointError(
                 "The schedule of the config differs from that of the checkpoint, and one that follows the metrics "
                 "cannot be continued: keep the checkpoint's, or start from its weights with --load-from."

@@ -1,14 +1,17 @@
 """A resumed run has the learning rate of its config, and says where the two disagree."""
 
+import os
+import signal
+
 import pytest
 import torch
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from torch import nn
 
 from rtmo_plugin.engine.resumed_schedule import PlannedSchedule
-from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.errors import CheckpointError, InterruptedRun
 from tests.engine.test_resume import find_different
-from tests.faults.toy_training import describe, load, read_rate, run
+from tests.faults.toy_training import DoAtStep, describe, load, read_rate, run
 
 
 def make_schedule(kind, end=6, **options):
@@ -120,3 +123,19 @@ def test_several_groups_have_their_rates():
     assert planned.differs(1)
     assert [g["lr"] for g in wrapper.param_groups] == [g["lr"] for g in expected.param_groups]
     assert [s._last_value for s in found] == [s._last_value for s in schedulers]
+
+
+def test_epoch_that_begins_again_begins_with_its_learning_rate(tmp_path, monkeypatch, capsys):
+    cfg = describe(max_epochs=2)
+    cfg.custom_hooks = [*cfg.custom_hooks, {"type": "rtmo_plugin.DoAtStep", "step": 6}]
+    monkeypatch.setattr(DoAtStep, "action", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(InterruptedRun):
+        run(tmp_path / "resumed", cfg)
+    monkeypatch.setattr(DoAtStep, "action", None)
+    run(tmp_path / "resumed", cfg, total_batch=4, resume=True)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "A step has 4 images, and had 2 before this run was resumed. Epoch 2 begins again." in out
+    assert "the config's are followed" not in out
+    run(tmp_path / "straight", cfg, total_batch=4)
+    found, expected = (load(tmp_path / f"{each}/epoch_2.pth") for each in ("resumed", "straight"))
+    assert find_different(found["param_schedulers"], expected["param_schedulers"], "schedule") == []

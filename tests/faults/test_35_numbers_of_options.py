@@ -180,7 +180,6 @@ def test_metrics_refuse_numbers_that_cannot_be(value):
         "val_dataloader.batch_size=1.5",
         "train_dataloader.num_workers=-1",
         "optim_wrapper.optimizer.lr=nan",
-        "optim_wrapper.optimizer.lr=0",
         "optim_wrapper.optimizer.lr=-0.1",
         "optim_wrapper.optimizer.weight_decay=inf",
         "optim_wrapper.clip_grad.max_norm=0",
