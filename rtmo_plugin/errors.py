@@ -148,6 +148,21 @@ def write_install_line(extra: str) -> str:
 
 
 @contextmanager
+def pass_on_interruptions() -> Iterator[None]:
+    """Raise Ctrl-C as what it is where MMEngine, which formats a config, turns it into an error of the config.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    try:
+        yield
+    except SyntaxError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+
+
+@contextmanager
 def report_user_errors() -> Iterator[None]:
     """Turn a ``UserError`` into its sentence on stderr and exit code 2; everything else passes.
 
@@ -158,7 +173,8 @@ def report_user_errors() -> Iterator[None]:
             143 after SIGTERM.
     """
     try:
-        yield
+        with pass_on_interruptions():
+            yield
     except UserError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise

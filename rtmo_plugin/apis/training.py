@@ -36,7 +36,7 @@ from rtmo_plugin.apis.work_folder import claim_work_dir, find_replaced
 from rtmo_plugin.engine.curves import CURVES_FILE, CurvesHook
 from rtmo_plugin.engine.interruption import describe_kept
 from rtmo_plugin.engine.progress import ProgressBarHook
-from rtmo_plugin.errors import ConfigError, InterruptedRun
+from rtmo_plugin.errors import ConfigError, InterruptedRun, pass_on_interruptions
 from rtmo_plugin.number_ranges import GIGABYTES
 from rtmo_plugin.wording import show_path
 
@@ -65,7 +65,7 @@ class TrainResult:
         precision = find_average_precision(self.metrics)
         curves = self.log_dir.parent / CURVES_FILE
         lines = {
-            "AP": "not validated" if precision is None else f"{precision:.3f} (last validation)",
+            "AP": _describe_precision(precision),
             "checkpoint": show_path(self.checkpoint) if self.checkpoint else "none was written",
             "log": show_path(self.log_dir),
             **({"curves": show_path(curves)} if curves.is_file() else {}),
@@ -142,6 +142,12 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     return _summarise(runner)
 
 
+def _describe_precision(value: float | None) -> str:
+    if value is None:
+        return "not validated"
+    return f"{value:.3f} (last validation)" if value >= 0 else "no value: the validation data have no people to find"
+
+
 def _run(runner: QuietRunner, hooks: list[Hook]) -> None:
     """Train, and close the progress bar before an early end is reported.
 
@@ -153,7 +159,7 @@ def _run(runner: QuietRunner, hooks: list[Hook]) -> None:
     for hook in (CurvesHook(), FirstBatchHook(), divergence, *hooks):
         runner.register_hook(hook)
     try:
-        with divergence.explain(runner):
+        with pass_on_interruptions(), divergence.explain(runner):
             runner.train()
     except InterruptedRun:
         raise
@@ -202,9 +208,9 @@ def _choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str 
         resume = start or AUTO
     if resume is True or resume == AUTO:
         continued = find_resumable(Path(cfg.work_dir))
-        print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting anew")
+        print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting from the beginning")
     elif resume and load_from:
-        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start anew from the other.")
+        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start from the weights of the other.")
     else:
         continued = resume or None
     path = continued or start
@@ -256,7 +262,7 @@ def _check_datasets(runner: QuietRunner) -> None:
         check_images(dataset)
         check_data_names(dataset, evaluators)
         check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "val_dataloader", evaluators)
-        count_people(dataset).report_validation()
+        count_people(dataset, counts_crowds=False).report_validation()
 
 
 def _check_optimizer(name: str | type) -> None:

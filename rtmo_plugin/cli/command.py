@@ -124,7 +124,9 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
             if command.list_resuming_arguments is None:
                 raise
             resuming = command.list_resuming_arguments(sys.argv[1:] if arguments is None else arguments)
-            raise InterruptedRun(f"{error}\nto go on: {called} {shlex.join(resuming)}", error.signal_number) from None
+            is_launched = any(argument.startswith("--launcher") for argument in resuming)
+            again = "start the processes again with the arguments" if is_launched else called
+            raise InterruptedRun(f"{error}\nto go on: {again} {shlex.join(resuming)}", error.signal_number) from None
     if code:
         raise SystemExit(code)
 

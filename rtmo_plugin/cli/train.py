@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_config_arguments, add_run_arguments
+from rtmo_plugin.cli.arguments import add_config_options, add_run_arguments
 from rtmo_plugin.cli.command import Command
+from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.number_ranges import COUNT, GIGABYTES
 
 _EXAMPLES = (
@@ -18,10 +19,12 @@ _EXAMPLES = (
 )
 
 _STARTS = ("--resume", "--load-from", "--transfer-from", "--overwrite")  # what an interrupted run has done already
+_SHORTEST = len("--r")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_config_arguments(parser)
+    parser.add_argument("config", help="config: a file, or the name of a shipped one such as rtmo-s_coco")
+    add_config_options(parser)
     add_run_arguments(parser)
     parser.add_argument(
         "--resume",
@@ -71,18 +74,26 @@ def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
     while left:
         argument = left.pop(0)
         name, has_value = argument.partition("=")[::2]
-        if name not in _STARTS:
+        if len(name) < _SHORTEST or not any(start.startswith(name) for start in _STARTS):  # argparse takes short forms
             kept.append(argument)
-        elif name != "--overwrite" and not has_value and left and not left[0].startswith("-"):
+        elif not "--overwrite".startswith(name) and not has_value and left and not left[0].startswith("-"):
             left.pop(0)
     return [*kept, "--resume"]
 
 
 def _run(**arguments: Any) -> None:
+    from mmengine.dist import is_main_process
+
     from rtmo_plugin.apis import train
     from rtmo_plugin.apis.console import print_once
 
-    print_once(train(**arguments))
+    try:
+        result = train(**arguments)
+    except InterruptedRun as error:
+        if is_main_process():
+            raise
+        raise SystemExit(error.exit_code) from None  # the main process says it
+    print_once(result)
 
 
 COMMAND = Command(

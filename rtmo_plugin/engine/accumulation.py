@@ -10,7 +10,7 @@ from rtmo_plugin.registry import HOOKS
 
 @HOOKS.register_module()
 class AccumulationHook(Hook):
-    """Begin accumulating gradients anew with each epoch.
+    """Begin to accumulate gradients with each epoch.
 
     MMEngine counts batches through the whole run: where their number in an epoch is not a multiple of
     those in a step, a checkpoint would miss the gradients of an unfinished step.  So the last step

@@ -80,7 +80,7 @@ def test_resumed_run_goes_on_where_it_stopped(run, trained, capsys):
 
 def test_auto_resume_finds_the_last_checkpoint_or_says_that_there_is_none(run, capsys):
     assert run(resume="auto").checkpoint.name == "epoch_1.pth"
-    assert ": starting anew" in capsys.readouterr().out
+    assert ": starting from the beginning" in capsys.readouterr().out
     result = run(resume="auto", max_epochs=2)
     assert result.checkpoint.name == "epoch_2.pth"
     assert f"resuming from {result.checkpoint.with_name('epoch_1.pth')}" in capsys.readouterr().out
@@ -210,7 +210,7 @@ def test_same_seed_gives_the_same_weights(run, trained, tmp_path):
         ({"train_dataloader.dataset.type": "CocoDatset"}, "CocoDatset is not in the"),
         ({"train_cfg.max_epochs": "many"}, "invalid literal for int"),
         ({"default_hooks.checkpoint.type": "CheckpontHook"}, "CheckpontHook is not in the"),
-        ({"optim_wrapper.optimizer.lr": -1.0}, "Invalid learning rate"),
+        ({"optim_wrapper.optimizer.eps": -1.0}, "Invalid epsilon value"),
     ],
 )
 def test_value_that_cannot_be_built_is_refused(run, options, message):
@@ -231,7 +231,7 @@ def test_config_without_training_cannot_be_trained(config, tmp_path):
 
 
 def test_folder_that_cannot_be_made_is_refused(run, config):
-    with pytest.raises(ConfigError, match=r"The config cannot be built: .*Not a directory"):
+    with pytest.raises(ConfigError, match=r"The work folder .*run cannot be written: Not a directory"):
         run(work_dir=config / "run")
 
 

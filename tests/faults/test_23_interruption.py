@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from torch.utils.data import BatchSampler, DataLoader
 from tqdm import tqdm
 
 from rtmo_plugin.cli.command import Command, run_command
-from rtmo_plugin.cli.train import list_resuming_arguments
+from rtmo_plugin.cli.train import COMMAND, list_resuming_arguments
 from rtmo_plugin.engine.interruption import skip_batches
-from rtmo_plugin.errors import InterruptedRun
+from rtmo_plugin.errors import InterruptedRun, report_user_errors
 from rtmo_plugin.registry import METRICS
 from tests.engine.test_resume import find_different
 from tests.faults.toy_training import DoAtStep, ToyMetric, describe, load, read_rate, run
@@ -132,6 +133,28 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_signal_while_a_config_is_written_as_text_is_no_error_of_the_config(tmp_path, monkeypatch):
+    def write(*_, **__):  # MMEngine turns whatever the formatter raises into a SyntaxError with the whole config
+        raise KeyboardInterrupt
+
+    def save(runner):
+        monkeypatch.setattr("mmengine.config.config.FormatCode", write)
+        runner.save_checkpoint(runner.work_dir, "some.pth")
+
+    monkeypatch.setattr(DoAtStep, "action", save)
+    with pytest.raises(InterruptedRun, match="no checkpoint was written"):
+        run(tmp_path, Config(describe_stop(2).to_dict()))
+
+
+def test_signal_before_training_is_no_error_of_the_config(capsys):
+    with pytest.raises(SystemExit) as error, report_user_errors():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise SyntaxError("Failed to format the config file")  # noqa: B904  (as MMEngine does)
+    assert (error.value.code, capsys.readouterr().err) == (130, "\ninterrupted\n")
+
+
 def test_bar_is_closed_before_the_last_word(tmp_path, monkeypatch):
     terminal = Terminal()
     with contextlib.redirect_stderr(terminal):
@@ -159,6 +182,8 @@ def test_early_stop_is_said(tmp_path, capsys):
         ("rtmo-s_coco --resume a.pth --seed 3", "rtmo-s_coco --seed 3 --resume"),
         ("x.py --load-from=a.pth --overwrite --work-dir w", "x.py --work-dir w --resume"),
         ("x.py --transfer-from a.pth --overwrite", "x.py --resume"),
+        ("--over x.py --load a.pth --amp", "x.py --amp --resume"),
+        ("x.py --tran=a.pth --data-root -- y", "x.py --data-root -- y --resume"),
     ],
 )
 def test_command_that_goes_on(given, expected):
@@ -203,3 +228,14 @@ def test_process_that_is_terminated_keeps_its_state(tmp_path):
     assert done.stderr.splitlines()[-1].startswith("interrupted after 0 of 4 epochs (2 steps): the last checkpoint is")
     assert "Traceback" not in done.stderr
     assert read_rate(tmp_path / "last.pth") > 0
+
+
+def test_several_processes_are_started_again_by_what_started_them(capsys):
+    def stop(**_):
+        raise InterruptedRun("interrupted")
+
+    command = Command("train", (), COMMAND.add_arguments, stop, "", list_resuming_arguments)
+    with pytest.raises(SystemExit):
+        run_command(command, "rtmo train", "rtmo train", ["a.py", "--launcher", "pytorch", "--overwrite"])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "to go on: start the processes again with the arguments a.py --launcher pytorch --resume"

@@ -51,4 +51,4 @@ def test_commands_print_one_sentence(capsys, tmp_path, command):
     code, _, printed = run_command(capsys, command, path)
     assert code == 2
     assert printed.count("\n") == 1
-    assert printed.startswith(f"error: The config {path} cannot be read: ")
+    assert printed.startswith(f"error: The config {path} ")
