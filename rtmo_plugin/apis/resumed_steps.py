@@ -48,7 +48,7 @@ def continue_as_configured(runner: Any, planned: PlannedSchedule) -> None:
     if isinstance(loop, ResumableTrainLoop):
         loop.first_batch = num_batches
     is_changed = planned.differs(notes.get("num_schedulers", 0))
-    if not (has_other_steps or is_changed or is_rewound and not planned.follows_metrics):
+    if not (has_other_steps or is_changed or (is_rewound and not planned.follows_metrics)):
         return
     before = runner.optim_wrapper.param_groups[0]["lr"]
     planned.apply(loop.epoch, loop.iter, num_batches)

@@ -208,9 +208,9 @@ def _choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str 
         resume = start or AUTO
     if resume is True or resume == AUTO:
         continued = find_resumable(Path(cfg.work_dir))
-        print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting from the beginning")
+        print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting with step 1")
     elif resume and load_from:
-        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start from the weights of the other.")
+        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start from the other.")
     else:
         continued = resume or None
     path = continued or start

@@ -80,7 +80,7 @@ def test_resumed_run_goes_on_where_it_stopped(run, trained, capsys):
 
 def test_auto_resume_finds_the_last_checkpoint_or_says_that_there_is_none(run, capsys):
     assert run(resume="auto").checkpoint.name == "epoch_1.pth"
-    assert ": starting from the beginning" in capsys.readouterr().out
+    assert ": starting with step 1" in capsys.readouterr().out
     result = run(resume="auto", max_epochs=2)
     assert result.checkpoint.name == "epoch_2.pth"
     assert f"resuming from {result.checkpoint.with_name('epoch_1.pth')}" in capsys.readouterr().out

@@ -147,12 +147,11 @@ def test_signal_while_a_config_is_written_as_text_is_no_error_of_the_config(tmp_
 
 
 def test_signal_before_training_is_no_error_of_the_config(capsys):
-    with pytest.raises(SystemExit) as error, report_user_errors():
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            raise SyntaxError("Failed to format the config file")  # noqa: B904  (as MMEngine does)
-    assert (error.value.code, capsys.readouterr().err) == (130, "\ninterrupted\n")
+    error = SyntaxError("Failed to format the config file")
+    error.__context__ = KeyboardInterrupt()  # as MMEngine raises it
+    with pytest.raises(SystemExit) as exit_error, report_user_errors():
+        raise error
+    assert (exit_error.value.code, capsys.readouterr().err) == (130, "\ninterrupted\n")
 
 
 def test_bar_is_closed_before_the_last_word(tmp_path, monkeypatch):
