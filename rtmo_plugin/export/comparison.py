@@ -30,6 +30,7 @@ from rtmo_plugin.datasets.drawing import draw_image, draw_labels
 from rtmo_plugin.datasets.scene import sample_scene
 from rtmo_plugin.datasets.settings import SceneSettings
 from rtmo_plugin.errors import ExportError, NonFiniteError
+from rtmo_plugin.export.decoys import check_image
 from rtmo_plugin.export.graphs import RAW_OUTPUTS
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.reference import Reference
@@ -49,6 +50,7 @@ _MANY = 100  # priors above the threshold, which are many people
 _LIKELY = 0.05  # useful thresholds are above this score
 _LEFT_OUT = 0.25  # share of the other people that may differ by any amount
 _CLEAR = 1.0  # difference of logits near 0 that changes who is found
+_ENOUGH = 8  # people to tell what most have in common
 _LARGEST_LOGIT = 12.0  # beyond which float32 has no probabilities to tell apart
 
 
@@ -93,6 +95,7 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
         NonFiniteError: The model itself computes such numbers.
     """
     found = Differences()
+    is_first = True
     for images in _make_batches(options):
         reference = Reference(model, torch.from_numpy(make_input(images, "float32")))
         if not reference.is_finite():
@@ -105,7 +108,30 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
             outputs = run(given, score_thr)
             _check_finite(outputs)
             found = found.merge(_COMPARISONS[options.cut](reference, outputs, score_thr, options, tolerance))
+        if is_first:  # with the outputs for many people
+            check_image(model, torch.from_numpy(make_input(images, "float32")), outputs, _measure_misfit)
+        is_first = False
     return found
+
+
+def _measure_misfit(reference: Reference, outputs: Arrays) -> float:
+    """Return how far the outputs for the first image are from a reference, in a unit of their own."""
+    if "dets" not in outputs:
+        return float(
+            sum(_measure_distance(torch.from_numpy(got), each) for got, each in _pair_maps(reference, outputs))
+        )
+    dets = torch.from_numpy(outputs["dets"][0])
+    dets = dets[dets[:, 4] > 0]
+    priors = _find_priors(reference, 0, dets)
+    boxes, scores = reference.predictions.boxes[0, priors], reference.scores[0, priors]
+    sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1, keepdim=True).clamp(min=1)
+    misfits = torch.cat([(dets[:, :4] - boxes).abs() / sizes, (dets[:, 4] - scores).abs()[:, None]], dim=1)
+    return float(misfits.mean()) if len(dets) else 0.0
+
+
+def _pair_maps(reference: Reference, outputs: Arrays) -> list[tuple[NDArray[Any], Tensor]]:
+    maps = [each for level in zip(*reference.maps[: len(RAW_OUTPUTS)]) for each in level]
+    return list(zip(outputs.values(), maps))
 
 
 def _check_finite(outputs: Arrays) -> None:
@@ -164,12 +190,12 @@ def _choose_thresholds(reference: Reference, options: ExportOptions) -> list[flo
 def _compare_maps(
     reference: Reference, outputs: Arrays, score_thr: float, options: ExportOptions, tolerance: Tolerance
 ) -> Differences:
-    maps = [each for level in zip(*reference.maps[: len(RAW_OUTPUTS)]) for each in level]
-    if len(outputs) != len(maps):
-        raise ExportError(f"The file has {len(outputs)} outputs instead of {len(maps)}.")
+    num_maps = len(RAW_OUTPUTS) * len(reference.maps[0])
+    if len(outputs) != num_maps:
+        raise ExportError(f"The file has {len(outputs)} outputs instead of {num_maps}.")
     errors = [
         float(_measure_distance(torch.from_numpy(got), expected) / tolerance.maps)
-        for got, expected in zip(outputs.values(), maps)
+        for got, expected in _pair_maps(reference, outputs)
     ]
     return Differences(maps=find_worst(errors), num_images=len(reference.scores))
 
@@ -290,12 +316,31 @@ def _compare_people(
     logits = (_clamp_logits(got) - _clamp_logits(wanted)).abs()
     score_errors = torch.maximum((got - wanted).abs() / tolerance.score, logits / tolerance.logit)
     box_errors = (dets[:, :4] - boxes).abs() / sizes / tolerance.box
+    _check_typical({"score": score_errors, "box": box_errors, "keypoint": shares}, tolerance)
     return Differences(
         score=_find_largest(_leave_out_unlikely(score_errors, scores), tolerance.outliers),
         box=_find_largest(_leave_out_unlikely(box_errors, scores), tolerance.outliers),
         keypoint=_find_largest(_leave_out_unlikely(shares, scores), max(_UNSURE, tolerance.outliers)),
         num_people=len(priors),
     )
+
+
+def _check_typical(errors: Mapping[str, Tensor], tolerance: Tolerance) -> None:
+    """Check what most people have in common: a wide tolerance is for rounding, which differs from one to the next.
+
+    Raises:
+        ExportError: One column of the (N, E) errors is too large for half of the people.
+    """
+    for kind, each in errors.items():
+        if len(each) < _ENOUGH:
+            continue
+        typical, column = each.nan_to_num(nan=torch.inf).quantile(0.5, dim=0).max(dim=0)
+        if typical > tolerance.typical:
+            raise ExportError(
+                f"a {kind} differs by {float(typical):.3g} times the tolerance ({tolerance.precision}: "
+                f"{tolerance.describe(kind)}) in half of the people or more (value {int(column) + 1} of "
+                f"{each.shape[1]}), where {tolerance.typical:g} times is allowed."
+            )
 
 
 def _clamp_logits(probs: Tensor) -> Tensor:

@@ -219,7 +219,7 @@ def test_file_that_is_wrong_is_not_kept(tiny, tmp_path, monkeypatch):
         ({"cut": "half"}, "--cut half: choose end2end, decoded, raw"),
         ({"input": "int8"}, "--input int8: choose float32, uint8"),
         ({"dynamic": ("width",)}, "--dynamic width: choose batch"),
-        ({"score_thr": 2.0}, "score_thr must be from 0 to 1"),
+        ({"score_thr": 2.0}, "score_thr must be a number from 0 to 1"),
         ({"max_people": 0}, "At least one person"),
     ],
 )

@@ -185,6 +185,59 @@ def test_a_file_that_is_broken_on_purpose_is_refused(tiny, run_tiny, break_it):
         verify(tiny, run, OPTIONS, "model.onnx")
 
 
+INPUTS = {
+    "with exchanged color channels": lambda images: images[:, ::-1].copy(),
+    "mirrored from left to right": lambda images: images[..., ::-1].copy(),
+    "divided by 255": lambda images: images / 255,
+    "less a mean of 114": lambda images: images - 114,
+}
+
+
+@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
+@pytest.mark.parametrize("words", INPUTS)
+def test_a_wrong_input_is_noticed_though_the_model_hardly_reacts_to_it(cut, words):
+    """All differences are below the tolerances, as of a model that was trained for few epochs."""
+    model, options = build_tiny(), ExportOptions((96, 64), cut=cut, top_k=20)
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        model.backbone.stem.conv.conv.weight.mul_(0.02)
+    run = convert(model, options)
+    verify(model, run, options, "model.onnx")
+    with pytest.raises(ExportError, match=f"It computes what PyTorch computes for the image {words}"):
+        verify(model, lambda images, score_thr: run(INPUTS[words](images), score_thr), options, "model.onnx")
+
+
+def shift(dets, keypoints):
+    return dets, keypoints + np.array([2, 0, 0], np.float32)
+
+
+def shift_one(dets, keypoints):
+    return dets, keypoints + np.where(np.arange(17) == 5, 3, 0)[:, None] * np.array([1, 0, 0], np.float32)
+
+
+def enlarge(dets, keypoints):
+    sizes = dets[..., 2:4] - dets[..., :2]
+    return np.concatenate([dets[..., :2] - 0.05 * sizes, dets[..., 2:4] + 0.05 * sizes, dets[..., 4:]], -1), keypoints
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kind"),
+    [(shift, "keypoint"), (shift_one, "keypoint"), (enlarge, "box"), (exchange_sides, "(score|keypoint)")],
+)
+def test_what_all_people_of_a_float16_file_have_in_common_is_not_rounding(sure, break_it, kind):
+    options = ExportOptions((96, 64), half=True, max_people=30)
+    run = convert(sure, options)
+
+    def run_wrongly(images, score_thr):
+        outputs = run(images, score_thr)
+        dets, keypoints = break_it(outputs["dets"], outputs["keypoints"])
+        return {"dets": dets, "keypoints": keypoints.astype(np.float32)}
+
+    verify(sure, run, options, "model.onnx")
+    with pytest.raises(ExportError, match=f"a {kind} differs by"):
+        verify(sure, run_wrongly, options, "model.onnx")
+
+
 def test_people_that_nms_would_remove_are_too_many(tiny):
     run = convert(tiny, ExportOptions((96, 64), nms_thr=1.0, max_people=100))  # overlaps go up to 0.25
     with pytest.raises(ExportError, match=r"finds other people than PyTorch .* 0 are missing and \d+ of its \d+ are"):
