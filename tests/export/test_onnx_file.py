@@ -220,7 +220,7 @@ def test_file_that_is_wrong_is_not_kept(tiny, tmp_path, monkeypatch):
         ({"input": "int8"}, "--input int8: choose float32, uint8"),
         ({"dynamic": ("width",)}, "--dynamic width: choose batch"),
         ({"score_thr": 2.0}, "score_thr must be a number from 0 to 1"),
-        ({"max_people": 0}, "At least one person"),
+        ({"max_people": 0}, "max_people must be a whole number from 1"),
     ],
 )
 def test_impossible_options_are_refused(options, sentence):
