@@ -37,6 +37,7 @@ from rtmo_plugin.engine.curves import CURVES_FILE, CurvesHook
 from rtmo_plugin.engine.interruption import describe_kept
 from rtmo_plugin.engine.progress import ProgressBarHook
 from rtmo_plugin.errors import ConfigError, InterruptedRun, pass_on_interruptions
+from rtmo_plugin.files import check_outputs
 from rtmo_plugin.number_ranges import GIGABYTES
 from rtmo_plugin.wording import show_path
 
@@ -127,6 +128,8 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     cfg = _enable_lr_scaling(cfg) if auto_scale_lr else cfg
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
+    if show_dir:
+        check_outputs([Path(show_dir, "0.jpg")])
     with claim_work_dir(cfg):
         cfg = _choose_start(cfg, resume, load_from or transfer_from)
         replaced = find_replaced(cfg, overwrite)
