@@ -33,7 +33,8 @@ _RANKS = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RA
 def claim_work_dir(cfg: Config) -> Iterator[None]:
     """Keep other runs out of ``cfg.work_dir``, and remove the drafts of checkpoints that a killed run left.
 
-    The lock ends with the process. On a file system without locks, other runs are not kept out.
+    The lock ends with the process. On a file system without locks, other runs are not kept out. A run that fails
+    before it has written anything leaves no new folder.
 
     Raises:
         ConfigError: Another run uses the folder, or it cannot be written.
@@ -42,6 +43,7 @@ def claim_work_dir(cfg: Config) -> Iterator[None]:
     if fcntl is None or os.environ.get(_RANKS.get(cfg.get("launcher", "none"), ""), "0") != "0":
         yield
         return
+    is_new = not folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / _LOCK).open("a+", encoding="utf-8")
@@ -51,7 +53,12 @@ def claim_work_dir(cfg: Config) -> Iterator[None]:
         _lock(file, folder)
         for draft in folder.glob(_DRAFTS):
             draft.unlink(missing_ok=True)
-        yield
+        try:
+            yield
+        finally:
+            if is_new and [path.name for path in folder.iterdir()] == [_LOCK]:
+                (folder / _LOCK).unlink()
+                folder.rmdir()
 
 
 def _lock(file: Any, folder: Path) -> None:

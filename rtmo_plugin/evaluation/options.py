@@ -54,13 +54,11 @@ class MetricOptions:
         """Check the values."""
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"`{name}` should be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(allowed)}.")
         for name in ("nms_thr", "keypoint_score_thr"):
             NumberRange(-1e9, 1e9, is_whole=False).check(name, getattr(self, name))
         if self.format_only and self.outfile_prefix is None:
-            raise ValueError(
-                "`outfile_prefix` can not be None when `format_only` is True: it is where the results are written."
-            )
+            raise ValueError("format_only=True needs outfile_prefix, where the results are written.")
         first, second = self.crowd_index_splits
         if not 0 <= first <= second <= 1:
             raise ValueError(f"crowd_index_splits={self.crowd_index_splits} must be two rising numbers from 0 to 1.")

@@ -209,7 +209,7 @@ def test_levels_and_sigmas_of_a_training(tmp_path):
     ("arguments", "words"),
     [
         ({"source": "results.json"}, "A result file needs --annotations FILE; or a config before it"),
-        ({"source": "config.py"}, "Name a checkpoint or a result file after the config"),
+        ({"source": "config.py"}, "No model is named: name a checkpoint after the config"),
         (
             {"source": "config.py", "model": "a.pth", "images": "there"},
             "--images goes with a result file without",

@@ -71,7 +71,7 @@ def test_tool_measures_evaluation_and_both_sides_agree(tmp_path, capsys, setting
 
 def test_tool_refuses_nothing_to_measure(capsys):
     assert run_tool(["eval", "--rounds", "0"]) == 2
-    assert "must be at least 1" in capsys.readouterr().err
+    assert "is not a whole number from 1" in capsys.readouterr().err
     assert run_tool(["train-of-thought"]) == 2
     assert "invalid choice" in capsys.readouterr().err
 
@@ -99,7 +99,7 @@ def test_arguments_of_the_command_are_those_of_the_subject(name):
 @pytest.mark.parametrize("options", [["--num-samples", "0"], ["--data-root", "nowhere"]])
 def test_data_cannot_be_measured_without_data(capsys, options):
     assert run_tool(["data", *options]) == 2
-    assert ("must be at least 1" if "0" in options else "nowhere") in capsys.readouterr().err
+    assert ("is not a whole number from 1" if "0" in options else "nowhere") in capsys.readouterr().err
 
 
 def test_tool_measures_data_and_both_sides_agree(tmp_path, capsys):
@@ -114,7 +114,7 @@ def test_tool_measures_data_and_both_sides_agree(tmp_path, capsys):
 
 def test_a_training_step_needs_images(capsys):
     assert run_tool(["train", "--batch-size", "0"]) == 2
-    assert "must be at least 1" in capsys.readouterr().err
+    assert "is not a whole number from 1" in capsys.readouterr().err
 
 
 @pytest.mark.slow

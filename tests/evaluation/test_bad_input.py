@@ -179,10 +179,10 @@ def test_samples_without_ground_truth_or_predictions(small_truth, samples):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"score_mode": "box"}, "`score_mode` should be one of bbox, bbox_keypoint, bbox_rle, keypoint, got 'box'"),
-        ({"nms_mode": "nms"}, "`nms_mode` should be one of .* got 'nms'"),
-        ({"iou_type": "bbox"}, "`iou_type` should be one of .* got 'bbox'"),
-        ({"format_only": True}, "`outfile_prefix` can not be None"),
+        ({"score_mode": "box"}, "score_mode='box' is not one of bbox, bbox_keypoint, bbox_rle, keypoint"),
+        ({"nms_mode": "nms"}, "nms_mode='nms' is not one of"),
+        ({"iou_type": "bbox"}, "iou_type='bbox' is not one of"),
+        ({"format_only": True}, "format_only=True needs outfile_prefix"),
         ({"crowd_index_splits": (0.8, 0.2)}, "two rising numbers"),
         ({"pred_converter": {"num_keypoints": 2, "mapping": [(0, 2)]}}, "targets below num_keypoints=2"),
         ({"gt_converter": {"num_keypoints": 2, "mapping": [((0, 1), 1)]}}, "of integers, not"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin import Pose
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, OutputError
+from rtmo_plugin.errors import CheckpointError, ConfigError, DataError, MissingFileError, OutputError
 from rtmo_plugin.inference.pose_model import PoseModel
 from tests.inference.conftest import make_image
 from tests.inference.test_sources import write_video
@@ -146,7 +146,7 @@ def test_models_that_are_not_there(trained, tmp_path):
         Pose(tmp_path / "nowhere.onnx")
     with pytest.raises(MissingFileError, match="did you mean rtmo-s_coco"):
         Pose("rtmo-s_cocoa")
-    with pytest.raises(ConfigError, match="is a checkpoint and needs its config"):
+    with pytest.raises(CheckpointError, match="does not carry its config: name the config too"):
         Pose(trained[1])
 
 

@@ -35,7 +35,7 @@ class RandomFlip(BaseTransform):
     def __init__(self, prob: float | Sequence[float] = 0.5, direction: str | Sequence[str] = "horizontal") -> None:
         directions = [direction] if isinstance(direction, str) else direction
         if not isinstance(directions, (list, tuple)) or not directions:
-            raise ConfigError(f"direction must be either str or list of str, got {direction!r}.")
+            raise ConfigError(f"direction of a flip is a name or a list of names, got {direction!r}.")
         wrong = [each for each in directions if each not in _CODES]
         if wrong:
             raise ConfigError(f"direction of a flip is one of {', '.join(_CODES)}, got {wrong[0]!r}.")
@@ -44,7 +44,7 @@ class RandomFlip(BaseTransform):
         elif isinstance(prob, (list, tuple)) and all(isinstance(each, (int, float)) for each in prob):
             probs = list(prob)
         else:
-            raise ConfigError(f"probs must be float or list of float, got {prob!r}.")
+            raise ConfigError(f"prob of a flip is a number or a list of numbers, got {prob!r}.")
         if not all(0 <= each <= 1 for each in (*probs, sum(probs))) or len(probs) != len(directions):
             raise ConfigError(
                 f"prob of a flip must be between 0 and 1, or a list of such for {len(directions)} directions, "
