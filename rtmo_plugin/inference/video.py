@@ -30,6 +30,7 @@ _CLEARLY_FASTER = 1.1
 _FEW = 2
 _FEW_PART = 0.02
 _SILENT = 0
+_MAX_CAMERA = 99  # OpenCV reads a number from 100 on as a backend and a camera of it
 # OpenCV 4.6 and earlier report the angle counterclockwise.
 _ANGLE_SIGN = -1 if tuple(map(int, cv2.__version__.split(".")[:2])) < (4, 7) else 1
 # Where OpenCV 4 has the level of its messages, and where OpenCV 5 has it.
@@ -132,9 +133,11 @@ def open_camera(number: int) -> Any:
     Raises:
         MissingFileError: There is none.
     """
-    with leave_out_messages():
-        capture = cv2.VideoCapture(number)
-    if not capture.isOpened():
+    capture = None
+    if number <= _MAX_CAMERA:
+        with leave_out_messages():
+            capture = cv2.VideoCapture(number)
+    if capture is None or not capture.isOpened():
         raise MissingFileError(f"There is no camera {number}, or another program is using it.")
     return capture
 
@@ -180,7 +183,12 @@ def read_video(capture: Any, name: str, path: Path | None = None, start: int = 0
                     break
                 yield Frame(image, name, path, index, now_s)
             index += 1
-        if index < info.num_frames - max(_FEW, _FEW_PART * info.num_frames):
+        # Where a file has no number of frames, OpenCV computes one from its length, which is too many where the rate
+        # varies: then the time of the last frame says whether the end is missing.
+        num_shown = min(info.num_frames, max(index, now_s * info.fps + 1))
+        if not index:
+            yield Frame(None, name, path, index, error=f"{name} has no frame that can be read.")
+        elif num_shown < info.num_frames - max(_FEW, _FEW_PART * info.num_frames):
             early = f"{name} ends early: only {index} of its {info.num_frames} frames can be read."
             yield Frame(None, name, path, index, error=early)
     finally:
