@@ -57,6 +57,7 @@ def run_as_job(
 ) -> int:
     """Do a job, or what is left of it, and return the exit code."""
     from rtmo_plugin.jobs import open_job, run_job
+    from rtmo_plugin.jobs.shard_files import read_number
     from rtmo_plugin.jobs.shards import list_names
     from rtmo_plugin.progress_bar import show_progress
 
@@ -71,7 +72,8 @@ def run_as_job(
         resources |= {"cpus": options.get("threads", 1), "gpus": int(is_gpu)}
     damaged = job.find_damaged()
     for path, fault in damaged.items():
-        print(f"{path.name} {fault}: its shard is done again", file=sys.stderr)
+        effect = "its shard is done again" if read_number(path) < len(job.shards) else "it is removed"
+        print(f"{path.name} {fault}: {effect}", file=sys.stderr)
     num_left = len(job.find_remaining(damaged))
     print(f"{num_left} of {len(job.shards)} shards are to do: {job.num_files} images and videos", file=sys.stderr)
     stdout = sys.stdout

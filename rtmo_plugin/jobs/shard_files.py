@@ -70,11 +70,11 @@ class ShardFiles:
         """
         part = self.folder / f"{self._stem}-{len(self.list_parts()):06d}.{self.format}"
         path, content = self.end if is_end else part, encode(records, self.format)
-        _write_whole(path, content)
         check = self.folder / CHECKS / f"{path.name}.{hashlib.sha256(content).hexdigest()}"
         with _report(check):
             check.parent.mkdir(exist_ok=True)
-            check.touch()
+            check.touch()  # first: a file without one is not of the job
+        _write_whole(path, content)
 
     def read(self) -> Iterator[Record]:
         """Yield the records that are there."""
@@ -116,7 +116,7 @@ def read_records(folder: str | Path) -> Iterator[Record]:
     checks = _list_checks(folder)
     for names in _list_names(folder, checks).values():
         for name in names:
-            fault = _find_fault(folder / name, checks.get(name))
+            fault = _find_fault(folder / name, checks.get(name), is_checked=bool(checks))
             if fault:
                 raise DataError(f"{folder / name} {fault}: start the job again, and its shard is done again.")
             yield from decode(folder / name)
@@ -133,20 +133,21 @@ def find_damaged(folder: Path, num_records: Mapping[int, int]) -> dict[Path, str
     for number, names in _list_names(folder, checks).items():
         is_behind = False
         for name in names:
-            fault = _find_fault(folder / name, checks.get(name), num_records.get(number))
+            fault = _find_fault(folder / name, checks.get(name), num_records.get(number), is_checked=bool(checks))
             if fault or is_behind:
                 damaged[folder / name] = fault or "follows a file that is missing or damaged"
                 is_behind = True
     return damaged
 
 
-def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = None) -> str:
+def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = None, *, is_checked: bool) -> str:
     """Return the fault of a file of records, or an empty text.
 
     Args:
         path: The file.
         digests: SHA-256 of what was written. None if none was kept: then the content is looked at.
         num_records: Number of its records. Default: unknown.
+        is_checked: Whether other files of the job have SHA-256.
     """
     if not path.is_file():
         return "is missing"
@@ -157,6 +158,8 @@ def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = 
                 digest.update(chunk)
         is_right = digest.hexdigest() in digests
         return "" if is_right else "is not what was written" if path.stat().st_size else "is empty"
+    if is_checked:
+        return "was not written by the job"
     try:
         found = sum(1 for _ in decode(path))
     except DataError as error:

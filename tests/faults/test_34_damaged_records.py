@@ -136,3 +136,18 @@ def test_a_damaged_description_of_a_job_is_one_sentence(done, tmp_path, content)
     (place / f"shard-0000000-end.{job.plan.format}").unlink()
     with pytest.raises(StoppedError):
         list(run_job(job))
+
+
+@pytest.mark.parametrize("name", ["shard-0000000-000000", "shard-0000009-end"])
+def test_copies_among_the_records_are_no_records(done, tmp_path, name):
+    out, records, begin = done
+    place = tmp_path / "out"
+    shutil.copytree(out, place)
+    copy = place / f"{name}.{records}"
+    shutil.copy(place / f"shard-0000000-end.{records}", copy)
+    with pytest.raises(DataError, match=rf"{copy.name} was not written by the job"):
+        list(read_records(place))
+    job = begin(place)
+    list(run_job(job))
+    assert not copy.exists()
+    assert list(read_records(place)) == list(read_records(out))
