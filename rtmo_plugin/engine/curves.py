@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from rtmo_plugin.engine.schedule import read_schedule
+from rtmo_plugin.files import replace_file
 from rtmo_plugin.registry import HOOKS
 
 CURVES_FILE = "curves.png"
@@ -74,7 +75,8 @@ def plot_curves(scalars: Sequence[Mapping[str, Any]], path: str | Path, stages: 
     for panel in panels:
         panel.set_xlabel("epoch", fontsize=8)
         panel.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    with replace_file(path) as draft:
+        figure.savefig(draft, dpi=110)
 
 
 def _spread_within_epochs(train: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -12,6 +12,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from rtmo_plugin.files import write_file
 from rtmo_plugin.registry import HOOKS
 
 LAST, PREVIOUS = "last.pth", "previous.pth"
@@ -90,4 +91,4 @@ def save_resume_point(runner: Runner, meta: Mapping[str, Any] | None = None) -> 
     if last.is_file():
         os.replace(last, last.with_name(PREVIOUS))
     runner.save_checkpoint(runner.work_dir, LAST, meta=None if meta is None else dict(meta))
-    last.with_name("last_checkpoint").write_text(str(last))  # where MMEngine looks for it
+    write_file(last.with_name("last_checkpoint"), str(last))  # where MMEngine looks for it

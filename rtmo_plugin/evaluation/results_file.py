@@ -28,8 +28,7 @@ def write_results(found: Predictions, path: Path) -> None:
     rows = [dict(zip(("image_id", "category_id", "keypoints", "score"), row)) for row in columns]
     if found.boxes_xywh is not None:
         rows = [{**row, "bbox": box} for row, box in zip(rows, found.boxes_xywh.tolist())]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows), encoding="utf-8")
+    write_file(path, json.dumps(rows))
 
 
 def write_truth(content: dict[str, Any], path: Path) -> None:

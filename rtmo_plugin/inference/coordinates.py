@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.bounded_reading import check_regular
 from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.files import replace_file
 
 Floats = NDArray[np.floating[Any]]
 _NORM_EPS = 1e-5
@@ -46,7 +47,8 @@ class CoordinateParameters:
     def save(self, path: Path) -> None:
         """Write everything to an ``.npz`` file."""
         arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        np.savez(path, **arrays)
+        with replace_file(path) as draft:
+            np.savez(draft, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> CoordinateParameters:

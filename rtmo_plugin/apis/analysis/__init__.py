@@ -17,6 +17,7 @@ from rtmo_plugin.apis.testing import prepare_file
 from rtmo_plugin.engine.curves import read_scalars
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation.analysis import Report, analyze_comparison
+from rtmo_plugin.files import write_file
 from rtmo_plugin.number_ranges import NUMBER
 
 __all__ = ["analyze"]
@@ -58,9 +59,9 @@ def analyze(
     model = find_checkpoint(source, model) if carries_config(source) else model
     training = show_training(_find_run(run, model), source if model is not None else None)
     worst = show_worst(material, report.study, num_worst)
-    Path(out).write_text(write_page(material, report, worst, training), encoding="utf-8")
+    write_file(out, write_page(material, report, worst, training))
     if calibration is not None:
-        Path(calibration).write_text(report.calibration.calibration.to_json() + "\n", encoding="utf-8")
+        write_file(calibration, report.calibration.calibration.to_json() + "\n")
     return report
 
 

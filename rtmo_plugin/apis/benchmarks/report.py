@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import json
 import platform
 import statistics
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 
+from rtmo_plugin.files import write_json
 from rtmo_plugin.inference.engines.engine import count_cores
 
 _PACKAGES = (
@@ -81,7 +81,7 @@ class Report:
 
     def write(self, path: str | Path) -> None:
         """Write everything to a JSON file."""
-        Path(path).write_text(json.dumps(self.describe(), indent=2) + "\n", encoding="utf-8")
+        write_json(path, self.describe(), indent=2)
 
     def _compare(self, timing: Timing) -> dict[str, float]:
         """Return how many times faster than the first side this one is: by medians, in the worst round, by work."""
