@@ -134,6 +134,9 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
     """Return the arguments by name."""
     values = vars(parser.parse_args(arguments))
+    for name, value in values.items():
+        if value == "" or (isinstance(value, (list, tuple)) and "" in value):
+            parser.error(f"argument {name.replace('_', '-')}: the value is empty")
     if "local_rank" in values:  # where the launcher passes it as an argument, MMEngine wants a variable
         os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
     return values

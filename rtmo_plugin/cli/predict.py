@@ -12,7 +12,7 @@ from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, ch
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json, print_json
-from rtmo_plugin.errors import EXIT_FAILURE
+from rtmo_plugin.errors import EXIT_FAILURE, escape_control_characters
 from rtmo_plugin.number_ranges import BATCH_SIZE, SIDE, STREAMS
 
 _EXAMPLES = (
@@ -127,7 +127,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
     for result in results:
         if result.error:
             counts["failed"] += 1
-            print(f"skipped: {result.error}", file=sys.stderr)
+            print(f"skipped: {escape_control_characters(result.error)}", file=sys.stderr)
         else:
             counts["image" if result.frame.time_s is None else "frame"] += 1
             counts["people"] += len(result)
@@ -136,7 +136,8 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
         if as_json:
             print_json(result.to_dict())
         elif plan is None and not result.error:
-            tqdm.write("\n".join(_make_rows(result)), file=sys.stdout)  # above the bar
+            # Above the bar of a terminal; tqdm keeps its lock, and the process, where a pipe is broken.
+            (tqdm.write if sys.stdout.isatty() else print)("\n".join(_make_rows(result)), file=sys.stdout)
     return counts["failed"], count_detections(counts["people"], counts["image"], counts["frame"])
 
 
@@ -146,7 +147,8 @@ _HEADER = "score      x1      y1      x2      y2  keypoints  image"
 def _make_rows(result: Any) -> list[str]:
     """Return a line for each detection, or one for an empty image; it ends with the image and, in a video, the time."""
     time_s = result.frame.time_s
-    name = result.frame.name if time_s is None else f"{result.frame.name} {time_s:.3f} s"
+    name = escape_control_characters(result.frame.name)
+    name = name if time_s is None else f"{name} {time_s:.3f} s"
     rows = []
     for score, box, visibility in zip(result.scores, result.boxes, result.visibility):
         num_visible = f"{(visibility >= _VISIBLE).sum()}/{len(visibility)}"

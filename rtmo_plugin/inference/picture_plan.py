@@ -71,6 +71,8 @@ class PicturePlan:
 
     def _add_image(self, source: str | int | Path, taken: dict[str, int]) -> None:
         path = Path(str(source))
+        if _make_key(source) in self._images:  # given twice, or under two spellings of its path
+            return
         if self._suffix is not None:
             name = _find_free(path.stem, self._suffix, taken)
         elif path.suffix.lower() in SUFFIXES:

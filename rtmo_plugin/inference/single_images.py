@@ -43,7 +43,7 @@ def _read_image(name: str, index: int) -> Frame:
 
 def is_web(name: str) -> bool:
     """Tell whether a name is a web address."""
-    return name.startswith(_WEB)
+    return name[: len(_WEB[-1])].lower().startswith(_WEB)
 
 
 def _make_frame(image: NDArray[Any], index: int) -> Frame:

@@ -33,6 +33,7 @@ __all__ = ["Frame", "SourceKind", "expand", "expand_all", "find_kind", "read_fra
 
 _NUM_READERS = 2
 _NUM_AHEAD = 4
+_MAX_DIGITS = 18  # of the number of a camera
 _PATTERN = frozenset("*?[")
 _LIVE = ("rtsp://", "rtmp://", "udp://", "tcp://")
 
@@ -99,7 +100,8 @@ def _load(loads: Iterator[_Load], num_readers: int) -> Iterator[Frame]:
 
 def _find_kind_by_name(name: str) -> SourceKind:
     path = Path(name)
-    if name.startswith(_LIVE) or (name.isdecimal() and not os.path.exists(name)):
+    is_number = name.isdecimal() and len(name) <= _MAX_DIGITS
+    if name.startswith(_LIVE) or (is_number and not os.path.exists(name)):
         return SourceKind.LIVE
     if path.suffix.lower() in VIDEO_SUFFIXES and not _is_pattern(name):
         return SourceKind.VIDEO

@@ -1,0 +1,71 @@
+"""Outputs that nobody reads, names that a terminal would obey, empty values: each ends at once and says so."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from rtmo_plugin.inference.picture_plan import PicturePlan
+from rtmo_plugin.inference.single_images import is_web
+from tests.conftest import ROOT, run_command
+from tests.serving.conftest import model  # noqa: F401  (a fixture)
+
+
+@pytest.fixture
+def images(tmp_path):
+    names = [f"{index}.png" for index in range(3)] + ["\x1b[31mred\nline.png"]
+    for name in names:
+        assert cv2.imwrite(str(tmp_path / name), np.zeros((40, 60, 3), np.uint8))
+    return tmp_path
+
+
+def test_a_table_ends_when_its_reader_has_gone(model, images):  # noqa: F811
+    command = [sys.executable, "-m", "rtmo_plugin", "predict", str(model), str(images)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_names_in_a_table_are_shown_and_not_obeyed(model, images, capsys):  # noqa: F811
+    (images / "bad\x1b[2J.png").write_text("no image")
+    code, out, err = run_command(capsys, "predict", model, images)
+    assert code == 1
+    assert "\x1b" not in out + err
+    assert r"\x1b[31mred\nline.png" in out
+    assert r"bad\x1b[2J.png is not an image" in err
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "9" * 30, "9" * 12, "100"])
+def test_cameras_of_any_number_are_one_sentence(model, number, capsys):  # noqa: F811
+    code, _, err = run_command(capsys, "predict", model, number)
+    assert code == 2
+    assert "Traceback" not in err
+    assert "There is no" in err or "too long" in err
+
+
+@pytest.mark.parametrize("arguments", ["predict m.onnx a.png --out", "track m.onnx a.mp4 --out", "predict m.onnx"])
+def test_an_empty_value_is_refused(arguments, capsys):
+    code, _, err = run_command(capsys, *arguments.split(), "")
+    assert code == 2
+    assert "the value is empty" in err
+
+
+def test_one_image_given_three_times_keeps_its_name(images, tmp_path):
+    plan = PicturePlan(tmp_path / "out", [f"{images}/0.png", f"{images}/0.png", f"{images}/./0.png"])
+    assert list(plan._images.values()) == ["0.png"]
+
+
+def test_schemes_are_read_in_any_case():
+    assert is_web("HTTPS://host/a.jpg")
+    assert is_web("Http://host/a.jpg")
+    assert not is_web("httpx.jpg")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_end_nothing(closed):
+    command = f'"{sys.executable}" -m rtmo_plugin zoo list {closed}'
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
