@@ -22,6 +22,7 @@ from rtmo_plugin.apis.pictures import PictureHook
 from rtmo_plugin.apis.running import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
 from rtmo_plugin.apis.state_dicts import check_fits
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.files import check_outputs
 from rtmo_plugin.inference.files import make_folder
 
 METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
@@ -58,6 +59,8 @@ def evaluate(
     for option, file, suffixes in (("--out", out, METRIC_FILES), ("--dump", dump, _DUMP_FILES)):
         if file is not None:
             prepare_file(option, Path(file), suffixes)
+    if show_dir:
+        check_outputs([Path(show_dir, "0.jpg")])
     path = locate_checkpoint(checkpoint)
     cfg = prepare_test(config, **options)
     check_data(cfg, ("test",))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, OutputError, write_install_line
+from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.comparison import Run, verify
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
@@ -16,6 +16,7 @@ from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.files import replace_file
 from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
@@ -39,17 +40,11 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
         proto = quantize(proto, options, info, keeps_sums=False)
-    draft = path.with_name(f".{path.name}.partial")
-    try:
+    with replace_file(path) as draft:
         draft.write_bytes(proto.SerializeToString())
         found = verify(model, open_content(draft.read_bytes()), options, path)
         if options.cut == "raw":
             collect_parameters(model).save(locate_parameters(path))
-        draft.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return found
 
 

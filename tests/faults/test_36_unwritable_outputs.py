@@ -1,0 +1,12 @@
+"""Outputs that cannot be written were found out after all the work."""
+
+import pytest
+
+from rtmo_plugin.apis import evaluate
+from rtmo_plugin.errors import OutputError
+
+
+def test_folder_of_pictures_is_checked_before_evaluation(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        evaluate("rtmo-t_synthetic", "no-such.pth", show_dir=tmp_path / "file")
