@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -83,7 +83,7 @@ def make_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, names=host_names)],
-        exception_handlers={UploadError: _refuse, DataError: _refuse, NonFiniteError: _fail},
+        exception_handlers={UploadError: _refuse, DataError: _refuse, NonFiniteError: _fail, ClientDisconnect: _leave},
     )
 
 
@@ -124,3 +124,8 @@ async def _refuse(_: Request, error: Exception) -> Response:
 async def _fail(_: Request, error: Exception) -> Response:
     """Answer that the model, and not the image, is to blame."""
     return JSONResponse({"error": str(error)}, 500)
+
+
+async def _leave(_: Request, __: Exception) -> Response:
+    """Answer a client that has gone while it sent an image, which is not an error of the server."""
+    return Response(status_code=_CLIENT_CLOSED)

@@ -29,9 +29,11 @@ class LimitedProtocol(H11Protocol):
         super().connection_made(transport)
         self._start(HEADER_S)
         if len(self.connections) > MAX_CONNECTIONS:
-            waiting = [each for each in self.connections if isinstance(each, LimitedProtocol) and each._is_waiting]
-            if waiting:
-                oldest = min(waiting, key=lambda each: each._deadline)
+            others = [each for each in self.connections if isinstance(each, LimitedProtocol) and each is not self]
+            # Those who wait for a header come first, then those whose image has not arrived.
+            owing = [each for each in others if each._is_waiting] or [each for each in others if each._is_sending]
+            if owing:
+                oldest = min(owing, key=lambda each: each._deadline)
                 self.connections.discard(oldest)  # at once: others may come before its connection is lost
                 oldest.transport.abort()
 
@@ -54,6 +56,17 @@ class LimitedProtocol(H11Protocol):
         """Stop the clock."""
         self._stop()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End the connection at once if its request is still to arrive, else after the answer."""
+        if self._is_sending:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    @property
+    def _is_sending(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY
 
     @property
     def _deadline(self) -> float:

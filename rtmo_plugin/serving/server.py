@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -71,6 +72,15 @@ def announce(listener: socket.socket, *, is_opened: bool) -> None:
         )
 
 
+class _Server(uvicorn.Server):
+    """Ends without a traceback for each request that is given up."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections; requests that take longer than the time to end are canceled."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
+
 def run(app: Any, listener: socket.socket) -> None:
     """Answer until Ctrl-C or a signal to end."""
     config = uvicorn.Config(
@@ -84,4 +94,4 @@ def run(app: Any, listener: socket.socket) -> None:
         ws="none",
     )
     with suppress(KeyboardInterrupt):  # which is how it ends
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])

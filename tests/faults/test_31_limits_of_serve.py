@@ -146,6 +146,27 @@ def test_slow_bodies_keep_nobody_out(port):
         assert send(port, encode(make_image()))[0] == 200
 
 
+def test_slow_bodies_on_every_connection_keep_nobody_out(port):
+    with contextlib.ExitStack() as stack:
+        for _ in range(connections.MAX_CONNECTIONS + 30):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            with contextlib.suppress(OSError):
+                slow.sendall(b"POST /people HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n\xff")
+        time.sleep(0.5)
+        assert send(port, encode(make_image()))[0] == 200
+
+
+def test_ctrl_c_ends_it_while_images_arrive(model):  # noqa: F811
+    with run_server(model) as (process, port), contextlib.ExitStack() as stack:
+        for _ in range(200):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            slow.sendall(b"POST /people HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n\xff")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0  # it hung: nobody read two hundred tracebacks
+        assert process.stderr.read() == ""
+
+
 def test_ctrl_c_ends_it_while_images_are_decoded(model):  # noqa: F811
     content = repeat_scans((7000, 7000), 38)  # takes seconds, and is within the limits
     with run_server(model) as (process, port):
