@@ -78,7 +78,7 @@ def test_an_unknown_option_is_our_sentence(files, trained, option, meant, model)
 
 
 def test_an_option_like_no_other_lists_what_there_is(files):  # noqa: F811
-    with pytest.raises(ConfigError, match=r"^Pose has no option 'xyzzy': it has score_thr, .*, calibrated\.$"):
+    with pytest.raises(ConfigError, match=r"^Pose has no option 'xyzzy': it has score_thr, .*, calibrated, trust\.$"):
         Pose(files["decoded"], xyzzy=1)
     with pytest.raises(ConfigError, match=r"^PoseModel has no option 'conf': did you mean score_thr\?"):
         PoseModel(files["decoded"], conf=0.3)
