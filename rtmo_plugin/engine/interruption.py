@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 from rtmo_plugin.engine.resume_point import save_resume_point
 from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.registry import HOOKS, LOOPS
+from rtmo_plugin.wording import count
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _NOTICE = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
@@ -185,4 +186,4 @@ def describe_kept(runner: Runner) -> str:
     """Return how far a run came, and what is left of it."""
     note = Path(runner.work_dir, "last_checkpoint")
     kept = f"the last checkpoint is {note.read_text().strip()}" if note.is_file() else "no checkpoint was written"
-    return f"interrupted after {runner.epoch} of {runner.max_epochs} epochs ({runner.iter} steps): {kept}"
+    return f"interrupted after {runner.epoch} of {runner.max_epochs} epochs ({count(runner.iter, 'step')}): {kept}"

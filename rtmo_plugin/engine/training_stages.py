@@ -15,6 +15,7 @@ from torch import nn
 from rtmo_plugin.engine.schedule import find_dataset, find_stage, read_schedule
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
 from rtmo_plugin.registry import HOOKS
+from rtmo_plugin.wording import count
 
 
 @HOOKS.register_module()
@@ -65,7 +66,7 @@ class TrainingStageHook(Hook):
             if stage.begin >= runner.max_epochs:
                 runner.logger.warning(
                     f"Training stage {stage.name!r} begins at epoch {stage.begin}, but training ends after "
-                    f"{runner.max_epochs} epochs: it will not be reached."
+                    f"{count(runner.max_epochs, 'epoch')}: it will not be reached."
                 )
 
     def _enter_current_stage(self, runner: Runner) -> None:

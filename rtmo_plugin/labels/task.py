@@ -15,6 +15,7 @@ from rtmo_plugin.labels.kinds import KINDS, Problem
 from rtmo_plugin.labels.people import count_labelled_people, count_labelled_points
 from rtmo_plugin.labels.sigmas import choose_sigmas
 from rtmo_plugin.structures import KeypointSchema
+from rtmo_plugin.wording import count
 
 # Findings that training lives with: it leaves out those people, images and bones by itself.
 _HARMLESS = {
@@ -52,7 +53,7 @@ class Task:
         return (
             f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''}: {', '.join(self.classes)}; "
             f"a flip exchanges {', '.join(pairs) or 'nothing'}\n"
-            f"{len(names)} keypoints with sigmas: {', '.join(sigmas)}"
+            f"{count(len(names), 'keypoint')} with sigmas: {', '.join(sigmas)}"
         )
 
 

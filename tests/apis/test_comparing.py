@@ -121,7 +121,7 @@ def test_options_for_one_model_are_refused_for_two(config, trained, tmp_path, ca
     with pytest.raises(ConfigError, match="the file name must end with one of"):
         compare_models(config, *both, out="both.txt")
     code, _, err = run_in_process(capsys, "test", config)
-    assert (code, "name a model, or two with --compare A B" in err) == (2, True)
+    assert (code, "name a checkpoint after the config" in err) == (2, True)
 
 
 def test_same_names_are_told_apart_by_their_folders(config, data_root, trained, results, tmp_path):

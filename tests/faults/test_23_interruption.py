@@ -18,6 +18,7 @@ from rtmo_plugin.cli.train import COMMAND, list_resuming_arguments
 from rtmo_plugin.engine.interruption import skip_batches
 from rtmo_plugin.errors import InterruptedRun, report_user_errors
 from rtmo_plugin.registry import METRICS
+from rtmo_plugin.wording import count
 from tests.engine.test_resume import find_different
 from tests.faults.toy_training import DoAtStep, ToyMetric, describe, load, read_rate, run
 
@@ -71,7 +72,8 @@ def test_interrupted_run_ends_as_the_unbroken_one(tmp_path, monkeypatch, capfd, 
     assert signal.getsignal(number) is before
     assert error.exit_code == 128 + number
     assert str(error) == (
-        f"interrupted after {epochs} of 4 epochs ({step} steps): the last checkpoint is {tmp_path}/run/last.pth"
+        f"interrupted after {epochs} of 4 epochs ({count(step, 'step')}): "
+        f"the last checkpoint is {tmp_path}/run/last.pth"
     )
     assert "stopping after this step" in capfd.readouterr().err
     assert (load(tmp_path / "run/last.pth")["meta"]["epoch"], load(tmp_path / "run/last.pth")["meta"]["iter"]) == (
