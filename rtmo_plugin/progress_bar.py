@@ -17,6 +17,17 @@ def is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()  # None: closed by the shell with 2>&-
 
 
+def write_above_bar(text: str) -> None:
+    """Print to stdout, above the bar where both are on a terminal.
+
+    tqdm's own way keeps its lock, and so the process, where the reader of a pipe has gone.
+    """
+    if sys.stdout.isatty():
+        tqdm.write(text, file=sys.stdout)
+    else:
+        print(text)
+
+
 def show_progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[Any]:
     """Return ``items`` with a progress bar on stderr; nothing is drawn unless stderr is a terminal.
 

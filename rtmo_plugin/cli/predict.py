@@ -119,7 +119,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
     Returns:
         Number of images that could not be used, and a phrase with the numbers of people and images.
     """
-    from tqdm import tqdm
+    from rtmo_plugin.progress_bar import write_above_bar
 
     counts: Counter[str] = Counter()
     if plan is None and not as_json:
@@ -136,8 +136,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
         if as_json:
             print_json(result.to_dict())
         elif plan is None and not result.error:
-            # Above the bar of a terminal; tqdm keeps its lock, and the process, where a pipe is broken.
-            (tqdm.write if sys.stdout.isatty() else print)("\n".join(_make_rows(result)), file=sys.stdout)
+            write_above_bar("\n".join(_make_rows(result)))
     return counts["failed"], count_detections(counts["people"], counts["image"], counts["frame"])
 
 

@@ -100,7 +100,7 @@ def test_a_video_with_a_very_long_name_is_tracked(model, place, capsys):
 @pytest.mark.parametrize(
     "source",
     [LONG, f"{LONG}.jpg", f"{LONG}.mp4", f"{LONG}/*.jpg", f"*{LONG}", "http://[::1", "http://[::1/a.mp4", "rtsp://[::1",
-     "http://", "http://a b/", f"http://localhost:1/{LONG}", "http://localhost:99999/a.jpg", "a\udcff.jpg", "", "-"],
+     "http://", "http://a b/", f"http://localhost:1/{LONG}", "http://localhost:99999/a.jpg", "a\udcff.jpg", "-"],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["predict", "track"])
 def test_odd_names_are_one_sentence(model, place, capsys, command, source):

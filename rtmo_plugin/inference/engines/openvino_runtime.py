@@ -30,7 +30,11 @@ def get_core() -> Any:
 
     Its CPU plugin gives the first thread a stack for signals and frees that memory with the last model,
     in whatever thread: the next signal, of a data loader's worker that ends, say, then ended the process.
+
+    Its binding of NumPy is set up by the first array. Two threads that give it their first arrays at the same
+    time wait for each other without end, so it gets one here.
     """
+    openvino.Tensor(np.zeros(1, np.float32)).element_type.to_dtype()
     return openvino.Core()
 
 
