@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import ssl
 import threading
 import time
 import urllib.request
@@ -102,7 +101,7 @@ def open_url(
     """
     watch = _Watch(time.monotonic() + timeout_s)
     try:
-        opener = urllib.request.build_opener(_Http(watch), _Https(watch))
+        opener = urllib.request.build_opener(_WatchedHandler(watch))
         request = urllib.request.Request(url, headers={"User-Agent": "rtmo-plugin", **(headers or {})})
         try:
             response = opener.open(request, timeout=timeout_s)
@@ -166,29 +165,23 @@ class _Watch(threading.Thread):
                 connection.close()
 
 
-class _Http(urllib.request.HTTPHandler):
+class _WatchedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens ``http`` and ``https`` addresses by watched connections, in place of both handlers of urllib."""
+
     def __init__(self, watch: _Watch) -> None:
         super().__init__()
         self._watch = watch
 
     def http_open(self, req: Any) -> Any:
-        def connect(host: str, **options: Any) -> http.client.HTTPConnection:
-            connection = http.client.HTTPConnection(host, **options)
-            connection._create_connection = self._watch.connect  # type: ignore[attr-defined]
-            return connection
-
-        return self.do_open(connect, req)  # a class, or what makes an instance
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, watch: _Watch) -> None:
-        super().__init__()
-        self._watch = watch
+        return self._connect(http.client.HTTPConnection, req)
 
     def https_open(self, req: Any) -> Any:
-        def connect(host: str, **options: Any) -> http.client.HTTPSConnection:
-            connection = http.client.HTTPSConnection(host, context=ssl.create_default_context(), **options)
+        return self._connect(http.client.HTTPSConnection, req)
+
+    def _connect(self, kind: Any, req: Any) -> Any:
+        def make_connection(host: str, **options: Any) -> http.client.HTTPConnection:
+            connection: http.client.HTTPConnection = kind(host, **options)
             connection._create_connection = self._watch.connect  # type: ignore[attr-defined]
             return connection
 
-        return self.do_open(connect, req)
+        return self.do_open(make_connection, req)
