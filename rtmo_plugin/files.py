@@ -41,25 +41,21 @@ def replace_file(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     """
     target = Path(path)
     check_name(target)
-    draft = _name_draft(target)
-    try:
+    suffix = target.suffix if len(target.suffix) <= 16 else ""
+    draft = target.with_name(f".{target.stem[:32]}.{uuid.uuid4().hex[:12]}.part{suffix}")
+    with _explain_failures(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _check_target(target, overwrite=overwrite)
         try:
             yield draft
-            _sync(draft)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
             if overwrite:
                 draft.replace(target)
             else:
                 _move_exclusively(draft, target)
         finally:
             draft.unlink(missing_ok=True)
-    except UserError:
-        raise
-    except FileExistsError as error:
-        raise OutputError(f"{target} exists already and is not overwritten.") from error
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
 
 
 @contextmanager
@@ -73,7 +69,7 @@ def create_folder(path: str | Path) -> Iterator[Path]:
         OutputError: The folder cannot be written, or something is at ``path``.
     """
     target = Path(path)
-    try:
+    with _explain_failures(target):
         is_there = target.is_dir() and not any(target.iterdir())
         if os.path.lexists(target) and not is_there:
             raise FileExistsError
@@ -91,12 +87,6 @@ def create_folder(path: str | Path) -> Iterator[Path]:
                 draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    except UserError:
-        raise
-    except FileExistsError as error:
-        raise OutputError(f"{target} exists already and is not overwritten.") from error
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
 
 
 def write_file(path: str | Path, content: bytes | str | Iterable[str], *, overwrite: bool = True) -> Path:
@@ -189,7 +179,10 @@ def parse_json(text: str, name: str) -> Any:
         with pause_collector():
             return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{name} is not valid JSON: {_describe_place(text, error)}.") from None
+        place = f"line {error.lineno}, column {error.colno} (character {error.pos:,} of {len(text):,}): {error.msg}"
+        is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        advice = "; it seems to be cut off there, so copy or download it again" if is_cut else ""
+        raise DataError(f"{name} is not valid JSON: {place}{advice}.") from None
     except RecursionError:
         raise DataError(f"{name} is nested too deeply.") from None
     except ValueError as error:  # an integer of more digits than Python converts
@@ -259,9 +252,31 @@ def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = 
             raise OutputError(f"{path} would be written twice; give the inputs different names.")
         seen[place] = output
         _check_target(path, overwrite=True)
-        folders.add(_find_existing(path.parent))
+        folders.add(next(filter(os.path.lexists, path.parents), path.parent))
     for folder in folders:
-        _check_folder(folder)
+        probe = folder / f".{uuid.uuid4().hex}.part"
+        try:
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(f"No file can be written in {folder}: {error.strerror}.") from error
+
+
+@contextmanager
+def _explain_failures(target: Path) -> Iterator[None]:
+    """Turn what the system reports while a file or folder is written into a sentence.
+
+    Raises:
+        OutputError: It cannot be written, or is there already.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except FileExistsError as error:
+        raise OutputError(f"{target} exists already and is not overwritten.") from error
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
 
 
 def _move_exclusively(draft: Path, target: Path) -> None:
@@ -303,40 +318,6 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} is not a regular file; name another file.")
     if not overwrite:
         raise OutputError(f"{path} exists already and is not overwritten.")
-
-
-def _find_existing(folder: Path) -> Path:
-    """Return the nearest folder that exists: ``folder`` or one above it."""
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
-    return folder
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise an ``OutputError`` unless a file can be created in ``folder``."""
-    probe = folder / f".{uuid.uuid4().hex}.part"
-    try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"No file can be written in {folder}: {error.strerror}.") from error
-
-
-def _name_draft(path: Path) -> Path:
-    suffix = path.suffix if len(path.suffix) <= 16 else ""
-    return path.with_name(f".{path.stem[:32]}.{uuid.uuid4().hex[:12]}.part{suffix}")
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file is on the disk, so that after a power cut there is the old file or the new one."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _describe_place(text: str, error: json.JSONDecodeError) -> str:
-    place = f"line {error.lineno}, column {error.colno} (character {error.pos:,} of {len(text):,}): {error.msg}"
-    is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
-    return f"{place}; it seems to be cut off there, so copy or download it again" if is_cut else place
 
 
 @contextmanager
