@@ -1,27 +1,41 @@
-"""Files: written whole or not at all, checked before any work, and read with one sentence for what is wrong.
+"""Files: written whole or not at all, checked before any work, and read within limits.
 
 Every module that writes a file uses these functions, so that a full disk, a kill or two processes at
-work in one folder never leave half a file or an original overwritten.
+work in one folder never leave half a file or an original overwritten. Files of users are read by them too:
+reading a device, pipe or socket may block or never end, and a file may be larger than memory.
 """
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import shutil
 import stat
 import uuid
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, BinaryIO
 
-from rtmo_plugin.bounded_reading import read_bytes
-from rtmo_plugin.errors import DataError, OutputError, UserError
+from rtmo_plugin.errors import DataError, MissingFileError, OutputError, UserError
+from rtmo_plugin.wording import format_bytes
 
 MAX_TEXT_BYTES = 2 * 10**9  # of labels; those of COCO have 0.5 GB
 MAX_NAME_BYTES = 255  # the limit of ext4, NTFS, APFS and most other file systems
+MAX_RATIO = 4  # of the unpacked size of weights to that of their archive
+_CHUNK_BYTES = 1 << 20
+# Without it, opening a pipe would wait until another process writes to it. Windows has no such flag and no need.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_KINDS = {
+    stat.S_IFDIR: "folder",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+}
 
 
 @contextmanager
@@ -138,6 +152,89 @@ def encode_json(value: Any, name: str, *, indent: int | None = None) -> str:
         return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
     except ValueError as error:
         raise OutputError(f"{name} cannot be written as JSON: {error}.") from error
+
+
+@contextmanager
+def open_regular(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; symbolic links are followed.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It cannot be opened, or is a folder, device, pipe or socket.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+    except OSError as error:
+        kind = "" if error.errno != errno.ENXIO else " (it is a socket or a pipe)"
+        raise DataError(f"{path} cannot be read: {error.strerror}{kind}.") from None
+    except ValueError as error:  # a null byte in the name
+        raise DataError(f"{str(path)!r} is not a file name: {error}.") from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = _KINDS.get(stat.S_IFMT(mode), "special file")
+        raise DataError(f"{path} is a {kind}, not a regular file; only regular files are read.")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def check_regular(path: str | Path) -> None:
+    """Check that a file that another library will open exists, is regular and can be read.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It cannot be opened, or is a folder, device, pipe or socket.
+    """
+    with open_regular(path):
+        pass
+
+
+def read_bytes(path: str | Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: File to read.
+        max_bytes: Largest size that is read.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It cannot be read, is not a regular file, or is larger than ``max_bytes``.
+    """
+    with open_regular(path) as file:
+        try:
+            # A sparse file is refused before memory is taken; a file under /proc claims a size of 0 and is read on.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size + 1) if size <= max_bytes else b""
+            while size < len(content) <= max_bytes and (more := file.read(_CHUNK_BYTES)):
+                content += more
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        except MemoryError:
+            raise DataError(f"{path} does not fit in memory.") from None
+    if max(size, len(content)) > max_bytes:
+        raise DataError(f"{path} has more than {format_bytes(max_bytes)}, the limit for such a file.")
+    return content
+
+
+def check_archive(path: str | Path) -> None:
+    """Check that a ZIP archive does not unpack to much more than its size; files that are not archives pass.
+
+    Archives of weights are hardly smaller than what they hold.
+
+    Raises:
+        DataError: It unpacks to more than 100 MB and ``MAX_RATIO`` times its size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # another kind of file, or a damaged one
+        return
+    if unpacked > max(10**8, MAX_RATIO * os.stat(path).st_size):
+        raise DataError(
+            f"{path} unpacks to {format_bytes(unpacked)}, more than {MAX_RATIO} times its size, the limit for weights."
+        )
 
 
 def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:

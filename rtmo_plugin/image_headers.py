@@ -27,8 +27,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from rtmo_plugin.bounded_reading import open_regular
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import open_regular
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 FORMATS = "JPEG, PNG, WebP, BMP or TIFF"

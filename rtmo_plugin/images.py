@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.downloads import ERRORS, DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.files import read_bytes
 from rtmo_plugin.image_headers import (
     MAX_IMAGE_BYTES,
     PILLOW_ERRORS,

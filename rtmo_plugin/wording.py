@@ -23,6 +23,16 @@ def count(number: int, one: str, several: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def format_bytes(count: int) -> str:
+    """Return a number of bytes with its unit, in MB or GB.
+
+    Examples:
+        >>> format_bytes(2 * 10**9), format_bytes(200_000)
+        ('2 GB', '0.2 MB')
+    """
+    return f"{count / 1e9:.4g} GB" if count >= 10**9 else f"{count / 1e6:.4g} MB"
+
+
 def show_path(path: str | Path) -> str:
     """Return a path from the current folder if it is inside, else the whole path.
 

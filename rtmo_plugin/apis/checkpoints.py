@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rtmo_plugin.bounded_reading import check_archive
 from rtmo_plugin.errors import CheckpointError, DataError, MissingFileError
+from rtmo_plugin.files import check_archive
 from rtmo_plugin.model_names import ModelKind, find_kind_of_model
 from rtmo_plugin.zoo import CATALOGUE, describe_url, fetch, is_url, suggest_name
 

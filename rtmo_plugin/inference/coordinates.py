@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.bounded_reading import check_regular
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.files import replace_file
+from rtmo_plugin.files import check_regular, replace_file
 
 Floats = NDArray[np.floating[Any]]
 _NORM_EPS = 1e-5

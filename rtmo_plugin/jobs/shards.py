@@ -9,9 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.files import MAX_TEXT_BYTES
+from rtmo_plugin.files import MAX_TEXT_BYTES, read_bytes
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.single_images import is_web
 from rtmo_plugin.inference.sources import SourceKind, expand, find_kind

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.files import read_bytes
 from rtmo_plugin.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header
 
 _CHUNK = 256

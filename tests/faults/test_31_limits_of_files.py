@@ -15,9 +15,8 @@ import torch
 from rtmo_plugin.apis.checkpoints import read_checkpoint
 from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.data_configs import MAX_CONFIG_BYTES, check_data_config
-from rtmo_plugin.bounded_reading import check_regular, read_bytes
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, UserError
-from rtmo_plugin.files import read_json, read_text
+from rtmo_plugin.files import check_regular, read_bytes, read_json, read_text
 from rtmo_plugin.image_headers import read_image_size
 from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.sources import read_frames

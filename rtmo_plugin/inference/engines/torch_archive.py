@@ -11,8 +11,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtmo_plugin.bounded_reading import read_bytes
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import read_bytes
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 from rtmo_plugin.inference.trusted_files import is_trusted, trust
 
