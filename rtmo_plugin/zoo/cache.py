@@ -36,20 +36,20 @@ def compute_hash(path: Path) -> str:
     return computed.hexdigest()
 
 
-def describe_difference(path: Path, expected: str | None) -> str | None:
-    """Say how the hash of a file differs from ``expected``, its first digits; None if it does not."""
+def describe_hash_mismatch(path: Path, expected: str | None) -> str | None:
+    """Return how the hash of a file differs from its first digits ``expected``; None if it does not."""
     if expected is None:
         return None
     found = compute_hash(path)
     return None if found.startswith(expected) else f"its SHA-256 begins with {found[:8]}, and not with {expected[:8]}"
 
 
-def check_file(path: Path, weights: Weights) -> None:
+def check_hash(path: Path, weights: Weights) -> None:
     """Check that a file that is there already is the published one, as far as its hash is known.
 
     Raises:
         CheckpointError: It is another one, or damaged.
     """
-    difference = describe_difference(path, weights.sha256)
-    if difference:
-        raise CheckpointError(f"{path} is not the published file: {difference}: delete it, and it is fetched again.")
+    mismatch = describe_hash_mismatch(path, weights.sha256)
+    if mismatch:
+        raise CheckpointError(f"{path} is not the published file: {mismatch}: delete it, and it is fetched again.")

@@ -57,7 +57,7 @@ _REPORTED_SIZES = {
     "rtmo-s_body7-onnx": 39_617_685,
 }
 _MAX_NAME_BYTES = 240  # file systems allow 255, of which the lock and the part need some
-# MMPose's and torch's naming: digits after a hyphen, perhaps a date after them.  A date alone is no hash.
+# MMPose's and torch's naming: digits after a hyphen, perhaps a date after them.  A date alone is not a hash.
 _HASH_IN_NAME = re.compile(r"-(?!20\d{6}\.)([0-9a-f]{8,})(?:_\d{8})?\.(?!zip$)\w+$")
 
 
@@ -67,11 +67,11 @@ class Weights:
 
     Attributes:
         name: Short name, or the address of a file that is not in the catalogue.
-        url: Where it was published.
+        url: Address at which it was published.
         kind: ``"checkpoint"``, ``"onnx"`` (an archive with one model) or ``"backbone"``.
         sha256: The first hex digits of the SHA-256 of the file to use (of the model, where it comes in an
             archive), or all 64; None if they are not known.
-        size: Of the file to use, in bytes, as reported; None if it is not known.  Shown, never used to
+        size: Size of the file to use in bytes, as users report it, or None.  It is shown, and never used to
             refuse a file.
         ap: Published average precision, or None if there is none.
     """
@@ -103,7 +103,7 @@ def find_weights(name: str) -> Weights:
     """Return the weights of a short name, such as ``rtmo-s_body7``.
 
     Raises:
-        UnknownKeyError: There are none; the message has the nearest name.
+        UnknownKeyError: The name is unknown; the message has the nearest name.
 
     Examples:
         >>> find_weights("rtmo-s_coco").sha256
@@ -124,7 +124,7 @@ def describe_url(url: str) -> Weights:
     """Return what is known about the file at ``url``, which need not be in the catalogue.
 
     Raises:
-        MissingFileError: The address is none, or ends without the name of a file.
+        MissingFileError: ``url`` is not an address, or ends without the name of a file.
 
     Examples:
         >>> describe_url("https://example.org/mine-0123abcd.pth").sha256
@@ -137,7 +137,7 @@ def describe_url(url: str) -> Weights:
 
 
 def _has_file(url: str) -> bool:
-    """Whether an address ends with a name that a file can have: the file is kept under it."""
+    """Return whether an address ends with a name that a file can have: the file is kept under it."""
     try:
         name = PurePosixPath(urlparse(url).path).name
         return name not in ("", "..") and name.isprintable() and len(os.fsencode(name)) <= _MAX_NAME_BYTES
@@ -152,14 +152,11 @@ def _make(name: str, url: str, kind: str = CHECKPOINT, ap: float | None = None) 
     return Weights(name, url, kind, sha256, _REPORTED_SIZES.get(name), ap)
 
 
-def _make_catalogue() -> dict[str, Weights]:
-    """Return all weights by name, in the order in which they are shown."""
-    listed = [
+CATALOGUE = {  # in the order in which they are shown
+    weights.name: weights
+    for weights in (
         *(_make(name, f"{_RTMO}{stem}.pth", ap=ap) for name, (stem, ap) in _CHECKPOINTS.items()),
         *(_make(f"{name}-onnx", f"{_RTMO}onnx_sdk/{_CHECKPOINTS[name][0]}.zip", ONNX) for name in _WITH_ONNX),
         *(_make(name, f"{_HOST}{path}.pth", BACKBONE) for name, path in _BACKBONES.items()),
-    ]
-    return {weights.name: weights for weights in listed}
-
-
-CATALOGUE = _make_catalogue()
+    )
+}

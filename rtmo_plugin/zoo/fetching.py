@@ -13,10 +13,10 @@ from zipfile import BadZipFile, ZipFile
 from filelock import FileLock
 
 from rtmo_plugin.errors import CheckpointError, MissingFileError, UserError
-from rtmo_plugin.zoo.cache import check_file, compute_hash, describe_difference, locate
+from rtmo_plugin.zoo.cache import check_hash, compute_hash, describe_hash_mismatch, locate
 from rtmo_plugin.zoo.catalogue import CATALOGUE, ONNX, Weights
 from rtmo_plugin.zoo.mirrors import VARIABLE, list_sources
-from rtmo_plugin.zoo.transfer import TIMEOUT_S, Transfer, TransferError, show_percentage
+from rtmo_plugin.zoo.resumable_download import TIMEOUT_S, DownloadError, ResumableDownload, show_percentage
 
 _CHUNK_BYTES = 1 << 20
 _MAX_MODEL_BYTES = 1_000_000_000  # five times the largest RTMO
@@ -39,10 +39,10 @@ def fetch(weights: Weights, *, folder: Path | None = None, alternative: str = ""
     downloads it, and the others wait.
 
     Args:
-        weights: What to get.
-        folder: Where files are kept; None for torch's cache.
-        alternative: What else the user can do, for the message.
-        timeout_s: An attempt ends when nothing comes in this many seconds.
+        weights: Weights to fetch.
+        folder: Folder of the file. Default: torch's cache.
+        alternative: End of the message when no source has the file: another thing that the user can do.
+        timeout_s: Seconds in which 64 KiB must arrive; otherwise the attempt ends.
 
     Raises:
         MissingFileError: No place has the right file; the message says where it can be put.
@@ -61,7 +61,7 @@ def fetch(weights: Weights, *, folder: Path | None = None, alternative: str = ""
         except OSError as error:
             raise MissingFileError(f"{path} cannot be written: {error.strerror or error}.") from error
     else:
-        check_file(path, weights)
+        check_hash(path, weights)
     return path
 
 
@@ -75,7 +75,13 @@ def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> 
         return
     failures = _try_sources(weights, path, timeout_s)
     if failures:
-        raise MissingFileError(_explain_failures(weights, path, failures, alternative))
+        reasons = [reason if url == weights.name else f"{url}: {reason}" for url, reason in failures.items()]
+        mirrors = f", or name a mirror in {VARIABLE}" if weights.name in CATALOGUE else ""
+        archive = f" (or the archive, as {weights.file}, beside it)" if weights.kind == ONNX else ""
+        raise MissingFileError(
+            f"{weights.name} cannot be downloaded ({'; '.join(reasons)}): put the file at {path}{archive}{mirrors}"
+            f"{alternative}."
+        )
 
 
 def _try_sources(weights: Weights, path: Path, timeout_s: float) -> dict[str, str]:
@@ -85,7 +91,7 @@ def _try_sources(weights: Weights, path: Path, timeout_s: float) -> dict[str, st
         try:
             _download(url, weights, path, timeout_s)
             return {}
-        except TransferError as error:
+        except DownloadError as error:
             failures[url] = str(error)
     return failures
 
@@ -94,22 +100,22 @@ def _download(url: str, weights: Weights, path: Path, timeout_s: float) -> None:
     """Download ``url`` and make ``path`` of it, which appears only when it is whole and its hash is right.
 
     Raises:
-        TransferError: That cannot be; what has arrived stays for another attempt, unless it is wrong.
+        DownloadError: That cannot be; what has arrived stays for another attempt, unless it is wrong.
     """
     part = path.with_name(f"{weights.file}.part")
     is_checked = weights.sha256 is not None
-    transfer = Transfer(url, part, timeout_s=timeout_s, is_checked=is_checked, show=show_percentage)
+    download = ResumableDownload(url, part, timeout_s=timeout_s, is_checked=is_checked, show=show_percentage)
     had_part = part.is_file()
     print(f"downloading {url} to {path}", file=sys.stderr)
-    transfer.run()
+    download.run()
     fault = _accept(part, path, weights)
     if fault and had_part:  # the part may have been the wrong one: once more, from the beginning
         part.unlink()
-        transfer.run()
+        download.run()
         fault = _accept(part, path, weights)
     if fault:
         part.unlink()
-        raise TransferError(fault)
+        raise DownloadError(fault)
     if not is_checked:
         print(f"its SHA-256 is {compute_hash(path)}; no published one is known to compare with", file=sys.stderr)
 
@@ -117,26 +123,18 @@ def _download(url: str, weights: Weights, path: Path, timeout_s: float) -> None:
 def _accept(file: Path, path: Path, weights: Weights) -> str | None:
     """Make ``path`` of a file, or of the model in it, if it is right; else say what is wrong, and leave it."""
     if weights.kind != ONNX:
-        fault = describe_difference(file, weights.sha256)
+        fault = describe_hash_mismatch(file, weights.sha256)
         if not fault:
             file.replace(path)
         return fault
     model = path.with_name(f"{path.name}.part")
-    fault = _extract_model(file, model) or describe_difference(model, weights.sha256)
+    fault = _extract_model(file, model) or describe_hash_mismatch(model, weights.sha256)
     if fault:
         model.unlink(missing_ok=True)
     else:
         model.replace(path)
         file.unlink()
     return fault
-
-
-def _explain_failures(weights: Weights, path: Path, failures: dict[str, str], alternative: str) -> str:
-    reasons = [reason if url == weights.name else f"{url}: {reason}" for url, reason in failures.items()]
-    mirrors = f", or name a mirror in {VARIABLE}" if weights.name in CATALOGUE else ""
-    archive = f" (or the archive, as {weights.file}, beside it)" if weights.kind == ONNX else ""
-    places = f"put the file at {path}{archive}{mirrors}{alternative}"
-    return f"{weights.name} cannot be downloaded ({'; '.join(reasons)}): {places}."
 
 
 def _extract_model(archive: Path, model: Path) -> str | None:

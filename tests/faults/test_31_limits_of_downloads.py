@@ -15,7 +15,7 @@ from rtmo_plugin import images
 from rtmo_plugin.downloads import DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.inference.sources import read_frames
-from rtmo_plugin.zoo import describe_url, fetch, transfer
+from rtmo_plugin.zoo import describe_url, fetch, resumable_download
 from tests.hostile_server import cache  # noqa: F401  (a fixture)
 
 HEADER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
@@ -118,7 +118,7 @@ def test_an_image_without_end_is_one_sentence(monkeypatch):
 
 @pytest.mark.parametrize("is_announced", [False, True])
 def test_a_model_without_end_is_one_sentence(cache, monkeypatch, is_announced):  # noqa: F811
-    monkeypatch.setattr(transfer, "MAX_DOWNLOAD_BYTES", 2 * 10**6)
+    monkeypatch.setattr(resumable_download, "MAX_DOWNLOAD_BYTES", 2 * 10**6)
     length = b"Content-Length: 3000000\r\n" if is_announced else b""
     with serve(HEADER + length + b"\r\n", bytes(100_000)) as url:
         address = url.replace("image.png", "model.pth")

@@ -9,7 +9,7 @@ import pytest
 
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 from rtmo_plugin.zoo import Weights, describe_url, fetch
-from rtmo_plugin.zoo.transfer import TIMEOUT_S
+from rtmo_plugin.zoo.resumable_download import TIMEOUT_S
 from tests.hostile_server import NOWHERE, cache, server  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -1,4 +1,4 @@
-"""Bring one file over from one address, however often the connection breaks.
+"""Download one file from one address, however often the connection breaks.
 
 What has arrived stays in a part file, and the next attempt asks only for the rest (HTTP ``Range``).
 A server that does not know ``Range`` sends everything again, which is noticed.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.error import HTTPError
 
 from rtmo_plugin.downloads import CHUNK_BYTES, ERRORS, Answer, DownloadLimitError, open_url
@@ -26,20 +25,20 @@ _PARTIAL_CONTENT = 206
 Progress = Callable[[int, "int | None"], None]
 
 
-class TransferError(Exception):
-    """A file cannot be had from an address; the message says why."""
+class DownloadError(Exception):
+    """A file cannot be downloaded from an address; the message says why."""
 
 
-class Transfer:
+class ResumableDownload:
     """The download of one address into a part file, and what the server has said about it.
 
     Args:
-        url: The address.
+        url: Address of the file.
         part: File for what has arrived; if it exists, only the rest is asked for.
-        timeout_s: An attempt ends when nothing, or less than 64 KiB, comes in this many seconds.
-        is_checked: Whether the hash of the whole file is compared afterwards, so that parts from
+        timeout_s: Seconds in which 64 KiB must arrive; otherwise the attempt ends.
+        is_checked: True if the hash of the whole file is compared afterwards, so that parts from
             different times and places may be put together.
-        show: Called with the number of bytes that are here, and of all, if that is known.
+        show: Function that takes the number of received bytes, and of all bytes or None if that is unknown.
     """
 
     def __init__(self, url: str, part: Path, *, timeout_s: float, is_checked: bool, show: Progress) -> None:
@@ -51,7 +50,7 @@ class Transfer:
         """Download, and go on after a broken connection as long as each attempt brings 64 KiB or more.
 
         Raises:
-            TransferError: The server refuses, stalls, or breaks off again and again.
+            DownloadError: The server refuses, stalls, or breaks off again and again.
         """
         if not self._is_checked:
             self._part.unlink(missing_ok=True)
@@ -62,11 +61,11 @@ class Transfer:
                 return
             except DownloadLimitError as error:
                 self._part.unlink(missing_ok=True)
-                raise TransferError(f"it {error}") from error
+                raise DownloadError(f"it {error}") from error
             except ERRORS as error:
                 if isinstance(error, HTTPError) or self._count_bytes() < before + CHUNK_BYTES:
-                    raise TransferError(_explain(error)) from error
-        raise TransferError(f"the connection broke {_MAX_ATTEMPTS} times")
+                    raise DownloadError(_explain(error)) from error
+        raise DownloadError(f"the connection broke {_MAX_ATTEMPTS} times")
 
     def _count_bytes(self) -> int:
         return self._part.stat().st_size if self._part.is_file() else 0
@@ -74,8 +73,11 @@ class Transfer:
     def _attempt(self) -> None:
         """Ask once for what is missing, and append it to the part file."""
         start = self._count_bytes() if self._is_checked or self._version else 0
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        if start and self._version and not self._is_checked:
+            headers["If-Range"] = self._version
         try:
-            with self._open(start) as response:
+            with open_url(self._url, timeout_s=self._timeout_s, headers=headers) as response:
                 start, total = self._agree(response, start)
                 with self._part.open("ab") as file:
                     file.seek(file.truncate(start))
@@ -87,25 +89,21 @@ class Transfer:
                 self._part.unlink()
                 self._attempt()
 
-    def _open(self, start: int) -> AbstractContextManager[Answer]:
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        if start and self._version and not self._is_checked:
-            headers["If-Range"] = self._version
-        return open_url(self._url, timeout_s=self._timeout_s, headers=headers)
-
     def _agree(self, response: Answer, start: int) -> tuple[int, int | None]:
         """Return from which byte on the server sends, and how many bytes the whole file has.
 
         Raises:
-            TransferError: It sends something else than it was asked for.
+            DownloadError: It sends something else than it was asked for.
         """
         headers = response.headers
         if (headers.get("Content-Type") or "").startswith("text/html"):
-            raise TransferError("a web page came in place of the file")
-        self._version = _find_version(headers)
+            raise DownloadError("a web page came in place of the file")
+        tag = headers.get("ETag") or ""
+        # What names this version in ``If-Range``: a strong ETag, or the date.
+        self._version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
         if response.status == _PARTIAL_CONTENT:
             if not (headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
-                raise TransferError(f"it was asked for the bytes from {start} on, and sends others")
+                raise DownloadError(f"it was asked for the bytes from {start} on, and sends others")
         else:
             start = 0
         length = headers.get("Content-Length") or ""
@@ -128,13 +126,6 @@ class Transfer:
             self._show(received, total)
         if total is not None and received != total:
             raise ConnectionError(f"the connection broke after {received} of {total} bytes")
-
-
-def _find_version(headers: Any) -> str | None:
-    """Return what names this version of a file in ``If-Range``: a strong ETag, or its date."""
-    tag: str | None = headers.get("ETag")
-    date: str | None = headers.get("Last-Modified")
-    return tag if tag and not tag.startswith("W/") else date
 
 
 def _read_total(content_range: str | None) -> int | None:
