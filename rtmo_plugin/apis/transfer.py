@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from rtmo_plugin.apis.state_dicts import StateDict, check_fits, compare_state_dicts, get_state_dict
 from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.keypoint_order import match_names
 from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS
-from rtmo_plugin.labels.names import match_names
 
 _OF_KEYPOINTS = re.compile(
     r"head\.(head_module\.out_kpt_(reg|vis)\.\d+|dcc\.(pose_to_kpts\.[01]|pos_enc|sigma_fc\.0))(\.\w+)?"

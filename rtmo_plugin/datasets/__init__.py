@@ -1,16 +1,16 @@
 """Data: COCO files with keypoints of any kind (``coco_keypoints``), and people that need no download.
 
 From numbers to pixels: ``poses`` (body, ranges of joint angles) > ``figure`` (bodies in 3-D) >
-``scene`` (people placed in a frame) > ``parts`` and ``drawing`` (label map, image) >
-``annotation`` (COCO ground truth) > ``synthetic_people`` (the dataset) and ``images`` (its images
-as a transform and as files).
+``scene`` (people placed in a frame) > ``parts`` and ``rendering`` (label map, image) >
+``annotation`` (COCO ground truth) > ``synthetic_people`` (the dataset) and ``synthetic_images`` (its
+images as a transform and as files).
 """
 
 from rtmo_plugin.datasets.coco_folder import write_coco_folder
 from rtmo_plugin.datasets.coco_keypoints import CocoKeypoints
-from rtmo_plugin.datasets.images import DrawSyntheticImage, SyntheticImageBackend, draw_image_at
 from rtmo_plugin.datasets.robots import write_robots
 from rtmo_plugin.datasets.settings import SceneSettings
+from rtmo_plugin.datasets.synthetic_images import DrawSyntheticImage, SyntheticImageBackend, draw_image_at
 from rtmo_plugin.datasets.synthetic_people import SyntheticPeople
 
 __all__ = [

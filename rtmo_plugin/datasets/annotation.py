@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from rtmo_plugin.datasets import drawing, parts
+from rtmo_plugin.datasets import parts, rendering
 from rtmo_plugin.datasets.poses import LANDMARK_INDEX
 from rtmo_plugin.datasets.scene import Scene, keep_people, sample_scene
 from rtmo_plugin.datasets.settings import MAX_PEOPLE, SceneSettings
@@ -70,14 +70,14 @@ def settle_scene(settings: SceneSettings, seed: int, index: int) -> tuple[Scene,
     """
     scene = sample_scene(settings, seed, index)
     while True:  # every round takes someone away, so there are at most 8
-        labels = drawing.draw_labels(scene)
-        is_seen = (measure_visibility(scene, labels) == 2).sum(axis=1) >= MIN_VISIBLE_KEYPOINTS
+        labels = rendering.draw_labels(scene)
+        is_seen = (label_visibility(scene, labels) == 2).sum(axis=1) >= MIN_VISIBLE_KEYPOINTS
         if is_seen.all():
             return scene, labels
         scene = keep_people(scene, is_seen)
 
 
-def measure_visibility(scene: Scene, labels: np.ndarray) -> np.ndarray:
+def label_visibility(scene: Scene, labels: np.ndarray) -> np.ndarray:
     """Return COCO's visibility of every keypoint, (F, K): 0 outside, 1 hidden, 2 seen.
 
     Args:
@@ -88,7 +88,7 @@ def measure_visibility(scene: Scene, labels: np.ndarray) -> np.ndarray:
     size_wh = np.array(scene.settings.size_wh)
     is_inside = ((points[..., :2] >= 0) & (points[..., :2] <= size_wh - 1)).all(axis=-1)
     columns, rows = np.where(is_inside[..., None], np.rint(points[..., :2]), 0).astype(int).transpose(2, 0, 1)
-    person, slot = np.divmod(drawing.halve_labels(labels)[rows, columns].astype(int) - 1, drawing.NUM_SLOTS)
+    person, slot = np.divmod(rendering.halve_labels(labels)[rows, columns].astype(int) - 1, rendering.NUM_SLOTS)
     anchor_depths = scene.landmarks[:, _ANCHORS, 2] - _MARGINS * scene.heights[:, None]
     keypoint = np.arange(_NUM_KEYPOINTS)
     is_shown = _IS_OWN[keypoint, slot] | (_IS_SURFACE[keypoint, slot] & (points[..., 2] >= anchor_depths))
@@ -104,8 +104,8 @@ def annotate_people(scene: Scene, labels: np.ndarray, image_id: int) -> list[dic
         labels: Their label map, (2H, 2W) uint8.
         image_id: Goes into the annotations; their own ids follow from it.
     """
-    visibility = measure_visibility(scene, labels)
-    owners = cv2.LUT(drawing.halve_labels(labels), _OWNERS)
+    visibility = label_visibility(scene, labels)
+    owners = cv2.LUT(rendering.halve_labels(labels), _OWNERS)
     return [
         {
             "id": image_id * _MAX_ANNOTATIONS + person + 1,  # never 0, which pycocotools takes for "no match"
@@ -120,7 +120,7 @@ def annotate_people(scene: Scene, labels: np.ndarray, image_id: int) -> list[dic
 
 
 _OWNERS = np.full(256, 255, np.uint8)  # the person of every label
-_OWNERS[1 : 1 + MAX_PEOPLE * drawing.NUM_SLOTS] = np.repeat(np.arange(MAX_PEOPLE), drawing.NUM_SLOTS)
+_OWNERS[1 : 1 + MAX_PEOPLE * rendering.NUM_SLOTS] = np.repeat(np.arange(MAX_PEOPLE), rendering.NUM_SLOTS)
 
 
 def _describe_mask(mask: np.ndarray) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What one image shows: people of all sizes placed in a frame, their looks, things before them.
 
 A scene is a pure function of (settings, seed, index).  It is plain numbers: drawing them is up to
-``drawing``.
+``rendering``.
 
 Shape letters: F people (far to near), L landmarks, O options, R colour roles.
 """

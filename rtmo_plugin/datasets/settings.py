@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rtmo_plugin.errors import ConfigError, DataError
 
-MAX_PEOPLE = 8  # what the 8-bit label map of ``drawing`` has room for
+MAX_PEOPLE = 8  # what the 8-bit label map of ``rendering`` has room for
 ADDRESS_SCHEME = "synthetic-people"
 _MIN_SIDE = 32
 _SHARES = ("occlusion", "truncation", "clutter", "turned", "motion")  # within 0..1

@@ -9,8 +9,8 @@ from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from rtmo_plugin.datasets.annotation import annotate_people, settle_scene
-from rtmo_plugin.datasets.drawing import draw_image
 from rtmo_plugin.datasets.metainfo import make_metainfo
+from rtmo_plugin.datasets.rendering import draw_image
 from rtmo_plugin.datasets.settings import SceneSettings, format_address
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.keypoint_schemas import COCO

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtmo_plugin.datasets.drawing import draw_image, draw_labels
+from rtmo_plugin.datasets.rendering import draw_image, draw_labels
 from rtmo_plugin.datasets.scene import sample_scene
 from rtmo_plugin.datasets.settings import SceneSettings
 from rtmo_plugin.errors import ExportError, NonFiniteError

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rtmo_plugin.keypoint_sides import read_sides
-from rtmo_plugin.labels.files import Coco
-from rtmo_plugin.labels.kinds import Problem
-from rtmo_plugin.labels.numbers import is_id
+from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.json_values import is_id
+from rtmo_plugin.labels.problems import Problem
 from rtmo_plugin.wording import shorten
 
 

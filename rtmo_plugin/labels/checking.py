@@ -8,37 +8,37 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from rtmo_plugin.labels.annotations import count_labelled_people, find_in_annotations
 from rtmo_plugin.labels.categories import find_in_categories
+from rtmo_plugin.labels.coco_files import SECTIONS, Coco
 from rtmo_plugin.labels.conventions import find_conventions, find_shift
-from rtmo_plugin.labels.files import SECTIONS, Coco
-from rtmo_plugin.labels.forms import convert_forms
-from rtmo_plugin.labels.kinds import KINDS, Problem
-from rtmo_plugin.labels.numbers import is_id
-from rtmo_plugin.labels.people import count_labelled_people, find_in_people
-from rtmo_plugin.labels.pictures import Picture
+from rtmo_plugin.labels.image_inspection import ImageInspection
+from rtmo_plugin.labels.json_values import is_id
+from rtmo_plugin.labels.normalizing import normalize_coco
+from rtmo_plugin.labels.problems import KINDS, Problem
 
 _SIDES = ("width", "height")
 _LARGEST_SIDE = 10**9  # pixels
 _ENTRY = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
-def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dict[str, list[Problem]]:
+def check_coco(coco: Coco, inspections: Mapping[str, ImageInspection] | None = None) -> dict[str, list[Problem]]:
     """Return what is wrong with a COCO file, by kind, in the order of ``KINDS``.
 
     Values in another form (``"1"`` for 1) are findings, and what they mean is judged.
 
     Args:
         coco: What ``read_coco`` returned.
-        pictures: What was found on opening the images, by file name; without it they are not judged.
+        inspections: What was found on opening the images, by file name; without it they are not judged.
     """
     found: dict[str, list[Problem]] = defaultdict(list)
-    coco, converted = convert_forms(coco)
+    coco, converted = normalize_coco(coco)
     finders = (
         converted,
         find_in_categories(coco),
-        _find_in_images(coco, pictures or {}),
-        find_in_people(coco),
-        find_conventions(coco, are_sizes_known=bool(pictures)),
+        _find_in_images(coco, inspections or {}),
+        find_in_annotations(coco),
+        find_conventions(coco, are_sizes_known=bool(inspections)),
         find_shift(coco, "images", "image_id"),
         find_shift(coco, "categories", "category_id"),
     )
@@ -54,13 +54,13 @@ def check_coco(coco: Coco, pictures: Mapping[str, Picture] | None = None) -> dic
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
-def _find_in_images(coco: Coco, pictures: Mapping[str, Picture]) -> Iterator[Problem]:
+def _find_in_images(coco: Coco, inspections: Mapping[str, ImageInspection]) -> Iterator[Problem]:
     ids: dict[str, Any] = {}  # of the first image with a file
     annotated = {str(each.get("image_id")) for each in coco["annotations"] if isinstance(each, dict)}
     for index, image in enumerate(coco["images"]):
         fault = _find_fault(image)
-        picture = pictures.get(image["file_name"]) if fault.startswith(_SIDES) else None
-        if fault and not (picture and picture.size_wh != (0, 0)):
+        inspection = inspections.get(image["file_name"]) if fault.startswith(_SIDES) else None
+        if fault and not (inspection and inspection.size_wh != (0, 0)):
             is_needed = fault.startswith(_SIDES) and str(image["id"]) in annotated
             yield Problem("image-unsized" if is_needed else "image-broken", index, f"images[{index}]: {fault}")
             continue
@@ -69,8 +69,8 @@ def _find_in_images(coco: Coco, pictures: Mapping[str, Picture]) -> Iterator[Pro
             yield Problem(
                 "image-file", index, f"image {image['id']} ({image['file_name']}): image {first} has this file"
             )
-        if image["file_name"] in pictures:
-            yield from _judge_picture(index, image, pictures[image["file_name"]])
+        if image["file_name"] in inspections:
+            yield from _judge_inspection(index, image, inspections[image["file_name"]])
 
 
 def _find_fault(image: Any) -> str:
@@ -85,12 +85,12 @@ def _find_fault(image: Any) -> str:
     return ", ".join(f"{name} is {image.get(name)!r}" for name in sides)
 
 
-def _judge_picture(index: int, image: dict[str, Any], picture: Picture) -> Iterator[Problem]:
+def _judge_inspection(index: int, image: dict[str, Any], inspection: ImageInspection) -> Iterator[Problem]:
     name = f"image {image['id']} ({image['file_name']})"
-    if picture.fault:
-        yield Problem(picture.kind, index, f"{name}: {picture.fault}")
-    if picture.size_wh not in ((0, 0), (image.get("width"), image.get("height"))):
-        width, height = picture.size_wh
+    if inspection.fault:
+        yield Problem(inspection.kind, index, f"{name}: {inspection.fault}")
+    if inspection.size_wh not in ((0, 0), (image.get("width"), image.get("height"))):
+        width, height = inspection.size_wh
         said = f"{image.get('width')} x {image.get('height')}"
         yield Problem("image-size", index, f"{name}: {width} x {height}, but the file says {said}")
 

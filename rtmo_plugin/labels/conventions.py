@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rtmo_plugin.labels.files import Coco
-from rtmo_plugin.labels.kinds import Problem
-from rtmo_plugin.labels.numbers import are_numbers, is_id
-from rtmo_plugin.labels.people import Size, list_sizes
+from rtmo_plugin.labels.annotations import Size, list_sizes
+from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.json_values import are_numbers, is_id
+from rtmo_plugin.labels.problems import Problem
 
 Entry = dict[str, Any]
 Numbers = list[float]

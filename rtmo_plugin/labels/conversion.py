@@ -13,13 +13,11 @@ from pathlib import Path
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, escape_control_characters
 from rtmo_plugin.files import check_outputs, create_folder, join_inside, replace_file
 from rtmo_plugin.labels.categories import is_bone
+from rtmo_plugin.labels.check_report import describe_contents
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.files import SECTIONS, Coco, read_coco, write_coco
+from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.formats import FORMATS, Format
-from rtmo_plugin.labels.label_set import LabelSet, Person, from_coco, list_points, to_coco
-from rtmo_plugin.labels.pictures import strip_suffix
-from rtmo_plugin.labels.reading import ReadOptions
-from rtmo_plugin.labels.report import describe_contents
+from rtmo_plugin.labels.label_set import LabelSet, Person, ReadOptions, from_coco, list_points, strip_suffix, to_coco
 
 _TOLERANCE = 1e-6  # pixels
 # Fields of a COCO file that every format holds, or that follow from what it holds.

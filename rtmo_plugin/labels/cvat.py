@@ -20,19 +20,19 @@ from zipfile import is_zipfile
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_text
+from rtmo_plugin.labels.json_values import parse_number
 from rtmo_plugin.labels.label_set import (
     LabelledImage,
     LabelSet,
     Person,
     Point,
+    ReadOptions,
     check_categories,
     clean_name,
     flatten,
     list_points,
     write_new,
 )
-from rtmo_plugin.labels.numbers import read_number
-from rtmo_plugin.labels.reading import ReadOptions
 
 _BOX = " box"
 _LOOSE = "taken by place"  # among the counted: boxes that have no group
@@ -267,13 +267,13 @@ def _read_point(attributes: dict[str, str]) -> Point:
     words = attributes["points"].split(",")
     if len(words) != 2:
         raise ValueError(f"a point is {attributes['points'][:60]!r}, not two numbers")
-    return read_number(words[0]), read_number(words[1]), 1 if attributes.get("occluded") == "1" else 2
+    return parse_number(words[0]), parse_number(words[1]), 1 if attributes.get("occluded") == "1" else 2
 
 
 def _read_box(box: Element) -> list[float]:
     """Return a box, or the upright one around a rotated box."""
-    left, top, right, bottom = (read_number(box.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-    angle = math.radians(read_number(box.get("rotation", "0")))
+    left, top, right, bottom = (parse_number(box.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+    angle = math.radians(parse_number(box.get("rotation", "0")))
     if not angle:
         return [left, top, right - left, bottom - top]
     sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))

@@ -8,15 +8,15 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from rtmo_plugin.keypoint_boxes import complete_box, estimate_area
+from rtmo_plugin.labels.annotations import Size, count_labelled, find_at_origin, find_outside, list_sizes
 from rtmo_plugin.labels.categories import list_bones
 from rtmo_plugin.labels.checking import check_coco
+from rtmo_plugin.labels.coco_files import SECTIONS, Coco
 from rtmo_plugin.labels.conventions import apply_reading
-from rtmo_plugin.labels.files import SECTIONS, Coco
-from rtmo_plugin.labels.forms import convert_forms
-from rtmo_plugin.labels.kinds import KINDS, Problem
-from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
-from rtmo_plugin.labels.people import Size, count_labelled, find_at_origin, find_outside, list_sizes
-from rtmo_plugin.labels.pictures import Picture
+from rtmo_plugin.labels.image_inspection import ImageInspection
+from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number
+from rtmo_plugin.labels.normalizing import normalize_coco
+from rtmo_plugin.labels.problems import KINDS, Problem
 
 Entry = dict[str, Any]
 _VISIBLE_SHARE = 0.5  # from which on a keypoint counts as visible
@@ -42,19 +42,21 @@ class _Context(NamedTuple):
 
     Attributes:
         sizes: (width, height) of each image by its id.
-        pictures: Results of opening the images, by file name.
+        inspections: Results of opening the images, by file name.
         new_ids: Ids that no annotation has.
         scales: Factor from the coordinates to the pixels of an image by its id, where it is not 1.
     """
 
     sizes: dict[int, Size | None]
-    pictures: Mapping[str, Picture]
+    inspections: Mapping[str, ImageInspection]
     new_ids: Iterator[int]
     scales: Mapping[int, float]
 
 
 def fix_coco(
-    coco: Coco, pictures: Mapping[str, Picture] | None = None, problems: dict[str, list[Problem]] | None = None
+    coco: Coco,
+    inspections: Mapping[str, ImageInspection] | None = None,
+    problems: dict[str, list[Problem]] | None = None,
 ) -> Fixed:
     """Return a copy of a COCO file with everything put right for which ``KINDS`` names a remedy.
 
@@ -62,11 +64,11 @@ def fix_coco(
 
     Args:
         coco: What ``read_coco`` returned; stays as it is.
-        pictures: As for ``check_coco``.
+        inspections: As for ``check_coco``.
         problems: What ``check_coco`` found in them, if that is known already.
     """
     changes: Counter[str] = Counter()
-    problems = check_coco(coco, pictures) if problems is None else problems
+    problems = check_coco(coco, inspections) if problems is None else problems
     for _ in range(_MAX_ROUNDS):
         todo = {kind: found for kind, found in problems.items() if KINDS[kind].remedy}
         todo = {kind: found for kind, found in todo.items() if KINDS[kind].is_first} or todo
@@ -76,16 +78,16 @@ def fix_coco(
         if not todo:
             break
         changes.update({kind: len(found) for kind, found in todo.items()})
-        coco = _apply(coco, todo, pictures or {})
-        problems = check_coco(coco, pictures)
+        coco = _apply(coco, todo, inspections or {})
+        problems = check_coco(coco, inspections)
     return Fixed(coco, changes, problems)
 
 
-def _apply(coco: Coco, problems: dict[str, list[Problem]], pictures: Mapping[str, Picture]) -> Coco:
+def _apply(coco: Coco, problems: dict[str, list[Problem]], inspections: Mapping[str, ImageInspection]) -> Coco:
     """Return a copy in COCO's own form in which each problem met its remedy once."""
-    coco, _ = convert_forms(coco)
-    scales = _find_scales(coco, problems.get("image-size", []), pictures)
-    context = _Context(list_sizes(coco), pictures, _count_ids(coco["annotations"]), scales)
+    coco, _ = normalize_coco(coco)
+    scales = _find_scales(coco, problems.get("image-size", []), inspections)
+    context = _Context(list_sizes(coco), inspections, _count_ids(coco["annotations"]), scales)
     by_place: dict[tuple[str, int], list[Problem]] = defaultdict(list)
     for problem in chain.from_iterable(problems.values()):
         by_place[KINDS[problem.kind].section, problem.place].append(problem)
@@ -111,16 +113,16 @@ def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
     return entry
 
 
-def _find_scales(coco: Coco, problems: list[Problem], pictures: Mapping[str, Picture]) -> dict[int, float]:
+def _find_scales(coco: Coco, problems: list[Problem], inspections: Mapping[str, ImageInspection]) -> dict[int, float]:
     """Return the factor to the pixels of images that were resized after they were labelled.
 
-    Both sides of such an image have the same factor. One label beyond a picture shows that the labels of
+    Both sides of such an image have the same factor. One label beyond an image shows that the labels of
     the file are in the old pixels; without any, the sizes alone are wrong.
     """
     factors, sizes = {}, {}
     for problem in problems:
         image = coco["images"][problem.place]
-        width, height = pictures[image["file_name"]].size_wh
+        width, height = inspections[image["file_name"]].size_wh
         if is_id(image.get("width")) and is_id(image.get("height")) and min(image["width"], image["height"]) > 0:
             factor = width / image["width"]
             if abs(factor * image["height"] - height) <= 1 + 0.01 * height:
@@ -165,11 +167,11 @@ def _mend_bones(entry: Entry, context: _Context) -> Entry:
 
 
 def _take_place(entry: Entry, context: _Context) -> Entry:
-    return {**entry, "file_name": context.pictures[entry["file_name"]].place}
+    return {**entry, "file_name": context.inspections[entry["file_name"]].place}
 
 
 def _take_size(entry: Entry, context: _Context) -> Entry:
-    width, height = context.pictures[entry["file_name"]].size_wh
+    width, height = context.inspections[entry["file_name"]].size_wh
     return {**entry, "width": width, "height": height}
 
 

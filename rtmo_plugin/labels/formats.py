@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtmo_plugin.labels.cvat import read_cvat, write_cvat
-from rtmo_plugin.labels.label_set import LabelSet
+from rtmo_plugin.labels.label_set import LabelSet, ReadOptions
 from rtmo_plugin.labels.labelme import read_labelme, write_labelme
-from rtmo_plugin.labels.reading import ReadOptions
 from rtmo_plugin.labels.yolo import read_yolo, write_yolo
 
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_boxes import complete_box, has_area, span_keypoints
+from rtmo_plugin.labels.annotations import count_labelled
 from rtmo_plugin.labels.categories import find_name_fault, list_bones, list_others
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.files import Coco
-from rtmo_plugin.labels.forms import convert_forms
-from rtmo_plugin.labels.people import count_labelled
+from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.normalizing import normalize_coco
 
 Point = tuple[float, float, int]
 _DECIMALS = 10
@@ -101,6 +101,29 @@ class LabelSet:
         return replace(self, images=images, notes=[*self.notes, *notes])
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user, or a conversion that reads back what it wrote, knows about labels.
+
+    Attributes:
+        split: Split of a YOLO folder.
+        keypoints: Keypoint names in order, for all categories or by category. Default: what the format says.
+        images: Folder of a YOLO folder's images. Default: where data.yaml says.
+        sizes: Image width and height by file name, for a YOLO folder without images. Default: read from the images.
+    """
+
+    split: str = "train"
+    keypoints: list[str] | Mapping[str, list[str]] | None = None
+    images: Path | None = None
+    sizes: Mapping[str, tuple[int, int]] | None = None
+
+    def choose_keypoints(self, category: str, found: list[str] | None) -> list[str]:
+        """Return the keypoint names that were given for a category, else those ``found`` in the files."""
+        if isinstance(self.keypoints, Mapping):
+            return list(self.keypoints.get(category) or found or [])
+        return list(self.keypoints or found or [])
+
+
 def clean_name(name: str) -> str:
     """Return a name without space around it, and with single spaces within.
 
@@ -109,6 +132,17 @@ def clean_name(name: str) -> str:
         'left eye'
     """
     return " ".join(name.split())
+
+
+def strip_suffix(name: str) -> str:
+    """Return the name of an image without its suffix, as YOLO and LabelMe name labels.
+
+    Examples:
+        >>> strip_suffix("v1.0/a.b.jpg"), strip_suffix("v1.0/a")
+        ('v1.0/a.b', 'v1.0/a')
+    """
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.rpartition('.')[0] or last}"
 
 
 def tidy(value: float) -> float:
@@ -161,7 +195,7 @@ def from_coco(coco: Coco) -> LabelSet:
     Raises:
         DataError: Ids, references, names or numbers are broken, or there are no images.
     """
-    coco, _ = convert_forms(coco)
+    coco, _ = normalize_coco(coco)
     if not coco["images"]:
         raise DataError("The file has no images, so there is nothing to convert.")
     for kind, problems in check_coco(coco).items():

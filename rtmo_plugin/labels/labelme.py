@@ -15,21 +15,20 @@ from typing import Any
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import encode_json, parse_json, read_text
 from rtmo_plugin.image_headers import read_header, read_image_size
-from rtmo_plugin.labels.forms import read_whole
+from rtmo_plugin.labels.json_values import are_numbers, is_id, read_whole
 from rtmo_plugin.labels.label_set import (
     LabelledImage,
     LabelSet,
     Person,
     Point,
+    ReadOptions,
     check_categories,
     clean_name,
     flatten,
     list_points,
+    strip_suffix,
     write_new,
 )
-from rtmo_plugin.labels.numbers import are_numbers, is_id
-from rtmo_plugin.labels.pictures import strip_suffix
-from rtmo_plugin.labels.reading import ReadOptions
 
 Shape = dict[str, Any]
 _DEFAULT_CATEGORY = "person"

@@ -11,10 +11,10 @@ from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import check_outputs
-from rtmo_plugin.labels.files import SECTIONS, Coco, read_coco, write_coco
-from rtmo_plugin.labels.forms import convert_forms
-from rtmo_plugin.labels.numbers import is_id
-from rtmo_plugin.labels.report import describe_contents
+from rtmo_plugin.labels.check_report import describe_contents
+from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
+from rtmo_plugin.labels.json_values import is_id
+from rtmo_plugin.labels.normalizing import normalize_coco
 from rtmo_plugin.number_ranges import SEED, SHARE
 
 NAMES = ("train.json", "val.json")
@@ -63,7 +63,7 @@ def split_coco(coco: Coco, val: float, seed: int = 0) -> tuple[Coco, Coco]:
     Raises:
         DataError: It has fewer than two images.
     """
-    forms, _ = convert_forms(coco)  # in which references are ids, whatever their spelling
+    forms, _ = normalize_coco(coco)  # in which references are ids, whatever their spelling
     firsts: dict[str, int] = {}
     leaders: dict[int, int] = {}  # of each image the first one with its file, so that no file is on both sides
     for image in forms["images"]:

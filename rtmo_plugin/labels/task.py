@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.labels.annotations import count_labelled_people, count_labelled_points
 from rtmo_plugin.labels.categories import list_bones, list_partners
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.files import Coco, read_coco
-from rtmo_plugin.labels.kinds import KINDS, Problem
-from rtmo_plugin.labels.people import count_labelled_people, count_labelled_points
+from rtmo_plugin.labels.coco_files import Coco, read_coco
+from rtmo_plugin.labels.problems import KINDS, Problem
 from rtmo_plugin.labels.sigmas import choose_sigmas
 from rtmo_plugin.structures import KeypointSchema
 from rtmo_plugin.wording import count

@@ -18,19 +18,20 @@ from rtmo_plugin.image_headers import read_image_size
 from rtmo_plugin.keypoint_schemas import COCO
 from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.labels.categories import list_partners
+from rtmo_plugin.labels.image_inspection import find_image_files
+from rtmo_plugin.labels.json_values import parse_number
 from rtmo_plugin.labels.label_set import (
     LabelledImage,
     LabelSet,
     Person,
+    ReadOptions,
     check_categories,
     flatten,
     list_points,
+    strip_suffix,
     tidy,
     write_new,
 )
-from rtmo_plugin.labels.numbers import read_number
-from rtmo_plugin.labels.pictures import list_pictures, strip_suffix
-from rtmo_plugin.labels.reading import ReadOptions
 from rtmo_plugin.labels.yolo_folders import find_split, is_empty, read_yaml
 
 _FRACTION_DECIMALS = 15  # survive the way to pixels and back, which ``tidy`` rounds to 10
@@ -57,8 +58,8 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
     check_categories(categories, "data.yaml")
     sizes = options.sizes
     if sizes is None:
-        pictures = list_pictures(options.images or place.images)
-        sizes = {name: read_image_size(path) for name, path in pictures.items() if place.has(strip_suffix(name))}
+        files_by_name = find_image_files(options.images or place.images)
+        sizes = {name: read_image_size(path) for name, path in files_by_name.items() if place.has(strip_suffix(name))}
     files: dict[str, str] = {}
     for name in sizes:
         other = files.setdefault(strip_suffix(name), name)
@@ -185,7 +186,7 @@ def _read_rows(path: Path, num_values: int, num_classes: int) -> list[list[float
         if len(words) != num_values:
             raise DataError(f"{place}: {len(words)} numbers, but kpt_shape in data.yaml makes {num_values}.")
         try:
-            row = [read_number(word) for word in words]
+            row = [parse_number(word) for word in words]
             if type(row[0]) is not int:  # 0.0 is read as one
                 raise ValueError(words[0])
         except ValueError:

@@ -22,7 +22,7 @@ import yaml
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import read_text
-from rtmo_plugin.labels.pictures import strip_suffix
+from rtmo_plugin.labels.label_set import strip_suffix
 
 USUAL = "labels/{split}"
 MAX_YAML_BYTES = 2 * 10**6  # of data.yaml; more would take a minute to parse
@@ -162,7 +162,7 @@ def _read_entry(root: Path, entry: Any) -> Split:
     if len(places) == 1 and places[0].suffix == ".txt":
         return _read_listing(root, places[0])
     images = Path(os.path.commonpath(places))
-    inner = images / "images"  # pictures are looked for below a folder, too
+    inner = images / "images"  # images are looked for below a folder, too
     if "images" not in images.parts and (inner.is_dir() or (images / "labels").is_dir()):
         images = inner
     chosen = frozenset(place.relative_to(images).as_posix() for place in places) if len(places) > 1 else None

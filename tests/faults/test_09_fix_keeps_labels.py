@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from rtmo_plugin.labels import check_coco, fix_coco, read_coco
-from rtmo_plugin.labels.forms import read_whole
-from rtmo_plugin.labels.places import find_places
+from rtmo_plugin.labels.json_values import read_whole
+from rtmo_plugin.labels.moved_images import find_moved_images
 from tests.faults.label_files import NAMES, make_file, make_people, write
 from tests.tools.test_tools import run_in_process
 
@@ -201,7 +201,7 @@ def test_files_that_are_elsewhere_in_the_folder_are_found(images, prefix, tmp_pa
 def test_files_that_may_be_several_are_not_guessed(images):
     (images / "other").mkdir()
     Image.new("RGB", (640, 480)).save(images / "other/3.png")
-    assert find_places(["3.png", "x/1.png"], images) == {"x/1.png": "1.png"}
+    assert find_moved_images(["3.png", "x/1.png"], images) == {"x/1.png": "1.png"}
 
 
 def test_missing_sizes_come_from_the_images(images, tmp_path, capsys):

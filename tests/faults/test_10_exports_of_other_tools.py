@@ -11,7 +11,7 @@ from rtmo_plugin.evaluation.ground_truth import make_ground_truth
 from rtmo_plugin.evaluation.options import MetricOptions
 from rtmo_plugin.labels import check_file, convert_file
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.files import read_coco
+from rtmo_plugin.labels.coco_files import read_coco
 from rtmo_plugin.labels.fixing import fix_coco
 from rtmo_plugin.labels.task import read_task
 

@@ -20,7 +20,7 @@ from rtmo_plugin.image_headers import read_header, read_image_size
 from rtmo_plugin.images import convert_image, decode_image, read_image, turn_upright
 from rtmo_plugin.inference.sources import read_frames
 from rtmo_plugin.labels import convert_file
-from rtmo_plugin.labels.pictures import Picture, look_at_picture
+from rtmo_plugin.labels.image_inspection import ImageInspection, inspect_image
 from rtmo_plugin.registry import TRANSFORMS
 
 SIZE_WH = (24, 16)
@@ -160,7 +160,7 @@ def test_sizes_are_those_of_what_is_read(tmp_path, name, mode):
         assert size_wh == (SIZE_WH[::-1] if orientation >= 5 and FORMATS[name][3] else SIZE_WH)
         assert read_header(path.read_bytes()).size_wh == size_wh
         assert read_image_size(path) == size_wh
-        assert look_at_picture(path) == Picture(size_wh)
+        assert inspect_image(path) == ImageInspection(size_wh)
         glanced = TRANSFORMS.build({"type": "rtmo_plugin.LoadImage"}).glance({"img_path": str(path)})
         assert glanced["img_shape"] == size_wh[::-1]
 
@@ -198,7 +198,7 @@ def test_exif_behind_the_pixels_of_a_png_is_found(tmp_path):
     path = tmp_path / "late.png"
     path.write_bytes(moved)
     expected = expect("PNG", "RGB", 6)
-    assert read_image_size(path) == look_at_picture(path).size_wh == (16, 24)
+    assert read_image_size(path) == inspect_image(path).size_wh == (16, 24)
     for way, read in PATHS.items():
         assert np.array_equal(read(path), expected), way
 
@@ -210,7 +210,7 @@ def test_only_exif_turns_an_image(tmp_path):
     make_picture("RGB").save(path, xmp=xmp)
     for way in PATHS.keys() - {"Pillow, upright already"}:  # where Pillow itself reads XMP data
         assert PATHS[way](path).shape == (16, 24, 3), way
-    assert read_image_size(path) == look_at_picture(path).size_wh == SIZE_WH
+    assert read_image_size(path) == inspect_image(path).size_wh == SIZE_WH
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
@@ -255,7 +255,7 @@ def test_what_is_cut_off_is_refused_on_every_path(tmp_path, name):
             load_as_training(path)
         (frame,) = read_frames(path)
         assert frame.error.startswith(str(path))
-        assert look_at_picture(path).kind == "image-truncated"
+        assert inspect_image(path).kind == "image-truncated"
 
 
 def test_what_stands_behind_the_end_of_a_jpeg_does_not_matter():
@@ -273,7 +273,7 @@ def test_values_without_a_range_are_refused(tmp_path, mode):
         read_image(path)
     with pytest.raises(DataError, match=f"The image has pixels of mode {mode}"):
         convert_image(picture)
-    assert look_at_picture(path).kind == "image-truncated"
+    assert inspect_image(path).kind == "image-truncated"
 
 
 def test_pictures_of_other_classes_derived_from_pillow_are_pictures():
@@ -326,7 +326,7 @@ def test_pixels_are_limited_on_every_path(tmp_path, monkeypatch):
     for read in (read_image, read_image_size, load_as_training):
         with pytest.raises(DataError, match=sentence):
             read(path)
-    assert sentence in look_at_picture(path).fault
+    assert sentence in inspect_image(path).fault
     monkeypatch.setenv("RTMO_MAX_MEGAPIXELS", "0.0003")
     with pytest.raises(DataError, match=r"24 x 16 pixels, more than the limit of 0\.0003 million"):
         convert_image(make_picture("RGB"))

@@ -21,7 +21,7 @@ from rtmo_plugin.image_headers import read_image_size
 from rtmo_plugin.images import read_image
 from rtmo_plugin.inference.sources import read_frames
 from rtmo_plugin.labels import convert_file, read_coco
-from rtmo_plugin.labels.pictures import look_at_picture
+from rtmo_plugin.labels.image_inspection import inspect_image
 from rtmo_plugin.registry import TRANSFORMS
 from rtmo_plugin.score_calibration import ScoreCalibration
 from tests.conftest import ROOT
@@ -84,7 +84,7 @@ def test_odd_files_among_images_are_skipped(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (frame,) = read_frames([tmp_path / "pipe.jpg"])
     assert frame.error == f"{tmp_path / 'pipe.jpg'} is a pipe, not a regular file; only regular files are read."
-    assert look_at_picture(tmp_path / "pipe.jpg").kind == "image-missing"
+    assert inspect_image(tmp_path / "pipe.jpg").kind == "image-missing"
 
 
 def test_files_without_end_are_cut(tmp_path):

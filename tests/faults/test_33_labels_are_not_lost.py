@@ -9,7 +9,7 @@ import yaml
 
 from rtmo_plugin.labels import read_coco
 from rtmo_plugin.labels.conversion import convert_to_coco
-from rtmo_plugin.labels.reading import ReadOptions
+from rtmo_plugin.labels.label_set import ReadOptions
 from tests.faults.cvat_files import declare, export, image, skeleton
 from tests.labels.conftest import make_set
 from tests.tools.test_tools import run_in_process

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rtmo_plugin.labels import split_file
-from rtmo_plugin.labels.files import read_coco
+from rtmo_plugin.labels.coco_files import read_coco
 from tests.tools.test_tools import run_in_process
 
 

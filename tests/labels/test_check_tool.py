@@ -140,13 +140,13 @@ def test_missing_file_and_folder(file, tmp_path, capsys):
 
 
 def test_it_needs_neither_torch_nor_openmmlab(file):
-    program = "import sys; import rtmo_plugin.labels.workflow as w; w.check_file(sys.argv[1]); print(*sys.modules)"
+    program = "import sys; import rtmo_plugin.labels.check_tool as w; w.check_file(sys.argv[1]); print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", program, str(file)], capture_output=True, text=True, env=environment, check=False
     )
     assert {"torch", "mmengine", "mmpose", "mmcv"}.isdisjoint(done.stdout.split()), done.stderr
-    assert "rtmo_plugin.labels.workflow" in done.stdout.split()
+    assert "rtmo_plugin.labels.check_tool" in done.stdout.split()
 
 
 # A process of its own, because a child begins with the memory of its parent on the meter.

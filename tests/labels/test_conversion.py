@@ -7,7 +7,7 @@ import pytest
 
 from rtmo_plugin.labels import FORMATS, read_coco
 from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
-from rtmo_plugin.labels.reading import ReadOptions
+from rtmo_plugin.labels.label_set import ReadOptions
 from tests.labels.conftest import make_person, make_set
 
 ALL = sorted(FORMATS)

@@ -6,7 +6,7 @@ import yaml
 from rtmo_plugin.files import write_json
 from rtmo_plugin.labels import check_coco
 from rtmo_plugin.labels.conversion import convert_to_coco
-from rtmo_plugin.labels.reading import ReadOptions
+from rtmo_plugin.labels.label_set import ReadOptions
 
 
 def to_coco(source, name, **options):

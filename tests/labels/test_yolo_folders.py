@@ -7,7 +7,7 @@ import yaml
 
 from rtmo_plugin.files import write_json
 from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
-from rtmo_plugin.labels.reading import ReadOptions
+from rtmo_plugin.labels.label_set import ReadOptions
 from rtmo_plugin.labels.task import read_task
 from tests.labels.conftest import NAMES
 from tests.tools.test_tools import run_in_process

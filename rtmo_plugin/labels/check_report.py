@@ -8,8 +8,8 @@ from typing import Any
 
 from rtmo_plugin.errors import escape_control_characters
 from rtmo_plugin.labels.categories import find_name_fault, is_category
-from rtmo_plugin.labels.files import Coco
-from rtmo_plugin.labels.kinds import KINDS, Problem
+from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.problems import KINDS, Problem
 
 _MAX_CATEGORIES = 5
 _MAX_LENGTH = 300

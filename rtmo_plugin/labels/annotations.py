@@ -12,9 +12,9 @@ from typing import Any
 
 from rtmo_plugin.keypoint_areas import find_area_faults
 from rtmo_plugin.labels.categories import find_name_fault, is_category
-from rtmo_plugin.labels.files import Coco
-from rtmo_plugin.labels.kinds import Problem
-from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
+from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number
+from rtmo_plugin.labels.problems import Problem
 
 _VISIBILITIES = {0, 1, 2}
 _NUM_UNCOUNTED = 2
@@ -23,9 +23,9 @@ _ORIGIN_MARGIN = 0.1  # of the longer side of a box, within which its keypoints 
 Size = tuple[int, int]
 
 
-def find_in_people(coco: Coco) -> Iterator[Problem]:
+def find_in_annotations(coco: Coco) -> Iterator[Problem]:
     """Yield what is wrong with the annotations of a COCO file, but for repeated ids."""
-    sizes, names = list_sizes(coco), list_names(coco)
+    sizes, names = list_sizes(coco), list_keypoint_names(coco)
     yield from _find_wrong_areas(coco)
     yield from _find_copies(coco)
     for index, person in enumerate(coco["annotations"]):
@@ -76,7 +76,7 @@ def list_sizes(coco: Coco) -> dict[int, Size | None]:
     return {key: wh if all(is_number(side) for side in wh) else None for key, wh in sides.items()}  # type: ignore[misc]
 
 
-def list_names(coco: Coco) -> dict[int, list[str] | None]:
+def list_keypoint_names(coco: Coco) -> dict[int, list[str] | None]:
     """Return the keypoint names of each category by its id; None where they are not usable."""
     entries = [entry for entry in coco["categories"] if is_category(entry)]
     return {entry["id"]: None if find_name_fault(entry.get("keypoints")) else entry["keypoints"] for entry in entries}

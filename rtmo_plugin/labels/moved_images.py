@@ -1,4 +1,4 @@
-"""Find image files whose name in a label file leads elsewhere: from another folder, another machine, another system."""
+"""Image files that are not where a label file says, because it comes from another folder, machine or system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def find_places(names: Iterable[str], folder: str | Path) -> dict[str, str]:
+def find_moved_images(names: Iterable[str], folder: str | Path) -> dict[str, str]:
     """Return the path below ``folder`` of files that are not where their names say, if only one can be meant.
 
     Leading folders of a name may be missing, separators may be those of Windows, and case may differ.

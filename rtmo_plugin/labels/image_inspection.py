@@ -1,4 +1,4 @@
-"""Open the images of a data set: is each there, whole, and of what size?"""
+"""Inspection of a data set's images: whether each is there and whole, and its size."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rtmo_plugin.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_dat
 _CHUNK = 256
 
 
-class Picture(NamedTuple):
-    """What opening an image file showed.
+class ImageInspection(NamedTuple):
+    """Result of opening an image file.
 
     Attributes:
-        size_wh: Upright, as training sees it: EXIF orientation is followed.
-        kind: Kind of the finding (see ``KINDS``), where there is one.
-        fault: Words for it; empty for a good picture.
+        size_wh: Width and height, upright, as training sees it (EXIF orientation is followed); zeros if unknown.
+        kind: Kind of the finding (see ``KINDS``); empty for a good image.
+        fault: Reason in words; empty for a good image.
         place: Path below the folder, if the file is elsewhere than its name says.
     """
 
@@ -32,49 +32,38 @@ class Picture(NamedTuple):
     place: str = ""
 
 
-def look_at_pictures(names: Iterable[str], folder: str | Path) -> Iterator[tuple[str, Picture]]:
+def inspect_images(names: Iterable[str], folder: str | Path) -> Iterator[tuple[str, ImageInspection]]:
     """Open and decode images in parallel threads, and yield each name with what was found, in order.
 
     Args:
         names: Paths below ``folder``.
-        folder: Of the images.
+        folder: Folder of the images.
 
     Raises:
-        MissingFileError: There is no such folder.
+        MissingFileError: The folder does not exist.
     """
     if not Path(folder).is_dir():
         raise MissingFileError(f"There is no image folder {folder}: name the one that the file names are relative to.")
     waiting = iter(names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(islice(waiting, _CHUNK)):
-            yield from zip(chunk, pool.map(look_at_picture, (Path(folder) / name for name in chunk)))
+            yield from zip(chunk, pool.map(inspect_image, (Path(folder) / name for name in chunk)))
 
 
-def look_at_picture(path: Path) -> Picture:
-    """Return what opening and decoding one file shows."""
+def inspect_image(path: Path) -> ImageInspection:
+    """Open and decode one image file."""
     if not path.is_file():
-        return Picture(kind="image-missing", fault=f"no file {path}")
+        return ImageInspection(kind="image-missing", fault=f"no file {path}")
     try:
         content = read_bytes(path, MAX_IMAGE_BYTES)
         header = read_header(content, "the file")
         check_pixel_data(content, "the file")
     except DataError as error:
-        return Picture(kind="image-truncated", fault=str(error).rstrip("."))
-    return Picture(header.size_wh)
+        return ImageInspection(kind="image-truncated", fault=str(error).rstrip("."))
+    return ImageInspection(header.size_wh)
 
 
-def list_pictures(folder: Path) -> dict[str, Path]:
-    """Return the picture files in and below a folder by their name there; none where there is no folder."""
+def find_image_files(folder: Path) -> dict[str, Path]:
+    """Return the image files in and below a folder, by their name there; nothing if the folder is missing."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return {path.relative_to(folder).as_posix(): path for path in files}
-
-
-def strip_suffix(name: str) -> str:
-    """Return the name of an image without its suffix, as YOLO and LabelMe name labels.
-
-    Examples:
-        >>> strip_suffix("v1.0/a.b.jpg"), strip_suffix("v1.0/a")
-        ('v1.0/a.b', 'v1.0/a')
-    """
-    folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{last.rpartition('.')[0] or last}"

@@ -12,9 +12,9 @@ from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any
 
-from rtmo_plugin.labels.files import Coco
-from rtmo_plugin.labels.kinds import Problem
-from rtmo_plugin.labels.numbers import are_numbers, is_id, is_number
+from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number, read_whole
+from rtmo_plugin.labels.problems import Problem
 from rtmo_plugin.wording import shorten
 
 Entry = dict[str, Any]
@@ -24,7 +24,7 @@ _CORNER_KEYS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("xt
 _POINT_KEYS = (("x", "y", "v"), ("x", "y", "visibility"), ("x", "y", "visible"))
 
 
-def convert_forms(coco: Coco) -> tuple[Coco, list[Problem]]:
+def normalize_coco(coco: Coco) -> tuple[Coco, list[Problem]]:
     """Return a COCO file in COCO's own form, and what was converted."""
     image_ids, category_ids = _number(coco["images"]), _number(coco["categories"])
     categories = [_convert_category(each, category_ids) for each in coco["categories"]]
@@ -45,21 +45,6 @@ def _list_changes(coco: Coco, converted: Coco) -> Iterator[Problem]:
             keys = [key for key in new if key not in old or old[key] is not new[key]]
             words = ", ".join(f"{key} is {shorten(old.get(key))}" for key in keys[:2])
             yield Problem(f"{kind}-form", index, f"{section}[{index}]: {words}")
-
-
-def read_whole(value: Any) -> int | None:
-    """Return the whole number that a value means, or None.
-
-    Examples:
-        >>> read_whole("0012"), read_whole(3.0), read_whole("a1"), read_whole(2.5), read_whole(True)
-        (12, 3, None, None, None)
-    """
-    if is_id(value):
-        return value
-    if isinstance(value, float):
-        return int(value) if is_number(value) and value.is_integer() else None
-    text = value.strip() if isinstance(value, str) else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _read_float(value: Any) -> float | None:

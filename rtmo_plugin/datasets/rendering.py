@@ -2,7 +2,7 @@
 
 Everything is filled with integer coordinates at twice the resolution.  The label map is that
 drawing, one number for each visible part of each person; the image takes its colours by looking
-the labels up and halving the resolution, so that truth and picture cannot disagree.
+the labels up and halving the resolution, so that truth and image cannot disagree.
 
 Shape letters: H, W image, F people, A capsules.
 """

@@ -13,12 +13,12 @@ from rtmo_plugin.datasets.annotation import (
     MIN_VISIBLE_KEYPOINTS,
     annotate_people,
     encode_runs,
-    measure_visibility,
+    label_visibility,
     settle_scene,
 )
-from rtmo_plugin.datasets.drawing import FIRST_PROP_LABEL, NUM_SLOTS, draw_image, halve_labels
-from rtmo_plugin.datasets.images import draw_image_at
+from rtmo_plugin.datasets.rendering import FIRST_PROP_LABEL, NUM_SLOTS, draw_image, halve_labels
 from rtmo_plugin.datasets.settings import SceneSettings, format_address
+from rtmo_plugin.datasets.synthetic_images import draw_image_at
 from rtmo_plugin.keypoint_schemas import COCO
 
 NUM_SCENES = 40
@@ -115,7 +115,7 @@ def test_faces_are_seen_from_the_front_and_hidden_from_behind():
     for index in range(60):
         scene, labels = settle_scene(settings, 0, index)
         left_shoulder, right_shoulder = scene.landmarks[0, [5, 6]]
-        visibility = measure_visibility(scene, labels)[0]
+        visibility = label_visibility(scene, labels)[0]
         shoulders_apart = (left_shoulder - right_shoulder)[0] / scene.heights[0]
         if abs(shoulders_apart) > 0.25:  # seen squarely: the left shoulder is on the image's right from the front
             counts["front" if shoulders_apart > 0 else "back"].append((visibility[:3] == 2).sum())

@@ -1,4 +1,4 @@
-"""The dataset tool's two commands, as functions."""
+"""The command that checks a COCO file, and fixes it where asked for, as a function."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import pause_collector
+from rtmo_plugin.labels.annotations import count_labelled_people, count_labelled_points
+from rtmo_plugin.labels.check_report import format_check, format_fix
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.files import Coco, read_coco, write_coco
+from rtmo_plugin.labels.coco_files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.fixing import Fixed, fix_coco
-from rtmo_plugin.labels.forms import convert_forms
-from rtmo_plugin.labels.people import count_labelled_people, count_labelled_points
-from rtmo_plugin.labels.pictures import Picture, look_at_pictures
-from rtmo_plugin.labels.places import find_places
-from rtmo_plugin.labels.report import format_check, format_fix
+from rtmo_plugin.labels.image_inspection import ImageInspection, inspect_images
+from rtmo_plugin.labels.moved_images import find_moved_images
+from rtmo_plugin.labels.normalizing import normalize_coco
 from rtmo_plugin.progress_bar import show_progress
 
 _KEPT_SHARE = 0.5  # of the labelled people, and of their keypoints, below which a fixed copy is not a success
@@ -41,17 +41,17 @@ def check_file(
     if fix is not None and _is_same_file(Path(file), Path(fix)):
         raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
     coco = read_coco(file)
-    pictures = None if images is None else _open_pictures(coco, images)
+    inspections = None if images is None else _inspect_images(coco, images)
     with pause_collector():  # which would look at millions of lists of numbers again and again
-        problems = check_coco(coco, pictures)
+        problems = check_coco(coco, inspections)
     print(format_check(file, coco, problems, examples))
     if fix is None:
         return not problems
     with pause_collector():
-        fixed = fix_coco(coco, pictures, problems)
+        fixed = fix_coco(coco, inspections, problems)
     write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
-    return _keeps_labels(convert_forms(coco)[0], fixed) and not fixed.remaining
+    return _keeps_labels(normalize_coco(coco)[0], fixed) and not fixed.remaining
 
 
 def _is_same_file(file: Path, other: Path) -> bool:
@@ -61,29 +61,31 @@ def _is_same_file(file: Path, other: Path) -> bool:
     return file.resolve() == other.resolve()
 
 
-def _open_pictures(coco: Coco, folder: str | Path) -> dict[str, Picture]:
+def _inspect_images(coco: Coco, folder: str | Path) -> dict[str, ImageInspection]:
     """Open the images of a COCO file, each once."""
     entries = [entry for entry in coco["images"] if isinstance(entry, dict)]
     names = {entry["file_name"]: None for entry in entries if isinstance(entry.get("file_name"), str)}
-    places = find_places(names, folder)
-    looked = look_at_pictures([places.get(name, name) for name in names], folder)
+    places = find_moved_images(names, folder)
+    looked = inspect_images([places.get(name, name) for name in names], folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's about damaged files, which the report will name
         bar = show_progress(looked, desc="opening images", total=len(names))
-        found = {name: picture for (_, picture), name in zip(bar, names)}  # the bar first, so that it sees its end
-    if found and all(picture.kind == "image-missing" for picture in found.values()):
+        found = {
+            name: inspection for (_, inspection), name in zip(bar, names)
+        }  # the bar first, so that it sees its end
+    if found and all(inspection.kind == "image-missing" for inspection in found.values()):
         raise DataError(
             f"{folder} has none of the {len(found):,} images, such as {next(iter(found))}: name the folder that the "
             "file names are relative to."
         )
-    moved = {places[name]: picture for name, picture in found.items() if name in places}
-    return {**moved, **{name: _note_place(name, picture, places.get(name)) for name, picture in found.items()}}
+    moved = {places[name]: inspection for name, inspection in found.items() if name in places}
+    return {**moved, **{name: _note_place(name, inspection, places.get(name)) for name, inspection in found.items()}}
 
 
-def _note_place(name: str, picture: Picture, place: str | None) -> Picture:
-    if place is None or picture.fault:
-        return picture
-    return picture._replace(kind="image-elsewhere", fault=f"no file {name}, but {place}", place=place)
+def _note_place(name: str, inspection: ImageInspection, place: str | None) -> ImageInspection:
+    if place is None or inspection.fault:
+        return inspection
+    return inspection._replace(kind="image-elsewhere", fault=f"no file {name}, but {place}", place=place)
 
 
 def _keeps_labels(before: Coco, fixed: Fixed) -> bool:

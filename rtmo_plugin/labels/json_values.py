@@ -1,4 +1,4 @@
-"""Small questions about values that were read from a file and may be anything."""
+"""Values read from a JSON or text file, which may be anything: is it a number, and which?"""
 
 from __future__ import annotations
 
@@ -37,7 +37,22 @@ def is_finite(value: float) -> bool:
     return abs(value) <= sys.float_info.max if type(value) is int else math.isfinite(value)
 
 
-def read_number(word: str) -> float:
+def read_whole(value: Any) -> int | None:
+    """Return the whole number that a value means, or None.
+
+    Examples:
+        >>> read_whole("0012"), read_whole(3.0), read_whole("a1"), read_whole(2.5), read_whole(True)
+        (12, 3, None, None, None)
+    """
+    if is_id(value):
+        return value
+    if isinstance(value, float):
+        return int(value) if is_number(value) and value.is_integer() else None
+    text = value.strip() if isinstance(value, str) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def parse_number(word: str) -> float:
     """Return the finite number that a word spells, whole where it is.
 
     Raises:

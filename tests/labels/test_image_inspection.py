@@ -7,16 +7,20 @@ from PIL import Image
 
 from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.labels import check_coco, fix_coco
-from rtmo_plugin.labels.pictures import Picture, look_at_picture, look_at_pictures
+from rtmo_plugin.labels.image_inspection import ImageInspection, inspect_image, inspect_images
 
 
 def look(coco, folder):
-    return dict(look_at_pictures([image["file_name"] for image in coco["images"]], folder))
+    return dict(inspect_images([image["file_name"] for image in coco["images"]], folder))
 
 
 def test_good_pictures(coco, pictures):
     found = look(coco, pictures)
-    assert found == {"1.jpg": Picture((64, 48)), "2.jpg": Picture((48, 64)), "3.jpg": Picture((80, 60))}
+    assert found == {
+        "1.jpg": ImageInspection((64, 48)),
+        "2.jpg": ImageInspection((48, 64)),
+        "3.jpg": ImageInspection((80, 60)),
+    }
     assert check_coco(coco, found) == {}
 
 
@@ -46,9 +50,9 @@ def test_cut_picture(coco, pictures, content):
 def test_other_formats(tmp_path, suffix):
     path = tmp_path / f"picture{suffix}"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (60, 50, 3), dtype=np.uint8))
-    assert look_at_picture(path) == Picture((50, 60))
+    assert inspect_image(path) == ImageInspection((50, 60))
     path.write_bytes(path.read_bytes()[:4000])
-    assert look_at_picture(path).kind == "image-truncated"
+    assert inspect_image(path).kind == "image-truncated"
 
 
 def test_other_size(coco, pictures):
@@ -65,9 +69,9 @@ def test_size_is_that_of_the_upright_picture_as_training_reads_it(tmp_path):
     path, exif = tmp_path / "lying.jpg", Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(path, exif=exif)
-    assert look_at_picture(path).size_wh == cv2.imread(str(path)).shape[1::-1] == (30, 40)
+    assert inspect_image(path).size_wh == cv2.imread(str(path)).shape[1::-1] == (30, 40)
 
 
 def test_missing_folder(tmp_path):
     with pytest.raises(MissingFileError, match="There is no image folder"):
-        next(look_at_pictures(["1.jpg"], tmp_path / "nowhere"))
+        next(inspect_images(["1.jpg"], tmp_path / "nowhere"))

@@ -88,7 +88,7 @@ KINDS = {
     "image-truncated": Kind("images", "images whose file is cut off or not an image", "dropped"),
     "image-size": Kind(
         "images", "images whose size the file does not have, or has wrongly",
-        "gave them the size of the picture; scaled the coordinates if they are beyond it", True,
+        "gave them the size of the image; scaled the coordinates if they are beyond it", True,
     ),
     "annotation-form": Kind(
         "annotations", "annotations with ids, keypoints or numbers in another form", "converted", True

@@ -13,7 +13,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.fileio import BaseStorageBackend, register_backend
 
 from rtmo_plugin.datasets.annotation import settle_scene
-from rtmo_plugin.datasets.drawing import draw_image
+from rtmo_plugin.datasets.rendering import draw_image
 from rtmo_plugin.datasets.settings import ADDRESS_SCHEME, parse_address
 from rtmo_plugin.registry import TRANSFORMS
 
