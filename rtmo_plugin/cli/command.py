@@ -16,6 +16,15 @@ from typing import Any
 from rtmo_plugin.errors import InterruptedRun, explain_missing_packages, report_user_errors
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """A parser, also of the commands within a command, that refuses empty values: no argument means anything by one."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if value == "":
+            raise argparse.ArgumentError(action, "the value is empty")
+        super()._check_value(action, value)
+
+
 @dataclass(frozen=True)
 class Command:
     """One command.
@@ -45,7 +54,7 @@ class Command:
         """
         lines = [f"  {example.format(command=called)}" for example in self.examples]
         title = "examples:" if len(lines) > 1 else "example:"
-        parser = argparse.ArgumentParser(
+        parser = _CommandParser(
             prog=prog,
             description=f"{self.summary[0].upper()}{self.summary[1:]}.",
             epilog="\n".join([title, *lines, *(["", self.notes] if self.notes else [])]),
@@ -134,9 +143,6 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
     """Return the arguments by name."""
     values = vars(parser.parse_args(arguments))
-    for name, value in values.items():
-        if value == "" or (isinstance(value, (list, tuple)) and "" in value):
-            parser.error(f"argument {name.replace('_', '-')}: the value is empty")
     if "local_rank" in values:  # where the launcher passes it as an argument, MMEngine wants a variable
         os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
     return values

@@ -49,11 +49,23 @@ def test_cameras_of_any_number_are_one_sentence(model, number, capsys):  # noqa:
     assert "There is no" in err or "too long" in err
 
 
-@pytest.mark.parametrize("arguments", ["predict m.onnx a.png --out", "track m.onnx a.mp4 --out", "predict m.onnx"])
-def test_an_empty_value_is_refused(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("predict m.onnx a.png --out", "--out"),
+        ("track m.onnx a.mp4 --out", "--out"),
+        ("serve m.onnx --allow-host name", "--allow-host"),
+        ("benchmark infer --images", "--images"),
+        ("train rtmo-t_coco --cfg-options a=1", "--cfg-options"),
+        ("predict m.onnx", "source"),
+        ("zoo path", "NAME"),
+        ("info", "what"),
+    ],
+)
+def test_an_empty_value_is_refused_by_the_name_of_its_argument(arguments, named, capsys):
     code, _, err = run_command(capsys, *arguments.split(), "")
     assert code == 2
-    assert "the value is empty" in err
+    assert err.splitlines()[-1].endswith(f"error: argument {named}: the value is empty")
 
 
 def test_one_image_given_three_times_keeps_its_name(images, tmp_path):
