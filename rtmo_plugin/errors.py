@@ -7,7 +7,6 @@ to the tools, which print the sentence and leave with exit code 2 instead of a t
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator
@@ -139,9 +138,11 @@ def write_install_line(extra: str) -> str:
     An installed package is named, so that pip only adds what is missing; a source tree that was never
     installed is given by its path, because there is nothing else that pip could find.
     """
+    from importlib import metadata  # slow to import, and only this line needs it
+
     try:
-        package = importlib.metadata.distribution("rtmo-plugin").metadata["Name"]
-    except importlib.metadata.PackageNotFoundError:
+        package = metadata.distribution("rtmo-plugin").metadata["Name"]
+    except metadata.PackageNotFoundError:
         package = str(Path(__file__).resolve().parents[1])
     line = f'pip install "{package}[{extra}]"'
     return f"{line} && {_MMPOSE_LINE}" if extra == "train" else line

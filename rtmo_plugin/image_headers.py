@@ -12,23 +12,15 @@ import re
 import struct
 import warnings
 import zlib
+from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
-
-from PIL import (
-    BmpImagePlugin,
-    Image,
-    ImageFile,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.files import open_regular
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 FORMATS = "JPEG, PNG, WebP, BMP or TIFF"
@@ -42,19 +34,15 @@ _MAX_SEGMENTS = 10_000
 _MAX_CHUNKS = 200_000  # of a PNG, where 8 KiB each are usual
 _MAX_READS = 20_000  # that Pillow makes in a header; usual are below 100
 
-# What Pillow raises for headers and pixels that are damaged.
-PILLOW_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, MemoryError, struct.error, zlib.error,
-    Image.DecompressionBombError,
-)  # fmt: skip
-_PLUGINS: tuple[tuple[re.Pattern[bytes], Any], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImagePlugin.WebPImageFile),
-    (re.compile(rb"BM"), BmpImagePlugin.BmpImageFile),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImagePlugin.TiffImageFile),
-    (re.compile(rb"P[1-6]\s"), PpmImagePlugin.PpmImageFile),
-    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), Jpeg2KImagePlugin.Jpeg2KImageFile),
+# First bytes, and Pillow's class, of which only that of the file at hand is imported.
+_PLUGINS = (
+    (re.compile(rb"\xff\xd8\xff"), "JpegImagePlugin.JpegImageFile"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PngImagePlugin.PngImageFile"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebPImagePlugin.WebPImageFile"),
+    (re.compile(rb"BM"), "BmpImagePlugin.BmpImageFile"),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TiffImagePlugin.TiffImageFile"),
+    (re.compile(rb"P[1-6]\s"), "PpmImagePlugin.PpmImageFile"),
+    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "Jpeg2KImagePlugin.Jpeg2KImageFile"),
 )
 _NUM_MAGIC = 16
 _SIXTEEN_BIT_FILES = ("PNG", "PPM", "JPEG2000")  # whose 16-bit pixels older versions of Pillow give as 32-bit numbers
@@ -88,6 +76,14 @@ class ImageHeader(NamedTuple):
     kind: str
     size_wh: tuple[int, int]
     orientation: int = 1
+
+
+def list_pillow_errors() -> tuple[type[Exception], ...]:
+    """Return what Pillow raises for headers and pixels that are damaged."""
+    from PIL.Image import DecompressionBombError  # slow to import, and only images of some sources need it
+
+    plain = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, MemoryError, struct.error, zlib.error)
+    return (*plain, DecompressionBombError)
 
 
 def choose_max_pixels() -> int:
@@ -186,7 +182,7 @@ def check_pixel_data(content: bytes, name: str | Path = "The image") -> None:
         image = open_with_pillow(content)
         image.draft("RGB", (1, 1))
         image.load()
-    except PILLOW_ERRORS as error:
+    except list_pillow_errors() as error:
         raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
     check_mode(image, name)
 
@@ -267,7 +263,11 @@ class _CountingReader(io.BufferedIOBase):
 
 def _find_plugin(magic: bytes) -> Any:
     """Return Pillow's class for a file that begins like this, or None."""
-    return next((plugin for pattern, plugin in _PLUGINS if pattern.match(magic)), None)
+    for pattern, plugin in _PLUGINS:
+        if pattern.match(magic):
+            module, _, name = plugin.partition(".")
+            return getattr(import_module(f"PIL.{module}"), name)
+    return None
 
 
 def _read(file: BinaryIO, name: str | Path) -> ImageHeader:
@@ -287,7 +287,7 @@ def _read(file: BinaryIO, name: str | Path) -> ImageHeader:
     try:
         image = plugin(reader, "")
         header = _describe(image, reader)
-    except PILLOW_ERRORS as error:
+    except list_pillow_errors() as error:
         reason = str(error) or type(error).__name__
         raise NotAnImageError(f"{name} is not an image that can be read: {reason}.") from None
     if min(header.size_wh) < 1:
@@ -297,18 +297,17 @@ def _read(file: BinaryIO, name: str | Path) -> ImageHeader:
 
 def _describe(image: ImageFile.ImageFile, reader: _CountingReader) -> ImageHeader:
     size_wh, orientation = image.size, 1
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
+    if image.format == "TIFF":
         # Whether ``size`` is upright depends on the version of Pillow; the tags are as stored.
-        tags: Any = image.tag_v2
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
         size_wh, orientation = (int(tags[_WIDTH]), int(tags[_HEIGHT])), tags.get(_ORIENTATION, 1)
-    elif isinstance(image, PngImagePlugin.PngImageFile):
+    elif image.format == "PNG":
         orientation = read_orientation(image.info.get("exif") or _find_png_exif(reader))
     else:
         orientation = read_orientation(image.info.get("exif"))
-    kind = "JPEG" if isinstance(image, JpegImagePlugin.JpegImageFile) else image.format or ""
     is_known = isinstance(orientation, int) and 1 <= orientation <= 8
     is_turned = is_known and orientation >= 5
-    return ImageHeader(kind, size_wh[::-1] if is_turned else size_wh, orientation if is_known else 1)
+    return ImageHeader(image.format or "", size_wh[::-1] if is_turned else size_wh, orientation if is_known else 1)
 
 
 def _find_png_exif(reader: _CountingReader) -> bytes | None:

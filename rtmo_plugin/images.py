@@ -19,9 +19,9 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_bytes
 from rtmo_plugin.image_headers import (
     MAX_IMAGE_BYTES,
-    PILLOW_ERRORS,
     check_mode,
     check_pixels,
+    list_pillow_errors,
     open_with_pillow,
     read_header,
     read_orientation,
@@ -64,7 +64,7 @@ def decode_image(content: bytes, name: str | Path = "The image", max_pixels: int
     if header.kind not in _OPENCV_KINDS:
         try:
             return _convert_pillow(open_with_pillow(content), name)
-        except PILLOW_ERRORS as error:
+        except list_pillow_errors() as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
@@ -112,7 +112,7 @@ def convert_image(source: Any, name: str | Path = "The image") -> Image:
     if is_pillow(source):
         try:
             return _convert_pillow(source, name)
-        except PILLOW_ERRORS as error:
+        except list_pillow_errors() as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -44,12 +43,14 @@ class NumberRange:
 
     def __call__(self, text: str) -> Any:
         """Return the number that a text spells, for ``argparse``."""
+        from argparse import ArgumentTypeError  # loaded by who calls this, and slow for who does not
+
         try:
             value = int(text) if self.is_whole else float(text)
         except ValueError:
             value = math.nan
         if value not in self:
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {self}")
+            raise ArgumentTypeError(f"{text[:40]!r} is not {self}")
         return value
 
     def check(self, name: str, value: Any) -> None:

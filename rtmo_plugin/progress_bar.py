@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _FALLBACK_COLUMNS, _FALLBACK_ROWS = 80, 24
 
@@ -23,6 +24,8 @@ def write_above_bar(text: str) -> None:
     tqdm's own way keeps its lock, and so the process, where the reader of a pipe has gone.
     """
     if sys.stdout.isatty():
+        from tqdm import tqdm
+
         tqdm.write(text, file=sys.stdout)
     else:
         print(text)
@@ -38,6 +41,8 @@ def show_progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[An
         items: Iterable to count; None for a bar that is advanced with ``update``.
         **options: Options of tqdm, such as ``desc``, ``total``, ``unit``.
     """
+    from tqdm import tqdm  # slow to import, and programs have no bars
+
     if _is_size_known():
         return tqdm(items, disable=not is_terminal(), dynamic_ncols=True, **options)
     return tqdm(items, disable=not is_terminal(), ncols=_FALLBACK_COLUMNS, nrows=_FALLBACK_ROWS, **options)
