@@ -184,7 +184,7 @@ function list(people) {
     button.setAttribute("aria-pressed", String(pinned === index));
   });
   find("nobody").hidden = people.length > 0;
-  find("nobody").textContent = "Nobody with such a score";
+  find("nobody").textContent = "No people with such a score";
   fillTable(people);
 }
 
