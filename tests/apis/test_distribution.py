@@ -119,7 +119,7 @@ def test_run_of_two_processes_ends(data_root, tmp_path):
     assert "Epoch(val) [3]" in consoles[0]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_other_launchers_need_gpus(config, monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "0")
     with pytest.raises(ConfigError, match="--launcher slurm needs GPUs, and there is none: on CPUs use torchrun"):

@@ -57,7 +57,7 @@ def test_all_sides_are_measured_and_find_the_same_people(tmp_path):
     data = Path(os.environ.get("RTMO_DATA", ROOT.parent / "shared" / "data"))
     peers = data.parent / "peers"
     if not peers.is_dir():
-        pytest.skip(f"no peers at {peers}")
+        pytest.skip(f"no files of other projects at {peers}")
     report = run(peers=str(peers), images=str(data / "coco/val2017"), num_images=3, rounds=1)
     report.write(tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text())
@@ -74,7 +74,7 @@ def test_both_sides_of_the_gpu_run_on_a_cpu():
     data = Path(os.environ.get("RTMO_DATA", ROOT.parent / "shared" / "data"))
     weights = data.parent / "peers" / WEIGHTS
     if not weights.is_file():
-        pytest.skip(f"no peers at {weights.parent}")
+        pytest.skip(f"no published weights at {weights}")
     found = measure(CONFIG, weights, 1, "cpu", lambda graph: graph, precisions=(False,), batches=(1, 2))
     assert list(found) == ["MMPose, eager", "ours, compiled, float32, before NMS"]
     assert all(0 < each["batch 1"] < each["batch 2"] for each in found.values())

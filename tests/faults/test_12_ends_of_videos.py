@@ -11,7 +11,7 @@ from PIL import Image
 from rtmo_plugin.inference.sources import read_frames
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".webm"])
 def test_a_varying_rate_is_not_an_early_end(tmp_path, suffix):
     path = tmp_path / f"varying{suffix}"

@@ -100,7 +100,7 @@ def test_pictures_and_json(result, tmp_path):
 
 def test_full_disk_is_one_sentence_and_the_older_file_stays(result, tmp_path):
     """A limit of file sizes ends a write in the middle, as a full disk does."""
-    resource = pytest.importorskip("resource", reason="this system has no such limits")
+    resource = pytest.importorskip("resource", reason="this system has no limits of file sizes (`resource`)")
     older = result[:1].save(tmp_path / "a.json").read_text()
     _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))

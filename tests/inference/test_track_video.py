@@ -136,7 +136,7 @@ def write_often(path, frame):
 
 def test_a_limit_of_file_sizes_is_told_and_nothing_is_lost(clip, tmp_path, monkeypatch):
     """OpenCV goes on as if nothing had happened when it is reached, and the file cannot be read."""
-    resource = pytest.importorskip("resource", reason="this system has no such limits")
+    resource = pytest.importorskip("resource", reason="this system has no limits of file sizes (`resource`)")
     monkeypatch.setattr(video_writer, "_RESERVE", 50_000)
     _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
     frame = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)

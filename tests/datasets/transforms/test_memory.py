@@ -19,7 +19,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc, the C library of Linux")
 def test_freed_memory_is_used_again():
     run = subprocess.run([sys.executable, "-c", COUNT_FAULTS], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 100  # 50 MB are 12,000 pages, or some 450 faults where the system hands out huge ones

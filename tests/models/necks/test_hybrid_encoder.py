@@ -204,7 +204,7 @@ def test_a_trace_at_one_size_serves_another():
         torch.testing.assert_close(output, expected)
 
 
-@pytest.mark.skipif(digit_version(torch.__version__) < digit_version("2.6"), reason="needs derived dimensions")
+@pytest.mark.skipif(digit_version(torch.__version__) < digit_version("2.6"), reason="needs PyTorch 2.6")
 def test_exports_with_dynamic_batch_height_and_width():
     neck = build_small()
     batch, height, width = (torch.export.Dim(name, min=2, max=64) for name in ("batch", "height", "width"))
