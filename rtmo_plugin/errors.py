@@ -1,7 +1,7 @@
-"""Errors that a user of the tools can put right: each message is one sentence that says how.
+"""Errors that users can correct: each message is one sentence that says how.
 
-They are ordinary ``ValueError``, ``KeyError`` and ``FileNotFoundError`` to a program, and one class
-to the tools, which print the sentence and leave with exit code 2 instead of a traceback.
+Programs can catch them as ``ValueError``, ``KeyError`` or ``FileNotFoundError``. The commands catch their base class,
+print the sentence and exit with code 2, without a traceback.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class UserError(Exception):
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file or folder that was named is not there."""
+    """A file or folder does not exist."""
 
 
 class ConfigError(UserError, ValueError):
@@ -55,11 +55,11 @@ class CheckpointError(UserError, ValueError):
 
 
 class DataError(UserError, ValueError):
-    """The data are there, but not usable."""
+    """Data exist, but cannot be used."""
 
 
 class ExportError(UserError, ValueError):
-    """A file was written that does not compute what the model computes: the input is not to blame."""
+    """An exported file does not compute what the model computes; the input is not the cause."""
 
     exit_code = EXIT_FAILURE
 
@@ -71,15 +71,15 @@ class NonFiniteError(UserError, FloatingPointError):
 
 
 class OutputError(UserError, OSError):
-    """What was computed cannot be written; what was written before is kept."""
+    """Results cannot be written; files that were written before are kept."""
 
 
 class MissingPackageError(UserError, ImportError):
-    """A package that is not installed, because predicting with exported files does without it."""
+    """A package is missing that predicting with exported files does not need."""
 
 
 class StoppedError(UserError, RuntimeError):
-    """A long job cannot go on; what was done is kept, and it can be started again.
+    """A long job cannot continue; finished work is kept, and the job can be started again.
 
     Args:
         message: Sentence for the user.
@@ -92,11 +92,11 @@ class StoppedError(UserError, RuntimeError):
 
 
 class InterruptedRun(KeyboardInterrupt):
-    """A run was interrupted; the message says how far it came and what is kept.
+    """A run was interrupted.
 
     Args:
-        message: How far it came, and what is kept.
-        signal_number: The signal that ended it.
+        message: Sentence for the user: the progress of the run, and what is kept.
+        signal_number: Signal that ended the run.
     """
 
     def __init__(self, message: str, signal_number: int = 2) -> None:
@@ -105,18 +105,18 @@ class InterruptedRun(KeyboardInterrupt):
         self.exit_code = 128 + signal_number  # as shells do
 
 
-# What training, testing, exporting and checkpoints import beyond what every installation has.
+# Packages that training, testing, exporting and checkpoints import beyond those of every installation.
 _TRAINING_PACKAGES = (
     "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "json_tricks", "matplotlib",
     "munkres", "packaging", "pkg_resources", "pycocotools", "setuptools", "shapely", "six", "terminaltables", "yapf",
 )  # fmt: skip
-# Without their dependencies: mmpose declares chumpy, which does not build.  What they need is the extra ``train``.
+# Without their dependencies, because mmpose declares chumpy, which does not build. The extra ``train`` has the others.
 _MMPOSE_LINE = "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"
 
 
 @contextmanager
 def explain_missing_packages() -> Iterator[None]:
-    """Say how to install what training and checkpoints need, where an import of it fails.
+    """Turn a failed import of a training package into a sentence with the command that installs it.
 
     Raises:
         MissingPackageError: An import failed.
@@ -135,8 +135,8 @@ def explain_missing_packages() -> Iterator[None]:
 def write_install_line(extra: str) -> str:
     """Return the shell line that installs the packages of ``extra`` into this environment.
 
-    An installed package is named, so that pip only adds what is missing; a source tree that was never
-    installed is given by its path, because there is nothing else that pip could find.
+    An installed package is named, so that pip only adds what is missing. A source tree that was never
+    installed is given by its path, because pip cannot find it by name.
     """
     from importlib import metadata  # slow to import, and only this line needs it
 
@@ -150,7 +150,7 @@ def write_install_line(extra: str) -> str:
 
 @contextmanager
 def pass_on_interruptions() -> Iterator[None]:
-    """Raise Ctrl-C as what it is where MMEngine, which formats a config, turns it into an error of the config.
+    """Raise ``KeyboardInterrupt`` where MMEngine, while it formats a config, turns Ctrl-C into a ``SyntaxError``.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -181,7 +181,7 @@ def report_user_errors() -> Iterator[None]:
             raise
         print(f"error: {escape_control_characters(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except FloatingPointError as error:  # a loss that is not finite: nothing that options put right
+    except FloatingPointError as error:  # a loss that is not finite, which no option corrects
         print(f"error: training stopped: {error}", file=sys.stderr)
         raise SystemExit(EXIT_FAILURE) from None
     except OSError as error:
@@ -199,7 +199,7 @@ def report_user_errors() -> Iterator[None]:
 
 
 def escape_control_characters(text: str) -> str:
-    r"""Return text with control characters escaped, which a terminal then shows instead of obeying.
+    r"""Return text with control characters escaped, so that a terminal shows them instead of executing them.
 
     Examples:
         >>> print(escape_control_characters("red \x1b[31m"))

@@ -1,7 +1,7 @@
 """What the header of an image file says: format, upright size and orientation, and whether it may be decoded.
 
-Pillow reads the headers, without decoding a pixel and without OpenCV. Every path that reads images begins here, so all
-paths agree on formats, orientation and limits.
+Pillow reads the headers, without decoding a pixel. Every path that reads images begins here, so all paths agree on
+formats, orientation and limits. OpenCV is not imported, so that labels can be checked without it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -178,17 +180,30 @@ def check_pixel_data(content: bytes, name: str | Path = "The image") -> None:
     Raises:
         DataError: They are damaged, or their values have no fixed range.
     """
-    try:
+    with explain_damage(name):
         image = open_with_pillow(content)
         image.draft("RGB", (1, 1))
         image.load()
-    except list_pillow_errors() as error:
-        raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
     check_mode(image, name)
 
 
+@contextmanager
+def explain_damage(name: str | Path) -> Iterator[None]:
+    """Turn what Pillow raises for damaged pixels into a sentence.
+
+    Raises:
+        DataError: The image cannot be decoded; the message calls it ``name``.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except list_pillow_errors() as error:
+        raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
+
+
 def check_mode(image: Image.Image, name: str | Path) -> bool:
-    """Check that the pixels of Pillow's image have a range that is known, and tell whether they have 16 bits.
+    """Check that the pixels of Pillow's image have a known range, and return whether they have 16 bits.
 
     Raises:
         DataError: They are 32-bit numbers, or Lab colors.
@@ -201,7 +216,7 @@ def check_mode(image: Image.Image, name: str | Path) -> bool:
 
 
 def read_orientation(exif: bytes | None) -> int:
-    """Return the orientation that EXIF data name, 1 to 8; 1 if there is none or the data are damaged.
+    """Return the orientation in EXIF data, 1 to 8; 1 if it is missing or the data are damaged.
 
     Examples:
         >>> read_orientation(bytes.fromhex("4d4d002a00000008 0001 0112 0003 00000001 00060000 00000000"))
@@ -224,10 +239,10 @@ def read_orientation(exif: bytes | None) -> int:
 
 
 class _CountingReader(io.BufferedIOBase):
-    """A file that Pillow reads a header from, and no more than a header.
+    """A file from which Pillow can read a header, but not much more.
 
     Args:
-        file: The file itself.
+        file: Opened file.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -311,7 +326,7 @@ def _describe(image: ImageFile.ImageFile, reader: _CountingReader) -> ImageHeade
 
 
 def _find_png_exif(reader: _CountingReader) -> bytes | None:
-    """Return the EXIF data of a PNG, which may also stand behind the pixels; Pillow finds those when it decodes."""
+    """Return the EXIF data of a PNG, also from behind the pixels, where Pillow finds them only when it decodes."""
     at = 8
     for _ in range(_MAX_CHUNKS):
         reader.seek(at)

@@ -21,7 +21,7 @@ from rtmo_plugin.image_headers import (
     MAX_IMAGE_BYTES,
     check_mode,
     check_pixels,
-    list_pillow_errors,
+    explain_damage,
     open_with_pillow,
     read_header,
     read_orientation,
@@ -62,12 +62,8 @@ def decode_image(content: bytes, name: str | Path = "The image", max_pixels: int
     """
     header = read_header(content, name, max_pixels)
     if header.kind not in _OPENCV_KINDS:
-        try:
+        with explain_damage(name):
             return _convert_pillow(open_with_pillow(content), name)
-        except list_pillow_errors() as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
@@ -82,7 +78,7 @@ def download_image(url: str) -> Image:
     """Return the image at a web address, (height, width, 3) BGR, upright.
 
     Raises:
-        DataError: The address cannot be read, or what it gives is not an image, is damaged, exceeds a limit, or comes
+        DataError: The address cannot be read, or its content is not an image, is damaged, exceeds a limit, or arrives
             too slowly.
     """
     try:
@@ -97,7 +93,7 @@ def download_image(url: str) -> Image:
 
 
 def convert_image(source: Any, name: str | Path = "The image") -> Image:
-    """Return what a program gives as an image, (height, width, 3) BGR, upright.
+    """Return a Python object as an image, (height, width, 3) BGR, upright.
 
     Args:
         source: File content, an image of Pillow, or a ``uint8`` array, (height, width) or (height, width, 1, 3 or 4)
@@ -110,17 +106,13 @@ def convert_image(source: Any, name: str | Path = "The image") -> Image:
     if isinstance(source, (bytes, bytearray, memoryview, io.BytesIO)):
         return decode_image(source.getvalue() if isinstance(source, io.BytesIO) else bytes(source), name)
     if is_pillow(source):
-        try:
+        with explain_damage(name):
             return _convert_pillow(source, name)
-        except list_pillow_errors() as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{name} cannot be decoded: {str(error) or type(error).__name__}.") from None
     return _convert_array(np.asarray(source))
 
 
 def is_pillow(source: Any) -> bool:
-    """Tell whether something is an image of Pillow, or of a class derived from it."""
+    """Return whether an object is an image of Pillow, or of a class derived from it."""
     return any(each.__module__.startswith("PIL.") for each in type(source).__mro__)
 
 

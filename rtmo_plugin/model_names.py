@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.inference.engines import RUNTIMES
-from rtmo_plugin.shipped_configs import list_names
+from rtmo_plugin.shipped_configs import list_configs
 from rtmo_plugin.zoo import CATALOGUE, ONNX, describe_url, fetch, is_url
 
 _TORCHSCRIPT = ".pt"  # also how some people name checkpoints
@@ -55,9 +55,9 @@ def find_kind_of_model(model: str | Path) -> ModelKind:
         return ModelKind.CHECKPOINT if is_tensors else _judge_by_suffix(path.suffix)
     if name in CATALOGUE:
         return ModelKind.EXPORTED if CATALOGUE[name].kind == ONNX else ModelKind.CHECKPOINT
-    if name in list_names():
+    if name in list_configs():
         return ModelKind.CONFIG
-    near = get_close_matches(name, [*CATALOGUE, *list_names()], n=1, cutoff=0.5)
+    near = get_close_matches(name, [*CATALOGUE, *list_configs()], n=1, cutoff=0.5)
     hint = f": did you mean {near[0]}?" if near else "; `rtmo zoo list` shows the names of models."
     raise MissingFileError(f"There is no model or config named {name}{hint}")
 

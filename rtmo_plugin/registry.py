@@ -1,8 +1,8 @@
-"""Registries of scope ``rtmo_plugin``: the only module that registered classes import to register.
+"""Registries of scope ``rtmo_plugin``, which all registered classes use.
 
 Each is a child of MMEngine's root registry of the same kind, so a config that keeps
 ``default_scope = 'mmpose'`` finds our classes by the prefix ``rtmo_plugin.`` and everything else
-as before.  ``locations`` lets MMEngine import the modules on the first look-up.
+as before. ``locations`` lets MMEngine import the modules on the first look-up.
 """
 
 import functools
@@ -21,7 +21,7 @@ _OTHERS = {"mmpose": "MMPose's class", "mmdet": "MMDetection's class"}
 
 
 class OptionRegistry(root.Registry):
-    """A registry whose classes refuse unknown options by a sentence, wherever they are built."""
+    """A registry whose classes refuse unknown options with a sentence, in configs and in Python calls."""
 
     def _register_module(self, module: Any, *args: Any, **kwargs: Any) -> None:
         super()._register_module(module, *args, **kwargs)
@@ -29,10 +29,10 @@ class OptionRegistry(root.Registry):
             module.__init__ = self._check_options(module, module.__init__)
 
     def _check_options(self, cls: Any, construct: Any) -> Any:
-        """Return the constructor of a class with a check of its options before it.
+        """Return the constructor of a class, preceded by a check of its options.
 
-        Further options than those of the constructors are the fields of the dataclass ``OPTIONS`` of a class.
-        Where a constructor hands on options of any name, what gets them has to check them.
+        The fields of a dataclass ``OPTIONS`` of the class are options too. A constructor with ``**options`` is not
+        checked: the function that it passes them to has to do it.
         """
         own = [each for each in cls.__mro__ if "__init__" in vars(each)]
         parameters = list(inspect.signature(construct).parameters.values()) if _has_options(own[0]) else []
@@ -65,7 +65,7 @@ class OptionRegistry(root.Registry):
 
 
 def _has_options(cls: type) -> bool:
-    """Return whether the constructor that a class defines is more than that of all objects or modules."""
+    """Return whether a class defines a constructor of its own, and not that of all objects or modules."""
     return cls is not object and not cls.__module__.startswith("torch.")
 
 

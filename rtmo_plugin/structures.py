@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeypointSchema:
-    """What the K keypoints of a data set are: names, OKS sigmas, left-right pairs, skeleton.
+    """The K keypoints of a data set: names, OKS sigmas, left-right pairs, skeleton.
 
     Attributes:
         names: K names.
@@ -87,7 +87,7 @@ class Priors:
 
 @dataclass(frozen=True)
 class DensePredictions:
-    """What the head says at every prior."""
+    """The outputs of the head at every prior."""
 
     priors: Priors
     class_logits: Tensor  # (B, P, C)
@@ -113,7 +113,7 @@ class People:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which person each prior answers for."""
+    """The person that each prior is assigned to."""
 
     person: Tensor  # (B, P) long, index into G, -1 for background
     quality: Tensor  # (B, P) similarity of the prior's proxy pose or box to that person, 0 elsewhere
@@ -137,7 +137,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class CoordinateDistribution:
-    """Where the Dynamic Coordinate Classifier believes each keypoint to be."""
+    """Output of the Dynamic Coordinate Classifier: a distribution over bins for each keypoint and axis."""
 
     probs_x: Tensor  # (N, K, X), sums to 1 over X
     probs_y: Tensor  # (N, K, Y)

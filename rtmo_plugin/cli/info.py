@@ -53,10 +53,10 @@ def _describe(what: str) -> dict[str, Any]:
     """Return what a file or a name is; a name that configs and published weights share is a config's."""
     from rtmo_plugin.errors import ConfigError, MissingFileError
     from rtmo_plugin.model_names import ModelKind, find_kind_of_model
-    from rtmo_plugin.shipped_configs import list_names
+    from rtmo_plugin.shipped_configs import list_configs
     from rtmo_plugin.zoo import CATALOGUE, is_url
 
-    is_config = what in list_names() and not Path(what).exists()
+    is_config = what in list_configs() and not Path(what).exists()
     kind = ModelKind.CONFIG if is_config else find_kind_of_model(what)
     if kind is ModelKind.EXPORTED:
         return _describe_file(what)

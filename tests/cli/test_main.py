@@ -10,7 +10,7 @@ import torch
 
 from rtmo_plugin.cli.main import COMMANDS
 from rtmo_plugin.errors import MissingFileError
-from rtmo_plugin.shipped_configs import list_names, locate_config
+from rtmo_plugin.shipped_configs import list_configs, locate_config
 from tests.conftest import ROOT, run_command
 
 
@@ -116,7 +116,7 @@ def test_info_says_what_a_checkpoint_is(capsys, tmp_path):
 
 def test_configs_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert {path.stem for path in (ROOT / "configs").glob("*.py")} == set(list_names())
+    assert {path.stem for path in (ROOT / "configs").glob("*.py")} == set(list_configs())
     assert locate_config("rtmo-s_coco") == ROOT / "configs/rtmo-s_coco.py"
     (tmp_path / "rtmo-s_coco").write_text("")  # a file of that name comes first
     assert str(locate_config("rtmo-s_coco")) == "rtmo-s_coco"

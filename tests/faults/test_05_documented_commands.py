@@ -13,7 +13,7 @@ import pytest
 from rtmo_plugin.apis.benchmarks import inference_sides
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from rtmo_plugin.errors import MissingFileError
-from rtmo_plugin.shipped_configs import list_names
+from rtmo_plugin.shipped_configs import list_configs
 from rtmo_plugin.zoo import CATALOGUE
 from tests.conftest import ROOT
 
@@ -71,7 +71,7 @@ def test_files_of_a_page_are_there_or_made_or_explained(page):
     """Explained: in the table of docs/examples.md, or in the page's own words."""
     told = set(re.findall(r"`([^`\n]+)`", (ROOT / "docs/examples.md").read_text()))
     told |= set(re.findall(r"`([^`\n]+)`", _CODE.sub("", (ROOT / page).read_text())))
-    told = {name.rstrip("/") for name in told} | {*CATALOGUE, *list_names()}
+    told = {name.rstrip("/") for name in told} | {*CATALOGUE, *list_configs()}
     made: list[str] = []
     for call in find_calls(page):
         for before, word in itertools.pairwise(call):
