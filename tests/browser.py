@@ -22,8 +22,8 @@ class Browser:
     """A page in a browser of its own.
 
     Args:
-        folder: For the browser's files; what it downloads comes into its ``downloads``.
-        size_wh: Of the page.
+        folder: Folder for the browser's files; downloads are in its subfolder ``downloads``.
+        size_wh: Width and height of the page in pixels.
     """
 
     def __init__(self, folder, size_wh=(1280, 900)):

@@ -96,7 +96,7 @@ def spread_scores(head: nn.Module, std: float = 0.2) -> None:
 
 
 def to_float64(model: nn.Module) -> nn.Module:
-    """Convert a model, and compute anew what MMPose's keeps as float32 numbers."""
+    """Convert a model, and recompute what MMPose's keeps as float32 numbers."""
     model.double()
     numbers = torch.arange(64, dtype=torch.float64) / 64
     if hasattr(model.head.dcc, "spe"):

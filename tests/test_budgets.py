@@ -1,4 +1,4 @@
-"""The size of things, as DESIGN section 7 sets it, and the rules that ruff and import-linter check.
+"""Sizes of functions and files, and the rules that ruff, mypy and import-linter check.
 
 Code lines are lines with a token that is neither a comment nor part of a docstring, counted from
 ``def`` to the end of the body; a function within a function counts in both.

@@ -104,7 +104,7 @@ def test_assignment_equal(recipe, seed, monkeypatch):
     for model in (theirs, ours):
         model.loss(pixels, copy_samples(samples))
     (assignment,) = got
-    # MMPose assigns image by image, and leaves out those with nobody
+    # MMPose assigns image by image, and leaves out those without people
     their_people = iter(each["gt_inds"] - 1 for each in expected)
     nobody = torch.full_like(assignment.person[0], -1)
     their_person = torch.stack([next(their_people) if count else nobody for count in COUNTS])

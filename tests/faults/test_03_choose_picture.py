@@ -1,4 +1,4 @@
-"""Every way of giving the page a picture, in a real browser: the chooser, several in a row, paste, and on a phone."""
+"""Every way to give an image to the page, in a real browser: chooser, several in a row, paste, phone."""
 
 import cv2
 import numpy as np

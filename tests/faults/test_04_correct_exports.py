@@ -25,7 +25,7 @@ from tests.inference.conftest import trained  # noqa: F401  (a fixture)
 
 
 def make_sure_of_itself(spread=0.02, seed=0):
-    """Return a tiny model that finds nobody in most images: scores near 0.0003, hardly different from each other."""
+    """Return a tiny model without detections in most images: scores near 0.0003, hardly different from each other."""
     model = build_tiny(seed=seed)
     with torch.no_grad():
         for layer in model.head.head_module.out_cls:

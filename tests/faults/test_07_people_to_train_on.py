@@ -54,7 +54,7 @@ def test_single_points_are_learnt_and_evaluated(root, capsys):
     losses = read_losses(result)
     assert losses
     assert all(entry[name] > 0 for entry in losses for name in ("loss_bbox", "loss_oks", "loss_mle"))
-    assert 0 <= result.metrics["coco/AP"] <= 1  # -1 where there is nobody to be found
+    assert 0 <= result.metrics["coco/AP"] <= 1  # -1 without people in the ground truth
 
 
 def test_a_line_of_keypoints_has_a_box(root, capsys):

@@ -61,14 +61,14 @@ def test_zero_is_a_finding_and_mended_from_the_box():
 
 @pytest.mark.parametrize("area", [0, 1, None])
 def test_training_takes_the_box_and_says_so(tmp_path, area):
-    task = read_task(write(tmp_path, make_file(make_people(area=area) if area is not None else _drop_areas())))
+    people = make_people(area=area)
+    if area is None:
+        for person in people:
+            del person["area"]
+    task = read_task(write(tmp_path, make_file(people)))
     assert not task.has_areas
     (note,) = task.notes
     assert note.endswith("0.53 of the box is taken in training and evaluation")
-
-
-def _drop_areas():
-    return [{key: value for key, value in person.items() if key != "area"} for person in make_people()]
 
 
 def test_areas_that_fit_are_no_line(tmp_path):

@@ -209,7 +209,7 @@ def test_missing_sizes_come_from_the_images(images, tmp_path, capsys):
     remove("images", "width")(coco)
     path, out = write(tmp_path, coco), tmp_path / "clean.json"
     assert run_in_process(capsys, "dataset", "check", path, "--fix", out)[0] == 1
-    assert len(read_coco(out)["annotations"]) == 5  # nobody is lost for it
+    assert len(read_coco(out)["annotations"]) == 5  # no person is lost for it
     assert run_in_process(capsys, "dataset", "check", path, "--images", images, "--fix", out)[0] == 0
     assert [(image["width"], image["height"]) for image in read_coco(out)["images"]] == [(640, 480)] * 3
 
@@ -226,10 +226,7 @@ def test_labels_of_images_that_were_resized_later_move_with_them(images, tmp_pat
         person["area"] *= 4
     path, out = write(tmp_path, coco), tmp_path / "clean.json"
     assert run_in_process(capsys, "dataset", "check", path, "--images", images, "--fix", out)[0] == 0
+    names = {"1.png": "1.png", "2.png": "2.PNG", "3.png": "deep/3.png"}
     assert list_values(read_coco(out))[1] == [
-        (_find_name(each), *each[1:]) for each in list_values(make_file(make_people()))[1]
+        (names[each[0]], *each[1:]) for each in list_values(make_file(make_people()))[1]
     ]
-
-
-def _find_name(person):
-    return {"1.png": "1.png", "2.png": "2.PNG", "3.png": "deep/3.png"}[person[0]]

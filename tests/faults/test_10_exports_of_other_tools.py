@@ -1,4 +1,4 @@
-"""COCO files as other tools write them: what leaves no doubt is no finding, what is doubled or lost is one."""
+"""COCO files as other tools write them: harmless differences are not findings, repeats and losses are."""
 
 import copy
 import json

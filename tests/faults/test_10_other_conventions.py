@@ -110,7 +110,7 @@ def test_keypoints_far_outside_their_box(tmp_path):
         read_task(write(tmp_path, coco))
     others = make_file([*make_people(), {**person, "id": 9}])
     assert len(check_coco(others)["keypoint-far"]) == 1
-    (note,) = read_task(write(tmp_path, others)).notes  # one of six stops nobody
+    (note,) = read_task(write(tmp_path, others)).notes  # one of six does not stop training
     assert "1 annotation whose keypoints are far outside its box" in note
 
 
@@ -142,7 +142,7 @@ def test_image_ids_that_count_from_another_number(tmp_path, step):
     coco = make_file(people)
     assert len(check_coco(coco)["image-shift"]) == 5
     fixed = fix_coco(coco)
-    assert len(fixed.coco["annotations"]) == 5  # left to the user, and nobody is dropped
+    assert len(fixed.coco["annotations"]) == 5  # left to the user, and no person is dropped
     assert "image-shift" in fixed.remaining
     with pytest.raises(DataError, match="image-shift"):
         read_task(write(tmp_path, coco))

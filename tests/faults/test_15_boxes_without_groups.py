@@ -1,4 +1,4 @@
-"""CVAT: a box that was drawn around a skeleton without grouping the two is no second person."""
+"""CVAT: a box around a skeleton without a common group is not a second person."""
 
 import pytest
 

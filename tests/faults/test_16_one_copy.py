@@ -1,4 +1,4 @@
-"""What stood in two places stands in one: ranks with ties, CrowdPose's files, settings of ONNX Runtime."""
+"""Rules that have one copy: ranks with ties, CrowdPose's files, settings of ONNX Runtime."""
 
 import numpy as np
 import onnx

@@ -1,4 +1,4 @@
-"""What ``track`` writes plays in a browser where this machine has a codec for that, and it is said where not."""
+"""``track`` writes videos that browsers play if the machine has a codec for them, and says so if not."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Bars on terminals that do not tell their size, and streams that are not terminals."""
+"""Progress bars on terminals that do not tell their size, and on streams that are not terminals."""
 
 import fcntl
 import json

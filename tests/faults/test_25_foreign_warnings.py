@@ -1,4 +1,4 @@
-"""What libraries say about themselves is not printed, and what a run says is printed as sentences."""
+"""Messages of other libraries are not printed, and those of a run are printed as sentences."""
 
 import json
 import os

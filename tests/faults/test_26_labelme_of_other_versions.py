@@ -1,4 +1,4 @@
-"""LabelMe files of older versions and of other programs, and JSON files that are none."""
+"""LabelMe files of older versions and of other programs, and JSON files that are not LabelMe files."""
 
 import base64
 import io

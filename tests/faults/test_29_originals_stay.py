@@ -1,4 +1,4 @@
-"""No input is overwritten by what a command writes, by whatever pattern, path or link the two are one file."""
+"""No command overwrites an input, by whatever pattern, path or link it is also an output."""
 
 import os
 from pathlib import Path

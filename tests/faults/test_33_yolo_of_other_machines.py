@@ -1,4 +1,4 @@
-"""YOLO folders that come from another machine or another writer: nobody is lost, and nothing is taken for another."""
+"""YOLO folders of another machine or another writer: no label is lost or taken for another."""
 
 import pytest
 from PIL import Image

@@ -1,4 +1,4 @@
-"""Metadata that do not belong to a file, or are of wrong types, are one sentence; terminals obey none of it."""
+"""Metadata that do not fit their file, or have wrong types, are one sentence, without control characters."""
 
 import json
 

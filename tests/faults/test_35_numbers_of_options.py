@@ -1,4 +1,4 @@
-"""Every number of every option: one that cannot be is one sentence and exit code 2, in commands, tools and configs."""
+"""Numeric options: a value out of range is one sentence and exit code 2, in commands, tools and configs."""
 
 import argparse
 import importlib.util

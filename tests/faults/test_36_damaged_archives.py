@@ -1,4 +1,4 @@
-"""A damaged archive in the zoo is one sentence, and the next place is tried; one place for files put there by hand."""
+"""A damaged archive in the zoo is one sentence, and the next source is tried."""
 
 import hashlib
 import io
@@ -52,7 +52,7 @@ DAMAGED = {
     "an index from nowhere": put(pack(), END + 16, 255, 255, 255, 127),
     "an entry from nowhere": put(pack(), INDEX + 42, 255, 255, 255, 127),
     "an entry of another name": put(pack(), 30, *b"x"),
-    "a name that is no text": put(put(pack(name="é.onnx"), INDEX + 46, 0xFF), INDEX + 9, 8),
+    "a name that is not text": put(put(pack(name="é.onnx"), INDEX + 46, 0xFF), INDEX + 9, 8),
 }
 
 

@@ -1,4 +1,4 @@
-"""Outputs that nobody reads, names that a terminal would obey, empty values: each ends at once and says so."""
+"""Closed outputs, names with control characters, empty values: each ends at once with a sentence."""
 
 import subprocess
 import sys

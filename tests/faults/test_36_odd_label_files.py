@@ -121,8 +121,8 @@ JSON = {
     "a long number": f'{{"images": [{"9" * 5000}], "annotations": [], "categories": []}}',
     "a number beyond float": '{"images": [{"id": 1, "file_name": "a", "width": 1e999, "height": 1}], "annotations": [],'
     ' "categories": []}',
-    "lists that are none": '{"images": {}, "annotations": 3, "categories": null}',
-    "entries that are none": '{"images": [3, null, "x"], "annotations": [[]], "categories": [{}]}',
+    "values that are not lists": '{"images": {}, "annotations": 3, "categories": null}',
+    "entries that are not objects": '{"images": [3, null, "x"], "annotations": [[]], "categories": [{}]}',
     "half a character": json.dumps({"images": [{"id": 1, "file_name": "\ud800", "width": 9, "height": 9}],
                                     "annotations": [], "categories": [{"id": 1, "name": "a", "keypoints": ["b"]}]}),
     "UTF-16": "\ufeff[]",

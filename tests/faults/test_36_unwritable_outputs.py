@@ -1,4 +1,4 @@
-"""Outputs that cannot be written were found out after all the work."""
+"""Outputs that cannot be written are refused before any work."""
 
 import pytest
 
