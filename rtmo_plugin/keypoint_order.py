@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoint_sides import read_sides
 from rtmo_plugin.structures import KeypointSchema
 
@@ -55,6 +56,46 @@ def match_names(given: Sequence[str], wanted: Sequence[str]) -> dict[int, int]:
     alike = {part: place for place, part in reversed(list(enumerate(read_sides(given).parts)))}
     found = [same.get(name, alike.get(part)) for name, part in zip(wanted, read_sides(wanted).parts)]
     return {place: match for place, match in enumerate(found) if match is not None}
+
+
+def find_category_orders(
+    categories: Iterable[Mapping[str, Any]],
+    wanted: Sequence[str],
+    where: str,
+    *,
+    allow_renamed: bool = False,
+    advice: str = "",
+) -> dict[Any, tuple[int, ...]]:
+    """Return the order of the keypoints (see ``match_order``) by category id, for categories with another order.
+
+    Args:
+        categories: Categories of a COCO file; those without keypoint names are skipped.
+        wanted: Keypoint names of the config.
+        where: Name of the file in the message.
+        allow_renamed: Option of ``match_order``.
+        advice: End of the message after the difference.
+
+    Raises:
+        DataError: A category has other keypoints.
+
+    Example:
+        >>> find_category_orders([{"id": 3, "keypoints": ["tail", "nose"]}], ["nose", "tail"], "a.json")
+        {3: (1, 0)}
+    """
+    orders = {}
+    for category in categories:
+        names = list_category_names(category)
+        if names is None:
+            continue
+        order = match_order(names, wanted, allow_renamed=allow_renamed)
+        if order is None:
+            raise DataError(
+                f"{where} is not of the config's keypoints: its category {category.get('name')!r} "
+                f"{describe_difference(names, wanted)}{advice}."
+            )
+        if not is_identity(order):
+            orders[category["id"]] = order
+    return orders
 
 
 def reorder_keypoints(keypoints: Sequence[float], order: Sequence[int]) -> list[float]:

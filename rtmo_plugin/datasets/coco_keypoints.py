@@ -9,13 +9,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from rtmo_plugin.datasets.metainfo import describe_schema
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoint_boxes import complete_person
-from rtmo_plugin.keypoint_order import (
-    describe_difference,
-    is_identity,
-    list_category_names,
-    match_order,
-    reorder_keypoints,
-)
+from rtmo_plugin.keypoint_order import find_category_orders, reorder_keypoints
 from rtmo_plugin.keypoint_schemas import find_schema
 from rtmo_plugin.registry import DATASETS
 from rtmo_plugin.structures import KeypointSchema
@@ -101,19 +95,8 @@ class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
 
         The metainfo's ``CLASSES`` get the order of the schema, which is that of all records.
         """
-        orders = {}
-        for category in self._metainfo["CLASSES"]:
-            names = list_category_names(category)
-            if names is None or category["name"] not in self.classes:
-                continue
-            order = match_order(names, self._schema.names)
-            if order is None:
-                raise DataError(
-                    f"{self.ann_file} is not of the config's keypoints: its category {category['name']!r} "
-                    f"{describe_difference(names, self._schema.names)}."
-                )
-            if not is_identity(order):
-                orders[category["id"]] = order
+        categories = [each for each in self._metainfo["CLASSES"] if each["name"] in self.classes]
+        orders = find_category_orders(categories, self._schema.names, self.ann_file)
         if orders:
             self._metainfo["CLASSES"] = [
                 {**each, "keypoints": [*self._schema.names]} if each["id"] in orders else each

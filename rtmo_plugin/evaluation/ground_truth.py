@@ -23,13 +23,7 @@ from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
 from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoint_areas import find_area_faults
 from rtmo_plugin.keypoint_boxes import PERSON_SHARE, complete_person
-from rtmo_plugin.keypoint_order import (
-    describe_difference,
-    is_identity,
-    list_category_names,
-    match_order,
-    reorder_keypoints,
-)
+from rtmo_plugin.keypoint_order import find_category_orders, list_category_names, reorder_keypoints
 
 _KEPT = ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd", "area", "num_keypoints")
 
@@ -160,20 +154,11 @@ def _find_orders(content: Json, names: Sequence[str], where: str) -> dict[Any, t
 
     Categories that name another number of keypoints say nothing: such names are not those of the annotations.
     """
-    orders = {}
-    for category in content.get("categories") or []:
-        found = list_category_names(category)
-        if found is None or len(found) != len(names):
-            continue
-        order = match_order(found, names, allow_renamed=True)
-        if order is None:
-            raise DataError(
-                f"{where} is not of the config's keypoints: its category {category.get('name')!r} "
-                f"{describe_difference(found, names)}; to compare some of them, set gt_converter and pred_converter."
-            )
-        if not is_identity(order):
-            orders[category["id"]] = order
-    return orders
+    categories = [
+        each for each in content.get("categories") or [] if len(list_category_names(each) or ()) == len(names)
+    ]
+    advice = "; to compare some of them, set gt_converter and pred_converter"
+    return find_category_orders(categories, names, where, allow_renamed=True, advice=advice)
 
 
 def _list_others(content: Json) -> set[Any]:
