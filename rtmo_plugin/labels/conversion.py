@@ -17,7 +17,7 @@ from rtmo_plugin.labels.check_report import describe_contents
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.formats import FORMATS, Format
-from rtmo_plugin.labels.label_set import LabelSet, Person, ReadOptions, from_coco, list_points, strip_suffix, to_coco
+from rtmo_plugin.labels.label_set import LabelSet, Person, ReadOptions, from_coco, strip_suffix, to_coco
 
 _TOLERANCE = 1e-6  # pixels
 # Fields of a COCO file that every format holds, or that follow from what it holds.
@@ -204,5 +204,5 @@ def _are_same(person: Person, other: Person) -> bool:
 def _list_values(person: Person) -> Iterator[float]:
     """Yield the numbers that every format holds: not the coordinates of unlabelled keypoints."""
     yield from person.bbox or ()
-    for x, y, v in list_points(person.keypoints):
+    for x, y, v in person.points:
         yield from (x, y, v) if v > 0 else (0, 0, 0)

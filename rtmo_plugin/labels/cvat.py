@@ -29,8 +29,6 @@ from rtmo_plugin.labels.label_set import (
     ReadOptions,
     check_categories,
     clean_name,
-    flatten,
-    list_points,
     write_new,
 )
 
@@ -258,7 +256,7 @@ def _read_skeleton(shape: Element, box: list[float] | None, categories: dict[str
         if name in points:
             raise ValueError(f"a skeleton {category!r} has the point {name!r} twice")
         points[name] = _read_point(part.attrib)
-    return Person(category, box, flatten(points.get(name, (0, 0, 0)) for name in names), _get_group(shape))
+    return Person.from_points(category, box, (points.get(name, (0, 0, 0)) for name in names), _get_group(shape))
 
 
 def _read_point(attributes: dict[str, str]) -> Point:
@@ -334,7 +332,7 @@ def _draw_svg(names: list[str], bones: list[list[int]]) -> str:
 def _draw_person(image: Element, person: Person, names: list[str], group: str) -> None:
     common = {"source": "manual", "z_order": "0", "group_id": group}
     skeleton = SubElement(image, "skeleton", {"label": person.category, **common})
-    for name, (x, y, v) in zip(names, list_points(person.keypoints)):
+    for name, (x, y, v) in zip(names, person.points):
         state = {"outside": str(int(v == 0)), "occluded": str(int(v == 1))}
         SubElement(skeleton, "points", {"label": name, "source": "manual", **state, "points": f"{x!r},{y!r}"})
     assert person.bbox is not None

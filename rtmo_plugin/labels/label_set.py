@@ -46,6 +46,18 @@ class Person(NamedTuple):
     keypoints: list[float]
     group_id: int | None = None
 
+    @classmethod
+    def from_points(
+        cls, category: str, bbox: list[float] | None, points: Iterable[Point], group_id: int | None = None
+    ) -> Person:
+        """Return a person whose keypoints are K points (x, y, visibility)."""
+        return cls(category, bbox, [tidy(number) for point in points for number in point], group_id)
+
+    @property
+    def points(self) -> list[Point]:
+        """K points (x, y, visibility)."""
+        return list(zip(self.keypoints[0::3], self.keypoints[1::3], self.keypoints[2::3]))  # type: ignore[arg-type]
+
 
 class LabelledImage(NamedTuple):
     """Size of an image in pixels, and its people."""
@@ -68,11 +80,6 @@ class LabelSet:
     categories: dict[str, dict[str, Any]]
     images: dict[str, LabelledImage]
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def num_people(self) -> int:
-        """Number of people in all images."""
-        return sum(len(image.people) for image in self.images.values())
 
     @property
     def keypoints(self) -> dict[str, list[str]]:
@@ -156,16 +163,6 @@ def tidy(value: float) -> float:
     return int(rounded) if rounded.is_integer() else rounded
 
 
-def flatten(points: Iterable[Point]) -> list[float]:
-    """Return points as COCO's flat list of x, y and visibility."""
-    return [tidy(number) for point in points for number in point]
-
-
-def list_points(keypoints: list[float]) -> list[Point]:
-    """Return COCO's flat list as points (x, y, visibility)."""
-    return list(zip(keypoints[0::3], keypoints[1::3], keypoints[2::3]))  # type: ignore[arg-type]
-
-
 def write_new(path: Path, text: str) -> None:
     """Write a file that does not exist yet, and the folders above it, in the draft of a conversion."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,11 +222,12 @@ def from_coco(coco: Coco) -> LabelSet:
 
 def to_coco(labels: LabelSet) -> Coco:
     """Return labels as a COCO file with ids from 1; every person must have a box."""
-    categories = [{"id": number, "name": name, **entry} for number, (name, entry) in _count(labels.categories.items())]
+    numbered = enumerate(labels.categories.items(), start=1)
+    categories = [{"id": number, "name": name, **entry} for number, (name, entry) in numbered]
     category_ids = {entry["name"]: entry["id"] for entry in categories}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, (file_name, image) in _count(labels.images.items()):
+    for image_id, (file_name, image) in enumerate(labels.images.items(), start=1):
         images.append({"id": image_id, "file_name": file_name, "width": image.width, "height": image.height})
         for person in image.people:
             assert person.bbox is not None
@@ -269,7 +267,3 @@ def _index_by(coco: Coco, section: str, key: str) -> dict[str, Any]:
             raise DataError(f"The file cannot be converted: two {section} have the {key} {entry[key]!r}.")
         indexed[entry[key]] = entry
     return indexed
-
-
-def _count(entries: Iterable[Any]) -> Iterable[tuple[int, Any]]:
-    return enumerate(entries, start=1)

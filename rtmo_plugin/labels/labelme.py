@@ -24,8 +24,6 @@ from rtmo_plugin.labels.label_set import (
     ReadOptions,
     check_categories,
     clean_name,
-    flatten,
-    list_points,
     strip_suffix,
     write_new,
 )
@@ -80,7 +78,7 @@ def write_labelme(labels: LabelSet, out: Path, split: str) -> None:
             x, y, width, height = person.bbox
             shapes.append(_draw("rectangle", person.category, [[x, y], [x + width, y + height]], group))
             names = labels.categories[person.category]["keypoints"]
-            for label, (px, py, v) in zip(names, list_points(person.keypoints)):
+            for label, (px, py, v) in zip(names, person.points):
                 if v > 0:
                     shapes.append(_draw("point", label, [[px, py]], group, is_occluded=v == 1))
         document: dict[str, Any] = {
@@ -255,8 +253,8 @@ def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str
     if boxes:
         xs, ys = zip(*boxes[0]["points"])
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    flat = flatten(points.get(name, (0, 0, 0)) for name in keypoints[category])
-    return Person(category, box, flat, group if is_id(group) else None)
+    ordered = (points.get(name, (0, 0, 0)) for name in keypoints[category])
+    return Person.from_points(category, box, ordered, group if is_id(group) else None)
 
 
 def _find_point(shape: Shape) -> Point:

@@ -26,8 +26,6 @@ from rtmo_plugin.labels.label_set import (
     Person,
     ReadOptions,
     check_categories,
-    flatten,
-    list_points,
     strip_suffix,
     tidy,
     write_new,
@@ -218,7 +216,7 @@ def _encode_person(person: Person, number: int, image: LabelledImage) -> list[fl
     assert person.bbox is not None
     (x, y, w, h), width, height = person.bbox, image.width, image.height
     row = [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
-    for px, py, v in list_points(person.keypoints):
+    for px, py, v in person.points:
         row += [px / width, py / height, v]
     return [number, *(value if type(value) is int else round(value, _FRACTION_DECIMALS) for value in row)]
 
@@ -232,4 +230,4 @@ def _decode_row(row: list[float], names: list[str], size_wh: tuple[int, int], di
         v = row[place + 2] if dims == 3 else 2 * (x != 0 or y != 0)
         points.append((x * width, y * height, v))
     box = [tidy(cx - w / 2), tidy(cy - h / 2), tidy(w), tidy(h)]
-    return Person(names[int(row[0])], box, flatten(points))  # type: ignore[arg-type]
+    return Person.from_points(names[int(row[0])], box, points)  # type: ignore[arg-type]
