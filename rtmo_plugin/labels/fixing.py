@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 from rtmo_plugin.keypoint_boxes import complete_box, estimate_area
@@ -29,7 +29,7 @@ class Fixed(NamedTuple):
     Attributes:
         coco: The copy; entries without a fault are shared with the original, which is not changed.
         changes: Number of entries that each kind of finding changed or dropped.
-        remaining: What is left to a person, as ``check_coco`` returns it.
+        remaining: Problems that need a decision by the user, as ``check_coco`` returns them.
     """
 
     coco: Coco
@@ -63,12 +63,13 @@ def fix_coco(
     Fixing a fixed file changes nothing.
 
     Args:
-        coco: What ``read_coco`` returned; stays as it is.
-        inspections: As for ``check_coco``.
-        problems: What ``check_coco`` found in them, if that is known already.
+        coco: Content of the file; not changed.
+        inspections: Results of opening the images, by file name. Default: images are not judged.
+        problems: Problems that ``check_coco`` found. Default: the file is checked here.
     """
     changes: Counter[str] = Counter()
     problems = check_coco(coco, inspections) if problems is None else problems
+    coco, _ = normalize_coco(coco)
     for _ in range(_MAX_ROUNDS):
         todo = {kind: found for kind, found in problems.items() if KINDS[kind].remedy}
         todo = {kind: found for kind, found in todo.items() if KINDS[kind].is_first} or todo
@@ -84,10 +85,10 @@ def fix_coco(
 
 
 def _apply(coco: Coco, problems: dict[str, list[Problem]], inspections: Mapping[str, ImageInspection]) -> Coco:
-    """Return a copy in COCO's own form in which each problem met its remedy once."""
-    coco, _ = normalize_coco(coco)
+    """Return a copy of a normalized file in which each problem met its remedy once."""
     scales = _find_scales(coco, problems.get("image-size", []), inspections)
-    context = _Context(list_sizes(coco), inspections, _count_ids(coco["annotations"]), scales)
+    used = [each["id"] for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("id"))]
+    context = _Context(list_sizes(coco), inspections, count(max([0, *used]) + 1), scales)
     by_place: dict[tuple[str, int], list[Problem]] = defaultdict(list)
     for problem in chain.from_iterable(problems.values()):
         by_place[KINDS[problem.kind].section, problem.place].append(problem)
@@ -107,7 +108,8 @@ def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
         if kind in ("share-numbers", "box-convention"):
             entry = apply_reading(entry, context.sizes[entry["image_id"]], text)
         elif not kind.endswith("-form"):  # which is done already
-            entry = _REMEDIES.get(kind, _drop)(entry, context)
+            remedy = _REMEDIES.get(kind)
+            entry = remedy(entry, context) if remedy else None
         if entry is None:
             return None
     return entry
@@ -149,34 +151,9 @@ def _scale(entry: Entry, scales: Mapping[int, float]) -> Entry:
     return scaled
 
 
-def _count_ids(annotations: list[Any]) -> Iterator[int]:
-    """Yield ids that no annotation has."""
-    used = [entry["id"] for entry in annotations if isinstance(entry, dict) and is_id(entry.get("id"))]
-    last = max(used, default=0)
-    while True:
-        last += 1
-        yield last
-
-
-def _drop(entry: Entry, context: _Context) -> None:
-    return None
-
-
-def _mend_bones(entry: Entry, context: _Context) -> Entry:
-    return {**entry, "skeleton": list_bones(entry["skeleton"], len(entry["keypoints"]))}
-
-
-def _take_place(entry: Entry, context: _Context) -> Entry:
-    return {**entry, "file_name": context.inspections[entry["file_name"]].place}
-
-
 def _take_size(entry: Entry, context: _Context) -> Entry:
     width, height = context.inspections[entry["file_name"]].size_wh
     return {**entry, "width": width, "height": height}
-
-
-def _turn(entry: Entry, context: _Context) -> Entry:
-    return {**entry, "width": entry["height"], "height": entry["width"]}
 
 
 def _give_id(entry: Any, context: _Context) -> Entry | None:
@@ -194,16 +171,12 @@ def _unlabel(entry: Entry, indices: list[int]) -> Entry:
 
 def _set_keypoints(entry: Entry, keypoints: list[float]) -> Entry:
     """Return the entry with other keypoints, and no higher count than are labelled."""
-    count, num_labelled = entry.get("num_keypoints"), count_labelled(keypoints)
+    given, num_labelled = entry.get("num_keypoints"), count_labelled(keypoints)
     return {
         **entry,
         "keypoints": keypoints,
-        "num_keypoints": min(count, num_labelled) if is_id(count) else num_labelled,
+        "num_keypoints": min(given, num_labelled) if is_id(given) else num_labelled,
     }
-
-
-def _unlabel_broken(entry: Entry, context: _Context) -> Entry:
-    return _unlabel(entry, [i // 3 for i, value in enumerate(entry["keypoints"]) if not is_number(value)])
 
 
 def _unlabel_outside(entry: Entry, context: _Context) -> Entry:
@@ -211,14 +184,10 @@ def _unlabel_outside(entry: Entry, context: _Context) -> Entry:
     return _unlabel(entry, find_outside(entry["keypoints"], size) if size else [])
 
 
-def _mend_visibilities(entry: Entry, context: _Context) -> Entry:
+def _set_visibilities(entry: Entry, choose: Callable[[float], float]) -> Entry:
     keypoints = list(entry["keypoints"])
-    keypoints[2::3] = [v if v in (0, 1, 2) else 2 if v > 0 else 0 for v in keypoints[2::3]]
+    keypoints[2::3] = map(choose, keypoints[2::3])
     return _set_keypoints(entry, keypoints)
-
-
-def _count_keypoints(entry: Entry, context: _Context) -> Entry:
-    return {**entry, "num_keypoints": count_labelled(entry["keypoints"])}
 
 
 def _turn_box(entry: Entry, context: _Context) -> Entry:
@@ -240,39 +209,26 @@ def _mend_area(entry: Entry, context: _Context) -> Entry:
     return {**entry, "area": abs(estimate_area(box)) if are_numbers(box, 4) else 0}  # type: ignore[arg-type]
 
 
-def _mend_shares(entry: Entry, context: _Context) -> Entry:
-    keypoints = list(entry["keypoints"])
-    keypoints[2::3] = [2 if v >= _VISIBLE_SHARE else 0 for v in keypoints[2::3]]
-    return _set_keypoints(entry, keypoints)
-
-
-def _make_visible(entry: Entry, context: _Context) -> Entry:
-    keypoints = list(entry["keypoints"])
-    keypoints[2::3] = [2 if v > 0 else 0 for v in keypoints[2::3]]
-    return {**entry, "keypoints": keypoints}
-
-
-def _unlabel_at_origin(entry: Entry, context: _Context) -> Entry:
-    return _unlabel(entry, find_at_origin(entry["keypoints"], entry["bbox"]))
-
-
-_REMEDIES: dict[str, Callable[[Entry, _Context], Entry | None]] = {
-    "category-skeleton": _mend_bones,
-    "image-elsewhere": _take_place,
-    "image-turned": _turn,
+# Remedies by kind of problem; an entry with a problem that is not here is dropped.
+_REMEDIES: dict[str, Callable[[Any, _Context], Entry | None]] = {
+    "category-skeleton": lambda entry, _: {**entry, "skeleton": list_bones(entry["skeleton"], len(entry["keypoints"]))},
+    "image-elsewhere": lambda entry, context: {**entry, "file_name": context.inspections[entry["file_name"]].place},
+    "image-turned": lambda entry, _: {**entry, "width": entry["height"], "height": entry["width"]},
     "image-size": _take_size,
     "annotation-broken": _give_id,
     "annotation-conflict": _give_id,
-    "keypoint-number": _unlabel_broken,
-    "keypoint-visibility": _mend_visibilities,
+    "keypoint-number": lambda entry, _: _unlabel(
+        entry, [place // 3 for place, value in enumerate(entry["keypoints"]) if not is_number(value)]
+    ),
+    "keypoint-visibility": lambda entry, _: _set_visibilities(entry, lambda v: v if v in (0, 1, 2) else 2 * (v > 0)),
     "keypoint-outside": _unlabel_outside,
-    "num-keypoints": _count_keypoints,
+    "keypoint-origin": lambda entry, _: _unlabel(entry, find_at_origin(entry["keypoints"], entry["bbox"])),
+    "visibility-share": lambda entry, _: _set_visibilities(entry, lambda v: 2 * (v >= _VISIBLE_SHARE)),
+    "visibility-never-2": lambda entry, _: _set_visibilities(entry, lambda v: 2 * (v > 0)),
+    "num-keypoints": lambda entry, _: {**entry, "num_keypoints": count_labelled(entry["keypoints"])},
     "box-number": _draw_box,
     "box-inverted": _turn_box,
     "box-empty": _draw_box,
     "area": _mend_area,
     "area-size": _mend_area,
-    "visibility-share": _mend_shares,
-    "visibility-never-2": _make_visible,
-    "keypoint-origin": _unlabel_at_origin,
 }
