@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rtmo_plugin.errors import escape_control_characters
 from rtmo_plugin.labels.categories import find_name_fault, is_category
 from rtmo_plugin.labels.coco_files import Coco
 from rtmo_plugin.labels.problems import KINDS, Problem
+from rtmo_plugin.wording import count
 
 _MAX_CATEGORIES = 5
 _MAX_LENGTH = 300
@@ -29,7 +29,7 @@ def format_check(path: str | Path, coco: Coco, problems: Mapping[str, list[Probl
 
 
 def format_fix(out: str | Path, coco: Coco, changes: Mapping[str, int], remaining: Mapping[str, list[Problem]]) -> str:
-    """Return what a fix changed, and what it leaves to a person."""
+    """Return what a fix changed, and what it leaves to the user."""
     lines = [f"\n{out}: {describe_contents(coco)}"]
     for kind, meaning in KINDS.items():
         if kind in changes:
@@ -41,19 +41,12 @@ def format_fix(out: str | Path, coco: Coco, changes: Mapping[str, int], remainin
 
 def describe_contents(coco: Coco) -> str:
     """Return the counts of a COCO file, such as ``'2 images, 5 annotations, 1 category: person (17 keypoints)'``."""
-    counts = [_count(coco["images"], "image"), _count(coco["annotations"], "annotation")]
-    categories = _count(coco["categories"], "category", "categories")
-    named = list(_describe_categories(coco["categories"]))
-    names = ", ".join(named[:_MAX_CATEGORIES]) + (", ..." if len(named) > _MAX_CATEGORIES else "")
-    return f"{', '.join(counts)}, {categories}{': ' if names else ''}{names}"
-
-
-def _describe_categories(categories: list[Any]) -> Iterator[str]:
-    for category in filter(is_category, categories):
+    named = []
+    for category in filter(is_category, coco["categories"]):
         names = category.get("keypoints")
-        count = _count([] if find_name_fault(names) else names, "keypoint")
-        yield f"{escape_control_characters(category['name'])} ({count})"
-
-
-def _count(entries: list[Any], one: str, many: str = "") -> str:
-    return f"{len(entries):,} {one if len(entries) == 1 else many or one + 's'}"
+        num_keypoints = 0 if find_name_fault(names) else len(names)
+        named.append(f"{escape_control_characters(category['name'])} ({count(num_keypoints, 'keypoint')})")
+    listed = ", ".join(named[:_MAX_CATEGORIES]) + (", ..." if len(named) > _MAX_CATEGORIES else "")
+    images, annotations = count(len(coco["images"]), "image"), count(len(coco["annotations"]), "annotation")
+    categories = count(len(coco["categories"]), "category", "categories")
+    return f"{images}, {annotations}, {categories}{': ' if listed else ''}{listed}"

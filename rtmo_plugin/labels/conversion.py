@@ -18,6 +18,7 @@ from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.formats import FORMATS, Format
 from rtmo_plugin.labels.label_set import LabelSet, Person, ReadOptions, from_coco, strip_suffix, to_coco
+from rtmo_plugin.wording import count
 
 _TOLERANCE = 1e-6  # pixels
 # Fields of a COCO file that every format holds, or that follow from what it holds.
@@ -45,7 +46,7 @@ def convert_file(
         source: COCO file, CVAT file, LabelMe folder, or YOLO folder or its data.yaml.
         out: File or folder of the target format, which must not exist yet.
         source_format: ``"coco"`` or a key of ``FORMATS``.
-        target_format: Likewise; one of the two is ``"coco"``.
+        target_format: ``"coco"`` or a key of ``FORMATS``; one of the two formats is ``"coco"``.
         images: Folder of the images of a YOLO folder. Default: where its data.yaml says.
         keypoints: Keypoint names in order, for formats that do not tell them.
         skeleton: Bones as ``'head,neck'``. Default: those of the format, if it has any.
@@ -55,7 +56,7 @@ def convert_file(
         Whether there are people in what was written.
 
     Raises:
-        ConfigError: Neither or both formats are COCO, or an option is of no use for the conversion.
+        ConfigError: Neither or both formats are COCO, or an option does not apply to the conversion.
         MissingFileError: The source does not exist.
         DataError: The source cannot be read, the format cannot hold it, or ``out`` exists.
         OutputError: ``out`` cannot be written.
@@ -157,7 +158,7 @@ def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") ->
 def describe_losses(coco: Coco, form: Format) -> list[str]:
     """Return a sentence that lists what a COCO file has and a format cannot hold, or nothing."""
     num_crowds = sum(bool(each.get("iscrowd")) for each in coco["annotations"])
-    lost = [f"{num_crowds:,} crowd region{'' if num_crowds == 1 else 's'}"] if num_crowds else []
+    lost = [count(num_crowds, "crowd region")] if num_crowds else []
     for section, held in _HELD.items():
         keys = {str(key) for entry in coco[section] for key, value in entry.items() if value not in ([], {}, None)}
         keys -= held | (form.holds if section == "categories" else set())

@@ -1,4 +1,4 @@
-"""Sigmas of keypoints whose OKS nobody has defined: by name where it is known, else from the labels.
+"""Sigmas of keypoints without an official OKS: by name where it is known, else from the labels.
 
 A sigma is how far annotators put the same keypoint apart, relative to the square root of the person's
 area.  One set of labels cannot tell that.  But it tells how far each keypoint is from the nearest other
@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmo_plugin.keypoint_boxes import estimate_area
 from rtmo_plugin.keypoint_schemas import COCO, CROWDPOSE
 from rtmo_plugin.keypoint_sides import read_sides, split_side
 
 _SHARE = 0.31
 _LOWEST, _HIGHEST = 0.025, 0.107  # COCO's eyes and hips
 _TYPICAL = 0.063  # the mean of COCO's, for a keypoint that is never labelled together with another
-_PERSON_SHARE = 0.53  # of the box, for people without an area, as MMPose 1.3 takes it
 _MAX_PEOPLE = 10_000  # enough for a median
 KNOWN = {split_side(name)[1]: sigma for schema in (CROWDPOSE, COCO) for name, sigma in zip(schema.names, schema.sigmas)}
 
@@ -39,16 +39,14 @@ def choose_sigmas(names: Sequence[str], people: Sequence[dict[str, Any]]) -> tup
     estimates: dict[str, list[float]] = {}
     for part, estimate in zip(parts, estimate_sigmas(people, len(names)).tolist()):
         estimates.setdefault(part, []).append(estimate)
-    chosen = [_choose_sigma(part, estimates[part]) for part in parts]
-    return tuple(sigma for sigma, _ in chosen), tuple(source for _, source in chosen)
-
-
-def _choose_sigma(part: str, estimates: list[float]) -> tuple[float, str]:
-    """Return the sigma of a part, which both sides share, and its source."""
-    if part in KNOWN:
-        return KNOWN[part], "known"
-    usable = [estimate for estimate in estimates if not math.isnan(estimate)]
-    return (round(sum(usable) / len(usable), 3), "estimated") if usable else (_TYPICAL, "typical")
+    chosen = {}  # by part, so that both sides share a sigma
+    for part, values in estimates.items():
+        usable = [value for value in values if not math.isnan(value)]
+        if part in KNOWN:
+            chosen[part] = KNOWN[part], "known"
+        else:
+            chosen[part] = (round(sum(usable) / len(usable), 3), "estimated") if usable else (_TYPICAL, "typical")
+    return tuple(chosen[part][0] for part in parts), tuple(chosen[part][1] for part in parts)
 
 
 def estimate_sigmas(people: Sequence[dict[str, Any]], num_keypoints: int) -> NDArray[np.float64]:
@@ -59,7 +57,7 @@ def estimate_sigmas(people: Sequence[dict[str, Any]], num_keypoints: int) -> NDA
         num_keypoints: K.
     """
     step = max(1, len(people) // _MAX_PEOPLE)
-    sized = [(person, _find_area(person)) for person in people[::step]]
+    sized = [(person, float(person.get("area") or estimate_area(person["bbox"]))) for person in people[::step]]
     kept = [(person["keypoints"], area) for person, area in sized if area > 0]
     points = np.array([keypoints for keypoints, _ in kept], float).reshape(-1, num_keypoints, 3)
     scales = np.sqrt([area for _, area in kept])
@@ -73,10 +71,3 @@ def estimate_sigmas(people: Sequence[dict[str, Any]], num_keypoints: int) -> NDA
         warnings.simplefilter("ignore", RuntimeWarning)  # of a keypoint without any distance, which is NaN
         medians = np.nanmedian(np.where(np.isfinite(nearest), nearest, np.nan), axis=0)
     return np.asarray(np.clip(_SHARE * medians, _LOWEST, _HIGHEST))
-
-
-def _find_area(person: dict[str, Any]) -> float:
-    if person.get("area"):
-        return float(person["area"])
-    width, height = person["bbox"][2:]
-    return float(_PERSON_SHARE * width * height)

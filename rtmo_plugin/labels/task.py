@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.annotations import count_labelled_people, count_labelled_points
@@ -33,7 +32,7 @@ class Task:
 
     Attributes:
         classes: Names of the C categories with keypoints, by ascending id.
-        schema: Their K keypoints.
+        schema: Keypoint set of all classes.
         sigma_sources: K times ``given``, ``known``, ``estimated`` or ``typical`` (see ``sigmas``).
         has_areas: Whether every person has an ``area`` that fits the box.
         notes: Sentences on what training lives with and a user should know.
@@ -51,7 +50,7 @@ class Task:
         pairs = [f"{names[a]}-{names[b]}" for a, b in self.schema.flip_pairs]
         sigmas = [f"{name} {s:g} ({source})" for name, s, source in zip(names, self.schema.sigmas, self.sigma_sources)]
         return (
-            f"{len(self.classes)} class{'es' if len(self.classes) > 1 else ''}: {', '.join(self.classes)}; "
+            f"{count(len(self.classes), 'class', 'classes')}: {', '.join(self.classes)}; "
             f"a flip exchanges {', '.join(pairs) or 'nothing'}\n"
             f"{count(len(names), 'keypoint')} with sigmas: {', '.join(sigmas)}"
         )
@@ -65,10 +64,10 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
 
     Args:
         path: The file.
-        sigmas: K sigmas in place of known or estimated ones.
+        sigmas: K sigmas. Default: known or estimated ones.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         DataError: It has something that training would stop at or learn wrongly, or another number
             of keypoints than ``sigmas``.
     """
@@ -81,9 +80,15 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
     if sigmas is None:
         chosen, sources = choose_sigmas(names, [each for each in people if not each.get("iscrowd")])
     else:
-        chosen, sources = _read_numbers(sigmas), ("given",) * len(names)
+        try:
+            chosen, sources = tuple(float(sigma) for sigma in sigmas), ("given",) * len(names)
+        except (TypeError, ValueError):
+            raise DataError(f"Sigmas are a list of numbers, one a keypoint, not {sigmas!r}.") from None
     try:
-        schema = KeypointSchema(tuple(names), chosen, _find_pairs(categories[0]), _list_bones(categories[0]))
+        partners = list_partners(names, categories[0].get("flip_pairs"))
+        pairs = tuple((a, b) for a, b in enumerate(partners) if a < b)
+        bones = list_bones(categories[0].get("skeleton"), len(names))
+        schema = KeypointSchema(tuple(names), chosen, pairs, tuple((a - 1, b - 1) for a, b in bones))
     except ValueError as error:  # of given sigmas: everything else was checked
         raise DataError(f"{path}: {error}") from None
     classes = tuple(category["name"] for category in categories)
@@ -132,29 +137,10 @@ def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Prob
             num_points, num_outside = count_labelled_points(coco)
             is_common = 2 * num_outside >= num_points
         if kind not in _HARMLESS or is_common:
-            count = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+            more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
             advice = f"run `rtmo dataset check {path}` first, which has --fix"
-            raise DataError(f"{path} cannot be trained on: {found[0].text}{count} [{kind}]; {advice}.")
+            raise DataError(f"{path} cannot be trained on: {found[0].text}{more} [{kind}]; {advice}.")
     names = [category["name"] for category in coco["categories"]]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise DataError(f"{path} has two categories named {repeated[0]!r}: classes are told apart by their names.")
-
-
-def _read_numbers(sigmas: Any) -> tuple[float, ...]:
-    try:
-        return tuple(float(sigma) for sigma in sigmas)
-    except (TypeError, ValueError):
-        raise DataError(f"Sigmas are a list of numbers, one a keypoint, not {sigmas!r}.") from None
-
-
-def _find_pairs(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:
-    """Return pairs of indices, each once, the first name first."""
-    partners = list_partners(category["keypoints"], category.get("flip_pairs"))
-    return tuple((a, b) for a, b in enumerate(partners) if a < b)
-
-
-def _list_bones(category: dict[str, Any]) -> tuple[tuple[int, int], ...]:
-    """Return the skeleton from 0, as far as it leads anywhere."""
-    bones = list_bones(category.get("skeleton"), len(category["keypoints"]))
-    return tuple((first - 1, second - 1) for first, second in bones)
