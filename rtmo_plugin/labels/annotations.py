@@ -7,7 +7,7 @@ calls over plain lists; turning these into arrays first would take longer than a
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rtmo_plugin.keypoint_areas import find_area_faults
@@ -23,28 +23,34 @@ _ORIGIN_MARGIN = 0.1  # of the longer side of a box, within which its keypoints 
 Size = tuple[int, int]
 
 
-def find_in_annotations(coco: Coco) -> Iterator[Problem]:
-    """Yield what is wrong with the annotations of a COCO file, but for repeated ids."""
-    sizes, names = list_sizes(coco), list_keypoint_names(coco)
-    yield from _find_wrong_areas(coco)
-    yield from _find_copies(coco)
+def find_in_annotations(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterator[Problem]:
+    """Yield what is wrong with the annotations of a COCO file, but for repeated ids.
+
+    Args:
+        coco: Normalized content of the file.
+        sizes: Image width and height by image id (see ``list_sizes``).
+    """
+    entries = [entry for entry in coco["categories"] if is_category(entry)]
+    names = {each["id"]: None if find_name_fault(each.get("keypoints")) else each["keypoints"] for each in entries}
+    boxed = {
+        index: person
+        for index, person in enumerate(coco["annotations"])
+        if isinstance(person, dict) and are_numbers(person.get("bbox"), 4)
+    }
+    yield from _find_wrong_areas(boxed)
+    yield from _find_copies(boxed, sizes)
     for index, person in enumerate(coco["annotations"]):
         if not isinstance(person, dict) or not is_id(person.get("id")):
             fault = f"id is {person.get('id')!r}" if isinstance(person, dict) else f"a {type(person).__name__}"
             yield Problem("annotation-broken", index, f"annotations[{index}]: {fault}")
             continue
-        for kind, fault in _find_faults(person, sizes, names):
+        for kind, fault in _find_faults(person, index in boxed, sizes, names):
             yield Problem(kind, index, f"annotation {person['id']} (image {person.get('image_id')!r}): {fault}")
 
 
-def _find_wrong_areas(coco: Coco) -> Iterator[Problem]:
-    """Yield people whose area does not fit their box, judged over all people of the file."""
-    usable = {
-        index: person
-        for index, person in enumerate(coco["annotations"])
-        if isinstance(person, dict) and is_number(person.get("area")) and person["area"] >= 0
-        and are_numbers(person.get("bbox"), 4)
-    }  # fmt: skip
+def _find_wrong_areas(boxed: Mapping[int, dict[str, Any]]) -> Iterator[Problem]:
+    """Yield people whose area does not fit their box, judged over all people of the file with a box."""
+    usable = {index: person for index, person in boxed.items() if is_number(person.get("area")) and person["area"] >= 0}
     places = list(usable)
     for number, fault in find_area_faults(list(usable.values())).items():
         person = usable[places[number]]
@@ -52,11 +58,11 @@ def _find_wrong_areas(coco: Coco) -> Iterator[Problem]:
         yield Problem("area-size", places[number], words)
 
 
-def _find_copies(coco: Coco) -> Iterator[Problem]:
+def _find_copies(boxed: Mapping[int, dict[str, Any]], sizes: Mapping[int, Size | None]) -> Iterator[Problem]:
     """Yield people who are there under another id as well, as after merging files that share images."""
-    sizes, first = list_sizes(coco), dict[tuple[Any, ...], dict[str, Any]]()
-    for index, person in enumerate(coco["annotations"]):
-        if not isinstance(person, dict) or not is_id(person.get("id")) or not are_numbers(person.get("bbox"), 4):
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for index, person in boxed.items():
+        if not is_id(person.get("id")):
             continue
         key = (person.get("image_id"), person.get("category_id"), *person["bbox"])
         is_placed = is_id(key[0]) and key[0] in sizes and is_id(key[1])
@@ -76,14 +82,8 @@ def list_sizes(coco: Coco) -> dict[int, Size | None]:
     return {key: wh if all(is_number(side) for side in wh) else None for key, wh in sides.items()}  # type: ignore[misc]
 
 
-def list_keypoint_names(coco: Coco) -> dict[int, list[str] | None]:
-    """Return the keypoint names of each category by its id; None where they are not usable."""
-    entries = [entry for entry in coco["categories"] if is_category(entry)]
-    return {entry["id"]: None if find_name_fault(entry.get("keypoints")) else entry["keypoints"] for entry in entries}
-
-
 def _find_faults(
-    person: dict[str, Any], sizes: dict[int, Size | None], names: dict[int, list[str] | None]
+    person: dict[str, Any], has_box: bool, sizes: Mapping[int, Size | None], names: Mapping[int, list[str] | None]
 ) -> Iterator[tuple[str, str]]:
     """Yield kind and words for each fault of one annotation."""
     image_id, category_id = person.get("image_id"), person.get("category_id")
@@ -95,11 +95,13 @@ def _find_faults(
     if not is_id(category_id) or category_id not in names:
         yield "unknown-category", f"category_id is {category_id!r}"
     elif category_names := names[category_id]:
-        yield from _find_keypoint_faults(person, category_names, size)
-    yield from _find_box_faults(person, size)
+        yield from _find_keypoint_faults(person, has_box, category_names, size)
+    yield from _find_box_faults(person, has_box, size)
 
 
-def _find_keypoint_faults(person: dict[str, Any], names: list[str], size: Size | None) -> Iterator[tuple[str, str]]:
+def _find_keypoint_faults(
+    person: dict[str, Any], has_box: bool, names: list[str], size: Size | None
+) -> Iterator[tuple[str, str]]:
     keypoints = person.get("keypoints")
     if not isinstance(keypoints, list) or len(keypoints) != 3 * len(names):
         held = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else f"keypoints {keypoints!r}"
@@ -121,7 +123,7 @@ def _find_keypoint_faults(person: dict[str, Any], names: list[str], size: Size |
         x, y = keypoints[3 * outside[0] : 3 * outside[0] + 2]
         words = f"{names[outside[0]]} at ({x}, {y}) in {size[0]} x {size[1]}" if size else ""
         yield "keypoint-outside", f"{words}{_count_more(outside)}"
-    if are_numbers(person.get("bbox"), 4):
+    if has_box:
         yield from _compare_with_box(person["bbox"], keypoints, names)
 
 
@@ -165,14 +167,14 @@ def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
     return [index for index, (x, y, v) in enumerate(triples) if v > 0 and x == 0 and y == 0]
 
 
-def _find_box_faults(person: dict[str, Any], size: Size | None) -> Iterator[tuple[str, str]]:
+def _find_box_faults(person: dict[str, Any], has_box: bool, size: Size | None) -> Iterator[tuple[str, str]]:
     box, area = person.get("bbox"), person.get("area")
     if area is not None and (not is_number(area) or area < 0):
         yield "area", f"area is {area!r}"
-    if not are_numbers(box, 4):
+    if not has_box:
         yield "box-number", f"bbox is {box!r}"
         return
-    x, y, width, height = box  # type: ignore[misc]  # are_numbers says that it is a list
+    x, y, width, height = box  # type: ignore[misc]  # a list of four numbers
     if width < 0 or height < 0:
         yield "box-inverted", f"bbox is {box}"
     elif width == 0 or height == 0:

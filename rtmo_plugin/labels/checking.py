@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from rtmo_plugin.labels.annotations import count_labelled_people, find_in_annotations
+from rtmo_plugin.labels.annotations import count_labelled_people, find_in_annotations, list_sizes
 from rtmo_plugin.labels.categories import find_in_categories
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco
 from rtmo_plugin.labels.conventions import find_conventions, find_shift
@@ -28,17 +28,18 @@ def check_coco(coco: Coco, inspections: Mapping[str, ImageInspection] | None = N
     Values in another form (``"1"`` for 1) are findings, and what they mean is judged.
 
     Args:
-        coco: What ``read_coco`` returned.
-        inspections: What was found on opening the images, by file name; without it they are not judged.
+        coco: Content of the file, as ``read_coco`` returns it.
+        inspections: Results of opening the images, by file name. Default: images are not judged.
     """
     found: dict[str, list[Problem]] = defaultdict(list)
     coco, converted = normalize_coco(coco)
+    sizes = list_sizes(coco)
     finders = (
         converted,
         find_in_categories(coco),
         _find_in_images(coco, inspections or {}),
-        find_in_annotations(coco),
-        find_conventions(coco, are_sizes_known=bool(inspections)),
+        find_in_annotations(coco, sizes),
+        find_conventions(coco, sizes, are_sizes_known=bool(inspections)),
         find_shift(coco, "images", "image_id"),
         find_shift(coco, "categories", "category_id"),
     )

@@ -8,10 +8,11 @@ contradicted. Keypoints tell: in the right reading they lie in their boxes, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-from rtmo_plugin.labels.annotations import Size, list_sizes
+from rtmo_plugin.labels.annotations import Size
 from rtmo_plugin.labels.coco_files import Coco
 from rtmo_plugin.labels.json_values import are_numbers, is_id
 from rtmo_plugin.labels.problems import Problem
@@ -67,14 +68,34 @@ _READINGS: dict[str, tuple[Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 }
 
 
-def find_conventions(coco: Coco, are_sizes_known: bool = False) -> Iterator[Problem]:
+def _scale(parts: str, whole: int, box: Numbers, keypoints: Numbers, size_wh: Size) -> tuple[Numbers, Numbers]:
+    width, height = size_wh[0] / whole, size_wh[1] / whole
+    if "bbox" in parts:
+        box = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
+    if "keypoints" in parts:
+        keypoints = list(keypoints)
+        keypoints[0::3] = [x * width for x in keypoints[0::3]]
+        keypoints[1::3] = [y * height for y in keypoints[1::3]]
+    return box, keypoints
+
+
+# Readings of numbers that are not pixels, by what they are.
+_SCALES: dict[str, Callable[[Numbers, Numbers, Size], tuple[Numbers, Numbers]]] = {
+    f"{parts} are {unit}": partial(_scale, parts, whole)
+    for parts in ("bbox", "keypoints", "bbox and keypoints")
+    for unit, whole in (("shares of the image", 1), ("percent", _PERCENT))
+}
+
+
+def find_conventions(coco: Coco, sizes: Mapping[int, Size | None], are_sizes_known: bool = False) -> Iterator[Problem]:
     """Yield the annotations of a COCO file that is in another convention, and images with exchanged sizes.
 
     Args:
-        coco: The file.
+        coco: Normalized content of the file.
+        sizes: Image width and height by image id (see ``list_sizes``).
         are_sizes_known: Whether the sizes are compared with the images themselves.
     """
-    cases = dict(_list_cases(coco, list_sizes(coco)))
+    cases = dict(_list_cases(coco, sizes))
     others = list(_find_shares(cases)) or list(_find_readings(cases))
     yield from others
     yield from _find_visibilities(cases)
@@ -86,7 +107,7 @@ def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
     """Yield all annotations if each one's reference is one more, or one less, than an id there is.
 
     Args:
-        coco: The file.
+        coco: Normalized content of the file.
         section: ``images`` or ``categories``.
         key: Key of the reference in annotations.
     """
@@ -105,28 +126,19 @@ def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
             return
 
 
-def apply_reading(person: Entry, size_wh: Size | None, problem: str) -> Entry:
+def apply_reading(person: Entry, size_wh: Size, reading: str) -> Entry:
     """Return an annotation in COCO's convention.
 
     Args:
-        person: The annotation.
+        person: Annotation.
         size_wh: Width and height of its image.
-        problem: Text of its finding, which names the convention.
+        reading: Name of its convention, from its ``Problem``.
     """
-    for name, (read, _) in _READINGS.items():
-        if problem.endswith(f"({name})"):
-            box, keypoints = read(person["bbox"], person["keypoints"])
-            return {**person, "bbox": box, "keypoints": keypoints}
-    if size_wh is None:
-        return person
-    whole = _PERCENT if problem.endswith("percent") else 1
-    width, height = size_wh[0] / whole, size_wh[1] / whole
-    box, keypoints = person["bbox"], list(person["keypoints"])
-    if "bbox" in problem:
-        box = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
-    if "keypoints" in problem:
-        keypoints[0::3] = [x * width for x in keypoints[0::3]]
-        keypoints[1::3] = [y * height for y in keypoints[1::3]]
+    box, keypoints = person["bbox"], person["keypoints"]
+    if reading in _READINGS:
+        box, keypoints = _READINGS[reading][0](box, keypoints)
+    else:
+        box, keypoints = _SCALES[reading](box, keypoints, size_wh)
     return {**person, "bbox": box, "keypoints": keypoints}
 
 
@@ -157,7 +169,7 @@ def _is_beyond(case: _Case) -> bool:
     return most_x > (1 + _TURNED) * case.size_wh[0] or most_y > (1 + _TURNED) * case.size_wh[1]
 
 
-def _list_cases(coco: Coco, sizes: dict[int, Size | None]) -> Iterator[tuple[int, _Case]]:
+def _list_cases(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterator[tuple[int, _Case]]:
     for index, person in enumerate(coco["annotations"]):
         if not isinstance(person, dict) or not is_id(person.get("image_id")):
             continue
@@ -186,8 +198,9 @@ def _find_shares(cases: dict[int, _Case]) -> Iterator[Problem]:
         if own:
             example = f"bbox {case.box}" if "bbox" in own else f"keypoints {case.keypoints[:3]}"
             width, height = case.size_wh
-            words = f"{example} in {width} x {height}: {' and '.join(own)} are {unit}"
-            yield Problem("share-numbers", index, f"annotations[{index}]: {words}")
+            reading = f"{' and '.join(own)} are {unit}"
+            words = f"{example} in {width} x {height}: {reading}"
+            yield Problem("share-numbers", index, f"annotations[{index}]: {words}", reading)
 
 
 def _is_share(case: _Case) -> bool:
@@ -236,7 +249,7 @@ def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
         name = min(fitting, key=fitting.__getitem__)
         for index, case in cases.items():
             words = f"bbox is {case.box}, which is {_READINGS[name][1]} ({name})"
-            yield Problem("box-convention", index, f"annotations[{index}]: {words}")
+            yield Problem("box-convention", index, f"annotations[{index}]: {words}", name)
 
 
 def _fits(box: Numbers, keypoints: Numbers, size_wh: Size, is_strict: bool = False) -> bool:

@@ -104,11 +104,12 @@ def _apply(coco: Coco, problems: dict[str, list[Problem]], inspections: Mapping[
 
 def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
     """Return an entry after all its remedies; None where it is dropped."""
-    for kind, _, text in problems:
-        if kind in ("share-numbers", "box-convention"):
-            entry = apply_reading(entry, context.sizes[entry["image_id"]], text)
-        elif not kind.endswith("-form"):  # which is done already
-            remedy = _REMEDIES.get(kind)
+    for problem in problems:
+        size_wh = context.sizes[entry["image_id"]] if problem.reading else None
+        if size_wh:
+            entry = apply_reading(entry, size_wh, problem.reading)
+        elif not problem.kind.endswith("-form"):  # which is done already
+            remedy = _REMEDIES.get(problem.kind)
             entry = remedy(entry, context) if remedy else None
         if entry is None:
             return None

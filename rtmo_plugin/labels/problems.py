@@ -13,10 +13,10 @@ class Kind(NamedTuple):
     """One kind of finding.
 
     Attributes:
-        section: The list of the COCO file that the finding is in.
-        meaning: What is wrong, for the report.
-        remedy: What ``--fix`` does about it; empty where it does nothing.
-        is_first: Whether it is put right before the others are judged again, because it changes what they mean.
+        section: List of the COCO file that has the entry.
+        meaning: Entries and their fault, for the report.
+        remedy: Action of ``--fix``; empty if there is none.
+        is_first: Whether it is fixed before the other kinds are judged again, because it changes their meaning.
     """
 
     section: str
@@ -47,12 +47,14 @@ class Problem(NamedTuple):
     Attributes:
         kind: A key of ``KINDS``.
         place: Index of the entry in its list.
-        text: The entry and what is wrong with it, for the report.
+        text: Sentence for the report, with the entry.
+        reading: Name of the convention that the entry is in, if it is another one (see ``conventions``).
     """
 
     kind: str
     place: int
     text: str
+    reading: str = ""
 
 
 _DRAWN = "drew it around the labelled keypoints, or dropped those without any"
