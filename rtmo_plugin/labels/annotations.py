@@ -1,4 +1,4 @@
-"""People of a COCO file: keypoints and boxes, one annotation at a time.
+"""Annotations of a COCO file: problems of keypoints, boxes and areas, and counts of what is labelled.
 
 A file of COCO's size holds 262,000 of them, so the common case of each question is a few built-in
 calls over plain lists; turning these into arrays first would take longer than asking.
@@ -24,7 +24,7 @@ Size = tuple[int, int]
 
 
 def find_in_annotations(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterator[Problem]:
-    """Yield what is wrong with the annotations of a COCO file, but for repeated ids.
+    """Yield the problems of a COCO file's annotations, except repeated ids.
 
     Args:
         coco: Normalized content of the file.
@@ -59,7 +59,7 @@ def _find_wrong_areas(boxed: Mapping[int, dict[str, Any]]) -> Iterator[Problem]:
 
 
 def _find_copies(boxed: Mapping[int, dict[str, Any]], sizes: Mapping[int, Size | None]) -> Iterator[Problem]:
-    """Yield people who are there under another id as well, as after merging files that share images."""
+    """Yield annotations that equal an earlier one except for the id, as after merging files that share images."""
     first: dict[tuple[Any, ...], dict[str, Any]] = {}
     for index, person in boxed.items():
         if not is_id(person.get("id")):
@@ -116,7 +116,9 @@ def _find_keypoint_faults(
         wrong = [i for i, value in enumerate(visibilities) if value not in _VISIBILITIES]
         yield "keypoint-visibility", f"{names[wrong[0]]} has {visibilities[wrong[0]]!r}{_count_more(wrong)}"
     count, num_labelled = person.get("num_keypoints"), count_labelled(keypoints)
-    if not _is_count(count, num_labelled):
+    # CrowdPose leaves two keypoints out of the count. Training skips people whose count is zero.
+    lowest = 1 if num_labelled > _NUM_UNCOUNTED else 0
+    if not is_id(count) or not lowest <= count <= num_labelled:
         yield "num-keypoints", f"num_keypoints is {count!r}, labelled are {num_labelled}"
     outside = find_outside(keypoints, size) if size else []
     if outside:
@@ -128,7 +130,7 @@ def _find_keypoint_faults(
 
 
 def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is odd about keypoints in view of the box."""
+    """Yield problems of keypoints that the box shows."""
     x, y, width, height = box
     at_origin = find_at_origin(keypoints, box)
     if at_origin:
@@ -209,16 +211,6 @@ def count_labelled_points(coco: Coco) -> tuple[int, int]:
             num_labelled += sum(v > 0 and (x != 0 or y != 0) for x, y, v in zip(*(keypoints[i::3] for i in range(3))))
             num_outside += len(find_outside(keypoints, size)) if size else 0
     return num_labelled, num_outside
-
-
-def _is_count(num_keypoints: Any, num_labelled: int) -> bool:
-    """Whether ``num_keypoints`` can be true.
-
-    Fewer than are labelled is no fault, because CrowdPose leaves head and neck out of the count; but
-    training skips a person whose count is zero, so that with more than these two it is one.
-    """
-    lowest = 1 if num_labelled > _NUM_UNCOUNTED else 0
-    return is_id(num_keypoints) and lowest <= num_keypoints <= num_labelled
 
 
 def find_outside(keypoints: list[float], size_wh: Size) -> list[int]:

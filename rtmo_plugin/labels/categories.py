@@ -14,7 +14,7 @@ from rtmo_plugin.wording import shorten
 
 
 def find_in_categories(coco: Coco) -> Iterator[Problem]:
-    """Yield what is wrong with the categories of a COCO file, but for repeated ids."""
+    """Yield the problems of a COCO file's categories, except repeated ids."""
     first_names = None
     others = {id(each) for each in list_others(coco)}
     ids: dict[str, int] = {}  # of the first category of a name
@@ -56,13 +56,12 @@ def list_others(coco: Coco) -> list[dict[str, Any]]:
     with_points = {
         each.get("category_id")
         for each in coco["annotations"]
-        if isinstance(each, dict) and is_id(each.get("category_id")) and _has_points(each.get("keypoints"))
+        if isinstance(each, dict)
+        and is_id(each.get("category_id"))
+        and isinstance(each.get("keypoints"), list)
+        and any(each["keypoints"])
     }
     return [each for each in others if each["id"] not in with_points]
-
-
-def _has_points(keypoints: Any) -> bool:
-    return isinstance(keypoints, list) and any(keypoints)
 
 
 def is_category(category: Any) -> bool:
@@ -86,8 +85,8 @@ def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
 
     Args:
         names: K names.
-        pairs: The category's ``flip_pairs`` where it has them: pairs of names, or of numbers from 1
-            as in ``skeleton``.  Without them the names tell (see ``keypoint_sides``).
+        pairs: ``flip_pairs`` of the category: pairs of names, or of numbers from 1 as in ``skeleton``.
+            Default: the pairs that the names tell (see ``keypoint_sides``).
     """
     if pairs is None:
         return list(read_sides(names).faults)
@@ -102,11 +101,11 @@ def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
 
 
 def list_partners(names: Sequence[str], pairs: Any = None) -> list[int]:
-    """Return the place of the keypoint that each changes places with in a flip: its own where it stays.
+    """Return the index of the keypoint that a flip exchanges each keypoint with: its own if it stays.
 
     Args:
         names: K names.
-        pairs: The category's ``flip_pairs``, if it has them; faulty ones exchange nothing.
+        pairs: ``flip_pairs`` of the category; faulty ones exchange nothing. Default: the pairs that the names tell.
 
     Examples:
         >>> list_partners(["nose", "left_eye", "right_eye"]), list_partners(["a", "b"], [["a", "b"]])

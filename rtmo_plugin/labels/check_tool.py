@@ -23,19 +23,19 @@ _KEPT_SHARE = 0.5  # of the labelled people, and of their keypoints, below which
 def check_file(
     file: str | Path, images: str | Path | None = None, fix: str | Path | None = None, examples: int = 3
 ) -> bool:
-    """Check a COCO file and print what is wrong with it; write a cleaned copy where asked for.
+    """Check a COCO file and print its problems; write a cleaned copy if ``fix`` is given.
 
     Args:
-        file: The COCO file; never changed.
-        images: Folder of its images, which are then opened, with a bar on terminals.
-        fix: Where to write the cleaned copy.
-        examples: How many to print of each kind of finding.
+        file: COCO file; never changed.
+        images: Folder of its images, which are opened. Default: images are not judged.
+        fix: Path of the cleaned copy. Default: no copy.
+        examples: Number of findings of each kind to print.
 
     Returns:
         Whether the file is clean; with ``fix``, whether the copy is, and has at least half of the people.
 
     Raises:
-        MissingFileError: The file or the folder is not there.
+        MissingFileError: The file or the folder does not exist.
         DataError: The file cannot be read as COCO, the copy would overwrite it, or all images are missing.
     """
     if fix is not None and _is_same_file(Path(file), Path(fix)):
@@ -79,13 +79,11 @@ def _inspect_images(coco: Coco, folder: str | Path) -> dict[str, ImageInspection
             "file names are relative to."
         )
     moved = {places[name]: inspection for name, inspection in found.items() if name in places}
-    return {**moved, **{name: _note_place(name, inspection, places.get(name)) for name, inspection in found.items()}}
-
-
-def _note_place(name: str, inspection: ImageInspection, place: str | None) -> ImageInspection:
-    if place is None or inspection.fault:
-        return inspection
-    return inspection._replace(kind="image-elsewhere", fault=f"no file {name}, but {place}", place=place)
+    for name, place in places.items():
+        if not found[name].fault:
+            fault = f"no file {name}, but {place}"
+            found[name] = found[name]._replace(kind="image-elsewhere", fault=fault, place=place)
+    return {**moved, **found}
 
 
 def _keeps_labels(before: Coco, fixed: Fixed) -> bool:

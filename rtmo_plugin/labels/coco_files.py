@@ -1,4 +1,4 @@
-"""Files of labels on disk: read them with one sentence for what is wrong, write them whole or not at all."""
+"""COCO files on disk, read and written."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SECTIONS = ("images", "annotations", "categories")
 
 
 def read_coco(path: str | Path) -> Coco:
-    """Return a COCO file as it is: nothing of it is checked but its three lists.
+    """Return the content of a COCO file; only its three lists are checked.
 
     Numbers that JSON does not know (NaN, Infinity) are read, so that a check can name them.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         DataError: It is not valid JSON (the message names the place), or not in COCO's format.
     """
     coco = read_json(path)

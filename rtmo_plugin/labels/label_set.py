@@ -38,7 +38,7 @@ class Person(NamedTuple):
         category: Name of the category.
         bbox: Box (x, y, width, height) in pixels; None if only keypoints were labelled.
         keypoints: K times (x, y, visibility), flat as in COCO.
-        group_id: Number that the labelling tool gave the person, if any.
+        group_id: Number of the person in the labelling tool, if any.
     """
 
     category: str

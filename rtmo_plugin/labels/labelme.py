@@ -244,7 +244,11 @@ def _find_keypoints(people: list[list[Shape]], options: ReadOptions) -> dict[str
 
 def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str, list[str]]) -> Person:
     boxes = [shape for shape in shapes if shape["shape_type"] == "rectangle"]
-    points = {shape["label"]: _find_point(shape) for shape in shapes if shape["shape_type"] == "point"}
+    points: dict[str, Point] = {}
+    for shape in shapes:
+        if shape["shape_type"] == "point":
+            x, y = shape["points"][0]
+            points[shape["label"]] = x, y, 1 if (shape.get("flags") or {}).get("occluded") else 2
     category = boxes[0]["label"] if boxes else next(iter(keypoints))
     unknown = [label for label in points if label not in keypoints[category]]
     if unknown:
@@ -255,11 +259,6 @@ def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
     ordered = (points.get(name, (0, 0, 0)) for name in keypoints[category])
     return Person.from_points(category, box, ordered, group if is_id(group) else None)
-
-
-def _find_point(shape: Shape) -> Point:
-    x, y = shape["points"][0]
-    return x, y, 1 if (shape.get("flags") or {}).get("occluded") else 2
 
 
 def _draw(kind: str, label: str, points: list[list[float]], group: int, is_occluded: bool = False) -> Shape:

@@ -151,9 +151,9 @@ class _References:
     Args:
         images: Converted images.
         categories: Converted categories.
-        image_ids: New ids of images by old ones.
-        category_ids: Likewise of categories.
-        people: Annotations as they came.
+        image_ids: New image ids by old ones.
+        category_ids: New category ids by old ones.
+        people: Annotations, not converted.
     """
 
     def __init__(

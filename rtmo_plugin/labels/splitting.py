@@ -24,16 +24,16 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
     """Write ``train.json`` and ``val.json``, and print what is in them.
 
     Args:
-        file: A COCO file; stays as it is.
-        out: Folder for the two; neither may be there.
-        val: Share of the images that ``val.json`` gets, drawn at random; at least one image each.
-        seed: Another seed, other images.
+        file: COCO file; not changed.
+        out: Folder for the two files, which must not exist yet.
+        val: Share of the images in ``val.json``, drawn at random; each file has at least one image.
+        seed: Seed of the random choice.
 
     Returns:
         True: both are written.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         DataError: It cannot be read as COCO, has fewer than two images, or one of the two is there already.
         ConfigError: ``val`` is not between 0 and 1.
     """

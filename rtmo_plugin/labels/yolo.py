@@ -41,7 +41,7 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
 
     Args:
         source: Folder, or its data.yaml.
-        options: Split, folder of the images, keypoint names.
+        options: Split, folder of the images and keypoint names.
 
     Raises:
         MissingFileError: There is no data.yaml, or no folder of labels.
@@ -124,7 +124,8 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
     for number, name in enumerate(data["names"]):
         found = options.choose_keypoints(name, _find_names(data, number))
         if not found:
-            is_coco = num_keypoints == len(COCO.names) and _may_be_coco(data.get("flip_idx"))
+            flip_idx, own = data.get("flip_idx"), [str(partner) for partner in read_sides(COCO.names).partners]
+            is_coco = num_keypoints == len(COCO.names) and (is_empty(flip_idx) or flip_idx == own)
             found = list(COCO.names) if is_coco else [f"keypoint_{index}" for index in range(num_keypoints)]
             assumed = "taken for COCO's" if is_coco else "numbered"
             note = f"data.yaml does not name the {num_keypoints} keypoints: they are {assumed}; --keypoints names them."
@@ -133,11 +134,6 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
             raise DataError(f"kpt_shape in data.yaml is for {num_keypoints} keypoints, but {len(found)} are named.")
         categories[name] = {"keypoints": found, **_find_flips(data, found)}
     return categories
-
-
-def _may_be_coco(flip_idx: Any) -> bool:
-    """Whether 17 keypoints that change places in this way can be COCO's."""
-    return is_empty(flip_idx) or flip_idx == [str(partner) for partner in read_sides(COCO.names).partners]
 
 
 def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:

@@ -77,13 +77,17 @@ def read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
     """Return the folder of a data.yaml and what it holds.
 
     Args:
-        source: The folder, or a YAML file of any name.
+        source: Folder, or YAML file of any name.
 
     Raises:
-        MissingFileError: There is none.
+        MissingFileError: The file does not exist.
         DataError: It is not YAML, or not of a pose data set.
     """
-    path = source if source.is_file() else _find_yaml(source)
+    path = source
+    if not source.is_file():  # data.yaml, or else the only YAML file in the folder
+        others = [each for each in sorted(source.glob("*.y*ml")) if each.suffix in (".yaml", ".yml")]
+        usual = source / "data.yaml"
+        path = usual if usual in others or len(others) != 1 else others[0]
     data = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
     names = data.get("names") if isinstance(data, dict) else None
     if not names or not isinstance(names, (list, dict)) or not _is_shape(data.get("kpt_shape")):
@@ -127,7 +131,7 @@ def find_split(folder: Path, data: dict[str, Any], split: str) -> Split:
     """Return where a split is: as data.yaml says, else where the usual layouts have it.
 
     Raises:
-        MissingFileError: It is nowhere; the message names the places.
+        MissingFileError: No folder has the split; the message names the places.
         DataError: A list of images is empty.
     """
     names = [name for name in (split, _SAME_SPLIT.get(split)) if name]
@@ -144,13 +148,6 @@ def find_split(folder: Path, data: dict[str, Any], split: str) -> Split:
             f"There are no labels of the split {split!r} (looked in {places}): name another, such as --split val."
         )
     return found[0]
-
-
-def _find_yaml(folder: Path) -> Path:
-    """Return data.yaml, or else the only YAML file in a folder."""
-    others = [path for path in sorted(folder.glob("*.y*ml")) if path.suffix in (".yaml", ".yml")]
-    usual = folder / "data.yaml"
-    return usual if usual in others or len(others) != 1 else others[0]
 
 
 def _read_entry(root: Path, entry: Any) -> Split:
