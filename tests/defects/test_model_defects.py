@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from mmpose.models import losses as their_losses
 from mmpose.models.task_modules.assigners import PoseOKS
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rtmo_plugin.keypoint_schemas import COCO
 from rtmo_plugin.models.heads.dense import densify
@@ -21,26 +19,9 @@ from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.ops.nms import suppress_duplicates
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import Assignment
+from tests.operators import count_operators
 from tests.oracle import OFFICIAL_CONFIGS, load_official, load_ours
 from tests.small_head import build_both, build_ours, build_theirs, compute_gradients, make_batch, make_features
-
-
-class OperatorCounter(TorchDispatchMode):
-    """Counts the tensor operators that run inside it, by name."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def count_operators(function, *args):
-    with OperatorCounter() as counter:
-        function(*args)
-    return counter.counts
 
 
 def test_defect_01_predict_without_suppression():

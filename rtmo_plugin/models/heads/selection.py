@@ -65,7 +65,7 @@ def collect_instances(
         NonFiniteError: A box or keypoint is NaN or infinite.
     """
     boxes = predictions.boxes[picked.image, picked.prior]
-    if not (boxes.isfinite().all() and keypoints.isfinite().all()):
+    if not (boxes.isfinite().all() & keypoints.isfinite().all()):  # one wait for the device
         raise NonFiniteError(_DIVERGED)
     visibility = predictions.visibility_logits[picked.image, picked.prior].sigmoid()
     results = []
