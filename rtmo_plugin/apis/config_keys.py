@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from mmengine import registry as root
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from rtmo_plugin.apis.registered_classes import find_class
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
 from rtmo_plugin.models.heads.rtmo_head import OWNED_OPTIONS
 from rtmo_plugin.models.heads.rtmo_head_module import RTMOHeadModule
 
-_REGISTRIES = (
-    root.MODELS,
-    root.TASK_UTILS,
-    root.DATASETS,
-    root.DATA_SAMPLERS,
-    root.TRANSFORMS,
-    root.HOOKS,
-    root.METRICS,
-    root.OPTIMIZERS,
-    root.OPTIM_WRAPPERS,
-    root.OPTIM_WRAPPER_CONSTRUCTORS,
-    root.PARAM_SCHEDULERS,
-    root.VISUALIZERS,
-    root.VISBACKENDS,
-    root.LOOPS,
-    root.LOG_PROCESSORS,
-)
-# Who reads the sections that name no class, or a default one: MMEngine's Runner, and the head.
+# Readers of the sections that name no class, or a default one: MMEngine's Runner, and the head.
 _READERS: Mapping[str, tuple[Any, ...]] = {
     "train_cfg": (EpochBasedTrainLoop,),
     "optim_wrapper": (OptimWrapper,),
@@ -91,22 +74,11 @@ def find_parameters(section: Mapping[str, Any], path: list[str]) -> list[str]:
     """
     where = ".".join(path)
     builders: tuple[Any, ...] = _READERS.get(where, ())
-    found = _find_class(section.get("type"))
+    kind = section.get("type")
+    found = find_class(kind) if isinstance(kind, str) else kind if inspect.isclass(kind) else None
     names = [name for builder in (*builders, *([found] if found else [])) for name in _list_parameters(builder)]
     extra = ["priority"] if path[0] in ("default_hooks", "custom_hooks") and len(path) == 2 else []
     return [name for name in (*names, *_EXTRA_KEYS.get(where, ()), *extra) if f"{where}.{name}" not in _OWNERS]
-
-
-def _find_class(type_name: Any) -> type | None:
-    """Return the class that a config's ``type`` names, looked up as MMEngine would from MMPose."""
-    if not isinstance(type_name, str):
-        return type_name if inspect.isclass(type_name) else None
-    for registry in _REGISTRIES:
-        with registry.switch_scope_and_registry("mmpose") as scoped:
-            found = scoped.get(type_name)
-        if inspect.isclass(found):
-            return found
-    return None
 
 
 def _list_parameters(builder: Any) -> list[str]:
@@ -116,16 +88,10 @@ def _list_parameters(builder: Any) -> list[str]:
     """
     options = getattr(builder, "OPTIONS", None)
     names = [field.name for field in dataclasses.fields(options)] if options else []
-    for function in _walk_initialisers(builder):
+    bases = builder.__mro__ if inspect.isclass(builder) else ()
+    for function in [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [builder]:
         parameters = inspect.signature(function).parameters.values()
         names += [p.name for p in parameters if p.name not in (*names, *_NOT_CONFIGURED)]
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
     return names
-
-
-def _walk_initialisers(builder: Any) -> Iterator[Any]:
-    if not inspect.isclass(builder):
-        yield builder
-        return
-    yield from (vars(base)["__init__"] for base in builder.__mro__ if "__init__" in vars(base))

@@ -17,7 +17,7 @@ from rtmo_plugin.files import parse_json, read_text
 
 MAX_CONFIG_BYTES = 2 * 10**6
 MAX_CONFIG_VALUES = 100_000  # with every alias counted as what it repeats
-_MAX_BASES = 100
+MAX_CONFIG_FILES = 100  # of a config with all that it builds on
 _SUFFIXES = (".yaml", ".yml", ".json")
 _PLAIN = "tag:yaml.org,2002:"
 
@@ -36,22 +36,25 @@ def check_data_config(path: Path) -> None:
         if each.suffix.lower() not in _SUFFIXES:
             continue
         number += 1
-        if number > _MAX_BASES:
-            raise ConfigError(f"The config {path} inherits from itself, or from more than {_MAX_BASES} files.")
-        text = read_text(each, MAX_CONFIG_BYTES)
-        content = parse_json(text, str(each)) if each.suffix.lower() == ".json" else _parse_yaml(text, str(each))
+        if number > MAX_CONFIG_FILES:
+            raise ConfigError(f"The config {path} inherits from itself, or from more than {MAX_CONFIG_FILES} files.")
+        content = read_data_config(each)
         bases = content.get("_base_", []) if isinstance(content, dict) else []
         names = [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else []
         waiting += [each.parent / name for name in names if isinstance(name, str) and (each.parent / name).exists()]
 
 
-def _parse_yaml(text: str, name: str) -> Any:
-    """Return what a YAML text holds.
+def read_data_config(path: Path) -> Any:
+    """Return the content of a config in YAML or JSON, without those that it inherits from.
 
     Raises:
-        ConfigError: It has too many values, or one that only Python can make.
-        DataError: It is not valid YAML.
+        MissingFileError: The file does not exist.
+        ConfigError: It is too large, has too many values, or has one that only Python can make.
+        DataError: It is not valid YAML or JSON.
     """
+    text, name = read_text(path, MAX_CONFIG_BYTES), str(path)
+    if path.suffix.lower() == ".json":
+        return parse_json(text, name)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:

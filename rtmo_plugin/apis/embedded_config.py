@@ -9,8 +9,6 @@ package registered may be named in them, and no files that could hold code.
 from __future__ import annotations
 
 import ast
-import inspect
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,29 +20,21 @@ from mmengine.config import Config
 from mmpose.utils import register_all_modules
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
+from rtmo_plugin.apis.config_literals import TEXT_ERRORS, LiteralReader
+from rtmo_plugin.apis.registered_classes import MODEL_REGISTRIES, find_class
 from rtmo_plugin.errors import CheckpointError, ConfigError
 from rtmo_plugin.model_names import ModelKind, find_kind_of_model
 from rtmo_plugin.zoo import is_url
 
 _SECTIONS = ("default_scope", "model", "test_dataloader", "test_evaluator", "test_cfg", "data_mode")
 _PACKAGES = ("rtmo_plugin", "mmpose", "mmdet", "mmcv", "mmengine", "torch")
-_REGISTRIES = (
-    root.MODELS,
-    root.TASK_UTILS,
-    root.DATASETS,
-    root.DATA_SAMPLERS,
-    root.TRANSFORMS,
-    root.METRICS,
-    root.LOOPS,
-    root.WEIGHT_INITIALIZERS,
-)
+_REGISTRIES = (*MODEL_REGISTRIES, root.WEIGHT_INITIALIZERS)
 _NAME = re.compile(rf"(?:(?:{'|'.join(_PACKAGES[:5])})\.)?\w+")
 _FUNCTIONS = ("pseudo_collate", "default_collate")
 _WRITERS = ("DumpResults", "DumpDetResults", "DumpProposals", "DumpOdometryResults")
 _WRITTEN = ("outfile_prefix", "file_client_args", "backend_args")  # options that name output files or servers
 _WITH_CODE = (".py", ".pkl", ".pickle", ".pth", ".pt", ".pt2", ".npy", ".npz", ".yaml", ".yml")
 _MAX_CHARACTERS = 4_000_000
-_CONSTANTS = {"inf": math.inf, "nan": math.nan}
 _METAINFO = Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets"
 
 
@@ -131,53 +121,20 @@ def parse_assignments(text: str, refuse: Callable[[str], Exception]) -> dict[str
     """
     if len(text) > _MAX_CHARACTERS:
         raise refuse(f"it has {len(text):,} characters")
+    reader, values = LiteralReader(refuse), dict[str, Any]()
     try:
-        statements = ast.parse(text).body
-        values: dict[str, Any] = {}
-        for statement in statements:
+        for statement in ast.parse(text).body:
             if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
                 raise refuse(f"line {statement.lineno} is not an assignment of a value")
             target = statement.targets[0]
             if not isinstance(target, ast.Name):
                 raise refuse(f"line {statement.lineno} does not assign to a name")
-            values[target.id] = _evaluate(statement.value, refuse)
+            values[target.id] = reader.read(statement.value)
     except CheckpointError:
         raise
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:  # TypeError: a set of lists
+    except TEXT_ERRORS as error:
         raise refuse("it is not readable Python, or nested too deeply") from error
     return values
-
-
-def _evaluate(node: ast.expr, refuse: Callable[[str], Exception]) -> Any:
-    """Return the value of a literal, without evaluating anything."""
-    if isinstance(node, ast.Dict):
-        pairs = zip(node.keys, node.values)
-        return {_read_key(key, node, refuse): _evaluate(value, refuse) for key, value in pairs}
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        # MMEngine writes dict({'a.b': 1}, c=2) where a key is not an identifier.
-        given = [_evaluate(each, refuse) for each in node.args if isinstance(each, ast.Dict)]
-        if len(node.args) > len(given) or len(given) > 1 or any(keyword.arg is None for keyword in node.keywords):
-            raise refuse(f"line {node.lineno} is not a literal")
-        named = {keyword.arg: _evaluate(keyword.value, refuse) for keyword in node.keywords}
-        return {**(given[0] if given else {}), **named}
-    for kind, make in ((ast.List, list), (ast.Tuple, tuple), (ast.Set, set)):
-        if isinstance(node, kind):
-            return make(_evaluate(each, refuse) for each in node.elts)
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Name) and node.id in _CONSTANTS:
-        return _CONSTANTS[node.id]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        number = _evaluate(node.operand, refuse)
-        if isinstance(number, (int, float)):
-            return -number
-    raise refuse(f"line {node.lineno} is not a literal")
-
-
-def _read_key(key: ast.expr | None, node: ast.Dict, refuse: Callable[[str], Exception]) -> Any:
-    if not isinstance(key, ast.Constant):
-        raise refuse(f"line {node.lineno} has a key that is not a literal")
-    return key.value
 
 
 def _clean(value: Any, refuse: Callable[[str], Exception]) -> Any:
@@ -227,9 +184,8 @@ def _check_type(name: Any, refuse: Callable[[str], Exception]) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name.rpartition(".")[2] in _WRITERS:
         raise refuse(f"it names the class {name!r}, which is not one of MMPose's or ours")
     for registry in _REGISTRIES:
-        with registry.switch_scope_and_registry("mmpose") as scoped:
-            found = scoped.get(name) if _is_registered(registry, name.rpartition(".")[2]) else None
-        if inspect.isclass(found) and found.__module__.partition(".")[0] in _PACKAGES:
+        found = find_class(name, [registry]) if _is_registered(registry, name.rpartition(".")[2]) else None
+        if found and found.__module__.partition(".")[0] in _PACKAGES:
             return
     raise refuse(f"it names the class {name!r}, which is not one of MMPose's or ours")
 

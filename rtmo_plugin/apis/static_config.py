@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rtmo_plugin.apis.data_configs import check_data_config
-from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.files import parse_json, read_text
+from rtmo_plugin.apis.config_literals import TEXT_ERRORS, LiteralReader
+from rtmo_plugin.apis.data_configs import MAX_CONFIG_BYTES, MAX_CONFIG_FILES, read_data_config
+from rtmo_plugin.errors import ConfigError, UserError
+from rtmo_plugin.files import read_text
 
 COMPUTED = "computed"  # stands for a value that only running the config would tell
 _DELETE_KEY, _BASE = "_delete_", "_base_"
-_MAX_DEPTH = 20  # of configs that build on each other
 
 
 def read_static_config(path: Path) -> dict[str, Any]:
@@ -30,49 +28,50 @@ def read_static_config(path: Path) -> dict[str, Any]:
 
     Raises:
         MissingFileError: The config, or one that it builds on, does not exist.
-        ConfigError: It is not valid, or builds on itself.
+        ConfigError: It is not valid, is nested too deeply, or builds on itself.
+        DataError: It is not valid YAML or JSON.
     """
-    return _read(path, 0)
+    return _read(path, iter(range(MAX_CONFIG_FILES)))
 
 
-def _read(path: Path, depth: int) -> dict[str, Any]:
-    if depth > _MAX_DEPTH:
+def _read(path: Path, budget: Iterator[int]) -> dict[str, Any]:
+    """Return the variables of one config with those of its bases; each file takes one item of the budget."""
+    if next(budget, None) is None:
         raise ConfigError(
-            f"The config {path} cannot be read: it builds on itself, or on more than {_MAX_DEPTH} others."
+            f"The config {path} cannot be read: it builds on itself, or on more than {MAX_CONFIG_FILES} others."
         )
     if path.suffix.lower() != ".py":
-        check_data_config(path)
-        content = parse_json(read_text(path), str(path)) if path.suffix == ".json" else yaml.safe_load(read_text(path))
+        content = read_data_config(path)
         own = content if isinstance(content, dict) else {}
-        return _merge(_read_bases(path, own.pop(_BASE, []), depth), own)
-    text = read_text(path)
+        return _merge(_read_bases(path, own.pop(_BASE, []), budget), own)
+    text, reader = read_text(path, MAX_CONFIG_BYTES), _ValueReader()
     try:
-        statements = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        for statement in ast.parse(text).body:
+            if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                for target in (each for each in targets if isinstance(each, ast.Name)):
+                    value = reader.read(statement.value)
+                    if target.id == _BASE:
+                        reader.base = _read_bases(path, value, budget)
+                    else:
+                        reader.own[target.id] = value
+    except UserError:  # of a base
+        raise
+    except TEXT_ERRORS as error:
         raise ConfigError(f"The config {path} cannot be read: {' '.join(str(error).split())}.") from error
-    reader = _ValueReader()
-    for statement in statements:
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            for target in (each for each in targets if isinstance(each, ast.Name)):
-                value = reader.visit(statement.value)
-                if target.id == _BASE:
-                    reader.base = _read_bases(path, value, depth)
-                else:
-                    reader.own[target.id] = value
     return _merge(reader.base, reader.own)
 
 
-def _read_bases(path: Path, names: Any, depth: int) -> dict[str, Any]:
+def _read_bases(path: Path, names: Any, budget: Iterator[int]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in names if isinstance(names, (list, tuple)) else [names]:
         if isinstance(name, str) and name != COMPUTED and "::" not in name:
-            merged = _merge(merged, _read(path.parent / name, depth + 1))
+            merged = _merge(merged, _read(path.parent / name, budget))
     return merged
 
 
-class _ValueReader(ast.NodeVisitor):
-    """Reads expressions of literals, names and ``dict(...)``; nothing is called.
+class _ValueReader(LiteralReader):
+    """Reads literals and variables; every other expression is ``COMPUTED``.
 
     Attributes:
         own: Variables of the config so far.
@@ -80,52 +79,24 @@ class _ValueReader(ast.NodeVisitor):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.own: dict[str, Any] = {}
         self.base: dict[str, Any] = {}
 
-    def generic_visit(self, node: ast.AST) -> Any:
+    def read_other(self, node: ast.expr) -> Any:
+        """Return the value of a variable, or ``COMPUTED``."""
+        match node:
+            case ast.Name(id=name):
+                return copy.deepcopy(self.base if name == _BASE else self.own.get(name, COMPUTED))
+            case ast.Attribute():
+                parent = self.read(node.value)
+                return parent.get(node.attr, COMPUTED) if isinstance(parent, dict) else COMPUTED
         return COMPUTED
 
-    def visit_Constant(self, node: ast.Constant) -> Any:
-        return node.value
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
-        value = self.visit(node.operand)
-        return -value if isinstance(node.op, ast.USub) and isinstance(value, (int, float)) else COMPUTED
-
-    def visit_List(self, node: ast.List) -> Any:
-        return [self.visit(each) for each in node.elts]
-
-    def visit_Tuple(self, node: ast.Tuple) -> Any:
-        return tuple(self.visit(each) for each in node.elts)
-
-    def visit_Dict(self, node: ast.Dict) -> Any:
-        pairs = [(key and self.visit(key), self.visit(value)) for key, value in zip(node.keys, node.values)]
-        return _join((key, value) for key, value in pairs if key is None or isinstance(key, (str, int)))
-
-    def visit_Call(self, node: ast.Call) -> Any:
-        if not isinstance(node.func, ast.Name) or node.func.id != "dict":
-            return COMPUTED
-        start = [(None, self.visit(each)) for each in node.args]
-        return _join([*start, *((each.arg, self.visit(each.value)) for each in node.keywords)])
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        return copy.deepcopy(self.base if node.id == _BASE else self.own.get(node.id, COMPUTED))
-
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        parent = self.visit(node.value)
-        return parent.get(node.attr, COMPUTED) if isinstance(parent, dict) else COMPUTED
-
-
-def _join(pairs: Any) -> dict[Any, Any]:
-    """Return a dict of pairs; those without a key are dicts that are taken in."""
-    joined: dict[Any, Any] = {}
-    for key, value in pairs:
-        if key is not None:
-            joined[key] = value
-        elif isinstance(value, dict):
-            joined |= value
-    return joined
+    def take_in(self, node: ast.expr) -> dict[Any, Any]:
+        """Return the entries, as far as they are known."""
+        value = self.read(node)
+        return value if isinstance(value, dict) else {}
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -255,7 +255,19 @@ def test_info_runs_no_config(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "text", ["model = (", "_base_ = 'mine.py'", "_base_ = 'none.py'", "x = 1/0", "model = " + "[" * 999]
+    "text",
+    [
+        "model = (",
+        "_base_ = 'mine.py'",
+        "_base_ = ['mine.py', 'mine.py']",
+        "_base_ = 'none.py'",
+        "x = 1/0",
+        "model = " + "[" * 999,
+        "a = dict(b=1)\nmodel = a" + ".b" * 1500,
+        "model = " + "-" * 1500 + "1",
+        "model = {[]: 1}",
+    ],
+    ids=lambda text: text[:25],
 )
 def test_a_config_that_cannot_be_read_is_one_sentence(tmp_path, text, capsys):
     (tmp_path / "mine.py").write_text(text)
@@ -263,3 +275,11 @@ def test_a_config_that_cannot_be_read_is_one_sentence(tmp_path, text, capsys):
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_configs_that_build_on_each_other_twice_are_read_a_limited_number_of_times(tmp_path, capsys):
+    for number in range(19):
+        (tmp_path / f"{number}.py").write_text(f"_base_ = ['{number + 1}.py', '{number + 1}.py']\n")
+    (tmp_path / "19.py").write_text("model = dict(type='x')\n")
+    code, _, err = run_command(capsys, "info", tmp_path / "0.py")
+    assert (code, "more than 100 others" in err) == (2, True), err
