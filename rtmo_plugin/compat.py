@@ -57,7 +57,7 @@ def _stand_in_for_compiled_mmcv() -> None:
 
     ``mmpose.models`` and ``mmdet.models`` import ``mmcv.ops``, which needs ``mmcv._ext`` at import,
     although RTMO calls none of its operators.  The stand-in's spec has no loader, so MMEngine's
-    ``mmcv_full_available()`` still answers truthfully that compiled mmcv is missing.
+    ``mmcv_full_available()`` still returns the truth, that compiled mmcv is missing.
     """
     mmcv, name = importlib.util.find_spec("mmcv"), "mmcv._ext"
     if mmcv is None or name in sys.modules or PathFinder.find_spec(name, mmcv.submodule_search_locations):
@@ -335,7 +335,7 @@ def _rename(function: Callable[..., Any], full_name: str) -> Callable[..., Any]:
 class _Unpickler(pickle._Unpickler):
     """The ``weights_only`` unpickler of torch before 2.4, with the trusted names added.
 
-    torch's own cannot be extended: it builds nothing but tensors and ordered dicts.  This is
+    torch's own cannot be extended: it builds only tensors and ordered dicts.  This is
     Python's, restricted in the same two ways: names come from a list, and only instances of listed
     classes take a state.
     """

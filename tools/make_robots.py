@@ -1,4 +1,4 @@
-"""Draw a small set to try one's own keypoints on: python tools/make_robots.py FOLDER --num-images 200."""
+"""Draw a small data set with keypoints of its own: python tools/make_robots.py FOLDER --num-images 200."""
 
 import argparse
 
@@ -11,8 +11,8 @@ from rtmo_plugin.wording import count
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="Draw robots with five keypoints and two classes, labelled as with LabelMe; docs/custom-data.md "
-        "goes on from there."
+        description="Draw robots with five keypoints and two classes, labeled as with LabelMe. "
+        "docs/custom-data.md trains a model on them."
     )
     parser.add_argument("folder", help="where to write; made if it is missing")
     parser.add_argument("--num-images", type=COUNT, default=200, help="how many images (%(default)s)")

@@ -19,7 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
     parser.add_argument("--score-thr", type=FRACTION, default=0.3, help="lowest score of a person (%(default)s)")
     parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures and predictions.json")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the plots and predictions.json")
     return parser
 
 
@@ -36,7 +36,7 @@ def main() -> None:
             print(f"skipped: {error}", file=sys.stderr)
         num_people, num_images = sum(len(result.people) for result in results), len(results) - len(failed)
         found = count_detections(num_people, num_images)
-        print(f"{found}: pictures and predictions.json in {arguments['out']}")
+        print(f"{found}: plots and predictions.json in {arguments['out']}")
 
 
 if __name__ == "__main__":

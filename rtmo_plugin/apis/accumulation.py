@@ -21,7 +21,7 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
     The average of weights and ``--auto-scale-lr`` count such steps too, as if the batch were one.
 
     Args:
-        cfg: With ``launcher``; ``train_dataloader.batch_size`` images are loaded at a time by each process.
+        cfg: Config with ``launcher``; each process loads ``train_dataloader.batch_size`` images at a time.
         total_batch: Images in a step, of all processes; None leaves everything as it is.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures of training batches with their targets: what the model really sees, after all transforms."""
+"""Plots of training batches with their targets: the input of the model, after all transforms."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NUM_IMAGES = 16
 
 
 class FirstBatchHook(Hook):  # type: ignore[misc]  # MMEngine has no types
-    """Draw the first batch of a run as ``first_batch.jpg``, and the first of each other dataset that it goes on with.
+    """Draw the first batch of a run as ``first_batch.jpg``, and the first batch of each later dataset.
 
-    The others, and the first of a resumed run, have the epoch in their name: ``first_batch_epoch_581.jpg``.
+    Later ones, and the first batch of a resumed run, have the epoch in their name: ``first_batch_epoch_581.jpg``.
     """
 
     def __init__(self) -> None:
@@ -41,12 +41,12 @@ class FirstBatchHook(Hook):  # type: ignore[misc]  # MMEngine has no types
 
 
 def write_batch_picture(path: Path, batch: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-    """Write up to sixteen images of a batch, with their targets, as one picture.
+    """Write up to sixteen images of a batch, with their targets, as one plot.
 
     Args:
-        path: To write.
-        batch: As a dataloader gives it: B ``inputs`` of (3, H, W) and B ``data_samples``.
-        meta: The dataset's metainfo.
+        path: Path of the plot.
+        batch: Batch of a dataloader: B ``inputs`` of (3, H, W) and B ``data_samples``.
+        meta: Metainfo of the dataset.
     """
     pairs = list(zip(batch["inputs"], batch["data_samples"]))[:_NUM_IMAGES]
     write_image(path, tile_images([_draw_targets(_to_image(image), sample, meta) for image, sample in pairs]))

@@ -39,11 +39,11 @@ def locate_checkpoint(checkpoint: str | Path) -> Path:
     """Return the local file of a checkpoint, after a download if it is a URL or a name of the zoo.
 
     Args:
-        checkpoint: A file; a URL; or a name such as ``rtmo-s_body7``, unless a file has that name.
+        checkpoint: File; URL; or a name such as ``rtmo-s_body7``, unless a file has that name.
 
     Raises:
-        MissingFileError: There is no such file, or it cannot be downloaded.
-        CheckpointError: The downloaded file is not the published one, or no checkpoint but a model.
+        MissingFileError: The file does not exist, or cannot be downloaded.
+        CheckpointError: The downloaded file is not the published one, or a model instead of a checkpoint.
     """
     name, path = str(checkpoint), Path(checkpoint).expanduser()
     if path.is_file() or name in CATALOGUE or is_url(name):

@@ -1,4 +1,4 @@
-"""Read a config file and change single values of it, refusing keys that lead nowhere."""
+"""Read a config file and change single values of it, refusing keys that nothing reads."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def load_config(config: str | Path | Config) -> Config:
     """Read a config file or the config inside a checkpoint, or copy a config that was read already.
 
     Args:
-        config: A path, the name of a shipped config such as ``rtmo-s_coco``, a checkpoint that carries its config, or
+        config: Path, name of a shipped config such as ``rtmo-s_coco``, checkpoint that carries its config, or
             MMEngine's ``Config``.
 
     Raises:
-        MissingFileError: There is no such file or name; the message has the nearest one.
+        MissingFileError: The file or name does not exist; the message has the nearest name.
         ConfigError: The file is not a config that MMEngine can read, or has no ``model``.
         CheckpointError: A checkpoint cannot be read, or its config is not used, see ``read_embedded_config``.
     """
@@ -111,7 +111,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
     a misspelt key is not silently without effect. A loader without workers loses the options that only workers use.
 
     Args:
-        cfg: The config.
+        cfg: Config to change.
         options: Values by dotted key, for example ``{"train_cfg.max_epochs": 3}``.
 
     Raises:
@@ -134,7 +134,7 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
 
 
 def _check_key(cfg: Config, key: str) -> None:
-    """Raise ``UnknownKeyError`` unless every part of the dotted ``key`` leads somewhere."""
+    """Raise ``UnknownKeyError`` unless every part of the dotted ``key`` exists or is a parameter."""
     parts = key.split(".")
     _check_top_level(cfg, parts[0], key)
     if owner := find_owner(key):

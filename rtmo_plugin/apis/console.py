@@ -1,4 +1,4 @@
-"""What a run prints: MMEngine's log in full to its file, and the useful part to the terminal."""
+"""Output of a run: MMEngine's log in full to its file, and the useful part to the terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOISE = (
     '"FileClient" will be deprecated',
     "The prefix is not set in metric class",
     "Gradient accumulative may slightly decrease",  # at each epoch; docs/training.md tells it
-    "Resumed iteration number is not divisible",  # AccumulationHook begins anew with each epoch
+    "Resumed iteration number is not divisible",  # AccumulationHook starts again with each epoch
 )
 _PRINTED_NOISE = (
     "Loads checkpoint by",
@@ -150,14 +150,14 @@ def leave_out_noise(*left_out: str) -> Iterator[None]:
 
 
 def print_once(result: object) -> None:
-    """Print what came of a run, in the first of its processes."""
+    """Print the result of a run, in the first of its processes."""
     if is_main_process():
         print(f"\n{result}")
 
 
 @contextmanager
 def leave_out_initialisation() -> Iterator[None]:
-    """Keep MMEngine from printing how it initialised each parameter."""
+    """Keep MMEngine from printing how it initialized each parameter."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)

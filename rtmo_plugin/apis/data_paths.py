@@ -27,8 +27,8 @@ def set_data_root(cfg: Config, data_root: str | Path | None) -> Config:
     it the annotation files of evaluators, which name their path in full.
 
     Args:
-        cfg: The config; a ``data_root`` below the common one keeps its sub-folder.
-        data_root: The new folder; None leaves everything as it is.
+        cfg: Config; a ``data_root`` below the common one keeps its sub-folder.
+        data_root: New folder. Default: everything stays as it is.
 
     Raises:
         ConfigError: The config reads no data from files, or from folders that have nothing in common.
@@ -73,8 +73,8 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Check that the annotation files and image folders of ``cfg`` exist, and that the files are whole.
 
     Args:
-        cfg: The config.
-        loaders: Which of ``"train"``, ``"val"`` and ``"test"`` will be used.
+        cfg: Config to check.
+        loaders: Names of the loaders that will be used: ``"train"``, ``"val"`` or ``"test"``.
 
     Raises:
         MissingFileError: Something is missing; the message names the first missing path.
@@ -94,7 +94,7 @@ def check_images(dataset: Dataset[Any]) -> None:
     """Check that a data set that was read from files has images, and that a sample of them exists.
 
     Raises:
-        DataError: There is no image in it.
+        DataError: It has no images.
         MissingFileError: An image of the sample does not exist.
     """
     for part in getattr(dataset, "datasets", [dataset]):  # of a combined data set

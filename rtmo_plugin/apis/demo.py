@@ -1,4 +1,4 @@
-"""The main job on the embedded default: train, test and draw, with nothing but this package."""
+"""The demo: train, test and draw on synthetic people, without data or weights from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SHEET = "predictions.jpg"
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo leaves behind, and how well it did.
+    """Result of the demo.
 
     Attributes:
-        average_precision: OKS AP on held-out images, or None if there is none.
-        minutes: Of training, evaluations during it included.
-        work_dir: Holds all of the following.
-        checkpoint: The last checkpoint, or None if none was written.
+        average_precision: OKS AP on held-out images, or None without a checkpoint.
+        minutes: Duration of training with its evaluations.
+        work_dir: Folder of all files.
+        checkpoint: Last checkpoint, or None if no checkpoint was written.
         config: Path of the config.
     """
 
@@ -47,7 +47,7 @@ class DemoResult:
                 "checkpoint": checkpoint,
                 "curves": f"{folder}/{CURVES_FILE}",
                 "next": f"rtmo export {self.config} {checkpoint} --out {folder}/demo.onnx",
-                "": f"rtmo serve {folder}/demo.onnx    # a page to try it with your own pictures",
+                "": f"rtmo serve {folder}/demo.onnx    # a page to try it with your own images",
             }
         return "\n".join(f"{f'{name}:' if name else '':<16}{value}" for name, value in lines.items())
 
@@ -57,8 +57,8 @@ def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -
 
     Args:
         config: Path of a config file.
-        work_dir: Folder for the checkpoint, the curves and the pictures.
-        num_pictures: How many of the pictures go on one sheet.
+        work_dir: Folder for the checkpoint, the curves and the plots.
+        num_pictures: Number of plots on one sheet.
 
     Raises:
         UserError: The config cannot be run.

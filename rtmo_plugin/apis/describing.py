@@ -1,4 +1,4 @@
-"""What a config or a checkpoint is, in a few lines for ``rtmo info``: nothing is built, and no data are looked for."""
+"""Descriptions of configs and checkpoints for ``rtmo info``: nothing is built, and no data are needed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def describe_config(config: str | Path) -> dict[str, Any]:
-    """Return what a config describes, as plain values by name.
+    """Return a description of a config, as plain values by name.
 
     A shipped config is read as it is.  Code in any other is not run: a value that it computes is ``"computed"``.
 
     Args:
-        config: A file, or the name of a shipped one.
+        config: File, or name of a shipped config.
 
     Raises:
-        MissingFileError: There is no such file or name.
+        MissingFileError: The file or name does not exist.
         ConfigError: It cannot be read.
     """
     path = locate_config(config)
@@ -81,14 +81,14 @@ def _list_labels(loader: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
-    """Return what a checkpoint holds, as plain values by name.
+    """Return a description of a checkpoint, as plain values by name.
 
     Args:
-        checkpoint: A file, a URL, or a published name.
+        checkpoint: File, URL, or published name.
 
     Raises:
-        MissingFileError: There is no such file, or it cannot be downloaded.
-        CheckpointError: It is none.
+        MissingFileError: The file does not exist, or cannot be downloaded.
+        CheckpointError: It is not a checkpoint.
     """
     path = locate_checkpoint(checkpoint)
     content = read_checkpoint(path)

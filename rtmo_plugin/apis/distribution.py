@@ -1,4 +1,4 @@
-"""Several processes on CPUs: what MMEngine leaves to GPUs."""
+"""Training with several processes on CPUs, which MMEngine supports on GPUs only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtmo_plugin.engine.sync_batch_norm import synchronise_batch_norms
 
 
 def join_processes() -> None:
-    """Meet the other processes that torchrun started; MMEngine asks for a GPU first."""
+    """Join the other processes that torchrun started; MMEngine asks for a GPU first."""
     if not distributed.is_initialized():
         distributed.init_process_group("gloo")
 
@@ -19,8 +19,8 @@ def wrap_for_cpus(model: nn.Module, cfg: Config) -> nn.Module:
     """Return ``model`` with gradients that are averaged over all processes.
 
     Args:
-        model: To train.
-        cfg: Whose ``sync_bn`` and ``find_unused_parameters`` mean what they mean to MMEngine.
+        model: Model to train.
+        cfg: Config; ``sync_bn`` and ``find_unused_parameters`` have the meaning that MMEngine gives them.
     """
     if cfg.get("sync_bn"):
         model = synchronise_batch_norms(model)

@@ -1,4 +1,4 @@
-"""What to look at after a run that diverged: the batch, in numbers and as a picture, and the last good weights."""
+"""Evidence of a run that diverged: its batch, in numbers and as a plot, and the last good checkpoint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DivergenceHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         self._batch = data_batch if isinstance(data_batch, dict) else {}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Stop before a checkpoint that nobody could use takes the place of a good one.
+        """Stop before a checkpoint with weights that are not finite replaces a good one.
 
         Raises:
             FloatingPointError: A weight is NaN or infinite.
@@ -44,7 +44,7 @@ class DivergenceHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         """Leave the batch in ``diverged/`` when training stops at a number that is not finite.
 
         Raises:
-            FloatingPointError: As training does, with the step, the files and the last checkpoint in its message.
+            FloatingPointError: The error of training, with the step, the files and the last checkpoint in its message.
         """
         try:
             yield
@@ -57,7 +57,7 @@ class DivergenceHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             ) from error
 
     def _dump(self, folder: Path, runner: Runner) -> Path:
-        """Write the batch as data preparation made it: ``batch.pth``, which holds plain values, and a picture."""
+        """Write the batch as data preparation made it: ``batch.pth``, which holds plain values, and a plot."""
         folder = folder / f"rank_{get_rank()}" if get_rank() else folder
         folder.mkdir(parents=True, exist_ok=True)
         samples = self._batch.get("data_samples", ())

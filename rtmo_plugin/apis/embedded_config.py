@@ -73,7 +73,7 @@ def read_embedded_config(checkpoint: str | Path) -> Config:
     """Return the part of a checkpoint's own config with which its model is built and tested.
 
     Args:
-        checkpoint: A file or a URL.
+        checkpoint: File or URL.
 
     Raises:
         MissingFileError: The file does not exist.

@@ -16,8 +16,8 @@ def set_image_cache(cfg: Config, gigabytes: float) -> Config:
     """Return a copy of ``cfg`` whose training keeps decoded images in memory.
 
     Args:
-        cfg: The config.
-        gigabytes: At most so many (10**9 bytes), for each training process with all its workers.
+        cfg: Config to change.
+        gigabytes: Largest amount of memory in 10**9 bytes, for each training process with all its workers.
 
     Raises:
         ConfigError: No training pipeline loads images with ``rtmo_plugin.LoadImage``.

@@ -1,4 +1,4 @@
-"""Metrics as a person reads them."""
+"""Metrics as human-readable tables."""
 
 from __future__ import annotations
 

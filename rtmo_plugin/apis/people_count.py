@@ -97,7 +97,7 @@ def _print_once(line: str) -> None:
 
 @contextmanager
 def note_unused_images() -> Iterator[None]:
-    """Let data sets that are built meanwhile note how many images of their file they leave out.
+    """Let data sets that are built inside note how many images of their file they leave out.
 
     MMPose's loader drops images without people in training, and forgets how many there were.
 
@@ -126,7 +126,7 @@ def count_people(dataset: Any, *, counts_crowds: bool = True) -> PeopleCount:
     """Count the people of a data set, or of several combined, by its records.
 
     Args:
-        dataset: The data set.
+        dataset: Data set, or several of them combined.
         counts_crowds: Whether people with ``iscrowd`` count: training uses those with keypoints, and AP does not.
     """
     files, numbers, num_images, num_empty, is_known = [], np.zeros(4, int), 0, 0, True

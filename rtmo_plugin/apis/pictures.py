@@ -1,4 +1,4 @@
-"""Pictures of a model's predictions during validation and testing."""
+"""Plots of a model's predictions during validation and testing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from rtmo_plugin.keypoint_sides import split_side
 
 
 class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
-    """Write one picture for each evaluated image, with the name of its file.
+    """Write one plot for each evaluated image, with the name of its file.
 
     MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.  Images with the same name in
-    several folders get separate pictures, and no image of the data set is overwritten.
+    several folders get separate plots, and no image of the data set is overwritten.
 
     Args:
-        out_dir: Folder for the pictures; validations get a sub-folder for each epoch.
-        score_thr: People with a lower score are left out.
+        out_dir: Folder for the plots; validations get a sub-folder for each epoch.
+        score_thr: Lowest score of a person.
     """
 
     def __init__(self, out_dir: str | Path, score_thr: float = 0.3) -> None:
@@ -38,11 +38,11 @@ class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         self._plan: PicturePlan | None = None
 
     def before_val(self, runner: Runner) -> None:
-        """Choose the names of the pictures of a validation, in ``epoch_N``, N being the epoch that was just trained."""
+        """Choose the names of the plots of a validation, in ``epoch_N`` after epoch N."""
         self._plan = _plan_pictures(self._out_dir / f"epoch_{runner.epoch}", runner.val_loop.dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
-        """Choose the names of the pictures of a test, in the folder itself."""
+        """Choose the names of the plots of a test, in the folder itself."""
         self._plan = _plan_pictures(self._out_dir, runner.test_loop.dataloader.dataset)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
@@ -64,10 +64,10 @@ class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
 
 
 def _plan_pictures(folder: Path, dataset: Any) -> PicturePlan:
-    """Return the names of the pictures of a data set.
+    """Return the names of the plots of a data set.
 
     Raises:
-        OutputError: A picture would replace an image of the data set.
+        OutputError: A plot would replace an image of the data set.
     """
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
     return PicturePlan(folder, paths, suffix=".jpg")
@@ -89,23 +89,23 @@ def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, A
 
 
 def name_classes(labels: Sequence[int], meta: Mapping[str, Any]) -> list[str]:
-    """Return the class name of each person; nothing where the data set knows but one class."""
+    """Return the class name of each person; an empty list for a data set with one class."""
     classes = meta.get("classes", ())
     return [classes[label] for label in labels] if len(classes) > 1 else []
 
 
 def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``draw_people`` that a data set's metainfo decides."""
+    """Return the arguments of ``draw_people`` that follow from a data set's metainfo."""
     names = meta["keypoint_id2name"]
     pairs = [sorted(pair, key=lambda k: split_side(names[k])[0] != "left") for pair in meta.get("flip_pairs", [])]
     return {"skeleton": meta.get("skeleton_links", []), "flip_pairs": pairs}
 
 
 def write_contact_sheet(pictures: Sequence[Path], path: Path, num_columns: int = 4) -> None:
-    """Write ``pictures`` side by side as one picture, or nothing if there is none.
+    """Write plots side by side as one image; an empty list writes no file.
 
     Raises:
-        DataError: One of them cannot be read.
+        DataError: A plot cannot be read.
     """
     if pictures:
         write_image(path, tile_images([read_image(picture) for picture in pictures], num_columns))

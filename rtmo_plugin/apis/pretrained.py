@@ -1,6 +1,6 @@
 """Backbone weights that a config asks for: drop the request, or make sure the file is there.
 
-MMEngine loads them while it initialises the model: from a path, or from a URL by way of torch's
+MMEngine loads them while it initializes the model: from a path, or from a URL by way of torch's
 cache.  It never gets to download anything, because the file is in that cache by then.
 """
 
@@ -49,7 +49,7 @@ def fetch_pretrained(cfg: Config) -> Config:
     Raises:
         MissingFileError: A file is not there and cannot be downloaded; the message says where it
             can be put.
-        CheckpointError: It is not the published file, or no checkpoint, or could run code.
+        CheckpointError: It is not the published file, is not a checkpoint, or could run code.
     """
     changed = copy.deepcopy(cfg)
     for section in filter(_is_pretrained, walk_sections(changed._cfg_dict["model"])):

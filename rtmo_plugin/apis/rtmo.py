@@ -42,14 +42,14 @@ _SIZE_DIVISOR = 32
 
 @dataclass(frozen=True)
 class CSPConfig:
-    """The backbone, CSPDarknet, by whose size the whole model is called.
+    """The backbone, CSPDarknet, whose size gives the model its name.
 
     Attributes:
         size: ``"tiny"``, ``"small"``, ``"medium"`` or ``"large"``.
         use_pretrained: Start the backbone from YOLOX's published weights, which are downloaded once.
 
     Raises:
-        ConfigError: There is no such size.
+        ConfigError: The size is unknown.
     """
 
     size: str = "small"
@@ -65,16 +65,16 @@ class RTMOConfig:
     """A whole model.
 
     Attributes:
-        backbone_config: Of the backbone.
-        num_classes: C.
-        num_keypoints: K.
-        keypoints: What the keypoints are: ``"coco"``, ``"crowdpose"``, a ``KeypointSchema`` or a dict of
-            its fields; None for COCO's 17 or CrowdPose's 14.
-        score_thr: People score above this.
-        nms_thr: Boxes of higher IoU are one person; 1 keeps all.
+        backbone_config: Config of the backbone.
+        num_classes: Number of classes C.
+        num_keypoints: Number of keypoints K.
+        keypoints: Keypoint set: ``"coco"``, ``"crowdpose"``, a ``KeypointSchema`` or a dict of its fields. Default:
+            COCO's 17 or CrowdPose's 14, by ``num_keypoints``.
+        score_thr: Score that people must exceed.
+        nms_thr: IoU above which two boxes are one person; 1 keeps all.
 
     Raises:
-        ConfigError: The number of keypoints is not that of ``keypoints``, or says not which they are.
+        ConfigError: The number of keypoints is not that of ``keypoints``, or does not tell which they are.
     """
 
     backbone_config: CSPConfig = field(default_factory=CSPConfig)
@@ -92,7 +92,7 @@ class RTMOConfig:
 
     @property
     def schema(self) -> KeypointSchema:
-        """What the keypoints are."""
+        """Keypoint set."""
         if self.keypoints is not None:
             return find_schema(self.keypoints)
         known = {schema.num_keypoints: schema for schema in KEYPOINT_SCHEMAS.values()}
@@ -133,10 +133,10 @@ class RTMO(nn.Module):
         model.load_weights("rtmo-s_coco")
 
     Args:
-        config: Of the model; None for RTMO-s with COCO's keypoints.
+        config: Config of the model. Default: RTMO-s with COCO's keypoints.
 
     Raises:
-        UserError: Pretrained weights cannot be had.
+        UserError: Pretrained weights cannot be downloaded or read.
     """
 
     def __init__(self, config: RTMOConfig | None = None) -> None:
@@ -175,8 +175,8 @@ class RTMO(nn.Module):
         """Compute the losses of a batch by name, see ``RTMOHead.loss``; ``head.enter_stage`` chooses their weights.
 
         Args:
-            images: As ``forward`` takes them.
-            data_samples: B of MMPose's, with ``gt_instance_labels``.
+            images: (B, 3, H, W) BGR, 0..255; height and width multiples of 32.
+            data_samples: B data samples of MMPose with ``gt_instance_labels``.
         """
         losses: dict[str, Tensor] = self.head.loss(self._extract(images), data_samples)
         return losses
@@ -188,7 +188,7 @@ class RTMO(nn.Module):
             checkpoint: Path or URL, or a published name such as ``rtmo-s_coco``.
 
         Raises:
-            UserError: It cannot be had or read, or is of another model.
+            UserError: It cannot be downloaded or read, or belongs to another model.
         """
         path = locate_checkpoint(checkpoint)
         content = read_checkpoint(path)

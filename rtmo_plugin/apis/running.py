@@ -75,7 +75,7 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
         return wrapped
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Write beside the place and move there what is whole: MMEngine, killed meanwhile, leaves half a file."""
+        """Write a draft and move it into place when it is whole: MMEngine leaves half a file when it is killed."""
         if "://" in out_dir:  # a storage server, which keeps the old file itself
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return

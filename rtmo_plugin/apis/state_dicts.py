@@ -32,7 +32,7 @@ _VISIBILITY = re.compile(r"head\.head_module\.out_kpt_vis\.0\.weight")
 
 @dataclass(frozen=True)
 class Mismatch:
-    """How the state dict of a checkpoint differs from that of a model."""
+    """Differences between the state dict of a checkpoint and that of a model."""
 
     shapes: tuple[str, ...]
     missing: tuple[str, ...]
@@ -67,10 +67,10 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advi
     """Check that a checkpoint holds exactly the weights of ``model``, and was trained with its keypoints.
 
     Args:
-        model: The model.
-        checkpoint: What ``read_checkpoint`` returned.
-        path: Of the checkpoint, for the message.
-        advice: What to do about it, for the message.
+        model: Model to load the weights into.
+        checkpoint: Content of the file, from ``read_checkpoint``.
+        path: Path of the checkpoint, for the message.
+        advice: Remedy for the message.
 
     Raises:
         CheckpointError: It does not; the message names both models where it can tell, and the

@@ -49,13 +49,13 @@ _PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run leaves behind.
+    """Result of a training run.
 
     Attributes:
-        metrics: Of the last validation, by name, such as ``coco/AP``; empty without validation.
-        checkpoint: The last one written, or None if the run was too short to write any.
-        log_dir: Folder with the log, the config and the curves as numbers (``vis_data/scalars.json``);
-            as a picture they are ``curves.png`` in the work dir.
+        metrics: Metrics of the last validation by name, such as ``coco/AP``; empty without validation.
+        checkpoint: Last checkpoint, or None if the run was too short to write one.
+        log_dir: Folder with the log, the config and the curves as numbers (``vis_data/scalars.json``); their plot is
+            ``curves.png`` in the work folder.
     """
 
     metrics: Mapping[str, float]
@@ -94,19 +94,18 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
 
     Args:
         config: Path of a config file, or a config.
-        resume: A checkpoint to continue from; ``"auto"`` or True for the last one in the work
-            folder, if there is one.
-        load_from: A checkpoint whose weights to start from: path, URL or a name such as ``rtmo-s_body7``.
-        transfer_from: Likewise, of a model with other keypoints or classes: those of the same name are
-            taken over, and what is new starts from random weights.
-        amp: Train in half precision, on CPUs as well.
-        compiled: Compile the network, see ``CompileHook``.
-        auto_scale_lr: Scale the learning rate to the actual batch size.
-        validate: Evaluate during training, as often as the config says.
-        from_scratch: Start from random weights, without the pretrained backbone.
-        show_dir: Folder for pictures of the predictions during validation.
-        overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
+        resume: Checkpoint to continue from; ``"auto"`` or True for the last one in the work folder, if it has one.
+        load_from: Checkpoint whose weights to start from: path, URL or a name such as ``rtmo-s_body7``.
+        transfer_from: Checkpoint of a model with other keypoints or classes: the weights of those with the same name
+            are taken over, and new ones start from random weights.
+        amp: Whether to train in half precision, on CPUs as well.
+        compiled: Whether to compile the network, see ``CompileHook``.
+        auto_scale_lr: Whether to scale the learning rate to the actual batch size.
+        validate: Whether to evaluate during training, as often as the config says.
+        from_scratch: Whether to start from random weights, without the pretrained backbone.
+        show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, 10**9 bytes, of this process and its workers.
+        overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
         **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``total_batch`` and
             ``cfg_options``, see ``prepare_config``.
 
@@ -114,7 +113,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
         UserError: Something in the arguments, the config, the data or a checkpoint is wrong; also a
             ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
         FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
-        InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` goes on.
+        InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` continues the run.
     """
     if carries_config(config):
         raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
@@ -269,10 +268,10 @@ def _check_datasets(runner: QuietRunner) -> None:
 
 
 def _check_optimizer(name: str | type) -> None:
-    """Raise if there is no optimizer of that name; MMEngine would call None.
+    """Check that an optimizer is registered; MMEngine would call None.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: Its name is unknown; the message has the nearest ones.
     """
     if isinstance(name, str) and OPTIMIZERS.get(name) is None:
         near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)

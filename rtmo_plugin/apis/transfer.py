@@ -33,12 +33,12 @@ ADVICE = "to take over what has the same name, pass --transfer-from in place of 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What of one model a model of other keypoints or classes starts from.
+    """Weights of one model from which a model of other keypoints or classes starts.
 
     Attributes:
-        source: What to call the checkpoint.
+        source: Name of the checkpoint in messages.
         given: Keypoint names and class names of the checkpoint.
-        wanted: Those of the model.
+        wanted: Keypoint names and class names of the model.
     """
 
     source: str
@@ -73,7 +73,7 @@ class Transfer:
         return len(self.given[which]), len(self.wanted[which])
 
     def __str__(self) -> str:
-        """Say what is taken over, what starts anew and what is not used."""
+        """Return lines that say what is taken over, what starts from random weights and what is not used."""
         (given, given_classes), (wanted, classes) = self.given, self.wanted
         rows, class_rows = self.keypoint_rows, self.class_rows
         unused = [name for index, name in enumerate(given) if index not in rows.values()]
@@ -114,21 +114,21 @@ def copy_rows(given: Tensor, initial: Tensor, rows: Mapping[int, int], num_given
 
 
 def plan_transfer(checkpoint: Mapping[str, Any], path: Path, model: nn.Module, meta: Mapping[str, Any]) -> Transfer:
-    """Return what of ``checkpoint`` fits ``model``.
+    """Return which weights of ``checkpoint`` fit ``model``.
 
     Args:
-        checkpoint: Of MMEngine's format; training notes the names of its keypoints in it, and published
-            files without them are known by their number.
-        path: Of the checkpoint, for messages.
-        model: With the keypoints and classes of the data set.
-        meta: The metainfo of the data set.
+        checkpoint: Content of a file in MMEngine's format. Training notes the names of keypoints in it; published
+            files have no names, and the keypoint set is found by the number of keypoints.
+        path: Path of the checkpoint, for messages.
+        model: Model with the keypoints and classes of the data set.
+        meta: Metainfo of the data set.
 
     Raises:
-        CheckpointError: It is not of such a model, of another size, or of keypoints without names.
+        CheckpointError: It is not an RTMO model, has another size, or has unknown keypoints without names.
     """
     given, initial = get_state_dict(checkpoint), model.state_dict()
     if not {_VISIBILITY, _SCORE} <= given.keys() & initial.keys():
-        raise CheckpointError(f"{path} cannot be transferred: it or the config is of no RTMO.")
+        raise CheckpointError(f"{path} cannot be transferred: it or the config is not an RTMO model.")
     noted = checkpoint.get("meta", {}).get("dataset_meta") or {}
     names = _list_names(noted, len(given[_VISIBILITY]))
     if names is None:
@@ -143,7 +143,7 @@ def plan_transfer(checkpoint: Mapping[str, Any], path: Path, model: nn.Module, m
 
 
 def is_transferable(checkpoint: Mapping[str, Any], model: nn.Module) -> bool:
-    """Whether a checkpoint that does not fit differs in nothing but keypoints and classes."""
+    """Tell whether a checkpoint that does not fit differs only in keypoints and classes."""
     mismatch = compare_state_dicts(get_state_dict(checkpoint), model.state_dict())
     names = [shape.split(" ")[0] for shape in mismatch.shapes]
     return all(_OF_KEYPOINTS.fullmatch(name) or _OF_CLASSES.fullmatch(name) for name in names) and not mismatch.missing

@@ -13,12 +13,12 @@ from rtmo_plugin.number_ranges import COUNT, GIGABYTES
 
 _EXAMPLES = (
     "{command} rtmo-s_coco --data-root data/                    # MMPose's layout below data/",
-    "{command} rtmo-s_coco --resume                             # go on from the last checkpoint",
+    "{command} rtmo-s_coco --resume                             # continue from the last checkpoint",
     "{command} rtmo-t_synthetic --amp                           # drawn people: needs no data",
     "{command} rtmo-s_custom --data-root mine/                  # your keypoints: docs/custom-data.md",
 )
 
-_STARTS = ("--resume", "--load-from", "--transfer-from", "--overwrite")  # what an interrupted run has done already
+_STARTS = ("--resume", "--load-from", "--transfer-from", "--overwrite")  # of no use to a run that is continued
 _SHORTEST = len("--r")
 
 
@@ -37,17 +37,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--load-from", metavar="CHECKPOINT", help="start from these weights: file, URL, or name as rtmo zoo lists"
     )
     parser.add_argument(
-        "--transfer-from", metavar="CHECKPOINT", help="the same, of a model with other keypoints or classes, by name"
+        "--transfer-from",
+        metavar="CHECKPOINT",
+        help="start from the weights of a model with other keypoints or classes, matched by name",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="remove the checkpoints of an earlier run in the work folder; without it, a new run there is refused",
     )
-    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, download nothing")
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, without a download")
     parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
     parser.add_argument(
-        "--compile", dest="compiled", action="store_true", help="train a compiled network: for GPUs, slower on CPUs"
+        "--compile",
+        dest="compiled",
+        action="store_true",
+        help="compile the network with torch.compile (faster on GPUs, slower on CPUs)",
     )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
@@ -60,10 +65,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a training with which it goes on after an interruption.
+    """Return the arguments that continue a training after an interruption.
 
     Args:
-        arguments: Arguments with which it was started.
+        arguments: Arguments that started the training.
 
     Examples:
         >>> list_resuming_arguments(["rtmo-s_coco", "--load-from", "a.pth", "--amp"])
@@ -92,7 +97,7 @@ def _run(**arguments: Any) -> None:
     except InterruptedRun as error:
         if is_main_process():
             raise
-        raise SystemExit(error.exit_code) from None  # the main process says it
+        raise SystemExit(error.exit_code) from None  # the main process prints the message
     print_once(result)
 
 

@@ -58,7 +58,7 @@ class ForgivingDataset(WrappedDataset):
 
 
 def _check_targets(sample: Any) -> None:
-    """Raise ``ValueError`` where a record has numbers that are none: the loss would be NaN, and end the run."""
+    """Raise ``ValueError`` if a record has non-finite numbers: the loss would be NaN, and end the run."""
     packed = sample.get("data_samples", {}) if isinstance(sample, dict) else {}
     labels = packed.get("gt_instance_labels", {})
     for name in _TARGETS:
@@ -100,7 +100,7 @@ class BrokenSampleHook(Hook):
     process and of one start.  Evaluation forgives nothing: its AP would be of other images.
 
     Args:
-        max_broken: More different broken samples than that stop the run.
+        max_broken: Largest number of distinct broken samples; one more stops the run.
 
     Raises:
         BrokenSamplesError: In training, by that limit or after several in a row.
@@ -132,6 +132,6 @@ class BrokenSampleHook(Hook):
                 )
 
     def after_train(self, runner: Runner) -> None:
-        """Say how many there were."""
+        """Log how many there were."""
         if self._found:
             runner.logger.warning(f"Broken training samples skipped: {len(self._found)}; each is named above.")

@@ -23,7 +23,7 @@ class CompileHook(Hook):
     """Train with a compiled network; see ``compile_network``.
 
     Args:
-        **options: Of ``torch.compile``, such as ``mode="max-autotune-no-cudagraphs"``.
+        **options: Arguments of ``torch.compile``, such as ``mode="max-autotune-no-cudagraphs"``.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -48,8 +48,8 @@ def compile_network(model: nn.Module, **options: Any) -> None:
     https://docs.pytorch.org/docs/stable/generated/torch.compile.html
 
     Args:
-        model: Any with at least one of these parts.
-        **options: Of ``torch.compile``.
+        model: Model with at least one of these parts.
+        **options: Arguments of ``torch.compile``.
 
     Raises:
         ConfigError: There is nothing to compile, or no way to, as without a C++ compiler or before PyTorch 2.6.

@@ -17,11 +17,11 @@ from rtmo_plugin.registry import HOOKS
 
 CURVES_FILE = "curves.png"
 _METRICS = ("AP", "AP .5", "AR")
-_STAGE_COLOURS = ("#4c72b0", "#dd8452", "#55a868")
+_STAGE_COLORS = ("#4c72b0", "#dd8452", "#55a868")
 
 
 def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
-    """Return all that the runs in a work dir logged, oldest run first; a resumed run takes over where it begins.
+    """Return the log entries of the runs in a work folder, oldest first; a resumed run replaces those after its begin.
 
     Returns:
         Dicts as MMEngine's ``LocalVisBackend`` writes them: those with ``epoch`` from training, the
@@ -38,7 +38,7 @@ def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
 
 
 def find_epoch(entry: Mapping[str, Any]) -> float:
-    """Return the epoch, counted from 1, that a log entry speaks of."""
+    """Return the epoch, counted from 1, of a log entry."""
     return float(entry.get("epoch", entry.get("step", 0)))
 
 
@@ -58,8 +58,8 @@ def plot_curves(scalars: Sequence[Mapping[str, Any]], path: str | Path, stages: 
     """Draw losses, learning rate and average precision over epochs.
 
     Args:
-        scalars: As ``read_scalars`` returns them.
-        path: PNG to write.
+        scalars: Log entries from ``read_scalars``.
+        path: Path of the PNG.
         stages: First epoch of each training stage, counted from 0, in order.
     """
     from matplotlib.figure import Figure
@@ -94,14 +94,14 @@ def _spread_within_epochs(train: Sequence[Mapping[str, Any]]) -> list[float]:
 def _plot_line(
     panel: Any, epochs: Sequence[float], values: Sequence[float], name: str, stages: Mapping[str, int]
 ) -> None:
-    """Draw one quantity, its line coloured by training stage."""
+    """Draw one quantity, its line colored by training stage."""
     panel.set_title(name)
     begins = [*stages.values(), float("inf")]
-    for stage, colour, begin, end in zip(stages, _STAGE_COLOURS, begins, begins[1:]):
+    for stage, color, begin, end in zip(stages, _STAGE_COLORS, begins, begins[1:]):
         # an entry at the very end of an epoch belongs to the stage of that epoch
         points = [(e, v) for e, v in zip(epochs, values) if begin < e <= end or (e == begin == 0)]
         if points:
-            panel.plot(*zip(*points), color=colour, linewidth=1.2, label=stage)
+            panel.plot(*zip(*points), color=color, linewidth=1.2, label=stage)
     if name == "lr" and stages:
         panel.legend(fontsize=8)
 
@@ -119,7 +119,7 @@ def _plot_metrics(panel: Any, tested: Sequence[Mapping[str, Any]]) -> None:
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
-    """Redraw ``curves.png`` in the work dir after each validation and at the end of training."""
+    """Draw ``curves.png`` in the work folder again after each validation and at the end of training."""
 
     priority = "VERY_LOW"  # after the logger
 

@@ -1,4 +1,4 @@
-"""``diagnostics.jsonl``: which levels answer for people, and how sure the model is of each keypoint."""
+"""``diagnostics.jsonl``: the number of positive priors on each level, and the sigma of each keypoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE_NAME = "diagnostics.jsonl"
 
 @HOOKS.register_module()
 class DiagnosticsHook(Hook):
-    """Note once an epoch what the criterion of an ``RTMOHead`` was given, in a file in the work dir.
+    """Write once an epoch statistics of what the criterion of an ``RTMOHead`` was given, in a file in the work folder.
 
     It listens at the criterion, adds up on the device, and looks at the sums when the epoch is over:
     no step waits for it.  Of several processes the first one notes its own share.  A run without
@@ -41,7 +41,7 @@ class DiagnosticsHook(Hook):
             self._handle = criterion.register_forward_hook(self._add)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Begin anew: an epoch has one training stage."""
+        """Reset the sums: an epoch has one training stage."""
         self._sums, self._num_images = {}, 0
 
     def _add(self, criterion: nn.Module, inputs: tuple[Any, ...], losses: Any) -> None:

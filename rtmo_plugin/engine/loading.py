@@ -1,4 +1,4 @@
-"""Put something around the training data of a run, whatever dataset the config builds."""
+"""Wrappers around the training data of a run, whatever dataset the config builds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class WrappedDataset(Dataset[Any]):
-    """A dataset around another, which answers for everything but its samples."""
+    """A dataset around another; every attribute that it lacks is that of the inner one."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset

@@ -15,7 +15,7 @@ _DONE = "validated_epoch"
 
 @HOOKS.register_module()
 class MissedValidationHook(Hook):  # type: ignore[misc]  # MMEngine has no types
-    """Validate before training goes on, if the epoch of the checkpoint was to be validated and was not."""
+    """Validate before a resumed training, if the validation of the checkpoint's epoch is due and missing."""
 
     priority = 100  # after hooks that prepare training
 
@@ -23,7 +23,7 @@ class MissedValidationHook(Hook):  # type: ignore[misc]  # MMEngine has no types
         self._validated_epoch: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Validate if need be."""
+        """Validate if a validation is missing."""
         loop = runner.train_loop
         if not runner._resume or runner.val_loop is None or not loop.epoch or getattr(loop, "first_batch", 0):
             return

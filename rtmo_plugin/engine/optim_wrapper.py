@@ -26,10 +26,9 @@ class AutocastOptimWrapper(OptimWrapper):
     the other.
 
     Args:
-        dtype: ``"bfloat16"`` or ``"float16"``; None takes bfloat16 on CPUs and on GPUs that have
-            it, float16 on others.
+        dtype: ``"bfloat16"`` or ``"float16"``. Default: bfloat16 on CPUs and on GPUs that have it, float16 on others.
         loss_scale: Arguments of torch's ``GradScaler``, for float16.
-        **kwargs: As MMEngine's ``OptimWrapper``.
+        **kwargs: Arguments of MMEngine's ``OptimWrapper``.
 
     Raises:
         ValueError: Another dtype, or float16 without a GPU.

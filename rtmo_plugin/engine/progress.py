@@ -56,11 +56,11 @@ class ProgressBarHook(Hook):
         self._eval_bar = _open_bar("testing", len(runner.test_dataloader))
 
     def after_val_iter(self, *_: Any, **__: Any) -> None:
-        """Advance."""
+        """Advance the bar of the validation."""
         self._advance_evaluation()
 
     def after_test_iter(self, *_: Any, **__: Any) -> None:
-        """Advance."""
+        """Advance the bar of the test."""
         self._advance_evaluation()
 
     def _advance_evaluation(self) -> None:
@@ -72,7 +72,7 @@ class ProgressBarHook(Hook):
 
 
 def is_bar_shown() -> bool:
-    """Whether a progress bar makes sense here: a terminal, and the main process."""
+    """Tell whether this process shows progress bars: the main one, on a terminal."""
     return is_terminal() and is_main_process()
 
 

@@ -1,4 +1,4 @@
-"""Random numbers of training as a function of seed, epoch and sample, so that a run can go on anywhere."""
+"""Random numbers of training as a function of seed, epoch and sample, so that a run can be resumed anywhere."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rtmo_plugin.registry import HOOKS
 class SeededDataset(WrappedDataset):
     """Seed all random numbers of this process before each sample.
 
-    A sample is then the same whichever worker makes it, and however many there are.
+    A sample is then the same in every worker, and with any number of workers.
 
     Args:
-        dataset: Whose samples are made.
-        seed: Of the run.
-        epoch: (), the current epoch, in memory that workers share: they may live longer than one.
+        dataset: Dataset that makes the samples.
+        seed: Seed of the run.
+        epoch: Current epoch, a tensor of shape () in memory that workers share: they may outlive an epoch.
     """
 
     def __init__(self, dataset: Dataset[Any], seed: int, epoch: torch.Tensor) -> None:

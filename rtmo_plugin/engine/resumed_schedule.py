@@ -1,4 +1,4 @@
-"""The learning rate of a resumed run: that of its config, at the epoch and step it goes on from.
+"""The learning rate of a resumed run: that of its config, at the epoch and step where it is resumed.
 
 MMEngine takes rate, optimizer options and schedule from the checkpoint, and those of the config have no
 effect.  Here they are compared.  Where they differ, the schedule of the config is stepped from its
@@ -142,7 +142,7 @@ class _StandIn:
 
     def __init__(self, groups: list[Group]) -> None:
         self.param_groups = groups
-        self._global_step = 0  # where schedulers look whether the optimizer has stepped before them
+        self._global_step = 0  # schedulers read it to tell whether the optimizer has stepped before them
 
     def step(self) -> None:
         """Do nothing."""

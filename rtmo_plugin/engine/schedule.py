@@ -1,4 +1,4 @@
-"""Which training stage belongs to an epoch: a pure function of a schedule written in the config."""
+"""Training stages by epoch: a pure function of a schedule written in the config."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ScheduledStage:
     Attributes:
         name: One of the head's stages.
         begin: First epoch of the stage, counted from 0.
-        data: What replaces parts of the training dataset's config: nothing, or ``dataset``,
-            ``pipeline`` or both, those of earlier stages included.
+        data: Replacements in the config of the training dataset: ``dataset``, ``pipeline``, both or none of them,
+            those of earlier stages included.
     """
 
     name: str
@@ -62,8 +62,8 @@ def find_dataset(dataset: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
     """Return the dataset config of a stage.
 
     Args:
-        dataset: The config of the run's own training dataset.
-        data: What the stage replaces (``ScheduledStage.data``).
+        dataset: Config of the run's own training dataset.
+        data: Replacements of the stage (``ScheduledStage.data``).
     """
     replaced = dict(data.get("dataset", dataset))
     return replaced | ({"pipeline": data["pipeline"]} if "pipeline" in data else {})

@@ -28,7 +28,7 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 class CPUSyncBatchNorm(_BatchNorm):
-    """Normalise with the statistics of the joint batch of all processes."""
+    """Normalize with the statistics of the joint batch of all processes."""
 
     group: distributed.ProcessGroup  # of the class: modules are copied, for the moving average among others
 
@@ -36,9 +36,9 @@ class CPUSyncBatchNorm(_BatchNorm):
         """Accept what the batch norm that this one replaces was given."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        """Normalise (N, C, ...) values; ranks may have different N, and other sizes but C.
+        """Normalize (N, C, ...) values; ranks may have different N, and other sizes but C.
 
-        Of fewer than two values in all there is no variance to learn from: then the running statistics are used.
+        With fewer than two values in all there is no variance; running statistics are used.
         """
         if not self.training:
             return super().forward(input)

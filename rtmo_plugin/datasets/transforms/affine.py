@@ -26,7 +26,7 @@ _SCALE_TYPES = ("long", "short")
 class BottomupRandomAffine(BaseTransform):
     """Draw a randomly moved view of an image or a mosaic.
 
-    As MMPose's transform of this name with ``transform_mode="perspective"`` (which knows no
+    Equal to MMPose's transform of this name with ``transform_mode="perspective"`` (which knows no
     perspective), ``distribution="uniform"``, ``bbox_keep_corner=False`` and ``clip_border=True``, with
     the same random numbers.  The view begins at the canvas's origin: of a mosaic it shows about the
     first quarter.
@@ -37,10 +37,10 @@ class BottomupRandomAffine(BaseTransform):
         rotate_factor: Largest rotation, degrees.
         scale_factor: Least and largest scale.
         shear_factor: Largest shear, degrees.
-        shift_prob: How often there is a shift.
-        rotate_prob: How often there is a rotation.
-        scale_prob: How often the scale differs from 1.
-        shear_prob: How often there is a shear.
+        shift_prob: Probability of a shift.
+        rotate_prob: Probability of a rotation.
+        scale_prob: Probability of a scale other than 1.
+        shear_prob: Probability of a shear.
         scale_type: ``long`` or ``short``; without effect, as in MMPose where ``transform_mode`` is ``"perspective"``.
         use_udp: Without effect, as in MMPose, where ``transform_mode`` decides.
         pad_val: Gray value beside the image, or one for each channel; a mosaic has its own.
@@ -141,11 +141,11 @@ def make_affine(
     """Return the (3, 3) matrix that scales, rotates and shears around the middle of a view, then shifts.
 
     Args:
-        size_wh: Of the view.
-        shift_xy: Pixels.
-        scale: Above 1 enlarges.
-        rotation: Degrees, clockwise as y points down.
-        shear_xy: Degrees.
+        size_wh: Width and height of the view in pixels.
+        shift_xy: Shift in pixels.
+        scale: Scale; above 1 enlarges.
+        rotation: Rotation in degrees, clockwise as y points down.
+        shear_xy: Shear in degrees.
 
     Examples:
         >>> still = {"rotation": 0, "shear_xy": np.zeros(2)}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.errors import DataError
 
 Image = NDArray[np.uint8]
-Matrix = NDArray[np.float64]  # (3, 3), from pixel centres to pixel centres
+Matrix = NDArray[np.float64]  # (3, 3), from pixel centers to pixel centers
 Edges = tuple[int, int, int, int]  # left, top, right, bottom
 
 
@@ -28,11 +28,11 @@ class Tile:
     """One image on a canvas.
 
     Attributes:
-        record: Of the image, with its ``img_shape`` and perhaps ``img``.
-        matrix: From the image's pixels to the canvas's.
-        crop: The part of the image, in its pixels, that the canvas has room for.
+        record: Record of the image, with its ``img_shape`` and perhaps ``img``.
+        matrix: Matrix from pixels of the image to pixels of the canvas.
+        crop: Part of the image, in its pixels, that the canvas has room for.
         is_joint: Whether another image joins at the left, top, right and bottom edge.
-        load: Returns the record with ``img``.
+        load: Function that returns the record with ``img``.
     """
 
     record: Mapping[str, Any]
@@ -53,7 +53,7 @@ class Tile:
         if image.shape[:2] != tuple(self.record["img_shape"][:2]):
             raise DataError(
                 f"The image {self.record.get('img_path')} decodes to {image.shape[:2]} (height, width), and its "
-                f"header says {tuple(self.record['img_shape'][:2])}: write it anew."
+                f"header says {tuple(self.record['img_shape'][:2])}: save it again."
             )
         left, top, right, bottom = self.crop
         framed = cv2.copyMakeBorder(image[top:bottom, left:right], 1, 1, 1, 1, cv2.BORDER_REPLICATE)
@@ -75,8 +75,8 @@ class Collage:
         """Return a view of the canvas.
 
         Args:
-            matrix: From the canvas's pixels to the view's.
-            size_wh: Of the view.
+            matrix: Matrix from pixels of the canvas to pixels of the view.
+            size_wh: Width and height of the view in pixels.
 
         Returns:
             (H, W, 3) uint8.
@@ -98,7 +98,7 @@ class Collage:
 
 
 def wrap_image(record: Mapping[str, Any], pad_value: float) -> Collage:
-    """Return the canvas that is nothing but the ``img`` of a record."""
+    """Return a canvas with the ``img`` of a record alone."""
     image = record["img"]
     if isinstance(image, Collage):
         return image
@@ -123,7 +123,7 @@ def _shift(x: float, y: float) -> Matrix:
 
 def _find_extent(crop: Edges, to_view: Matrix, size_wh: tuple[int, int]) -> Edges:
     """Return the rectangle of the view, right and bottom excluded, that a framed image can reach."""
-    width, height = crop[2] - crop[0] + 1, crop[3] - crop[1] + 1  # centres of the frame's far pixels
+    width, height = crop[2] - crop[0] + 1, crop[3] - crop[1] + 1  # centers of the frame's far pixels
     corners = to_view[:2, :2] @ np.array([[0, width, width, 0], [0, 0, height, height]]) + to_view[:2, 2:]
     low = np.maximum(np.floor(corners.min(axis=1)), 0)
     high = np.minimum(np.ceil(corners.max(axis=1)) + 1, size_wh)

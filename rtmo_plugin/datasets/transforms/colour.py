@@ -22,7 +22,7 @@ Plane = NDArray[np.uint8]
 class YOLOXHSVRandomAug(BaseTransform):
     """Shift hue, saturation and value by random numbers, each of them every other time.
 
-    As MMPose's transform of this name: the same random numbers, the same image bit by bit.
+    Equal to MMPose's transform of this name: the same random numbers give the same image bit by bit.
 
     Args:
         hue_delta: Largest shift of the hue, of 180 levels.

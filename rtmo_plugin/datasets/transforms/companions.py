@@ -15,9 +15,9 @@ class Companions:
     """Draws other records of a dataset, and loads their images as late as can be.
 
     Args:
-        pre_transform: Configs of the transforms that load an image; None for ``rtmo_plugin.LoadImage``.
-        prob: How often a sample has companions.
-        number: How many.
+        pre_transform: Configs of the transforms that load an image. Default: ``rtmo_plugin.LoadImage``.
+        prob: Probability that a sample has companions.
+        number: Number of companions.
 
     Raises:
         ConfigError: ``prob`` is not a probability.

@@ -20,7 +20,7 @@ _CODES = {"horizontal": 1, "vertical": 0, "diagonal": -1}  # of OpenCV's flip
 class RandomFlip(BaseTransform):
     """Mirror an image and its people, every other time.
 
-    As MMPose's transform of this name, with the same random number.  Left and right keypoints change places
+    Equal to MMPose's transform of this name, with the same random number.  Left and right keypoints change places
     in a horizontal and in a vertical flip, and stay in a diagonal one, which is a rotation.
 
     Args:

@@ -1,6 +1,6 @@
 """Decoded images in memory that all workers of a data loader share.
 
-The memory is a file without a name: it belongs to whoever holds it open, workers inherit it whether
+The memory is a file without a name: it belongs to the processes that hold it open, workers inherit it whether
 they are forked or spawned, and nothing of it is left behind, however a run ends.  It holds
 
     number of images, bytes used | one entry an image: key, offset, height, width | pixels ...
@@ -47,10 +47,10 @@ class NoCache:
     max_bytes = 0
 
     def find(self, name: str) -> None:
-        """Return None: there is no image."""
+        """Return None."""
 
     def find_shape(self, name: str) -> None:
-        """Return None: there is no image."""
+        """Return None."""
 
     def add(self, name: str, image: Image) -> None:
         """Do nothing."""
@@ -60,9 +60,9 @@ class ImageCache:
     """At most so many bytes of uint8 images, for this process and those that it starts.
 
     Args:
-        max_bytes: Of everything together; memory is taken image by image.
-        folder: A file system to keep it in: by default ``/dev/shm`` (memory) where there is enough of
-            it, else the folder for temporary files (the system's page cache, and disk space).
+        max_bytes: Number of bytes of everything together; memory is taken image by image.
+        folder: Folder of the file system to keep it in. Default: ``/dev/shm`` (memory) if it has enough space, else
+            the folder for temporary files (the system's page cache, and disk space).
 
     Raises:
         ConfigError: The system is not Linux, or the file system has no such room.
@@ -120,7 +120,7 @@ class ImageCache:
         return place and place[1][:2]
 
     def add(self, name: str, image: Image) -> None:
-        """Keep an image, if it is (H, W, 3) uint8, there is still room and nobody else has kept it."""
+        """Keep an image, if it is (H, W, 3) uint8, there is still room and it was not kept before."""
         if self._is_full or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             return
         key = _make_key(name)

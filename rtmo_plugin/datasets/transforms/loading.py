@@ -1,4 +1,4 @@
-"""Images from files: looked at before they are decoded, and decoded once where memory allows."""
+"""Images from files: the header first, and pixels decoded once where memory allows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ class LoadImage(BaseTransform):
     of its data loader's workers share one cache.
 
     Args:
-        cache_bytes: How much memory decoded images may take in all, for each training process; 0 for
-            no cache.  Images are kept until it is full, and none of them is ever dropped: with random
-            access no other choice has more hits.  Cached images cannot be written to.
+        cache_bytes: Memory for decoded images, for each training process; 0 for no cache. Images are kept until it is
+            full, and then stay: with random access no other choice has more hits. Cached images are read-only.
         to_float32: Whether pixels are float32 instead of uint8.
         ignore_empty: Whether an image that cannot be read gives None instead of an error.
         backend_args: Options of MMEngine's file backend. Default: chosen by the path.
@@ -35,7 +34,7 @@ class LoadImage(BaseTransform):
             orientation of WebP images and without limits.
 
     Raises:
-        ConfigError: ``cache_bytes`` is negative, or there is no room for so much.
+        ConfigError: ``cache_bytes`` is negative, or exceeds the free memory.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class LoadImage(BaseTransform):
         """Return the record with ``img_shape``, and with ``img`` only if it takes that to know the shape.
 
         Args:
-            results: As of ``transform``.
+            results: Record with ``img_path``, or with ``img`` already.
         """
         if "img" not in results and not self._is_mmpose and not self._options["backend_args"]:
             shape = self._cache.find_shape(results["img_path"]) or _find_shape(results["img_path"])

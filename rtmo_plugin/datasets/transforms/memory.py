@@ -10,7 +10,7 @@ _KEPT_BYTES = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let glibc reuse freed memory instead of giving it back to the system, in this process and its children.
 
-    By default it returns large blocks at once, and whoever allocates next pays a page fault for each
+    By default it returns large blocks at once, and the next allocation pays a page fault for each
     4 KB of them: a fifth of the time of a sample, and half the time of the classifier's sines, 150 MB
     at 600 people.  Children that are forked inherit this.
 

@@ -24,17 +24,17 @@ View = tuple[int, int, int, int]  # x, y, width, height in the frame
 class YOLOXMixUp(BaseTransform):
     """Average a sample with a resized, perhaps mirrored and cropped other image of the dataset.
 
-    As MMPose's transform of this name, with the same random numbers, resizing once.  An image without
+    Equal to MMPose's transform of this name, with the same random numbers, resizing once.  An image without
     people is not mixed in.
 
     Args:
         img_scale: Width and height that the other image is made to fit at first.
         ratio_range: Least and largest factor by which it is then resized.
-        flip_ratio: How often it is *not* mirrored.
+        flip_ratio: Probability that it is *not* mirrored.
         pad_val: Gray value beside it.
         bbox_clip_border: Without effect, as in MMPose: boxes are always clipped.
-        pre_transform: What loads it; by default ``rtmo_plugin.LoadImage``.
-        prob: How often this happens at all.
+        pre_transform: Configs of the transforms that load it. Default: ``rtmo_plugin.LoadImage``.
+        prob: Probability of mixing.
 
     Raises:
         ConfigError: ``prob`` is not a probability.
@@ -109,7 +109,7 @@ class YOLOXMixUp(BaseTransform):
 
 
 def _paste(image: Image, corner_xy: tuple[int, int], size_wh: tuple[int, int], pad_value: float) -> Image:
-    """Return a grey image of some size, with another at a corner that may lie outside of it."""
+    """Return a gray image of some size, with another at a corner that may lie outside of it."""
     canvas = np.full((size_wh[1], size_wh[0], 3), pad_value, dtype=np.uint8)
     x, y = corner_xy
     part = image[max(-y, 0) : size_wh[1] - y, max(-x, 0) : size_wh[0] - x]

@@ -19,15 +19,15 @@ from rtmo_plugin.registry import TRANSFORMS
 class Mosaic(BaseTransform):
     """Place an image and three others around a point of a canvas of twice the size.
 
-    As MMPose's transform of this name, with the same random numbers, but the canvas is not drawn:
+    Equal to MMPose's transform of this name, with the same random numbers, but the canvas is not drawn:
     ``img`` becomes a ``Collage``, which only ``rtmo_plugin.BottomupRandomAffine`` can draw.
 
     Args:
         img_scale: Width and height that each image is made to fit; the canvas is twice as wide and high.
-        center_range: Where the point lies, relative to ``img_scale``.
+        center_range: Least and largest place of the point, relative to ``img_scale``.
         pad_val: Gray value beside the images.
-        pre_transform: What loads the other images; by default ``rtmo_plugin.LoadImage``.
-        prob: How often this happens at all.
+        pre_transform: Configs of the transforms that load the other images. Default: ``rtmo_plugin.LoadImage``.
+        prob: Probability of a mosaic.
 
     Raises:
         ConfigError: ``prob`` is not a probability.

@@ -1,4 +1,4 @@
-"""From a record to what a model takes."""
+"""Packing of a record into the input of a model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NO_IMAGE = np.empty((0, 0, 3), dtype=np.uint8)
 
 @TRANSFORMS.register_module()
 class PackPoseInputs(Base):
-    """MMPose's transform of this name, with OpenCV's way to take colours apart, which is twenty times as fast.
+    """MMPose's transform of this name, with OpenCV's ``split``, which is twenty times as fast.
 
     Args:
-        meta_keys: As MMPose's.
-        pack_transformed: As MMPose's.
+        meta_keys: Keys of a record that become metainfo of its data sample, see MMPose.
+        pack_transformed: Whether transformed keypoints are packed too, see MMPose.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
