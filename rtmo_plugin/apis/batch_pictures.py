@@ -49,15 +49,12 @@ def write_batch_picture(path: Path, batch: Mapping[str, Any], meta: Mapping[str,
         meta: Metainfo of the dataset.
     """
     pairs = list(zip(batch["inputs"], batch["data_samples"]))[:_NUM_IMAGES]
-    write_image(path, tile_images([_draw_targets(_to_image(image), sample, meta) for image, sample in pairs]))
+    write_image(path, tile_images([_draw_targets(values, sample, meta) for values, sample in pairs]))
 
 
-def _to_image(values: Tensor) -> Image:
-    """Return (3, H, W) values of 0..255 as (H, W, 3)."""
-    return np.ascontiguousarray(values.float().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
-
-
-def _draw_targets(image: Image, sample: Any, meta: Mapping[str, Any]) -> Image:
+def _draw_targets(values: Tensor, sample: Any, meta: Mapping[str, Any]) -> Image:
+    """Return (3, H, W) values of 0..255 as an image (H, W, 3) with its targets."""
+    image = np.ascontiguousarray(values.float().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
     labels = sample.get("gt_instance_labels", {})
     if "keypoints" not in labels:
         return image

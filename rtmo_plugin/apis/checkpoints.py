@@ -75,12 +75,8 @@ def read_note(work_dir: Path) -> Path | None:
         return None
     noted = Path(text)
     moved = work_dir / noted.name  # where it is if the folder was moved
-    is_of_another_run = not _is_same(noted.parent, work_dir) and (noted.parent / note.name).is_file()
+    is_of_another_run = noted.parent.resolve() != work_dir.resolve() and (noted.parent / note.name).is_file()
     return moved if moved.is_file() or is_of_another_run else noted
-
-
-def _is_same(first: Path, second: Path) -> bool:
-    return first.resolve() == second.resolve()
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
@@ -110,7 +106,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     if isinstance(content, dict) and "state_dict" not in content:
         content = {"state_dict": content}
     state = content.get("state_dict") if isinstance(content, Mapping) else None
-    if not _is_state_dict(state):
+    is_named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not (state and is_named and all(isinstance(value, Tensor) for value in state.values())):
         raise CheckpointError(f"{path} cannot be loaded as a checkpoint: it holds no model's state_dict.")
     checkpoint: Mapping[str, Any] = content
     return checkpoint
@@ -125,12 +122,6 @@ def _holds_code(path: Path) -> bool:
     if not is_archive:
         return False
     return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
-
-
-def _is_state_dict(state: Any) -> bool:
-    if not isinstance(state, Mapping) or not state:
-        return False
-    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
 
 
 def _explain(error: Exception) -> str:

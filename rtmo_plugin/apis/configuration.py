@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -93,17 +93,6 @@ def _join_lines(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def walk_sections(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every dict inside ``value``, a config or a part of one, itself included."""
-    if isinstance(value, dict):
-        yield value
-        children: Any = value.values()
-    else:
-        children = value if isinstance(value, (list, tuple)) else ()
-    for child in children:
-        yield from walk_sections(child)
-
-
 def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
     """Return a copy of ``cfg`` with the values of ``--cfg-options``.
 
@@ -136,7 +125,11 @@ def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
 def _check_key(cfg: Config, key: str) -> None:
     """Raise ``UnknownKeyError`` unless every part of the dotted ``key`` exists or is a parameter."""
     parts = key.split(".")
-    _check_top_level(cfg, parts[0], key)
+    if parts[0] in cfg and parts[0] not in find_runner_parameters():
+        raise UnknownKeyError(
+            f"--cfg-options {key}: {parts[0]} is a variable of the config file, and what was computed from it would "
+            "not follow; set the keys that use it instead."
+        )
     if owner := find_owner(key):
         raise UnknownKeyError(f"--cfg-options {key}: {parts[-1]} follows from {owner}: set that instead.")
     section: Any = cfg
@@ -144,18 +137,9 @@ def _check_key(cfg: Config, key: str) -> None:
         allowed = _list_keys(section, parts[:depth])
         if part not in allowed:
             raise UnknownKeyError(_describe_unknown_key(key, parts[:depth], part, allowed))
-        section = _enter(section, part)
+        section = section[int(part)] if isinstance(section, (list, tuple)) else section.get(part)
         if section is None:  # a parameter that the config leaves to its default: its class checks it
             return
-
-
-def _check_top_level(cfg: Config, name: str, key: str) -> None:
-    """Refuse variables of the config file: what was computed from them would not follow."""
-    if name in cfg and name not in find_runner_parameters():
-        raise UnknownKeyError(
-            f"--cfg-options {key}: {name} is a variable of the config file, and what was computed from it would "
-            "not follow; set the keys that use it instead."
-        )
 
 
 def _list_keys(section: Any, path: list[str]) -> list[str]:
@@ -168,12 +152,6 @@ def _list_keys(section: Any, path: list[str]) -> list[str]:
         return sorted(find_runner_parameters(), key=lambda name: name not in section)
     present = list(section)
     return present + [name for name in find_parameters(section, path) if name not in present] + [_DELETE_KEY]
-
-
-def _enter(section: Any, part: str) -> Any:
-    if isinstance(section, (list, tuple)):
-        return section[int(part)]
-    return section.get(part)
 
 
 def _describe_unknown_key(key: str, path: list[str], part: str, allowed: list[str]) -> str:

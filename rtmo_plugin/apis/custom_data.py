@@ -15,7 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.apis.config_sections import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.keypoint_order import describe_difference, is_identity, match_order
 from rtmo_plugin.keypoint_sides import read_sides
@@ -79,7 +79,10 @@ def describe_flips(metainfo: Mapping[str, Any]) -> str:
 def _fill_in(cfg: Config, task: Task, has_areas: bool) -> Config:
     """Return a copy of ``cfg`` with the task in its head, its datasets and its metrics."""
     changed = copy.deepcopy(cfg)
-    keypoints = {name: [*map(_listed, value)] for name, value in asdict(task.schema).items()}
+    keypoints = {
+        name: [list(each) if isinstance(each, tuple) else each for each in value]
+        for name, value in asdict(task.schema).items()
+    }
     changed.model.head.keypoints = keypoints  # not `update`, which would merge the two
     changed.model.head.num_classes = len(task.classes)
     for dataset in _list_datasets(changed._cfg_dict):
@@ -96,10 +99,6 @@ def _list_datasets(section: Any) -> list[dict[str, Any]]:
 
 def _find_file(dataset: Mapping[str, Any]) -> Path:
     return Path(dataset.get("data_root") or "", dataset["ann_file"])
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _read_other(path: Path, first: Path, task: Task) -> Task:

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
-from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.apis.config_sections import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 
 _FILE_KEYS = ("ann_file", "bbox_file")
@@ -39,18 +39,18 @@ def set_data_root(cfg: Config, data_root: str | Path | None) -> Config:
     old_root = _find_common_root(cfg)
     for section in walk_sections(changed._cfg_dict):
         for key in ("data_root", *_FILE_KEYS):
-            if isinstance(section.get(key), str) and not (_has_root(section) and _is_below_root(section, key)):
-                section[key] = _move(Path(section[key]), old_root, Path(data_root))
+            if not isinstance(section.get(key), str):
+                continue
+            path = Path(section[key])
+            if key != "data_root" and _has_root(section) and not path.is_absolute():
+                continue  # joined to the section's data_root, with which it moves
+            moved = Path(data_root, path.relative_to(old_root)) if path.is_relative_to(old_root) else path
+            section[key] = str(moved)
     return changed
 
 
 def _has_root(section: dict[str, Any]) -> bool:
     return isinstance(section.get("data_root"), str)
-
-
-def _is_below_root(section: dict[str, Any], key: str) -> bool:
-    """Whether the dataset will join this path to its ``data_root``, so that it moves by itself."""
-    return key != "data_root" and not Path(section[key]).is_absolute()
 
 
 def _find_common_root(cfg: Config) -> Path:
@@ -63,10 +63,6 @@ def _find_common_root(cfg: Config) -> Path:
     if not same and len(roots) > 1:
         raise ConfigError(f"--data-root cannot replace several roots ({', '.join(roots)}): use --cfg-options.")
     return Path(*(level[0] for level in same))
-
-
-def _move(path: Path, old_root: Path, new_root: Path) -> str:
-    return str(new_root / path.relative_to(old_root)) if path.is_relative_to(old_root) else str(path)
 
 
 def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
@@ -85,7 +81,11 @@ def check_data(cfg: Config, loaders: tuple[str, ...]) -> None:
         sections += [cfg.get("default_hooks"), cfg.get("custom_hooks")]  # the dataset of a later training stage
     for section in walk_sections(sections):
         for path, is_folder in _list_paths(section):
-            _check_path(path, is_folder, section.get("type", "dataset"))
+            if not (path.is_dir() if is_folder else path.is_file()):
+                kind, reader = "image folder" if is_folder else "annotation file", section.get("type", "dataset")
+                raise MissingFileError(
+                    f"The {kind} {path} of {reader} does not exist: {_WHAT_TO_DO}, or correct the config."
+                )
             if path.suffix == ".json" and not is_folder:
                 _check_is_whole(path)
 
@@ -127,10 +127,3 @@ def _check_is_whole(path: Path) -> None:
         raise DataError(
             f"The annotation file {path} is not valid JSON: its download may be incomplete, so get it again."
         )
-
-
-def _check_path(path: Path, is_folder: bool, reader: str) -> None:
-    if path.is_dir() if is_folder else path.is_file():
-        return
-    kind = "image folder" if is_folder else "annotation file"
-    raise MissingFileError(f"The {kind} {path} of {reader} does not exist: {_WHAT_TO_DO}, or correct the config.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.apis.checkpoints import check_resumable, locate_checkpoint, read_checkpoint
-from rtmo_plugin.apis.configuration import load_config, walk_sections
+from rtmo_plugin.apis.config_sections import walk_sections
+from rtmo_plugin.apis.configuration import load_config
 from rtmo_plugin.apis.static_config import COMPUTED, read_static_config
 from rtmo_plugin.errors import CheckpointError, ConfigError
 from rtmo_plugin.shipped_configs import FOLDER, locate_config
@@ -37,6 +38,7 @@ def describe_config(config: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} describes no model: pass one of the files in configs/.")
     head, loader = _take_dict(model, "head"), _take_dict(cfg, "train_dataloader")
     published = CATALOGUE.get(path.stem) if is_shipped else None
+    schedule = _take_dict(_take_dict(_take_dict(cfg, "default_hooks"), "training_stages"), "schedule")
     return {
         "config": str(path),
         **{part: _take_dict(model, part).get("type") for part in ("backbone", "neck", "head") if part in model},
@@ -44,7 +46,7 @@ def describe_config(config: str | Path) -> dict[str, Any]:
         "classes": head.get("num_classes", 1),
         "input": _find_inputs(cfg),
         "epochs": _take_dict(cfg, "train_cfg").get("max_epochs"),
-        "stages": _find_stages(cfg),
+        "stages": tuple(f"{name} from {_take_dict(schedule, name).get('begin', 0)}" for name in schedule),
         "images_a_step": _take_dict(cfg, "auto_scale_lr").get("base_batch_size"),
         "batch_size": loader.get("batch_size"),
         "training_labels": _list_labels(loader),
@@ -64,12 +66,6 @@ def _find_inputs(cfg: Mapping[str, Any]) -> tuple[str, ...]:
     pipeline = _take_dict(_take_dict(cfg, "test_dataloader"), "dataset").get("pipeline", [])
     sizes = [step["input_size"] for step in walk_sections(pipeline) if "input_size" in step]
     return tuple(size if isinstance(size, str) else "x".join(map(str, size)) for size in sizes)
-
-
-def _find_stages(cfg: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the training stages with their first epochs, from 0."""
-    schedule = _take_dict(_take_dict(_take_dict(cfg, "default_hooks"), "training_stages"), "schedule")
-    return tuple(f"{name} from {_take_dict(schedule, name).get('begin', 0)}" for name in schedule)
 
 
 def _list_labels(loader: Mapping[str, Any]) -> tuple[str, ...]:
@@ -94,6 +90,7 @@ def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
     content = read_checkpoint(path)
     state, meta = content["state_dict"], content.get("meta") or {}
     data = meta.get("dataset_meta") or {}
+    classes = data.get("classes") or data.get("CLASSES") or ()  # names, or MMPose's categories of COCO
     numbers = [value.numel() for name, value in state.items() if not name.endswith(_BUFFERS)]
     return {
         "checkpoint": str(path),
@@ -106,7 +103,7 @@ def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
         "seed": meta.get("seed"),
         "can_be_resumed": _is_resumable(content, path),
         "has_moving_average": "ema_state_dict" in content,
-        "classes": _name_classes(data.get("classes") or data.get("CLASSES") or ()),
+        "classes": tuple(str(each["name"] if isinstance(each, Mapping) else each) for each in classes),
         "keypoints": tuple((data.get("keypoint_id2name") or {}).values()),
         "mmengine": _cut_revision(meta.get("mmengine_version")),
     }
@@ -122,11 +119,6 @@ def _cut_revision(version: str | None) -> str | None:
     number, stage = r"\d{1,3}(?:\.\d{1,3})+?", r"(?:(?:a|b|rc|\.dev|\.post)\d{1,2})?"
     found = re.fullmatch(rf"({number}{stage})(?:[0-9a-f]{{7}}|[0-9a-f]{{40}}|unknown)?", str(version or ""))
     return found[1] if found else version
-
-
-def _name_classes(classes: Iterable[Any]) -> tuple[str, ...]:
-    """Return the names of classes, which MMPose keeps as COCO's categories, or as names."""
-    return tuple(str(each["name"] if isinstance(each, Mapping) else each) for each in classes)
 
 
 def _is_resumable(content: Mapping[str, Any], path: Path) -> bool:

@@ -66,13 +66,12 @@ class DivergenceHook(Hook):  # type: ignore[misc]  # MMEngine has no types
             "epoch": runner.epoch + 1,
             "images": [str(sample.metainfo.get("img_path")) for sample in samples],
             "inputs": list(self._batch.get("inputs", ())),
-            "targets": [_list_tensors(sample.get("gt_instance_labels", {})) for sample in samples],
+            "targets": [
+                {name: value for name, value in labels.items() if isinstance(value, Tensor)}
+                for labels in (sample.get("gt_instance_labels", {}) for sample in samples)
+            ],
         }
         torch.save(content, folder / "batch.pth")
         if samples:
             write_batch_picture(folder / "batch.jpg", self._batch, runner.train_dataloader.dataset.metainfo)
         return folder
-
-
-def _list_tensors(labels: Any) -> dict[str, Tensor]:
-    return {name: value for name, value in labels.items() if isinstance(value, Tensor)}

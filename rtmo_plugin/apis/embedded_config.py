@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from mmpose.utils import register_all_modules
 
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
 from rtmo_plugin.apis.config_literals import TEXT_ERRORS, LiteralReader
+from rtmo_plugin.apis.config_sections import is_pretrained, walk_sections
 from rtmo_plugin.apis.registered_classes import MODEL_REGISTRIES, find_class
 from rtmo_plugin.errors import CheckpointError, ConfigError
 from rtmo_plugin.model_names import ModelKind, find_kind_of_model
@@ -99,7 +100,7 @@ def read_embedded_config(checkpoint: str | Path) -> Config:
     if kept.get("default_scope", "mmpose") not in _PACKAGES:
         raise refuse(f"its default_scope is {kept['default_scope']!r}")
     register_all_modules(init_default_scope=False)
-    for section in _walk(kept):
+    for section in walk_sections(kept):
         _check_section(section, refuse)
     # The name of a Python file: MMEngine writes a copy of the config under it beside the log.
     return Config(kept, cfg_text=" ", filename=str(path.with_suffix(".py")), format_python_code=False)
@@ -140,11 +141,11 @@ def parse_assignments(text: str, refuse: Callable[[str], Exception]) -> dict[str
 def _clean(value: Any, refuse: Callable[[str], Exception]) -> Any:
     """Return a section without pretrained weights, output files and servers, with MMPose's own metainfo files."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_clean(each, refuse) for each in value if not _is_pretrained(each))
+        return type(value)(_clean(each, refuse) for each in value if not is_pretrained(each))
     if not isinstance(value, dict):
         return value
     cleaned = {
-        key: _clean(each, refuse) for key, each in value.items() if key not in _WRITTEN and not _is_pretrained(each)
+        key: _clean(each, refuse) for key, each in value.items() if key not in _WRITTEN and not is_pretrained(each)
     }
     if "from_file" in cleaned:
         own = _METAINFO / Path(str(cleaned["from_file"])).name
@@ -152,18 +153,6 @@ def _clean(value: Any, refuse: Callable[[str], Exception]) -> Any:
             raise refuse(f"it reads keypoints from the Python file {cleaned['from_file']}")
         cleaned["from_file"] = str(own)
     return cleaned
-
-
-def _is_pretrained(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("type") in ("Pretrained", "PretrainedInit")
-
-
-def _walk(value: Any) -> Iterator[dict[Any, Any]]:
-    """Yield every dict inside ``value``, itself included."""
-    if isinstance(value, dict):
-        yield value
-    for child in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        yield from _walk(child)
 
 
 def _check_section(section: Mapping[Any, Any], refuse: Callable[[str], Exception]) -> None:

@@ -13,7 +13,8 @@ from mmpose.registry import DATASETS, MODELS
 
 from rtmo_plugin import __version__
 from rtmo_plugin.apis.checkpoints import locate_checkpoint, read_checkpoint
-from rtmo_plugin.apis.configuration import load_config, set_options, walk_sections
+from rtmo_plugin.apis.config_sections import walk_sections
+from rtmo_plugin.apis.configuration import load_config, set_options
 from rtmo_plugin.apis.console import leave_out_noise
 from rtmo_plugin.apis.custom_data import adopt_task
 from rtmo_plugin.apis.export_accuracy import QuantizedAccuracy, choose_images, compare_accuracy

@@ -6,7 +6,7 @@ import copy
 
 from mmengine.config import Config
 
-from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.apis.config_sections import walk_sections
 from rtmo_plugin.errors import ConfigError
 
 LOADER = "rtmo_plugin.LoadImage"

@@ -128,7 +128,8 @@ def check_data_names(dataset: Any, evaluators: Any = None) -> None:
         names = read_names(metainfo)
         if not file or not names:
             continue
-        if getattr(part, "is_reordered", False) and any(map(_reads_by_place, _list_configs(evaluators))):
+        kinds = {str(each.get("type")) for each in _list_configs(evaluators)}
+        if getattr(part, "is_reordered", False) and kinds & {"CocoMetric", "mmpose.CocoMetric"}:
             raise DataError(f"{file} lists the keypoints in another order than the config, and MMPose's metric reads "
                             f"them by position: {_MAPPED}.")  # fmt: skip
         for category in metainfo.get("CLASSES") or ():  # type: ignore[union-attr]  # names come from it
@@ -162,7 +163,3 @@ def has_converter(evaluators: Any) -> bool:
 def _list_configs(evaluators: Any) -> list[Mapping[str, Any]]:
     listed = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
     return [each for each in listed if isinstance(each, Mapping)]
-
-
-def _reads_by_place(evaluator: Mapping[str, Any]) -> bool:
-    return str(evaluator.get("type")) in ("CocoMetric", "mmpose.CocoMetric")

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from rtmo_plugin.apis.checkpoints import read_checkpoint
-from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.apis.config_sections import is_pretrained, walk_sections
 from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.zoo import CATALOGUE, describe_url, fetch, is_url
 
@@ -30,14 +30,10 @@ def drop_pretrained(cfg: Config) -> Config:
 
 def _drop(section: Any) -> Any:
     if isinstance(section, list):
-        return [_drop(entry) for entry in section if not _is_pretrained(entry)]
+        return [_drop(entry) for entry in section if not is_pretrained(entry)]
     if not isinstance(section, dict):
         return section
-    return type(section)({key: _drop(value) for key, value in section.items() if not _is_pretrained(value)})
-
-
-def _is_pretrained(section: Any) -> bool:
-    return isinstance(section, dict) and section.get("type") in ("Pretrained", "PretrainedInit")
+    return type(section)({key: _drop(value) for key, value in section.items() if not is_pretrained(value)})
 
 
 def fetch_pretrained(cfg: Config) -> Config:
@@ -52,7 +48,7 @@ def fetch_pretrained(cfg: Config) -> Config:
         CheckpointError: It is not the published file, is not a checkpoint, or could run code.
     """
     changed = copy.deepcopy(cfg)
-    for section in filter(_is_pretrained, walk_sections(changed._cfg_dict["model"])):
+    for section in filter(is_pretrained, walk_sections(changed._cfg_dict["model"])):
         given = str(section.get("checkpoint"))
         name = CATALOGUE[given].url if given in CATALOGUE else given
         if is_url(name) or "://" not in name:  # else for other loaders of MMEngine, such as s3://

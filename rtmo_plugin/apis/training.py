@@ -65,8 +65,11 @@ class TrainResult:
     def __str__(self) -> str:
         precision = find_average_precision(self.metrics)
         curves = self.log_dir.parent / CURVES_FILE
+        ap = "not validated" if precision is None else f"{precision:.3f} (last validation)"
+        if precision is not None and precision < 0:  # as COCO's tools say
+            ap = "no value: the validation data have no people to find"
         lines = {
-            "AP": _describe_precision(precision),
+            "AP": ap,
             "checkpoint": show_path(self.checkpoint) if self.checkpoint else "none was written",
             "log": show_path(self.log_dir),
             **({"curves": show_path(curves)} if curves.is_file() else {}),
@@ -120,7 +123,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
     GIGABYTES.check("cache_gb", cache_gb)
     cfg = prepare_config(config, **options)
     require(cfg, ("train_dataloader", "train_cfg", "optim_wrapper"))
-    cfg = cfg if validate else _drop_validation(cfg)
+    cfg = cfg if validate else _change(cfg, val_cfg=None, val_dataloader=None, val_evaluator=None)
     cfg = set_image_cache(cfg, cache_gb) if cache_gb else cfg
     cfg = _enable_amp(cfg) if amp else cfg
     cfg = _change(cfg, custom_hooks=[*(cfg.get("custom_hooks") or []), _COMPILE_HOOK]) if compiled else cfg
@@ -142,12 +145,6 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
                 path.unlink(missing_ok=True)  # another process may have been faster
             _run(runner, [PictureHook(show_dir)] if show_dir else [])
     return _summarise(runner)
-
-
-def _describe_precision(value: float | None) -> str:
-    if value is None:
-        return "not validated"
-    return f"{value:.3f} (last validation)" if value >= 0 else "no value: the validation data have no people to find"
 
 
 def _run(runner: QuietRunner, hooks: list[Hook]) -> None:
@@ -174,10 +171,6 @@ def _run(runner: QuietRunner, hooks: list[Hook]) -> None:
     loop = runner.train_loop
     if getattr(loop, "stop_training", False) and runner.epoch < runner.max_epochs:
         print(f"training stopped early, after epoch {runner.epoch} of {runner.max_epochs}")
-
-
-def _drop_validation(cfg: Config) -> Config:
-    return _change(cfg, val_cfg=None, val_dataloader=None, val_evaluator=None)
 
 
 def _change(cfg: Config, **values: Any) -> Config:
@@ -281,14 +274,10 @@ def _check_optimizer(name: str | type) -> None:
 
 def _summarise(runner: QuietRunner) -> TrainResult:
     scalars = runner.message_hub.log_scalars
-    metrics = {name.removeprefix("val/"): buffer.current() for name, buffer in scalars.items() if _is_metric(name)}
-    return TrainResult(metrics, _find_written(Path(runner.work_dir)), Path(runner.log_dir))
-
-
-def _find_written(work_dir: Path) -> Path | None:
-    noted = read_note(work_dir)
-    return noted if noted and noted.is_file() else None
-
-
-def _is_metric(name: str) -> bool:
-    return name.startswith("val/") and name not in ("val/time", "val/data_time")
+    metrics = {
+        name.removeprefix("val/"): buffer.current()
+        for name, buffer in scalars.items()
+        if name.startswith("val/") and name not in ("val/time", "val/data_time")
+    }
+    noted = read_note(Path(runner.work_dir))
+    return TrainResult(metrics, noted if noted and noted.is_file() else None, Path(runner.log_dir))

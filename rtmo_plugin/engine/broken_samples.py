@@ -53,7 +53,9 @@ class ForgivingDataset(WrappedDataset):
                 notes.append(_describe(self.dataset, index, error))
                 index = random.randrange(len(self))
             else:
-                return _attach(sample, notes)
+                if notes:
+                    sample["data_samples"].set_metainfo({_NOTE: notes})
+                return sample
         raise BrokenSamplesError(f"{_NUM_TRIES} training samples in a row are broken, the last one: {notes[-1]}.")
 
 
@@ -70,20 +72,10 @@ def _describe(dataset: Dataset[Any], index: int, error: Exception) -> str:
     reason = f"{' '.join(str(error).split()) or 'no reason given'} ({type(error).__name__})"
     if os.sep in reason:  # names a file, perhaps another one that a mosaic needed
         return reason
-    return f"{_find_path(dataset, index)}: {reason}"
-
-
-def _find_path(dataset: Dataset[Any], index: int) -> str:
     try:
-        return str(dataset.get_data_info(index)["img_path"])
+        return f"{dataset.get_data_info(index)['img_path']}: {reason}"
     except _SIGNS:
-        return f"sample {index}"
-
-
-def _attach(sample: Any, notes: list[str]) -> Any:
-    if notes:
-        sample["data_samples"].set_metainfo({_NOTE: notes})
-    return sample
+        return f"sample {index}: {reason}"
 
 
 def read_notes(data_samples: Iterable[BaseDataElement]) -> Iterator[str]:

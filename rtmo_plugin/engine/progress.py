@@ -36,7 +36,9 @@ class ProgressBarHook(Hook):
         """Advance, and show epoch, loss and learning rate."""
         if self._train_bar is not None:
             self._train_bar.set_description(f"epoch {runner.epoch + 1}/{runner.max_epochs}", refresh=False)
-            self._train_bar.set_postfix(_read_scalars(runner), refresh=False)
+            scalars = runner.message_hub.log_scalars
+            shown = {label: f"{scalars[name].current():.3g}" for label, name in _SHOWN.items() if name in scalars}
+            self._train_bar.set_postfix(shown, refresh=False)
             self._train_bar.update()
 
     def after_train(self, runner: Runner) -> None:
@@ -85,8 +87,3 @@ def _open_bar(what: str, total: int, done: int = 0) -> tqdm[Any] | None:
 def _close(bar: tqdm[Any] | None) -> None:
     if bar is not None:
         bar.close()
-
-
-def _read_scalars(runner: Runner) -> dict[str, str]:
-    scalars = runner.message_hub.log_scalars
-    return {label: f"{scalars[name].current():.3g}" for label, name in _SHOWN.items() if name in scalars}

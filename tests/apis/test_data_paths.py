@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from rtmo_plugin.apis.configuration import walk_sections
+from rtmo_plugin.apis.config_sections import walk_sections
 from rtmo_plugin.apis.data_paths import check_data, check_images, set_data_root
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from tests.oracle import OUR_CONFIGS

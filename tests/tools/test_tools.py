@@ -78,7 +78,7 @@ def test_trained_model_is_tested_and_predicts(trained, config, data_root, tmp_pa
     options = ("--out", tmp_path / "pictures", "--score-thr", 0, "--device", "cpu")
     code, out, _ = run_in_process(capsys, "predict", config, checkpoint, images, *options)
     assert code == 0
-    assert re.search(rf"^\d+ people in 3 images: pictures and predictions\.json in {tmp_path / 'pictures'}$", out, re.M)
+    assert re.search(rf"^\d+ people in 3 images: plots and predictions\.json in {tmp_path / 'pictures'}$", out, re.M)
     assert {path.name for path in images.iterdir()} < {path.name for path in (tmp_path / "pictures").iterdir()}
 
 

@@ -11,6 +11,7 @@ Pixels are only ever appended, under a lock, so that a view of an image that was
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 import os
 import shutil
@@ -110,7 +111,7 @@ class ImageCache:
         if place is None:
             return None
         offset, shape = place
-        image = self._memory[offset : offset + _count_bytes(shape)].reshape(shape)
+        image = self._memory[offset : offset + math.prod(shape)].reshape(shape)
         image.flags.writeable = False
         return image
 
@@ -196,7 +197,3 @@ def _choose_folder(max_bytes: int, folder: str | Path | None) -> Path:
 
 def _make_key(name: str) -> bytes:
     return hashlib.blake2b(name.encode(), digest_size=_KEY_BYTES).digest()
-
-
-def _count_bytes(shape: tuple[int, int, int]) -> int:
-    return shape[0] * shape[1] * shape[2]
