@@ -6,6 +6,7 @@ ncnn's files know neither metadata nor names of outputs, so a .json file lies be
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 import warnings
@@ -15,14 +16,13 @@ from typing import Any
 
 import torch
 
-from rtmo_plugin.errors import ConfigError, ExportError, OutputError
-from rtmo_plugin.export.comparison import Run, verify
+from rtmo_plugin.errors import ConfigError, ExportError
+from rtmo_plugin.export.comparison import Run
+from rtmo_plugin.export.draft import write_verified
 from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.onnx_writer import make_example
 from rtmo_plugin.export.options import ExportOptions
-from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
 
 _SCRIPT = "model.pt"
@@ -30,37 +30,37 @@ _WRITTEN = "model.ncnn"  # by pnnx, with .param and .bin
 
 
 def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model as ``.param``, with ``.bin``, ``.json`` and the classifier's ``.npz`` beside it.
+    """Write a model as ``.param`` with ``.bin``, ``.json`` and ``.npz`` beside it, see ``write_verified``.
 
     Args:
-        model: As it was trained, in eval mode.
-        path: For the ``.param`` file.
-        options: What it shall be: the head's maps, of one image of one size, in float32.
-        info: What it shall say of itself.
+        model: Trained model, in eval mode.
+        path: Name of the ``.param`` file.
+        options: Options of the file: the head's maps for one image of one size, in float32.
+        info: Metadata to be stored in the ``.json`` file.
 
     Returns:
-        How far ncnn's answers are from PyTorch's.
+        Differences between the file, run by ncnn, and PyTorch.
 
     Raises:
-        ExportError: They are further apart than the tolerance; there is no file then.
+        ExportError: The file does not compute what PyTorch computes, and was not kept.
+        OutputError: A file cannot be written.
         ConfigError: A package is missing, or the options are more than these files can hold.
     """
     _check(options, path)
+    from rtmo_plugin.inference.engines.ncnn_runtime import NcnnEngine
+
     graph = build_graph(model, options)
-    with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as name:
-        folder = Path(name)
-        _convert(graph, folder, options)
-        draft = folder / f"{_WRITTEN}.param"
+
+    def save(draft: Path) -> None:
+        _convert(graph, draft, options)
         strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
         draft.with_suffix(".json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
-        found = verify(model, _open(draft), options, path)
-        try:
-            collect_parameters(model).save(locate_parameters(path))
-            for suffix in (".bin", ".json", ".param"):
-                draft.with_suffix(suffix).replace(path.with_suffix(suffix))
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    return found
+
+    def load(draft: Path) -> Run:
+        engine = NcnnEngine(draft)
+        return lambda images, score_thr: dict(engine.run(images))
+
+    return write_verified(model, path, options, save, load)
 
 
 def _check(options: ExportOptions, path: Path) -> None:
@@ -73,22 +73,25 @@ def _check(options: ExportOptions, path: Path) -> None:
         )
 
 
-def _convert(graph: RawGraph, folder: Path, options: ExportOptions) -> None:
-    """Write the files of ncnn into a folder."""
+def _convert(graph: RawGraph, path: Path, options: ExportOptions) -> None:
+    """Write a ``.param`` file with its ``.bin`` beside it."""
     import pnnx
 
     width, height = options.size_wh
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
-        script = torch.jit.trace(graph, (make_example(options, 1),), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(script, str(folder / _SCRIPT))
-    command = [pnnx.EXEC_PATH, _SCRIPT, f"inputshape=[1,3,{height},{width}]", "fp16=0"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    written = folder / f"{_WRITTEN}.param"
-    if done.returncode or not written.is_file():
-        reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise ExportError(f"pnnx could not convert the model: {reason[-1]}")
-    written.write_text(_repair_attention(written.read_text(encoding="utf-8")), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
+            example = (make_example(options, 1),)
+            script = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call]
+            torch.jit.save(script, str(Path(folder, _SCRIPT)))
+        command = [pnnx.EXEC_PATH, _SCRIPT, f"inputshape=[1,3,{height},{width}]", "fp16=0"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        written = Path(folder, f"{_WRITTEN}.param")
+        if done.returncode or not written.is_file():
+            reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+            raise ExportError(f"pnnx could not convert the model: {reason[-1]}")
+        path.write_text(_repair_attention(written.read_text(encoding="utf-8")), encoding="utf-8")
+        shutil.copyfile(written.with_suffix(".bin"), path.with_suffix(".bin"))
 
 
 def _repair_attention(text: str) -> str:
@@ -111,11 +114,3 @@ def _repair_line(words: list[str], line: str) -> list[str]:
     queries, keys = f"{query}_queries", f"{query}_keys"
     split = ["Split", f"{name}_split", "1", "2", query, queries, keys]
     return [" ".join(split), " ".join([kind, name, "3", "1", queries, keys, value, *rest])]
-
-
-def _open(path: Path) -> Run:
-    """Return what runs a file."""
-    from rtmo_plugin.inference.engines.ncnn_runtime import NcnnEngine
-
-    engine = NcnnEngine(path)
-    return lambda images, score_thr: dict(engine.run(images))

@@ -9,43 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.comparison import Run, verify
+from rtmo_plugin.export.comparison import Run
+from rtmo_plugin.export.draft import write_verified
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
 from rtmo_plugin.export.options import ExportOptions
-from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.files import replace_file
-from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
 
 def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model as ONNX, compare what was written with it, and only then give the file its name.
+    """Write a model as ONNX, see ``write_verified``.
 
     Args:
-        model: As it was trained, in eval mode.
-        path: For the file; the parameters of the cut ``raw`` are written beside it, as ``.npz``.
-        options: What it shall be.
-        info: What it shall say of itself.
+        model: Trained model, in eval mode.
+        path: Name of the file.
+        options: Options of the file.
+        info: Metadata to be stored in the file.
 
     Returns:
-        How far ONNX Runtime's answers are from PyTorch's.
+        Differences between the file, run by ONNX Runtime, and PyTorch.
 
     Raises:
-        ExportError: They are further apart than the tolerance; there is no file then.
+        ExportError: The file does not compute what PyTorch computes, and was not kept.
+        OutputError: The file cannot be written.
         ConfigError: A package is missing.
     """
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
         proto = quantize(proto, options, info, keeps_sums=False)
-    with replace_file(path) as draft:
-        draft.write_bytes(proto.SerializeToString())
-        found = verify(model, open_content(draft.read_bytes()), options, path)
-        if options.cut == "raw":
-            collect_parameters(model).save(locate_parameters(path))
-    return found
+    content = proto.SerializeToString()
+    return write_verified(
+        model,
+        path,
+        options,
+        save=lambda draft: draft.write_bytes(content),
+        load=lambda draft: open_content(draft.read_bytes()),
+    )
 
 
 def open_content(content: bytes) -> Run:

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, OutputError, write_install_line
-from rtmo_plugin.export.comparison import Run, verify
+from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.comparison import Run
+from rtmo_plugin.export.draft import write_verified
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
 from rtmo_plugin.export.options import ExportOptions
-from rtmo_plugin.export.parameters import collect_parameters
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.coordinates import locate_parameters
 from rtmo_plugin.inference.model_info import ModelInfo
 
 _SCORE_INPUT = 4  # of OpenVINO's NonMaxSuppression
 
 
 def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model as an ``.xml`` file with a ``.bin`` beside it.
+    """Write a model as an ``.xml`` file with a ``.bin`` beside it, see ``write_verified``.
 
     Args:
-        model: As it was trained, in eval mode.
-        path: For the ``.xml`` file.
-        options: What it shall be.
-        info: What it shall say of itself.
+        model: Trained model, in eval mode.
+        path: Name of the ``.xml`` file.
+        options: Options of the file.
+        info: Metadata to be stored in the file.
 
     Returns:
-        How far OpenVINO's answers, in float32, are from PyTorch's.
+        Differences between the file, run by OpenVINO in float32, and PyTorch.
 
     Raises:
-        ExportError: They are further apart than the tolerance; there is no file then.
+        ExportError: The file does not compute what PyTorch computes, and was not kept.
+        OutputError: A file cannot be written.
         ConfigError: A package is missing.
     """
     try:
@@ -51,23 +50,18 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     if options.int8:
         proto = quantize(proto, options, info, keeps_sums=True)
     core = get_core()
-    with tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
-        draft = Path(folder, path.name)
-        openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)
-        found = verify(model, _open(core, draft), options, path)
-        try:
-            if options.cut == "raw":
-                collect_parameters(model).save(locate_parameters(path))
-            draft.with_suffix(".bin").replace(path.with_suffix(".bin"))
-            draft.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    return found
+    graph = core.read_model(proto.SerializeToString())
+    return write_verified(
+        model,
+        path,
+        options,
+        save=lambda draft: openvino.save_model(graph, draft, compress_to_fp16=False),
+        load=lambda draft: _open_model(core, core.read_model(draft)),
+    )
 
 
-def _open(core: Any, path: Path) -> Run:
-    """Return what runs a file with any score threshold."""
-    model = core.read_model(path)
+def _open_model(core: Any, model: Any) -> Run:
+    """Return a function that runs a model with any score threshold."""
     names = [output.get_any_name() for output in model.outputs]
     takes_threshold = _expose_score_threshold(model)
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -1,0 +1,47 @@
+"""The way of every exported file: a draft is written, compared with PyTorch, and only then gets its name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.export.comparison import Run, verify
+from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.parameters import collect_parameters
+from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.files import replace_file
+from rtmo_plugin.inference.coordinates import locate_parameters
+
+
+def write_verified(
+    model: Any, path: Path, options: ExportOptions, save: Callable[[Path], None], load: Callable[[Path], Run]
+) -> Differences:
+    """Write a file and the files beside it; those that were there stay if the draft is wrong.
+
+    Args:
+        model: Trained model, in eval mode.
+        path: Final name of the file. The cut ``raw`` gets a second file, ``.npz``, with the parameters of the DCC.
+        options: Options of the file.
+        save: Function that writes the draft, and whatever belongs beside it, in an empty folder.
+        load: Function that opens the draft.
+
+    Returns:
+        Differences between the draft and PyTorch.
+
+    Raises:
+        ExportError: The draft does not compute what PyTorch computes.
+        OutputError: A file cannot be written.
+    """
+    with replace_file(path) as named, tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
+        draft = Path(folder, path.name)
+        save(draft)
+        found = verify(model, load(draft), options, path)
+        if options.cut == "raw":
+            collect_parameters(model).save(locate_parameters(draft))
+        for other in set(Path(folder).iterdir()) - {draft}:
+            with replace_file(path.with_name(other.name)) as moved:
+                other.replace(moved)
+        draft.replace(named)
+    return found
