@@ -1,21 +1,22 @@
 """Compare a written file with PyTorch, whatever the weights.
 
-Three differences are not errors:
+Each row of a file must be one of PyTorch's priors: the same box, score and keypoints within the tolerance.
+The rows together must be what NMS may leave of PyTorch's priors at the file's limits.
+What rounding alone decides is not an error:
 
-- A person whose score, or whose overlap with another, lies on a threshold may be kept by one side alone.  Where
-  many scores are equal, rounding decides which of them come first, enter NMS first, and fit within the most people
-  that a file returns.  So the rows of a file are not compared with PyTorch's own selection: each row must be a
-  prior of PyTorch's, and the rows together must be what NMS may leave, see ``_check_selection``.
-- People with scores below any useful threshold mean little: a quarter of them may differ by any amount.
-- A keypoint may hang between two places.  Untrained weights have many of these, and PyTorch's own
-  answers in float32 and float64 then lie far apart.  So a keypoint may be as far off as PyTorch's own
-  moves when the head's outputs change by as much as rounding (``Reference.measure_wavering``).
+- Which of two priors is kept, where scores or overlaps are equal or lie on a threshold.  So the rows are not
+  compared with PyTorch's own selection (``_check_selection``).
+- Where a keypoint is that hangs between two places.  Untrained weights have many of these.  So a keypoint may be
+  as far off as PyTorch's own moves when the head's outputs change by as much as rounding
+  (``Reference.measure_wavering``).
+- People with scores below any useful threshold: a quarter of them may differ by any amount.
 
 Letters as in ``rtmo_plugin.structures``; N here are the rows of a file's output.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from rtmo_plugin.datasets.settings import SceneSettings
 from rtmo_plugin.errors import ExportError, NonFiniteError
 from rtmo_plugin.export.decoys import check_image
 from rtmo_plugin.export.graphs import RAW_OUTPUTS
-from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.reference import Reference
 from rtmo_plugin.export.tolerance import Differences, Tolerance, choose_tolerance, find_worst
 from rtmo_plugin.images import read_image
@@ -74,6 +75,23 @@ def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differen
         raise ExportError(f"{path} does not compute what PyTorch computes, and was not kept: {error}") from error
     found.check(str(path), tolerance)
     return found
+
+
+def check_constants(constants: Mapping[str, float], options: ExportOptions, path: Path) -> None:
+    """Check the limits of NMS in an end-to-end file, which the images of the comparison need not reach.
+
+    Args:
+        constants: Values in the file by name, in the names of ``NMS_CONSTANTS``.
+        options: Options of the file.
+        path: Final name of the file.
+
+    Raises:
+        ExportError: One of them is missing or is not that of the options.
+    """
+    for name in NMS_CONSTANTS if options.cut == "end2end" else ():
+        wanted, found = getattr(options, name), constants.get(name, math.nan)
+        if np.float32(found) != np.float32(wanted):
+            raise ExportError(f"{path} was not kept: its {name} is {found:g} instead of {wanted:g}.")
 
 
 def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) -> Differences:

@@ -9,10 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.comparison import Run
+from rtmo_plugin.export.comparison import Run, check_constants
 from rtmo_plugin.export.draft import write_verified
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_writer import INPUT_NAME, SCORE_THRESHOLD, convert_to_onnx, expose_score_threshold
+from rtmo_plugin.export.onnx_writer import (
+    INPUT_NAME,
+    SCORE_THRESHOLD,
+    convert_to_onnx,
+    expose_score_threshold,
+    read_constants,
+)
 from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
@@ -39,14 +45,16 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
         proto = quantize(proto, options, info, keeps_sums=False)
-    content = proto.SerializeToString()
-    return write_verified(
-        model,
-        path,
-        options,
-        save=lambda draft: draft.write_bytes(content),
-        load=lambda draft: open_content(draft.read_bytes()),
-    )
+
+    def save(draft: Path) -> None:
+        draft.write_bytes(proto.SerializeToString())
+
+    def load(draft: Path) -> Run:
+        content = draft.read_bytes()
+        check_constants(read_constants(content), options, path)
+        return open_content(content)
+
+    return write_verified(model, path, options, save, load)
 
 
 def open_content(content: bytes) -> Run:

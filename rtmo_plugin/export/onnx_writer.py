@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph
-from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.options import NMS_CONSTANTS, ExportOptions
 
 try:
     import onnx
@@ -24,6 +24,7 @@ except ImportError:  # an extra: ``pip install "rtmo-plugin[export]"``
 OPSET = 17
 INPUT_NAME = "input"
 SCORE_THRESHOLD = "score_thr"  # the initializer of an end-to-end file
+_FIRST_CONSTANT = 2  # input of NonMaxSuppression
 
 
 def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[str, str]) -> Any:
@@ -111,6 +112,19 @@ def _name_rows(model: Any, graph: RawGraph) -> None:
 
 def _read_version(metadata: Mapping[str, str]) -> str:
     return metadata.get("version", "").strip('"')
+
+
+def read_constants(content: bytes) -> dict[str, float]:
+    """Return the constants ``NMS_CONSTANTS`` that the NMS of a file takes; none for a file without NMS."""
+    graph = onnx.load_from_string(content).graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    return {
+        name: onnx.numpy_helper.to_array(tensors[given]).item()
+        for node in graph.node
+        if node.op_type == "NonMaxSuppression"
+        for name, given in zip(NMS_CONSTANTS, node.input[_FIRST_CONSTANT:])
+        if given in tensors
+    }
 
 
 def replace_constants(content: bytes, **values: float) -> bytes:

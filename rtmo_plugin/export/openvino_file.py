@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.comparison import Run
+from rtmo_plugin.export.comparison import Run, check_constants
 from rtmo_plugin.export.draft import write_verified
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.inference.model_info import ModelInfo
@@ -50,14 +50,30 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     if options.int8:
         proto = quantize(proto, options, info, keeps_sums=True)
     core = get_core()
-    graph = core.read_model(proto.SerializeToString())
-    return write_verified(
-        model,
-        path,
-        options,
-        save=lambda draft: openvino.save_model(graph, draft, compress_to_fp16=False),
-        load=lambda draft: _open_model(core, core.read_model(draft)),
-    )
+
+    def save(draft: Path) -> None:
+        openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)
+
+    def load(draft: Path) -> Run:
+        graph = core.read_model(draft)
+        check_constants(_read_constants(graph), options, path)
+        return _open_model(core, graph)
+
+    return write_verified(model, path, options, save, load)
+
+
+def _list_nms(model: Any) -> list[Any]:
+    return [node for node in model.get_ops() if node.get_type_name() == "NonMaxSuppression"]
+
+
+def _read_constants(model: Any) -> dict[str, float]:
+    """Return the constants ``NMS_CONSTANTS`` that the NMS of a model takes; none for a model without NMS."""
+    nodes = {
+        name: nms.input_value(place).get_node()
+        for nms in _list_nms(model)
+        for place, name in enumerate(NMS_CONSTANTS, start=2)
+    }
+    return {name: node.data.item() for name, node in nodes.items() if node.get_type_name() == "Constant"}
 
 
 def _open_model(core: Any, model: Any) -> Run:
@@ -78,7 +94,7 @@ def _expose_score_threshold(model: Any) -> bool:
     """Make the threshold of ``model``, our own copy, an input, and tell whether there is one."""
     from openvino import opset8
 
-    found = [node for node in model.get_ops() if node.get_type_name() == "NonMaxSuppression"]
+    found = _list_nms(model)
     for node in found:
         threshold = opset8.parameter([1], np.float32)
         node.input(_SCORE_INPUT).replace_source_output(threshold.output(0))

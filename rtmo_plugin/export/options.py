@@ -12,6 +12,7 @@ from rtmo_plugin.number_ranges import FRACTION, PRIORS
 
 # and how the file's name must end
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param"}
+NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
 DYNAMIC = ("batch", "size")
 SIZE_DIVISOR = 32
 

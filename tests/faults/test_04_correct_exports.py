@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rtmo_plugin.errors import ConfigError, ExportError, OutputError
-from rtmo_plugin.export import onnx_file
+from rtmo_plugin.export import onnx_file, openvino_file
 from rtmo_plugin.export.comparison import verify
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_file import open_content, write_onnx
@@ -245,6 +245,31 @@ def test_people_that_nms_would_remove_are_too_many(tiny):
     run = convert(tiny, ExportOptions((96, 64), nms_thr=0.1, max_people=100))
     with pytest.raises(ExportError, match=r"finds other people than PyTorch .*: \d+ are missing and 0 of its"):
         verify(tiny, run, ExportOptions((96, 64), nms_thr=0.9, max_people=100), "model.onnx")
+
+
+@pytest.mark.parametrize(("name", "value"), [("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)])
+@pytest.mark.parametrize("module", [onnx_file, openvino_file])
+def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, tmp_path, monkeypatch, module, name, value):
+    options = ExportOptions((96, 64), dynamic=())  # overlaps go up to 0.25, and there are 30 priors
+    wrong = build_graph(tiny, replace(options, **{name: value}))
+    verify(tiny, convert(tiny, replace(options, **{name: value})), options, "model.onnx")
+    monkeypatch.setattr(module, "build_graph", lambda *_: wrong)
+    write, path = (write_onnx, "model.onnx") if module is onnx_file else (write_openvino, "model.xml")
+    sentence = rf"{path} was not kept: its {name} is {value} instead of {getattr(options, name)}\.$"
+    with pytest.raises(ExportError, match=sentence):
+        write(tiny, tmp_path / path, options, make_info(tiny, options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_beside_that_cannot_be_written_leaves_the_older_one(tiny, tmp_path):
+    options = ExportOptions((96, 64), dynamic=())
+    path = tmp_path / "model.xml"
+    path.write_bytes(b"older")
+    path.with_suffix(".bin").mkdir()
+    with pytest.raises(OutputError, match=r"model\.bin is a folder; name a file"):
+        write_openvino(tiny, path, options, make_info(tiny, options))
+    assert path.read_bytes() == b"older"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model.bin", "model.xml"]
 
 
 def test_a_refused_file_is_exit_code_1_and_an_older_one_stays(trained, tmp_path, capsys, monkeypatch):  # noqa: F811
