@@ -1,8 +1,8 @@
-"""Scores that say what they promise: a detection's score as the OKS to be expected of it.
+"""Score calibration: a detection's score becomes the OKS to be expected of it.
 
 Fitted by ``evaluation.analysis.calibration``, carried in an exported model's metadata under
 ``METADATA_KEY`` as the JSON text of ``to_json``, and applied where scores come out.  NumPy only, so
-that whatever runs exported models can use it.
+that programs that run exported models can use it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class ScoreCalibration:
         """Return calibrated scores (N,).
 
         Args:
-            scores: (N,) of the people, 0 to 1.
-            keypoint_scores: (N, K), 0 to 1.
+            scores: Scores (N,) of the people, 0 to 1.
+            keypoint_scores: Keypoint scores (N, K), 0 to 1.
         """
         weights = np.array([self.score_weight, self.keypoint_weight, self.bias])
         calibrated: Floats = 1 / (1 + np.exp(-make_features(scores, keypoint_scores) @ weights))

@@ -23,8 +23,8 @@ class CheckpointModel:
     Args:
         config: Path of a config file, or the name of a shipped one.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
-        score_thr: People score at least this.
-        device: As torch names it; None takes a GPU if there is one.
+        score_thr: Lowest score of a person.
+        device: Device in torch's notation. Default: a GPU if there is one.
 
     Raises:
         UserError: The config, the checkpoint or the device is wrong.

@@ -21,7 +21,7 @@ _NOT_FOR_TWO = ("dump", "show_dir")
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """The metrics of two models, and what can be said about the difference of their APs."""
+    """Metrics of two models, and the difference of their APs."""
 
     names: tuple[str, str]
     metrics: tuple[Metrics, Metrics]
@@ -51,7 +51,7 @@ def compare_models(
         config: Path of a config file, or a config.
         first: A checkpoint as ``evaluate`` takes it, an exported file (.onnx), or a result file in
             COCO's format (.json).
-        second: Likewise.
+        second: The same for the other model.
         out: File for the metrics and the difference (.json, .yaml or .pkl).
         checkpoint: Must be None; the tool passes what stands beside ``--compare`` on.
         **options: See ``prepare_config``; and ``trust``, see ``evaluate_source``.

@@ -1,4 +1,4 @@
-"""A model's answers to the test data of a config, whether it still has to give them or has already."""
+"""Evaluate a model on the test data of a config: a checkpoint, an exported file, or a file with its results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _THEIRS, _OURS = ("CocoMetric", "mmpose.CocoMetric"), "rtmo_plugin.CocoMetric"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One model's answers, and what they were compared with."""
+    """Metrics of one model, and the people and detections that were compared."""
 
     metrics: Metrics
     comparison: Comparison
@@ -86,8 +86,8 @@ def measure_model(
         config: Path of a config file, or a config.
         model: A checkpoint, an exported file (.onnx) or a result file (.json).
         out: File for the metrics (.json, .yaml or .pkl).
-        **options: Of ``evaluate``; ``dump`` and ``show_dir`` for checkpoints only, and ``trust`` for exported files
-            (see ``evaluate_source``).
+        **options: Options of ``evaluate``; ``dump`` and ``show_dir`` for checkpoints only, and ``trust`` for exported
+            files (see ``evaluate_source``).
 
     Raises:
         UserError: Something in the arguments, the config, the data or the model is wrong.
@@ -97,7 +97,7 @@ def measure_model(
         return evaluate(config, model, out=out, **options)
     given = [name for name in ("dump", "show_dir") if options.pop(name, None)]
     if given:
-        raise ConfigError(f"--{given[0].replace('_', '-')} is for checkpoints, and {model} is none.")
+        raise ConfigError(f"--{given[0].replace('_', '-')} is for checkpoints, and {model} is not one.")
     if out is not None:
         prepare_file("--out", Path(out), METRIC_FILES)
     metrics = evaluate_source(config, model, **options).metrics
@@ -194,12 +194,12 @@ def _complete(samples: list[Sample], infos: list[Sample], num_keypoints: int, pa
             f"The result file {path} has detections in image {first}, which the config's test data do not have "
             f"({len(unknown)} such ids)."
         )
-    nobody = {
+    no_people = {
         "keypoints": np.zeros((0, num_keypoints, 2)),
         "keypoint_scores": np.zeros((0, num_keypoints)),
         "bbox_scores": np.zeros(0),
     }
-    empty: Sample = {"pred_instances": nobody, "gt_instances": {}}
+    empty: Sample = {"pred_instances": no_people, "gt_instances": {}}
     return [_add_truth(by_image.get(info["img_id"], empty), info) for info in infos]
 
 

@@ -77,13 +77,13 @@ def export(
     Args:
         config: Path of a config file, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
-        out: The file to write.
+        out: File to write.
         format: A key of ``FORMATS``.
-        calibration: A calibration of scores, as ``rtmo analyze`` writes it, to travel in the file.
-        annotations: In COCO's format, of images of ``calibration_images``: the AP of an ``int8`` file, and of
-            the same in float32, are measured.
+        calibration: Score calibration that ``rtmo analyze`` wrote, to be stored in the file.
+        annotations: Annotation file of ``calibration_images`` in COCO's format: the AP of an ``int8`` file, and
+            of the same in float32, are measured.
         cfg_options: Values to change in the config, by dotted key.
-        **options: Those of ``ExportOptions``, as the tool takes them: ``size``, such as ``640x384``, by
+        **options: Options of ``ExportOptions``, as the tool takes them: ``size``, such as ``640x384``, by
             default that of the config's test pipeline; ``dynamic``, ``batch``, ``size``, ``batch,size`` or
             ``none``; ``cut``, ``input``, ``half``, ``int8`` and ``calibration_images``, a folder;
             ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
@@ -111,7 +111,7 @@ def export(
 
 
 def _read_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
-    """Return what a file shall be: options as the tool takes them, and the config's where they are None."""
+    """Return the options of a file: those of the tool, and the config's where they are None."""
     given = {name: value for name, value in options.items() if value is not None}
     size, folder = given.pop("size", None), given.pop("calibration_images", None)
     thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
@@ -156,7 +156,8 @@ def _build_model(cfg: Config, path: Path) -> tuple[Any, Mapping[str, Any]]:
     with refuse_config_errors():
         model = MODELS.build(cfg.model)
     if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
-        raise ConfigError(f"{cfg.filename or 'The config'} describes no RTMO of this package, and only these export.")
+        name = cfg.filename or "The config"
+        raise ConfigError(f"{name} does not describe an RTMO of this package, and only these export.")
     check_fits(model, content, path)
     check_checkpoint_names(content, path, {"classes": _name_classes(cfg, model.head.num_classes)})
     model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked

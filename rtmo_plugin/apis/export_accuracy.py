@@ -1,4 +1,4 @@
-"""What eight bits cost: AP of a quantized file and of the same file in float32, on images with annotations."""
+"""The cost of eight bits: AP of a quantized file and of the same file in float32, on images with annotations."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def choose_images(folder: str | Path) -> tuple[Path, ...]:
     """Return the images of a folder to calibrate with: all, or 128 of them, evenly spread.
 
     Raises:
-        MissingFileError: There is no such folder, or no image in it.
+        MissingFileError: The folder does not exist, or holds no image.
     """
     paths = list_images(folder)
     step = max(1.0, len(paths) / _NUM_IMAGES)
@@ -70,12 +70,12 @@ def compare_accuracy(
     """Measure a quantized file, and the same in float32, which is written for that and thrown away.
 
     Args:
-        write: Of the format.
-        model: As it was trained.
-        path: The quantized file.
-        options: Of the quantized file.
-        info: Of the quantized file.
-        annotations: Of the images in the folder of the calibration images.
+        write: Function that writes the format.
+        model: Trained model, in eval mode.
+        path: Quantized file.
+        options: Options of the quantized file.
+        info: Metadata of the quantized file.
+        annotations: Annotation file of the calibration images.
 
     Raises:
         UserError: The annotations are missing or wrong, or an image cannot be read.

@@ -26,15 +26,15 @@ class Speed:
     """How long an image took, while AP was measured.
 
     Attributes:
-        milliseconds: The median.
-        how: What it holds, and what ran it.
+        milliseconds: Median of the images.
+        how: Steps that were timed, and runtime.
     """
 
     milliseconds: float
     how: str
 
     def describe(self) -> str:
-        """Return a line for people."""
+        """Return a human-readable line."""
         return f"{self.milliseconds:.1f} ms an image ({self.how})"
 
 
@@ -61,9 +61,9 @@ def predict_infos(
     """Find the people of all images of a data set, one image at a time.
 
     Args:
-        file: An exported model: file, address or published name.
-        infos: Of the images, with ``img_id`` and ``img_path``.
-        precision: As of ``open_engine``.
+        file: Exported model: file, address or published name.
+        infos: Entries of the images, with ``img_id`` and ``img_path``.
+        precision: Precision, see ``open_engine``.
         metainfo: Metainfo of the data set, whose keypoints and classes the samples get, by name. Default: the model's.
         trust: Whether code in a .pt or .pt2 file may run that was not exported here.
 

@@ -44,9 +44,9 @@ class ImagePrediction:
 
     Attributes:
         image: Path of the image.
-        people: Each with ``score``, ``box`` (x1, y1, x2, y2) and ``keypoints`` (K times x, y, score), and
+        people: People, each with ``score``, ``box`` (x1, y1, x2, y2) and ``keypoints`` (K times x, y, score), and
             with ``class`` where the model knows several.
-        error: Why the image could not be used, or None.
+        error: Reason why the image could not be used, or None.
     """
 
     image: str
@@ -65,7 +65,7 @@ class Predictor:
     Args:
         config: Path of a config file, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
-        device: As torch names it; None takes a GPU if there is one.
+        device: Device in torch's notation. Default: a GPU if there is one.
         cfg_options: Values to change in the config, by dotted key.
 
     Raises:
@@ -144,14 +144,14 @@ def predict(
         config: Path of a config file, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         images: An image or a folder.
-        out: Folder for the pictures, which keep their names, and for ``predictions.json``.
-        score_thr: People with a lower score are left out.
-        device: As torch names it; None takes a GPU if there is one.
+        out: Folder for the drawn images, which keep their names, and for ``predictions.json``.
+        score_thr: Lowest score of a person.
+        device: Device in torch's notation. Default: a GPU if there is one.
         cfg_options: Values to change in the config, by dotted key.
 
     Raises:
-        UserError: The config, the checkpoint or the path is wrong, a picture would replace an image, or no image could
-            be used.
+        UserError: The config, the checkpoint or the path is wrong, a drawn image would replace an image, or no image
+            could be used.
     """
     FRACTION.check("score_thr", score_thr)
     paths = list_images(images)
@@ -170,7 +170,7 @@ def predict(
 
 
 def _predict_file(predictor: Predictor, path: Path, plan: PicturePlan, score_thr: float) -> ImagePrediction:
-    """Predict one image, write its picture, and return what was found or why nothing could be."""
+    """Predict one image, write it with its people drawn, and return them or the error."""
     try:
         image = read_image(path)
         sample = predictor.predict(image, str(path))

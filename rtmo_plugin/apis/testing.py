@@ -45,7 +45,7 @@ def evaluate(
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: File for the metrics (.json, .yaml or .pkl).
         dump: File for the predictions (.pkl), to evaluate them again elsewhere.
-        show_dir: Folder for pictures of the predictions.
+        show_dir: Folder for images with the predictions drawn.
         **options: ``work_dir``, ``data_root``, ``launcher``, ``seed`` and ``cfg_options``, see
             ``prepare_config``.
 
@@ -75,7 +75,7 @@ def evaluate(
 
 
 def find_speed(runner: Runner) -> Speed | None:
-    """Return how long an image took in a test that is over, from data to people; None if nobody timed it."""
+    """Return how long an image took in a test that is over, from data to people; None without times."""
     times = runner.message_hub.log_scalars.get("test/time")
     if times is None:
         return None

@@ -38,5 +38,5 @@ def _run(*, study: str, work_dir: str | None, cfg_options: dict[str, Any] | None
 
 
 COMMAND = Command(
-    "compare variants of the method, as the paper does: a table and a picture", _EXAMPLES, _add_arguments, _run, _NOTES
+    "compare variants of the method, as the paper does: a table and a plot", _EXAMPLES, _add_arguments, _run, _NOTES
 )

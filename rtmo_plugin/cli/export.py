@@ -22,26 +22,33 @@ _EXAMPLES = (
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; not needed where the config is a checkpoint")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
+    parser.add_argument("--out", required=True, metavar="FILE", help="file to write")
     parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="format of the file (%(default)s)")
     parser.add_argument(
         "--cut",
         choices=CUTS,
         default="end2end",
-        help="where the file ends: with people, with boxes before NMS, or with the head's maps (%(default)s)",
+        help="end of the file: people, boxes before NMS, or the head's maps (%(default)s)",
     )
-    parser.add_argument("--size", metavar="WxH", help="input, multiples of 32 (default: that of the config)")
+    parser.add_argument(
+        "--size", metavar="WxH", help="width and height of the input, multiples of 32 (default: the config's)"
+    )
     parser.add_argument(
         "--dynamic",
         default="batch",
         metavar="WHAT",
-        help="may differ from call to call: batch, size, batch,size or none (%(default)s)",
+        help="axes that may differ from call to call: batch, size, batch,size or none (%(default)s)",
     )
-    parser.add_argument("--input", choices=INPUTS, default="float32", help="uint8: images as OpenCV has them")
-    parser.add_argument("--half", action="store_true", help="compute in float16, but for coordinates")
-    parser.add_argument("--int8", action="store_true", help="convolutions in eight bits, by --calibration-images")
     parser.add_argument(
-        "--calibration-images", metavar="DIR", help="images such as the model will see, about a hundred"
+        "--input",
+        choices=INPUTS,
+        default="float32",
+        help="type of the input; uint8: images as OpenCV reads them (%(default)s)",
+    )
+    parser.add_argument("--half", action="store_true", help="compute in float16, except coordinates")
+    parser.add_argument("--int8", action="store_true", help="convolutions in eight bits; needs --calibration-images")
+    parser.add_argument(
+        "--calibration-images", metavar="DIR", help="folder with about a hundred images such as the model will see"
     )
     parser.add_argument(
         "--annotations", metavar="FILE", help="annotations of these images: prints the AP of --int8 and of float32"

@@ -42,7 +42,7 @@ _SAMPLES = "the samples' `raw_ann_info`"
 class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     """AP and AR of keypoints by OKS, with the options and to the digit the numbers of MMPose 1.3's ``CocoMetric``.
 
-    Nothing goes through files.  Nothing detected at all is an AP of 0; where there is nobody of a size
+    Nothing goes through files.  Without any detection AP is 0; where there are no people of a size
     to be found, its numbers are -1, as in the COCO tools.  Different from MMPose on purpose: the ground
     truth of samples is that of each evaluation instead of the first one, a sample that comes twice
     counts once whatever the sampler, keypoints of the annotation file are found by their names, and what
@@ -58,7 +58,7 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
     Every option is an attribute as well, which the next evaluation reads.
 
     Attributes:
-        comparison: What the last evaluation compared, for a closer look
+        comparison: People and detections of the last evaluation, for a closer look
             (``evaluation.analysis``); None before, and in processes that did not compute the metrics.
 
     Raises:
@@ -180,7 +180,7 @@ class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
         """Return the metrics by name; none for ``format_only``.
 
         Args:
-            results: Of all samples of the data set.
+            results: Results of all samples of the data set.
 
         Raises:
             DataError: Predictions and ground truth do not belong together.

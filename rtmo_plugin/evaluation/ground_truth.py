@@ -80,7 +80,7 @@ def collect_annotations(results: Sequence[SampleResult], categories: Sequence[An
     """Return the ground truth that samples carry in the format of an annotation file, each person once.
 
     Args:
-        results: Of all samples, with ``image`` and ``annotations``.
+        results: Results of all samples, with ``image`` and ``annotations``.
         categories: ``CLASSES`` of MMPose's metainfo; None or names only for the categories that occur.
     """
     images = {result.image_id: result.image for result in results if result.image is not None}
@@ -102,11 +102,11 @@ def make_ground_truth(
     """Return the people of an annotation file's content.
 
     Args:
-        content: The content of the file.
-        where: What to call it in messages.
-        options: Of the metric: what areas and which people count depends on ``use_area`` and ``iou_type``.
-        num_keypoints: K of the metric's metainfo.
-        mapping: From the keypoints in the file to those of the metric.
+        content: Content of the file.
+        where: Name of the file in messages.
+        options: Options of the metric; areas and ignored people depend on ``use_area`` and ``iou_type``.
+        num_keypoints: Number of keypoints K of the metric's metainfo.
+        mapping: Mapping from the keypoints in the file to those of the metric.
         names: Keypoint names of the metric's metainfo.  Where the file's categories name the same keypoints in
             another order, its people are reordered.
 
@@ -247,7 +247,7 @@ def _read_areas(people: list[Json], where: str) -> np.ndarray:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number that an array can hold; NaN is none."""
+    """Whether a value is a number that an array can hold; NaN does not count."""
     return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
@@ -257,7 +257,7 @@ def _count_keypoints(
     """Return how many keypoints of each person count: CrowdPose has its own number, of the visible ones."""
     if options.iou_type != CROWD:
         return (keypoints[..., 2] > 0).sum(1)
-    if mapping:  # as MMPose 1.3: everybody who is mapped has all keypoints
+    if mapping:  # as in MMPose 1.3: each mapped person has all keypoints
         return np.full(len(people), keypoints.shape[1])
     for each in people:
         if not _is_number(each.get("num_keypoints")):

@@ -27,7 +27,7 @@ class Matcher:
     """Detections and people of a data set, made ready to be matched on any of its images.
 
     Args:
-        comparison: The people, what was found, and the sigmas of the keypoints.
+        comparison: People, detections, and the sigmas of the keypoints.
     """
 
     def __init__(self, comparison: Comparison) -> None:
@@ -44,7 +44,7 @@ class Matcher:
         """Match the detections with the people.
 
         Args:
-            images: Which images, as indices; None for all.
+            images: Indices of the images; None for all.
             areas: Ranges of area in square pixels, by name.
 
         Returns:

@@ -16,22 +16,22 @@ _CHOICES = {"iou_type": (PLAIN, CROWD), "score_mode": SCORE_MODES, "nms_mode": N
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """What can be set, and is checked at construction.
+    """Options of a metric, checked at construction.
 
     Attributes:
-        use_area: Take a person's ``area``; otherwise 0.53 of the box, as for CrowdPose.
-        iou_type: ``keypoints``, or ``keypoints_crowd`` for CrowdPose's table.
-        score_mode: See ``scoring.rescore``.
-        keypoint_score_thr: Keypoints at or below it do not count in ``score_mode='bbox_keypoint'``.
-        nms_mode: See ``suppression.suppress``.
-        nms_thr: Its threshold.
-        format_only: Write the results and compute nothing; needs ``outfile_prefix``.
-        pred_converter: ``dict(num_keypoints=.., mapping=[(source, target), ..])`` for the predictions.
-        gt_converter: Likewise for the ground truth and the sigmas.
-        outfile_prefix: Write the results to ``<outfile_prefix>.keypoints.json`` in COCO's format.
-        sigmas: (K,) in place of those of the data set's metainfo.
-        crowd_index_splits: Images with a ``crowdIndex`` below the first are easy, from the second on
-            hard.
+        use_area: Whether to take a person's ``area``; otherwise 0.53 of the box, as for CrowdPose.
+        iou_type: Kind of table: ``keypoints``, or ``keypoints_crowd`` for CrowdPose's table.
+        score_mode: Mode of ``scoring.rescore``.
+        keypoint_score_thr: Score that keypoints must exceed to count in ``score_mode='bbox_keypoint'``.
+        nms_mode: Mode of ``suppression.suppress``.
+        nms_thr: Threshold of ``suppression.suppress``.
+        format_only: Whether to write the results and compute nothing; needs ``outfile_prefix``.
+        pred_converter: Mapping ``dict(num_keypoints=.., mapping=[(source, target), ..])`` for the predictions.
+        gt_converter: The same for the ground truth and the sigmas.
+        outfile_prefix: Prefix of the file ``<outfile_prefix>.keypoints.json`` for results in COCO's format.
+        sigmas: Sigmas (K,) that replace those of the data set's metainfo.
+        crowd_index_splits: Two values of ``crowdIndex``: images below the first are easy, from the second
+            on hard.
 
     Raises:
         ValueError: A value is not one of those allowed, or ``format_only`` lacks ``outfile_prefix``.

@@ -2,7 +2,7 @@
 
 Rules, beside those of the options:
 
-- scores outside of 0 to 1 are taken as they are, after one warning: AP asks for their order alone;
+- scores outside of 0 to 1 are taken as they are, after one warning: AP depends on their order only;
 - a detection none of whose keypoints has a score above 0 does not count (as in xtcocotools);
 - a sample that comes twice counts once;
 - an image or a category that the ground truth does not have is an error.
@@ -58,7 +58,7 @@ def rank_predictions(
     keypoint_scores = _join([result.keypoint_scores for result in results], (0, num_keypoints))
     box_scores = _join([result.scores for result in results], (0,))
     _warn_of_scores(box_scores, keypoint_scores)
-    everybody = Predictions(
+    all_found = Predictions(
         image_ids=[result.image_id for result, count in zip(results, counts) for _ in range(count)],
         category_ids=_join([result.category_ids for result in results], (0,)),
         keypoints=_join([result.keypoints for result in results], (0, num_keypoints, 2)),
@@ -67,14 +67,14 @@ def rank_predictions(
         boxes_xywh=_join(boxes, (0, 4)) if len(boxes) == len(results) else None,
     )
     if options.nms_mode == "none":
-        return everybody
-    extents = everybody.keypoints.max(1) - everybody.keypoints.min(1)
+        return all_found
+    extents = all_found.keypoints.max(1) - all_found.keypoints.min(1)
     ends = np.cumsum(counts)
     areas = [
         extents[end - count : end].prod(1) if result.areas is None else result.areas
         for result, count, end in zip(results, counts, ends)
     ]
-    return _suppress_each_image(everybody, _join(areas, (0,)), options, sigmas)
+    return _suppress_each_image(all_found, _join(areas, (0,)), options, sigmas)
 
 
 def _join(arrays: list[np.ndarray], empty: tuple[int, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What evaluation passes from one step to the next.
+"""Records that evaluation passes from one step to the next.
 
 Shapes: I images, G people in the ground truth, D detections, N detections of one sample,
 K keypoints, T OKS thresholds, R recall thresholds, C categories, A ranges of area.
@@ -59,7 +59,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What an evaluation compares."""
+    """People and detections that an evaluation compared."""
 
     truth: GroundTruth
     detections: Detections
@@ -68,7 +68,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Curves:
-    """What matching finds; -1 where there is nobody to be found."""
+    """Precision and recall; -1 where there are no people to be found."""
 
     precision: np.ndarray  # (T, R, C, A)
     recall: np.ndarray  # (T, C, A), the highest

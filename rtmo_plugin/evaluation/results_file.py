@@ -47,7 +47,7 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
     """Read a result file, as ``outfile_prefix`` and the COCO tools write them.
 
     Returns:
-        One sample for each image with somebody, as ``CocoMetric.process`` takes them, which checks the
+        One sample for each image with detections, as ``CocoMetric.process`` takes them, which checks the
         numbers.
 
     Raises:

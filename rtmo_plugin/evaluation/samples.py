@@ -1,4 +1,4 @@
-"""What evaluation keeps of one sample.
+"""Read the predictions of one sample, and check them.
 
 Keypoints, boxes and scores that are not finite, and another number of keypoints than the data set
 has, are errors: they show a broken model or a config that does not belong to it.
@@ -30,9 +30,9 @@ def parse_sample(
             (N, 4), ``bbox_scores`` (N,), ``category_ids`` (N,) and ``labels`` (N,).  All are of category
             ``category_id`` where the sample has one; else of those in ``category_ids``; else of their label's
             in the data set's, or of label + 1, as MMPose counts; else of category 1.
-        num_keypoints: K of the data set.
-        mapping: From the model's keypoints to the data set's.
-        category_ids: Of the data set, by label.
+        num_keypoints: Number of keypoints K of the data set.
+        mapping: Mapping from the model's keypoints to the data set's.
+        category_ids: Category ids of the data set, by label.
 
     Raises:
         DataError: A shape is wrong, or a number is not finite.
@@ -41,7 +41,7 @@ def parse_sample(
         raise DataError("The samples have no `pred_instances`: evaluation needs a model's predictions.")
     found, image_id = sample["pred_instances"], _unwrap(sample["img_id"])
     keypoints, keypoint_scores = (_to_numpy(found[name]) for name in ("keypoints", "keypoint_scores"))
-    if not len(keypoints):  # some models return an empty array of any shape for nobody
+    if not len(keypoints):  # for no people some models return an empty array of any shape
         keypoints, keypoint_scores = keypoints.reshape(0, num_keypoints, 2), keypoint_scores.reshape(0, num_keypoints)
     elif mapping and keypoints.ndim == 3:
         keypoints, keypoint_scores = mapping.apply(keypoints), mapping.apply(keypoint_scores)

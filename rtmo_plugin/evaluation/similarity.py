@@ -22,13 +22,13 @@ def compute_oks(points: np.ndarray, truth: GroundTruth, people: np.ndarray, sigm
     hits.
 
     Args:
-        points: (M, K, 2) keypoints of the detections, in pixels.
-        truth: The people.
-        people: (M,) which person each detection is compared with.
-        sigmas: (K,) of the keypoints.
+        points: Keypoints (M, K, 2) of the detections, in pixels.
+        truth: People of the data set.
+        people: Index (M,) of the person that each detection is compared with.
+        sigmas: Sigmas (K,) of the keypoints.
 
     Returns:
-        (M,) between 0 and 1.
+        OKS (M,) between 0 and 1.
     """
     variances = (sigmas * 2) ** 2  # in the precision of the sigmas, which is single in MMPose's metainfo
     starts = range(0, len(people), _NUM_PAIRS_AT_ONCE)
@@ -43,9 +43,9 @@ def _compute_part(points: np.ndarray, truth: GroundTruth, people: np.ndarray, va
     is_visible = truth.keypoints[people, :, 2] > 0
     counts = is_visible.sum(1)
     offsets = points - truth.keypoints[people, :, :2]
-    nobody = counts == 0
-    offsets[nobody] = _measure_outside(points[nobody], truth.boxes_xywh[people[nobody]])
-    counted = is_visible | nobody[:, None]
+    is_unlabelled = counts == 0
+    offsets[is_unlabelled] = _measure_outside(points[is_unlabelled], truth.boxes_xywh[people[is_unlabelled]])
+    counted = is_visible | is_unlabelled[:, None]
     areas = truth.areas[people, None] + _TINY
     distances = (offsets[..., 0] ** 2 + offsets[..., 1] ** 2) / variances / areas / 2
     return _average(np.exp(-distances), counted)

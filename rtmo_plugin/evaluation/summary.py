@@ -1,7 +1,7 @@
 """The numbers of the table, from precision and recall.
 
-Names, order and rounding as MMPose 1.3 with xtcocotools prints them; -1 where there is nobody of a
-kind, as the COCO tools say it.
+Names, order and rounding as MMPose 1.3 with xtcocotools prints them; -1 where there are no people of
+a kind, as in the COCO tools.
 """
 
 from __future__ import annotations

@@ -16,20 +16,20 @@ _TINY = np.spacing(1)
 def suppress(
     mode: str, keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """Return which detections of one image stay.
+    """Return the detections of one image that are kept.
 
     Args:
-        mode: ``oks_nms``: nobody stays whose OKS with somebody better is above ``threshold``.
-            ``soft_oks_nms``: nobody leaves, but who is like somebody better is chosen later, and 20 are
-            chosen; scores stay as they are.  ``none``: everybody stays.
-        keypoints: (N, K, 2).
-        scores: (N,).
-        areas: (N,) in square pixels.
-        sigmas: (K,).
-        threshold: An OKS, or for ``soft_oks_nms`` the width of the decay.
+        mode: Kind of suppression. ``oks_nms`` drops detections whose OKS with a better one is above
+            ``threshold``. ``soft_oks_nms`` drops none of the best 20, but chooses detections that are like a
+            better one later; scores stay as they are. ``none`` keeps all.
+        keypoints: Keypoints (N, K, 2).
+        scores: Scores (N,).
+        areas: Areas (N,) in square pixels.
+        sigmas: Sigmas (K,) of the keypoints.
+        threshold: Largest OKS, or for ``soft_oks_nms`` the width of the decay.
 
     Returns:
-        Indices of those that stay, best first.
+        Indices of those that are kept, best first.
     """
     if mode == "none" or not len(scores):
         return np.arange(len(scores))

@@ -50,7 +50,7 @@ _UNSURE = 0.02  # of the keypoints are left out: those that differ most
 _MANY = 100  # priors above the threshold, which are many people
 _LIKELY = 0.05  # useful thresholds are above this score
 _LEFT_OUT = 0.25  # share of the other people that may differ by any amount
-_CLEAR = 1.0  # difference of logits near 0 that changes who is found
+_CLEAR = 1.0  # difference of logits near 0 that changes which people are found
 _ENOUGH = 8  # people to tell what most have in common
 _LARGEST_LOGIT = 12.0  # beyond which float32 has no probabilities to tell apart
 
@@ -99,17 +99,17 @@ def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) 
 
     A quantized file is shown some of its calibration images: it knows no ranges but theirs.
 
-    An end-to-end file is run with three thresholds, chosen so that PyTorch finds nobody, one person in
-    the batch, and many.
+    An end-to-end file is run with three thresholds, chosen so that PyTorch finds no people, one person
+    in the batch, and many.
 
     Args:
         model: Trained model, in eval mode.
         run: Function that runs the file.
         options: Options of the file.
-        tolerance: How far it may be off.
+        tolerance: Tolerance of the file.
 
     Raises:
-        ExportError: The file returns other people, other outputs, or numbers that are not finite.
+        ExportError: The file returns other people, other outputs, or non-finite numbers.
         NonFiniteError: The model itself computes such numbers.
     """
     found = Differences()
@@ -192,7 +192,7 @@ def _make_image(size_wh: tuple[int, int], seed: int, options: ExportOptions) -> 
 
 
 def _choose_thresholds(reference: Reference, options: ExportOptions) -> list[float]:
-    """Return score thresholds for nobody, one person and many; the file's own where it has none inside."""
+    """Return score thresholds for no people, one person and many; for other cuts that of the options."""
     if options.cut != "end2end":
         return [options.score_thr]
     kept = reference.select(0.0, options.nms_thr)

@@ -19,7 +19,7 @@ from rtmo_plugin.export.reference import Reference
 Misfit = Callable[[Reference, Mapping[str, NDArray[Any]]], float]
 
 _MEAN, _STD = torch.tensor([103.53, 116.28, 123.675]), torch.tensor([57.375, 57.12, 58.395])  # of ImageNet, BGR
-_NEARER = 0.5  # rounding alone makes no file so much nearer to another image
+_NEARER = 0.5  # rounding alone never brings a file that much nearer to another image
 _DECOYS: dict[str, Callable[[Tensor], Tensor]] = {
     "with exchanged color channels": lambda image: image.flip(1),
     "mirrored from left to right": lambda image: image.flip(3),
@@ -38,7 +38,7 @@ def check_image(model: Any, image: Tensor, outputs: Mapping[str, NDArray[Any]], 
         model: Trained model, in eval mode.
         image: (1, 3, H, W) BGR, 0..255.
         outputs: Outputs of the file for the image, by name.
-        measure: What tells how far outputs are from a reference.
+        measure: Function that returns the distance between outputs and a reference.
 
     Raises:
         ExportError: They are nearer to what PyTorch computes for another image.

@@ -194,10 +194,10 @@ class FixedMapEncoder(nn.Module):
 
 
 def fix_size(neck: Any, size_wh: tuple[int, int]) -> Any:
-    """Return a shallow copy of a neck that takes inputs of one size alone; others than ``HybridEncoder`` as they are.
+    """Return a shallow copy of a neck for inputs of one size; necks other than ``HybridEncoder`` as they are.
 
     Args:
-        neck: Of a folded model.
+        neck: Neck of a folded model.
         size_wh: Width and height of the network's input, multiples of 32.
     """
     if not hasattr(neck, "encoder_levels"):

@@ -168,8 +168,8 @@ class EndToEndGraph(DecodedGraph):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image to (B, N, 5) boxes and scores, (B, N, K, 3) keypoints and scores, and (B, N) labels.
 
-        N is the number of people in the image with the most, at least 1; rows of zeros are nobody.  A
-        model of one class gives no labels.
+        N is the number of people in the image with the most, at least 1; the others are padded with
+        zeros.  A model of one class gives no labels.
         """
         predictions, size_wh = self.predict_densely(image)
         scores = predictions.class_logits.sigmoid().amax(dim=-1)
@@ -192,10 +192,10 @@ _GRAPHS = {"end2end": EndToEndGraph, "decoded": DecodedGraph, "raw": RawGraph}
 
 
 def build_graph(model: nn.Module, options: ExportOptions) -> RawGraph:
-    """Return the module that a file shall hold, in eval mode; ``model`` stays as it is.
+    """Return the module that is written to a file, in eval mode; ``model`` stays as it is.
 
     Raises:
-        ConfigError: The model's keypoints are its proxy's, which is for training and ablation alone.
+        ConfigError: The model's keypoints come from its proxy, which is for training and ablation only.
     """
     if getattr(model.head, "coordinates", "dcc") != "dcc":
         raise ConfigError("Files hold the classifier, and the config says coordinates='proxy': this does not export.")

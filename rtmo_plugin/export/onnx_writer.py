@@ -34,9 +34,9 @@ def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[s
     package, and takes operators such as NMS as they are meant.
 
     Args:
-        graph: What the file shall hold.
-        options: Which axes are dynamic, and the size.
-        metadata: Strings by name, to be read back by programs.
+        graph: Module to be written.
+        options: Options of the file: its dynamic axes, and the size.
+        metadata: Strings by name, which programs read back.
 
     Raises:
         ConfigError: The package ``onnx`` is missing.
@@ -76,7 +76,7 @@ def _trace(graph: RawGraph, options: ExportOptions) -> bytes:
         torch.onnx.export(
             graph,
             (example,),
-            buffer,  # type: ignore[arg-type]  # its types know files alone
+            buffer,  # type: ignore[arg-type]  # its annotation allows file paths only
             output_names=list(graph.output_names),
             dynamic_axes=_list_axes(graph.output_names, options),
             **keywords,

@@ -1,4 +1,4 @@
-"""What an exported file shall be: where it ends, which sizes it takes, in which precision."""
+"""Options of an exported file: where it ends, which sizes it takes, in which precision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.inference.model_info import CUTS, INPUTS
 from rtmo_plugin.number_ranges import FRACTION, PRIORS
 
-# and how the file's name must end
+# Formats, and the suffix that the file name must have.
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param"}
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
 DYNAMIC = ("batch", "size")
@@ -19,24 +19,25 @@ SIZE_DIVISOR = 32
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an exported file shall be.
+    """Options of an exported file.
 
     Attributes:
-        size_wh: Width and height of the input; with a dynamic size those that the check begins with.
-        cut: ``"end2end"``: people, NMS inside; ``"decoded"``: the ``top_k`` best priors as boxes, scores
-            and keypoints, without NMS; ``"raw"``: the head's maps.
-        dynamic: What may differ from call to call: ``"batch"``, ``"size"``, both or nothing.
-        input: ``"float32"``: (B, 3, H, W) BGR, 0..255; ``"uint8"``: (B, H, W, 3) BGR, as OpenCV reads.
-        half: Convolutions and attention in float16; inputs, outputs and geometry stay float32.
-        int8: Convolutions in eight bits, but for the last of each branch of the head.
-        calibration_images: What ``int8`` takes the ranges of the maps from.
-        score_thr: People must score above this.
-        nms_thr: Boxes of higher IoU are one person; 1 keeps all.
-        max_people: At most so many people an image.
-        top_k: Priors that the decoded cut returns for each image.
+        size_wh: Width and height of the input. With a dynamic size: the first that is checked.
+        cut: End of the file. ``"end2end"``: people, NMS inside; ``"decoded"``: the ``top_k`` best priors as boxes,
+            scores and keypoints, without NMS; ``"raw"``: the head's maps.
+        dynamic: Axes that may differ from call to call: ``"batch"``, ``"size"``, both or neither.
+        input: Type of the input. ``"float32"``: (B, 3, H, W) BGR, 0..255; ``"uint8"``: (B, H, W, 3) BGR, as
+            OpenCV reads.
+        half: Whether convolutions and attention compute in float16; inputs, outputs and geometry stay float32.
+        int8: Whether convolutions compute in eight bits, all but the last of each branch of the head.
+        calibration_images: Images that ``int8`` takes the ranges of the maps from.
+        score_thr: Score that people must exceed.
+        nms_thr: IoU above which two boxes are one person; 1 keeps all.
+        max_people: Largest number of people per image.
+        top_k: Number of priors that the decoded cut returns for each image.
 
     Raises:
-        ConfigError: A value that cannot be.
+        ConfigError: A value is not possible.
     """
 
     size_wh: tuple[int, int] = (640, 640)
@@ -67,7 +68,7 @@ class ExportOptions:
 
     @property
     def precision(self) -> str:
-        """Of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``."""
+        """Precision of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``."""
         return "int8" if self.int8 else "float16" if self.half else "float32"
 
 

@@ -35,10 +35,10 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums:
 
     Args:
         model: ``onnx.ModelProto`` in float32.
-        options: With ``calibration_images``.
-        info: Of the file.
-        keeps_sums: Whether convolutions hand on what they summed up, unrounded, to the activation: what
-            OpenVINO fuses.  ONNX Runtime computes in eight bits only where both ends have eight bits.
+        options: Options of the file, with ``calibration_images``.
+        info: Metadata of the file.
+        keeps_sums: Whether convolutions pass their sums unrounded to the activation, which OpenVINO fuses.
+            ONNX Runtime computes in eight bits only where both ends have eight bits.
 
     Raises:
         ConfigError: The package is missing.
@@ -101,7 +101,7 @@ class _Reader:
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Silence the advice to fold norms first, which are folded."""
+    """Silence the advice to fold norms first; they are folded."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

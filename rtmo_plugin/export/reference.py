@@ -1,4 +1,4 @@
-"""What PyTorch finds with the model as it was trained: the reference that files are compared with."""
+"""PyTorch's outputs of the model as it was trained: the reference that files are compared with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NUM_DISTURBED = 4
 
 
 class Reference:
-    """A model, unfolded, and its answers to a batch of images.
+    """A model, not folded, and its outputs for a batch of images.
 
     Args:
         model: MMPose's estimator with our head, in eval mode.
-        images: (B, 3, H, W) BGR, 0..255.
+        images: Images (B, 3, H, W) BGR, 0..255.
     """
 
     maps: RawMaps
@@ -55,7 +55,7 @@ class Reference:
     def measure_wavering(self, image: int, priors: Tensor, disturbance: float) -> Tensor:
         """Return how far (N, K) keypoints move when the head's outputs change as much as by rounding.
 
-        A keypoint that hangs between two places moves far: as untrained models have many.
+        A keypoint that hangs between two places moves far; untrained models have many of them.
         """
         generator = torch.Generator().manual_seed(0)
         still = self._classify(image, priors, 0.0)

@@ -2,7 +2,7 @@
 
 In PyTorch a selection is a list of indices, as many as there are people.  A file has one array for a
 batch: as many rows as the image with the most people needs, at least one, best first.  Rows of score 0
-are nobody.
+are padding.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class SelectPeople(torch.autograd.Function):
         """Select.
 
         Args:
-            ctx: Of autograd.
-            boxes: (B, P, 4) x1, y1, x2, y2.
-            scores: (B, P).
-            score_thr: (1,) scores must be above this.
-            nms_thr: (1,) boxes of higher IoU are the same person.
-            max_people: (1,) at most so many an image.
+            ctx: Context of autograd.
+            boxes: Boxes (B, P, 4), x1, y1, x2, y2.
+            scores: Scores (B, P).
+            score_thr: Score (1,) that people must exceed.
+            nms_thr: IoU (1,) above which two boxes are the same person.
+            max_people: Largest number of people per image, (1,).
 
         Returns:
-            (B, N) scores, best first, 0 where there is nobody, and the (B, N) priors; N is at least 1.
+            Scores (B, N), best first, 0 in rows of padding, and priors (B, N); N is at least 1.
         """
         each = [
             _select(image_boxes, image_scores, float(score_thr), float(nms_thr))[: int(max_people)]

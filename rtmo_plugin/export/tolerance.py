@@ -101,7 +101,7 @@ class Differences:
         """Accept the differences.
 
         Args:
-            what: The file, for the message.
+            what: Name of the file, for the message.
             tolerance: Tolerance to which the differences are relative.
 
         Raises:

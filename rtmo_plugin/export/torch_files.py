@@ -1,7 +1,7 @@
 """Files of PyTorch itself: TorchScript (.pt) and exported programs (.pt2), compared before they get their names.
 
 NMS is a loop as long as the people need, which neither format can hold: both end at ``decoded`` or
-``raw``, and whoever runs them suppresses duplicates (``rtmo_plugin.inference`` does).
+``raw``, and the program that runs them suppresses duplicates (``rtmo_plugin.inference`` does).
 """
 
 from __future__ import annotations

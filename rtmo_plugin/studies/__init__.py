@@ -1,4 +1,4 @@
-"""The paper's claims as experiments: named variants, trained or timed, as a table and a picture."""
+"""The paper's claims as experiments: named variants, trained or timed, as a table and a plot."""
 
 from rtmo_plugin.studies.running import StudyReport, run_study
 from rtmo_plugin.studies.study import Request, Study, Variant, list_studies, load_study

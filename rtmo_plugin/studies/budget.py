@@ -28,11 +28,11 @@ def choose_num_images(costs: Mapping[str, float], *, seconds: float, seeds: int,
     """Return on how many images an epoch each run may train, so that all of them fit.
 
     Args:
-        costs: Seconds a training image, by variant.
-        seconds: Of the whole study.
-        seeds: Runs of each variant.
-        epochs: Of a run.
-        num_tests: Images of the test after it.
+        costs: Seconds per training image, by variant.
+        seconds: Seconds of the whole study.
+        seeds: Number of runs of each variant.
+        epochs: Number of epochs of a run.
+        num_tests: Number of images of the test after it.
 
     Returns:
         The same number for all variants, at least 1.

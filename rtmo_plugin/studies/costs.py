@@ -16,8 +16,8 @@ def count_costs(model: Any, size_wh: tuple[int, int]) -> dict[str, float]:
     Dynamic Coordinate Classifier comes on top, with 0.01 GFLOPs or less a person found.
 
     Args:
-        model: An RTMO; it is in eval mode afterwards.
-        size_wh: Of the input.
+        model: RTMO model; it is in eval mode afterwards.
+        size_wh: Width and height of the input in pixels.
     """
     width, height = size_wh
     model.eval()

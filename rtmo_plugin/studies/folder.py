@@ -19,12 +19,12 @@ class Result:
     """One measurement of one variant.
 
     Attributes:
-        variant: Its name.
-        seed: Of its random numbers.
+        variant: Name of the variant.
+        seed: Seed of its random numbers.
         values: Numbers by column.
-        details: What else was seen, for further tables and pictures.
-        minutes: How long it took, without what an interruption cost.
-        hardware: Where it was measured.
+        details: Further observations, for other tables and plots.
+        minutes: Duration in minutes, without what an interruption cost.
+        hardware: Hardware of the measurement.
     """
 
     variant: str
@@ -51,9 +51,9 @@ class StudyFolder:
         """Return the folder's plan, which is made and kept when there is none.
 
         Args:
-            identity: What makes results comparable.  A budget of None is that of the folder.
-            make: Takes the budget and returns what else the plan fixes, such as how much is trained.
-            default_budget: Minutes, for a new folder.
+            identity: Options that make results comparable.  A budget of None is that of the folder.
+            make: Function of the budget that returns the rest of the plan, such as the number of images.
+            default_budget: Budget of a new folder in minutes.
 
         Raises:
             ConfigError: The folder belongs to a study with another identity.

@@ -47,7 +47,7 @@ def observe_people(runner: Runner) -> FoundKeypoints:
     """Let a runner's model find the people of its test data, and match them with those that are there.
 
     Args:
-        runner: As ``build_test_runner`` builds it, its model with the weights that it shall have.
+        runner: Runner of ``build_test_runner``; its model has the weights to be observed.
 
     Raises:
         ConfigError: The samples do not carry their annotations.
@@ -114,7 +114,7 @@ def _match_people(
 
 
 def match_greedily(oks: NDArray[Any]) -> tuple[list[int], list[int]]:
-    """Return which detections found whom: the best-scored first, each the most similar person that is left.
+    """Match detections with people: the best score first, each with the most similar person that is left.
 
     Args:
         oks: (N, G), detections by falling score.

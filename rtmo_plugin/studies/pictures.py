@@ -1,4 +1,4 @@
-"""The pictures of the studies, small PNG files."""
+"""Plots of the studies, small PNG files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a study: what is missing is measured, and table and picture are drawn anew after each measurement."""
+"""Run a study: what is missing is measured, and table and plot are written after each measurement."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Method(Protocol):
         """Measure one variant; ``folder`` is for its files, and holds those of an interrupted attempt."""
 
     def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
-        """Write the picture."""
+        """Write the plot."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class StudyReport:
     """What a study leaves behind.
 
     Attributes:
-        page: The table, in Markdown.
-        picture: As PNG.
-        num_measured: Measurements of this call; the others were there.
+        page: File of the table in Markdown.
+        picture: File of the plot (.png).
+        num_measured: Number of measurements of this call; the others were there.
     """
 
     page: Path
@@ -82,11 +82,11 @@ def run_study(
     """Measure what is missing of a study.
 
     Args:
-        study: What to compare.
-        request: How.  A folder takes another number of seeds later, and nothing else.
+        study: Study to run.
+        request: Options of the run.  A folder takes another number of seeds later, and nothing else.
         work_dir: Folder of the study; ``work_dirs/ablations/STUDY`` by default.
-        method: How to measure; None for the study's own.
-        tell: Gets a line before each measurement.
+        method: Method of measuring. Default: the study's own.
+        tell: Function that gets a line before each measurement.
 
     Raises:
         UserError: An option is wrong, or the folder holds results with other options.
@@ -138,7 +138,7 @@ def _measure(
 def _publish(
     method: Method, study: Study, plan: Mapping[str, Any], folder: StudyFolder, num_measured: int = 0
 ) -> StudyReport:
-    """Write table and picture of what is there."""
+    """Write table and plot of the measurements so far."""
     results = folder.read_results()
     page, picture = folder.path / "table.md", folder.path / "picture.png"
     write_page(study, plan, results, page)

@@ -18,13 +18,13 @@ DATA = ("synthetic", "coco")
 
 @dataclass(frozen=True)
 class Variant:
-    """One of what a study compares.
+    """One of the variants that a study compares.
 
     Attributes:
-        name: Of its files.
-        label: Its row in the table.
-        options: What makes it: values by dotted key of the config, as ``--cfg-options`` takes them, for a
-            study that trains; what its method reads, for another.
+        name: Name in the names of its files.
+        label: Label of its row in the table.
+        options: Values by dotted key of the config, as ``--cfg-options`` takes them, for a study that trains;
+            options of its method for another.
     """
 
     name: str
@@ -37,16 +37,15 @@ class Study:
     """What is compared, by which measure, and what the paper claims of it.
 
     Attributes:
-        name: Of its file.
-        method: ``"training"``, ``"people"`` or ``"speed"``: how a variant is measured.
-        title: Of table and picture.
-        claim: In one sentence.
-        variants: In the order of the table's rows.
+        name: Name of its file.
+        method: Method of measuring a variant: ``"training"``, ``"people"`` or ``"speed"``.
+        title: Title of table and plot.
+        claim: Claim of the paper in one sentence.
+        variants: Variants in the order of the table's rows.
         columns: Format of each number in the table, by its name.
-        settings: What else the method reads.
-        observe: What is looked at in the people that a trained model finds: ``"sigmas"``, ``"levels"``
-            or nothing.
-        observed_variant: Whose people the second table is about.
+        settings: Further options of the method.
+        observe: Property of the people that a trained model finds: ``"sigmas"``, ``"levels"`` or nothing.
+        observed_variant: Variant that the second table is about.
     """
 
     name: str
@@ -62,12 +61,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Request:
-    """How a study shall be run.
+    """Options of running a study.
 
     Attributes:
-        data: One of ``DATA``.
-        seeds: How often each variant is measured, by seeds 0, 1, ...
-        budget: Minutes that all of it may take on this machine, roughly; None for those of the folder,
+        data: Data of the training, one of ``DATA``.
+        seeds: Number of runs of each variant, with seeds 0, 1, ...
+        budget: Approximate minutes of the whole study on this machine; None for those of the folder,
             or an hour in a new one.
         data_root: Folder that holds the data sets.
         options: Changes of the config, the same for all variants.
@@ -96,7 +95,7 @@ def load_study(name: str) -> Study:
     """Return a study by name.
 
     Raises:
-        MissingFileError: There is none of that name.
+        MissingFileError: No study has that name.
     """
     if name not in list_studies():
         raise MissingFileError(f"There is no study {name}: choose {', '.join(list_studies())}.")

@@ -97,9 +97,9 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
     """Write a detector or a pose estimator with random weights as ONNX, for any number of images.
 
     Args:
-        config: Of MMPose, as ``mmpose:FILE`` below the folder of its own configs.
-        size_wh: Of the input.
-        path: For the file.
+        config: Config of MMPose: ``mmpose:FILE``, below the folder of its configs.
+        size_wh: Width and height of the input in pixels.
+        path: File to write.
 
     Raises:
         MissingFileError: MMPose was installed without its configs.
@@ -120,7 +120,7 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
         torch.onnx.export(
             graph,
             (torch.zeros(2, height, width, 3, dtype=torch.uint8),),
-            buffer,  # type: ignore[arg-type]  # its types know files alone
+            buffer,  # type: ignore[arg-type]  # its annotation allows file paths only
             opset_version=_OPSET,
             input_names=["images"],
             output_names=names,
@@ -141,10 +141,10 @@ class TopDownModel:
     """Both networks, from an image in memory to keypoints.
 
     Args:
-        detector: Written by ``write_network``.
-        pose: Likewise.
-        crops_at_once: People that the pose estimator gets together.
-        threads: Of the CPU; None: as many as there are cores.
+        detector: Detector file of ``write_network``.
+        pose: Pose estimator file of ``write_network``.
+        crops_at_once: Number of people that the pose estimator gets together.
+        threads: CPU threads. Default: all cores.
     """
 
     def __init__(self, detector: Path, pose: Path, crops_at_once: int, threads: int | None = None) -> None:
@@ -153,7 +153,7 @@ class TopDownModel:
         self._sizes = [_read_size(session) for session in (self._detector, self._pose)]
 
     def predict(self, image: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
-        """Detect, then estimate the poses in ``boxes``: a detector with random weights finds nobody to count on.
+        """Detect, then estimate the poses in ``boxes``: the detections of random weights are not usable.
 
         Args:
             image: (H, W, 3) BGR.

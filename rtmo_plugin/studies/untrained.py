@@ -44,12 +44,12 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
     """Write an ONNX file of a config with random weights, unless it is there.
 
     ``apis.export`` would compare it with PyTorch, person by person; but untrained scores are all alike,
-    and who comes first is then a matter of rounding.
+    and rounding decides which comes first.
 
     Args:
-        cfg: Of the model.
-        size: Width and height of the input.
-        path: For the file.
+        cfg: Config of the model.
+        size: Width and height of the input in pixels.
+        path: File to write.
     """
     if path.is_file():
         return
@@ -61,12 +61,12 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
 
 
 def open_untrained(path: Path, num_people: int, **options: Any) -> PoseModel:
-    """Open a file so that it finds so many people in any image: its best priors, none suppressed.
+    """Open a file so that it finds this number of people in any image: its best priors, none suppressed.
 
     Args:
-        path: Written by ``write_untrained``.
-        num_people: As many as there are priors at most.
-        **options: Of ``PoseModel``.
+        path: File of ``write_untrained``.
+        num_people: Number of people, at most the number of priors.
+        **options: Options of ``PoseModel``.
     """
     score_thr = 0.0 if num_people else 1.0
     content = replace_constants(path.read_bytes(), score_thr=score_thr, nms_thr=1.0, max_people=max(1, num_people))

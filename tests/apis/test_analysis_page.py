@@ -77,7 +77,9 @@ def test_page_names_the_injected_errors_and_no_others(page):
     path, printed = page
     text = path.read_text()
     assert set(re.findall(r'<li data-error="(\w+)">', text)) == {"inversion", "jitter", "missed"}
-    assert re.search(r"<b>Missed people</b>: nobody answers the person: 20 of 200 people \(10\.0%\); \d", text)
+    assert re.search(
+        r"<b>Missed people</b>: no detection is matched with the person: 20 of 200 people \(10\.0%\); \d", text
+    )
     assert "<b>Inversion</b>: the keypoint is on the person&#x27;s other side: left and right are exchanged" in text
     assert re.search(r"<b>Jitter</b>: the keypoint is near its place, not on it", text)
     precision = re.match(r"AP (0\.\d{3}); the page is .*page\.html", printed)[1]

@@ -71,7 +71,7 @@ def shake(points, pixels, random):
 
 
 def inject(inverted=0.0, shaken=0.0, dropped=0.0):
-    """Return people, and answers in which some shares have exchanged sides, 5 px of jitter, or are dropped."""
+    """Return people, and matches in which some shares have exchanged sides, 5 px of jitter, or are dropped."""
     truth, random = make_people(50), np.random.default_rng(0)
     kept = np.flatnonzero(np.arange(200) % 10 != 0) if dropped else np.arange(200)
     detections = answer(truth, kept)

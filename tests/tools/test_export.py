@@ -52,4 +52,4 @@ def test_model_that_is_no_rtmo_of_ours_is_refused(checkpoint, tmp_path, capsys):
     official = OFFICIAL_CONFIGS / f"{RECIPES['rtmo-t_body7']}.py"
     code, _, err = run_in_process(capsys, "export", official, checkpoint, "--out", tmp_path / "x.onnx")
     assert code == 2
-    assert err.startswith(f"error: {official} describes no RTMO of this package")
+    assert err.startswith(f"error: {official} does not describe an RTMO of this package")

@@ -40,12 +40,12 @@ def analyze(
     Args:
         source: A config; or a result file in COCO's format (.json), with the option ``annotations``.
         model: A checkpoint or a result file of the config's test data.
-        out: The page (.html), which needs nothing beside it.
+        out: Page to write (.html), which needs no other file.
         run: Work dir of a training, for its curves; by default the folder of the checkpoint if it is one.
         calibration: File for a calibration of the scores (.json).
-        num_worst: How many images to show at most.
-        **options: With a config see ``evaluate_source``; with a result file alone ``annotations``,
-            ``images`` and ``keypoints``, see ``material.read_material``.
+        num_worst: Largest number of images to show.
+        **options: Further options. With a config see ``evaluate_source``; for a result file without one
+            ``annotations``, ``images`` and ``keypoints``, see ``material.read_material``.
 
     Raises:
         UserError: Something in the arguments, the config, the data or the model is wrong.
@@ -66,7 +66,7 @@ def analyze(
 
 
 def _find_material(source: str | Path | Config, model: str | Path | None, options: dict[str, Any]) -> Material:
-    """Evaluate what is to be analysed.
+    """Evaluate the model or the result file.
 
     Raises:
         ConfigError: An option belongs to the other of the two ways.

@@ -88,7 +88,7 @@ def draw_groups(report: Report) -> str:
 
 
 def _draw_bars(axes: Any, groups: Sequence[GroupResult]) -> None:
-    """Draw two bars a group; -1, which stands for nobody, as a dash."""
+    """Draw two bars a group; -1, which stands for no people, as a dash."""
     places = np.arange(len(groups))
     for shift, name, colour in ((-0.2, "precision", _BLUE), (0.2, "recall", _ORANGE)):
         values = [getattr(group, name) for group in groups]
@@ -177,7 +177,7 @@ def draw_diagnostics(entries: Sequence[Mapping[str, Any]]) -> str:
     """Draw the positives of each level over the epochs, and the learned sigmas of the last one.
 
     Args:
-        entries: As ``engine.diagnostics.read_diagnostics`` returns them, at least one.
+        entries: Entries of ``engine.diagnostics.read_diagnostics``, at least one.
     """
     sigmas = {name: 100 * value for name, value in entries[-1]["sigmas"].items()}
 

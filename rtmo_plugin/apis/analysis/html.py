@@ -50,10 +50,10 @@ def make_page(title: str, subtitle: str, top: str, sections: Sequence[Section]) 
     """Return a whole page, whose top holds a list of its sections.
 
     Args:
-        title: Plain text.
-        subtitle: Plain text.
-        top: HTML below them.
-        sections: What follows.
+        title: Title in plain text.
+        subtitle: Subtitle in plain text.
+        top: HTML below the titles.
+        sections: Sections in their order.
     """
     links = "".join(f'<a href="#{each.anchor}">{escape(each.title)}</a>' for each in sections)
     bodies = "\n".join(
@@ -103,9 +103,9 @@ def make_image(content: bytes, kind: str, text: str) -> str:
     """Return an image that is part of the page.
 
     Args:
-        content: Of the file.
+        content: Content of the image file.
         kind: ``jpeg`` or ``png``.
-        text: What the image shows, for who does not see it.
+        text: Description of the image, for readers who do not see it.
     """
     data = base64.b64encode(content).decode()
     return f'<img alt="{escape(text)}" loading="lazy" src="data:image/{kind};base64,{data}">'

@@ -1,4 +1,4 @@
-"""What is analysed: from a config and its model, or from a result file and annotations alone."""
+"""Input of an analysis: from a config and its model, or from a result file and annotations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rtmo_plugin.structures import KeypointSchema
 
 @dataclass(frozen=True)
 class Material:
-    """A model's answers on a data set, with what is needed to show them."""
+    """Detections of a model on a data set, with what is needed to show them."""
 
     model: str
     data: str
@@ -68,8 +68,8 @@ def read_material(
     """Evaluate a result file in COCO's format.
 
     Args:
-        results: The file.
-        annotations: Of the same images; with a ``crowdIndex`` of each they are CrowdPose's.
+        results: Result file.
+        annotations: Annotation file of the same images; with a ``crowdIndex`` of each it is CrowdPose's.
         images: Folder of the images, which without it are drawn on empty ground.
         keypoints: Keypoints of the result file: ``coco``, ``crowdpose``, or a JSON file with the fields of
             ``KeypointSchema``.  Default: those that the annotation file names, in its order.

@@ -28,10 +28,10 @@ def write_page(material: Material, report: Report, worst: str, training: str) ->
     """Return the whole page.
 
     Args:
-        material: What was analysed.
-        report: What was found out.
-        worst: The worst images, as HTML.
-        training: The diagnostics of the training, as HTML.
+        material: Input of the analysis.
+        report: Results of the analysis.
+        worst: Worst images, as HTML.
+        training: Diagnostics of the training, as HTML.
     """
     sections = [
         Section("findings", "What matters", _write_findings(report)),
@@ -59,7 +59,7 @@ def _write_top(material: Material) -> str:
 
 
 def _format(value: float, digits: int = 3) -> str:
-    """Return a number; a dash for what there is none of, which the COCO tools say as -1."""
+    """Return a number; a dash where there is none, which the COCO tools write as -1."""
     return "-" if math.isnan(value) or value < 0 else f"{value:.{digits}f}"
 
 
@@ -86,9 +86,9 @@ def _write_costs(report: Report) -> str:
         for each in report.costs
     ]
     words = (
-        "Kinds of errors after Ronchi and Perona (ICCV 2017), for detections that have an OKS of at least 0.1 with the "
-        "person they answer. “Alone” is the AP gained when this kind alone is put right, “in turn” when those above it "
-        "are right already. What is left to 1 are keypoints that count as good and are not quite in their place."
+        "Kinds of errors after Ronchi and Perona (ICCV 2017), for detections that are matched with a person at an OKS "
+        "of at least 0.1. “Alone” is the AP gained when only this kind is put right, “in turn” when those above it are "
+        "right already. What is left to 1 are keypoints that count as good and are not quite in their place."
     )
     table = make_table(("error", "what it is", "how many", "alone", "in turn"), rows, num_words=2)
     return make_paragraph(words) + make_figure(charts.draw_costs(report)) + table
@@ -164,8 +164,8 @@ def _write_worst(worst: str) -> str:
     if not worst:
         return make_paragraph("There is no image to show.")
     words = (
-        "Left the people of the data set, right the detections with a score of at least 0.3, each in the colour of the "
-        "person it answers. Images are ordered by the sum of 1 - OKS over their people, 1 for a missed one, and of the "
-        "scores of false detections."
+        "Left the people of the data set, right the detections with a score of at least 0.3, each in the color of its "
+        "person. Images are ordered by the sum of 1 - OKS over their people, 1 for a missed one, and "
+        "of the scores of false detections."
     )
     return make_paragraph(words) + f'<div class="worst">{worst}</div>'

@@ -47,10 +47,10 @@ def _show(material: Material, study: Study, bad: BadImage) -> str:
 
 
 def _number(study: Study, people: Indices, chosen: Indices) -> list[int]:
-    """Return for each detection the place of the person it answers among ``people``, else a number of its own."""
+    """Return for each detection the place of its person among ``people``, else a number of its own."""
     places = {int(person): place for place, person in enumerate(people)}
-    answers = {int(row): places.get(int(person)) for row, person in zip(study.rows, study.person)}
-    numbers = [answers.get(int(row)) for row in chosen]
+    matches = {int(row): places.get(int(person)) for row, person in zip(study.rows, study.person)}
+    numbers = [matches.get(int(row)) for row in chosen]
     return [len(people) + place if number is None else number for place, number in enumerate(numbers)]
 
 

@@ -27,8 +27,8 @@ def show_training(work_dir: str | Path | None, config: str | Path | Config | Non
     """Return the curves of a training as HTML, or why there are none.
 
     Args:
-        work_dir: Of the run; None for no run.
-        config: Says when its stages began; None for one stage.
+        work_dir: Work dir of the run; None for no run.
+        config: Config of the run, which tells when its stages began; None for one stage.
 
     Raises:
         MissingFileError: The folder has no log of a training.
@@ -40,14 +40,14 @@ def show_training(work_dir: str | Path | None, config: str | Path | Config | Non
         raise MissingFileError(f"--run {work_dir} holds no log of a training (*/vis_data/scalars.json).")
     stages = {"training": 0} if config is None else find_stages(load_config(config))
     with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder, "curves.png")
-        plot_curves(scalars, picture, stages)
-        curves = make_figure(make_image(picture.read_bytes(), "png", "losses, learning rate and AP over the epochs"))
+        plot = Path(folder, "curves.png")
+        plot_curves(scalars, plot, stages)
+        curves = make_figure(make_image(plot.read_bytes(), "png", "losses, learning rate and AP over the epochs"))
     return curves + _show_diagnostics(read_diagnostics(work_dir))
 
 
 def _show_diagnostics(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return which levels answered for people, and the learned sigmas."""
+    """Return the number of positives of each level, and the learned sigmas."""
     if not entries:
         return make_paragraph(_NO_DIAGNOSTICS, "soft")
     stages = {entry["stage"]: entry for entry in entries}  # the last epoch of each
@@ -58,7 +58,7 @@ def _show_diagnostics(entries: Sequence[Mapping[str, Any]]) -> str:
     ]
     head = ("training stage", "epoch", *(f"positives an image, stride {stride}" for stride in strides))
     words = (
-        "Positives are the priors that answer for somebody. Sigma is the scale of the error that the model expects of "
-        "a keypoint, in per cent of the square root of the person's area (paper section 3.2)."
+        "Positives are the priors that are assigned to people. Sigma is the scale of the error that the model expects "
+        "of a keypoint, in per cent of the square root of the person's area (paper section 3.2)."
     )
     return make_paragraph(words) + make_table(head, rows) + make_figure(draw_diagnostics(entries))

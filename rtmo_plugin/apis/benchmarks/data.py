@@ -45,10 +45,10 @@ def run(
 
     Args:
         data_root: Folder with ``coco/``; None for synthetic images.
-        num_samples: How many samples of each side in each round.
-        num_images: How many synthetic images.
+        num_samples: Number of samples of each side in each round.
+        num_images: Number of synthetic images.
         cache_gb: Memory of the cached side.
-        rounds: How often each side runs.
+        rounds: Number of runs of each side.
 
     Raises:
         UserError: A number is not positive, or data are missing.

@@ -37,10 +37,10 @@ def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "re
     The annotation file is read before, by each side in its own way.
 
     Args:
-        num_images: How many images.
-        num_detections: How many detections an image.
+        num_images: Number of images.
+        num_detections: Number of detections per image.
         settings: A key of ``SETTINGS``.
-        rounds: How often each side runs.
+        rounds: Number of runs of each side.
 
     Raises:
         ConfigError: A number is not positive.
@@ -71,7 +71,7 @@ def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "re
 def make_predictions(num_images: int, num_detections: int, seed: int = 0) -> tuple[Json, list[Json]]:
     """Return people as many and as large as in COCO's val2017, and detections of them.
 
-    Half of the images have nobody.  Of the detections some are close, some are rough, and most are
+    Half of the images have no people.  Of the detections some are close, some are rough, and most are
     false and have low scores, as those of a model with a low threshold.
 
     Args:

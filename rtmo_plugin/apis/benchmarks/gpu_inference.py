@@ -27,7 +27,7 @@ _Find = Callable[[torch.Tensor], Any]
 
 
 def time_on_gpu(config: str, weights: Path, rounds: int) -> dict[str, Any]:
-    """Return the median milliseconds of a batch, by side and batch size, or why there are none."""
+    """Return the median milliseconds of a batch, by side and batch size, or the reason why they are missing."""
     if not torch.cuda.is_available():
         return {"not measured": "no GPU that PyTorch can use"}
     compile_graph: Any = torch.compile
@@ -48,10 +48,10 @@ def measure(
 
     Args:
         config: Name of ours.
-        weights: Of both models.
-        rounds: How often.
-        device: As torch names it.
-        compile_graph: What makes our model fast.
+        weights: Weights of both models.
+        rounds: Number of runs of each side.
+        device: Device in torch's notation.
+        compile_graph: Function that compiles our model.
         precisions: Whether in float16.
         batches: Numbers of images.
     """

@@ -27,7 +27,7 @@ from rtmo_plugin.inference.files import list_images, write_image
 from rtmo_plugin.inference.letterbox import Image
 from rtmo_plugin.inference.pose_model import PoseModel
 
-# ONNX Runtime's threads wait for more in a busy loop, and slow down whoever is next.
+# ONNX Runtime's threads wait for more in a busy loop, and slow down the next side.
 _PAUSE_S = 0.15
 _FILE_ROUNDS = 5
 
@@ -46,11 +46,11 @@ def run(
 
     Args:
         peers: Folder with the weights and MMDeploy's file. Default: the published ones, which are downloaded.
-        yolo: A pose model of Ultralytics' as ONNX.
-        images: An image or a folder; None: noise.
-        num_images: How many of the folder.
-        threads: Of the CPU, for our sides.
-        rounds: How often.
+        yolo: Pose model of Ultralytics as ONNX.
+        images: Image or folder. Default: noise.
+        num_images: Number of images of the folder.
+        threads: CPU threads of our sides.
+        rounds: Number of runs of each side.
         int8: Whether to measure eight bits too, calibrated with ``images``, a folder; it takes minutes.
 
     Raises:
@@ -60,7 +60,7 @@ def run(
     if min(num_images, rounds) < 1:
         raise ConfigError("benchmark infer: --num-images and --rounds must be at least 1.")
     _check_files(yolo, images, int8)
-    pictures = _read_images(images, num_images)
+    samples = _read_images(images, num_images)
     weights, their_file = locate_peers(peers)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
@@ -69,21 +69,21 @@ def run(
         crowds = open_crowds(file, threads)
         theirs = {**open_theirs(weights, their_file), **(open_yolo(Path(yolo)) if yolo else {})}
         finders = {**theirs, **{name: model.predict for name, model in {**models, **crowds}.items()}}
-        sides = {name: _make_side(find, pictures) for name, find in finders.items()}
+        sides = {name: _make_side(find, samples) for name, find in finders.items()}
         for side in sides.values():
             side()  # what is made or loaded at the first image
         timings, found = time_alternately(sides, rounds, pause=_PAUSE_S)
         results: dict[str, Any] = {
-            f"parts of {name}, ms": _measure_parts(model, pictures, rounds) for name, model in models.items()
+            f"parts of {name}, ms": _measure_parts(model, samples, rounds) for name, model in models.items()
         }
-        results["JPEG files a second"] = _measure_files(theirs, ours, pictures, Path(folder, "images"))
+        results["JPEG files a second"] = _measure_files(theirs, ours, samples, Path(folder, "images"))
         results["cold start, s"] = time_cold_start(file)
         results["GPU"] = time_on_gpu(CONFIG, weights, rounds)
     return Report(
-        title=f"From {len(pictures)} images in memory to people, RTMO-s 640x640, batch 1; seconds for all images",
+        title=f"From {len(samples)} images in memory to people, RTMO-s 640x640, batch 1; seconds for all images",
         command=f"python tools/benchmark.py infer --num-images {num_images} --rounds {rounds}",
         timings=timings,
-        settings={"images": images or "noise", "num_images": len(pictures), "threads": threads, "batch": 1},
+        settings={"images": images or "noise", "num_images": len(samples), "threads": threads, "batch": 1},
         results={"people": {name: counts[-1] for name, counts in found.items()}, **results},
     )
 
@@ -103,24 +103,24 @@ def _read_images(images: str | None, num_images: int) -> list[Image]:
     return [random.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(num_images)]
 
 
-def _make_side(find: Find, pictures: Sequence[Image]) -> Callable[[], int]:
+def _make_side(find: Find, samples: Sequence[Image]) -> Callable[[], int]:
     """Return a function that finds the people of all images and says how many."""
-    return lambda: sum(len(find(picture)) for picture in pictures)
+    return lambda: sum(len(find(sample)) for sample in samples)
 
 
-def _measure_parts(model: PoseModel, pictures: Sequence[Image], rounds: int) -> dict[str, float]:
+def _measure_parts(model: PoseModel, samples: Sequence[Image], rounds: int) -> dict[str, float]:
     """Return the median milliseconds of the three parts of ``predict``."""
-    each = [model.time_parts(picture) for _ in range(rounds) for picture in pictures]
+    each = [model.time_parts(sample) for _ in range(rounds) for sample in samples]
     return {name: round(1000 * float(np.median([parts[name] for parts in each])), 2) for name in each[0]}
 
 
 def _measure_files(
-    theirs: Mapping[str, Find], ours: Mapping[str, Mapping[str, Any]], pictures: Sequence[Image], folder: Path
+    theirs: Mapping[str, Find], ours: Mapping[str, Mapping[str, Any]], samples: Sequence[Image], folder: Path
 ) -> dict[str, float]:
     """Return how many JPEG files a second each side reads and finds people in, ours in streams."""
-    paths = [folder / f"{index}.jpg" for index in range(-(-8 // len(pictures)) * len(pictures))]
+    paths = [folder / f"{index}.jpg" for index in range(-(-8 // len(samples)) * len(samples))]
     for index, path in enumerate(paths):
-        write_image(path, pictures[index % len(pictures)])
+        write_image(path, samples[index % len(samples)])
 
     def read_one_by_one(find: Find) -> Callable[[], int]:
         return lambda: sum(len(find(read_image(path))) for path in paths)

@@ -106,10 +106,10 @@ def export_ours(weights: Path, file: Path, threads: int | None, calibration: str
     """Export a model to ``file``, and return what ``PoseModel`` takes to run it in each runtime that is installed.
 
     Args:
-        weights: Of the model.
-        file: To write, ``.onnx``.
-        threads: Of the CPU.
-        calibration: A folder of images; with it there are files in eight bits too.
+        weights: Weights of the model.
+        file: File to write, ``.onnx``.
+        threads: CPU threads.
+        calibration: Folder of images; with it there are files in eight bits too.
     """
     export(CONFIG, weights, file, input="uint8")
     sides = {name: {"file": file, **options} for name, options in _OURS.items() if find_spec(options["runtime"])}

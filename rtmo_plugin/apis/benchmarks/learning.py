@@ -76,9 +76,9 @@ def run(*, work_dir: str | Path = "work_dirs/learning", num_images: int | None =
     is left at MMPose's.
 
     Args:
-        work_dir: Made anew: for the images, both runs and ``curves.png``.
+        work_dir: New folder for the images, both runs and ``curves.png``.
         num_images: To train on, and as many at most to test on; None for the recipe's.
-        seed: Of weights and transforms.
+        seed: Seed of weights and transforms.
 
     Raises:
         UserError: The folder has something in it, or ``num_images`` is too small.

@@ -67,7 +67,7 @@ class Report:
         }
 
     def format(self) -> str:
-        """Return a table for people."""
+        """Return a human-readable table."""
         heads = ("median s", "least", "most", "CPU s", "faster", "less CPU")
         lines = [self.title, "", f"{'':24}" + "".join(f"{head:>10}" for head in heads)]
         for each in self.timings:
@@ -96,12 +96,11 @@ class Report:
 def time_alternately(
     sides: Mapping[str, Callable[[], Any]], rounds: int, *, pause: float = 0.0
 ) -> tuple[tuple[Timing, ...], dict[str, list[Any]]]:
-    """Run all sides in turn in each round, so that whatever else the machine does meets all of them.
+    """Run all sides in turn in each round, so that other work of the machine meets all of them.
 
     Args:
-        sides: What to run, by name; each gets its inputs ready outside of the measured time by being a
-            closure.
-        rounds: How often.
+        sides: Functions to run, by name; each is a closure, so that its inputs are ready before the measured time.
+        rounds: Number of runs of each side.
         pause: Seconds to wait before each, until threads of the one before are asleep.
 
     Returns:

@@ -34,7 +34,7 @@ Batch = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Side:
-    """Whose model, in which precision, and whether its network is compiled."""
+    """Model (ours or MMPose's), precision, and whether its network is compiled."""
 
     is_ours: bool
     amp: bool
@@ -114,9 +114,9 @@ class TrainingStep:
     """A model with its optimizer, its moving average and one batch; a call trains one step.
 
     Args:
-        side: Whose model.
-        batch: As the data loader gives it.
-        weights: To start from; None for random ones.
+        side: Model, precision and compilation.
+        batch: Batch of the data loader.
+        weights: Initial weights. Default: random ones.
     """
 
     def __init__(self, side: Side, batch: Batch, weights: dict[str, Tensor] | None = None) -> None:

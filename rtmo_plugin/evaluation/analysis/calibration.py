@@ -1,4 +1,4 @@
-"""How well a score says what OKS to expect, and a calibration that makes it do so."""
+"""How well scores predict OKS, and a calibration that makes them do so."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """A calibration fitted on half of the images, and what it does on the others."""
+    """A calibration fitted on half of the images, and its effect on the others."""
 
     calibration: ScoreCalibration
     before: Reliability
@@ -50,8 +50,8 @@ def measure_reliability(scores: np.ndarray, oks: np.ndarray) -> Reliability:
     """Return the mean score and OKS of ten bins of equal width.
 
     Args:
-        scores: (D,); those outside of 0 to 1 fall into the first or the last bin.
-        oks: (D,).
+        scores: Scores (D,); those outside of 0 to 1 fall into the first or the last bin.
+        oks: OKS (D,) of the detections.
     """
     place = np.clip((scores * NUM_BINS).astype(int), 0, NUM_BINS - 1)
     counts = np.bincount(place, minlength=NUM_BINS)
@@ -76,9 +76,9 @@ def fit_calibration(scores: np.ndarray, keypoint_scores: np.ndarray, oks: np.nda
     """Fit a logistic regression with OKS as its soft target, by Newton's method.
 
     Args:
-        scores: (D,) 0 to 1.
-        keypoint_scores: (D, K) 0 to 1.
-        oks: (D,) what came of the detections, 0 for false ones.
+        scores: Scores (D,), 0 to 1.
+        keypoint_scores: Keypoint scores (D, K), 0 to 1.
+        oks: OKS (D,) of the detections, 0 for false ones.
     """
     features = make_features(scores, keypoint_scores)
     ridge, weights = _RIDGE * np.eye(features.shape[1]), np.array([1.0, 0.0, 0.0])
@@ -96,7 +96,7 @@ def fit_calibration(scores: np.ndarray, keypoint_scores: np.ndarray, oks: np.nda
 def calibrate(study: Study) -> CalibrationResult:
     """Fit a calibration on every other image, and measure it on those between."""
     detections, counted = study.comparison.detections, ~study.is_neutral
-    rows, oks = study.rows[counted], study.answered_oks[counted]
+    rows, oks = study.rows[counted], study.matched_oks[counted]
     is_held_out = detections.image[rows] % 2 == 1
     scores, keypoint_scores = detections.scores[rows], detections.keypoint_scores[rows]
     fitted_on = ~is_held_out

@@ -22,7 +22,7 @@ class Cost:
 
     Attributes:
         name: One of ``ERRORS``.
-        count: How many keypoints, detections or people; 0 for the ranking, which has no number.
+        count: Number of keypoints, detections or people; 0 for the ranking, which has no number.
         alone: AP that is gained when this kind alone is put right.
         in_turn: AP that is gained when it is put right after those before it.  What these and the AP
             lack to 1 are keypoints that are good, and still not in their place.

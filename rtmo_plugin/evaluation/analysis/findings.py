@@ -22,11 +22,11 @@ TITLES = {
 MEANINGS = {
     "jitter": "the keypoint is near its place, not on it (similarity 0.5 to 0.85)",
     "inversion": "the keypoint is on the person's other side: left and right are exchanged",
-    "swap": "the keypoint is on somebody else",
+    "swap": "the keypoint is on another person",
     "miss": "the keypoint is near nothing that it could be confused with",
-    "duplicate": "a detection of somebody who was found already",
-    "background": "a detection where nobody is",
-    "missed": "nobody answers the person",
+    "duplicate": "a detection of a person who was found already",
+    "background": "a detection where there is no person",
+    "missed": "no detection is matched with the person",
     "ranking": "scores put worse poses before better ones; measured with the OKS as the score",
 }
 _UNITS = {"duplicate": "detections", "background": "detections", "missed": "people"}

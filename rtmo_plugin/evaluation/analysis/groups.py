@@ -22,7 +22,7 @@ class GroupResult:
 
     name: str
     num_people: int
-    precision: float  # AP, -1 where nobody is to be found
+    precision: float  # AP, -1 where there are no people
     recall: float  # AR
 
 
@@ -54,7 +54,7 @@ def split_by_crowding(comparison: Comparison) -> list[GroupResult]:
 def split_by_visibility(comparison: Comparison) -> list[GroupResult]:
     """Return AP by how many labelled keypoints a person has.
 
-    False detections belong to nobody, and count in each group in full: between groups of very
+    False detections belong to no person, and count in each group in full: between groups of very
     different sizes AR compares better.
     """
     truth = comparison.truth
@@ -71,7 +71,7 @@ def split_by_visibility(comparison: Comparison) -> list[GroupResult]:
 
 
 def measure_crowding(truth: GroundTruth) -> np.ndarray:
-    """Return CrowdPose's crowd index (I,) of each image: 0 where nobody is near anybody.
+    """Return CrowdPose's crowd index (I,) of each image: 0 where no person is near another.
 
     The mean over an image's people of how many keypoints of others lie in their box, for each of
     their own (CrowdPose, section 3.1).  On CrowdPose's validation images four of five come out as in

@@ -1,4 +1,4 @@
-"""Keypoint by keypoint: how far off, what kind of error, and whether the score knows who is visible."""
+"""Keypoint by keypoint: how far off, what kind of error, and whether the score tells what is visible."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rtmo_plugin.evaluation.analysis.study import KINDS, Study
 
 @dataclass(frozen=True)
 class KeypointResult:
-    """One keypoint of the answered people."""
+    """One keypoint of the people that were found."""
 
     name: str
     num_labelled: int
-    oks: float  # mean similarity; NaN for all where nobody has it
+    oks: float  # mean similarity; all NaN where no person has it
     error: float  # median distance, in pixels
     relative_error: float  # median distance by the square root of the area
     shares: tuple[float, ...]  # of each of KINDS
@@ -43,7 +43,7 @@ _MIDDLES = (np.mean, np.median, np.median)
 
 @dataclass(frozen=True)
 class VisibilityResult:
-    """The keypoint scores of the answered people, as an answer to whether a keypoint is to be seen."""
+    """Keypoint scores of the people that were found, as predictions of their visibility."""
 
     scores: dict[str, np.ndarray]  # by the label: "not labelled", "hidden", "visible"
     labelled: float  # area under the ROC curve, labelled against not; NaN without both

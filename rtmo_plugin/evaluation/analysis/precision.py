@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmo_plugin.evaluation.analysis.answers import NOBODY, find_answers
+from rtmo_plugin.evaluation.analysis.matches import UNMATCHED, find_matches
 from rtmo_plugin.evaluation.matching import OKS_THRESHOLDS, RECALL_THRESHOLDS
 from rtmo_plugin.evaluation.records import Comparison
 
@@ -20,7 +20,7 @@ class _Ranking:
     """One category: its D detections, best first."""
 
     image: np.ndarray  # (D,)
-    counts: np.ndarray  # (T, D) is not one of those that answer somebody who is ignored
+    counts: np.ndarray  # (T, D) is not matched with an ignored person
     hits: tuple[np.ndarray, ...]  # T times the indices of the detections that are right
     num_people: np.ndarray  # (I,) to be found in each image
 
@@ -29,23 +29,23 @@ class WeightedPrecision:
     """The AP of a comparison as a function of how often each image counts.
 
     Args:
-        comparison: The people and the detections.
+        comparison: People and detections.
     """
 
     def __init__(self, comparison: Comparison) -> None:
         truth, detections = comparison.truth, comparison.detections
-        answers = find_answers(comparison, OKS_THRESHOLDS)
-        is_answer = answers.person != NOBODY
-        is_ignored = is_answer & truth.is_ignored[answers.person] if len(truth.is_ignored) else is_answer
+        matches = find_matches(comparison, OKS_THRESHOLDS)
+        is_matched = matches.person != UNMATCHED
+        is_ignored = is_matched & truth.is_ignored[matches.person] if len(truth.is_ignored) else is_matched
         self._rankings = []
         for category in range(len(truth.category_ids)):
-            chosen = np.flatnonzero(detections.category[answers.rows] == category)
-            chosen = chosen[np.argsort(-detections.scores[answers.rows[chosen]], kind="stable")]
+            chosen = np.flatnonzero(detections.category[matches.rows] == category)
+            chosen = chosen[np.argsort(-detections.scores[matches.rows[chosen]], kind="stable")]
             people = truth.image[(truth.category == category) & ~truth.is_ignored]
-            hits = (is_answer & ~is_ignored)[:, chosen]
+            hits = (is_matched & ~is_ignored)[:, chosen]
             self._rankings.append(
                 _Ranking(
-                    detections.image[answers.rows[chosen]],
+                    detections.image[matches.rows[chosen]],
                     ~is_ignored[:, chosen],
                     tuple(np.flatnonzero(each) for each in hits),
                     np.bincount(people, minlength=len(truth.image_ids)),
@@ -53,17 +53,17 @@ class WeightedPrecision:
             )
 
     def average(self, weights: np.ndarray) -> float:
-        """Return the AP, -1 where nobody is to be found.
+        """Return the AP, -1 where there are no people.
 
         Args:
-            weights: (I,) how often each image counts; all 1 for the metric's own number.
+            weights: Number of times (I,) that each image counts; all 1 for the metric's own number.
         """
         found = [each for each in (_average_category(ranking, weights) for ranking in self._rankings) if each >= 0]
         return float(np.mean(found)) if found else -1.0
 
 
 def average_precision(comparison: Comparison) -> float:
-    """Return the AP, -1 where nobody is to be found."""
+    """Return the AP, -1 where there are no people."""
     return WeightedPrecision(comparison).average(np.ones(len(comparison.truth.image_ids)))
 
 
@@ -77,9 +77,9 @@ def _average_category(ranking: _Ranking, weights: np.ndarray) -> float:
 
 
 def _interpolate(each: np.ndarray, counts: np.ndarray, hits: np.ndarray, num_people: float) -> float:
-    """Return the mean precision over the thresholds of recall, from the detections that are right alone.
+    """Return the mean precision over the thresholds of recall, from the right detections only.
 
-    Precision rises at these and nowhere else, so between them there is nothing to be seen.
+    Precision rises at these and nowhere else.
     """
     found = np.cumsum(each[hits])
     shown = np.cumsum(each * counts)[hits]

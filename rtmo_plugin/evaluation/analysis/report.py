@@ -59,13 +59,13 @@ def analyze_comparison(comparison: Comparison, schema: KeypointSchema) -> Report
     """Find out where the errors are.
 
     Args:
-        comparison: What an evaluation compared.
-        schema: The keypoints' names and pairs.
+        comparison: People and detections of an evaluation.
+        schema: Names and pairs of the keypoints.
     """
     known = study(comparison, schema.flip_pairs)
     costs = measure_costs(known)
     counted = ~known.is_neutral
-    scores, oks = comparison.detections.scores[known.rows[counted]], known.answered_oks[counted]
+    scores, oks = comparison.detections.scores[known.rows[counted]], known.matched_oks[counted]
     return Report(
         study=known,
         precision=average_precision(comparison),

@@ -15,7 +15,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """What can be said about two APs on the same images."""
+    """Two APs on the same images, and the confidence interval of their difference."""
 
     first: float
     second: float
@@ -26,7 +26,7 @@ class Difference:
 
     @property
     def is_more_than_noise(self) -> bool:
-        """The interval leaves 0 out."""
+        """Whether the interval leaves 0 out."""
         return self.low > 0 or self.high < 0
 
     def describe(self, first: str = "A", second: str = "B") -> str:
@@ -47,10 +47,10 @@ def compare(first: Comparison, second: Comparison, num_draws: int = 1000, seed: 
     """Compare two models on the same images, drawn alike for both.
 
     Args:
-        first: What the first model found.
-        second: What the second one found.
-        num_draws: How often all images are drawn anew.
-        seed: Of the draws.
+        first: Comparison of the first model.
+        second: Comparison of the second model.
+        num_draws: Number of times that all images are drawn.
+        seed: Seed of the draws.
 
     Raises:
         DataError: They were not evaluated on the same images.

@@ -1,15 +1,15 @@
-"""Who answered whom, and what became of every keypoint (after Ronchi and Perona, ICCV 2017).
+"""Which detection is matched with which person, and the error of every keypoint (Ronchi and Perona, ICCV 2017).
 
-An answer is a detection matched with a person at an OKS of 0.1, by the COCO tools' rules.  Two
+A detection is matched with a person at an OKS of at least 0.1, by the rules of the COCO tools.  Two
 things differ from the paper: a pair is compared with left and right exchanged as well, so that a
-pose that is wholly inverted is an inversion and not a miss; and a detection that is like somebody
-who is taken already is called a duplicate, not background.
+pose that is wholly inverted is an inversion and not a miss; and a detection that is like a person
+who has a match already is called a duplicate, not background.
 
 A labelled keypoint of a pair is, by its similarity exp(-d^2 / (2 area (2 sigma)^2)):
 
 - good: at least 0.85 to its own place, and a jitter: at least 0.5;
 - an inversion: less, and at least 0.5 to the same person's other side;
-- a swap: less, and at least 0.5 to that keypoint, or its other side, of somebody else in the image;
+- a swap: less, and at least 0.5 to that keypoint, or its other side, of another person in the image;
 - a miss: near nothing of these.
 
 Of an inversion and a swap the nearer one counts.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmo_plugin.evaluation.analysis.answers import NOBODY, find_answers
+from rtmo_plugin.evaluation.analysis.matches import UNMATCHED, find_matches
 from rtmo_plugin.evaluation.records import Comparison
 
 LEAST_OKS = 0.1
@@ -34,14 +34,14 @@ UNLABELLED = -1
 
 @dataclass(frozen=True)
 class Study:
-    """What the analysis knows of every detection and person."""
+    """Match and errors of every detection and person."""
 
     comparison: Comparison
     rows: np.ndarray  # (D,) indices of the detections that count
-    person: np.ndarray  # (D,) indices of the people they answer, NOBODY
-    is_neutral: np.ndarray  # (D,) answers somebody who is ignored: neither right nor wrong
-    nearest_oks: np.ndarray  # (D,) with whoever is most alike, taken or not
-    pairs: np.ndarray  # (M,) which of the D answer somebody who counts
+    person: np.ndarray  # (D,) indices of the people they are matched with, UNMATCHED
+    is_neutral: np.ndarray  # (D,) matched with an ignored person: neither right nor wrong
+    nearest_oks: np.ndarray  # (D,) with the most similar person, matched or not
+    pairs: np.ndarray  # (M,) indices of the D that are matched with a person who counts
     oks: np.ndarray  # (M,) of the pairs
     similarity: np.ndarray  # (M, K) of each keypoint to its place
     kinds: np.ndarray  # (M, K) indices into KINDS, UNLABELLED
@@ -58,50 +58,50 @@ class Study:
 
     @property
     def is_missed(self) -> np.ndarray:
-        """(G,) counts, and is not answered."""
+        """(G,) counts, and is not matched."""
         is_missed: np.ndarray = ~self.comparison.truth.is_ignored
         is_missed[self.pair_people] = False
         return is_missed
 
     @property
     def is_false(self) -> np.ndarray:
-        """(D,) answers nobody."""
-        return self.person == NOBODY
+        """(D,) is not matched."""
+        return self.person == UNMATCHED
 
     @property
     def is_duplicate(self) -> np.ndarray:
-        """(D,) answers nobody, and is like somebody who is taken."""
+        """(D,) is not matched, and is like a person who is."""
         return self.is_false & (self.nearest_oks >= LEAST_OKS)
 
     @property
-    def answered_oks(self) -> np.ndarray:
-        """(D,) the OKS with the person it answers, 0 for nobody: what a score should say."""
+    def matched_oks(self) -> np.ndarray:
+        """(D,) the OKS with the matched person, 0 without one: the score to be expected."""
         oks = np.zeros(len(self.rows))
         oks[self.pairs] = self.oks
         return oks
 
 
 def study(comparison: Comparison, flip_pairs: tuple[tuple[int, int], ...]) -> Study:
-    """Find out who answers whom, and what is wrong with each keypoint.
+    """Match detections with people, and name the error of each keypoint.
 
     Args:
-        comparison: The people and the detections.
-        flip_pairs: Keypoints of the left and the right.
+        comparison: People and detections.
+        flip_pairs: Pairs of a left and a right keypoint.
     """
     mirror = make_mirror(len(comparison.sigmas), flip_pairs)
-    answers = find_answers(comparison, np.array([LEAST_OKS]), mirror)
-    person = answers.person[0]
-    is_answer = person != NOBODY
-    is_neutral = is_answer & comparison.truth.is_ignored[person] if len(comparison.truth.image) else is_answer
-    pairs = np.flatnonzero(is_answer & ~is_neutral)
-    rows, people = answers.rows[pairs], person[pairs]
+    matches = find_matches(comparison, np.array([LEAST_OKS]), mirror)
+    person = matches.person[0]
+    is_matched = person != UNMATCHED
+    is_neutral = is_matched & comparison.truth.is_ignored[person] if len(comparison.truth.image) else is_matched
+    pairs = np.flatnonzero(is_matched & ~is_neutral)
+    rows, people = matches.rows[pairs], person[pairs]
     similarity = compare_keypoints(comparison, rows, people)
     return Study(
         comparison=comparison,
-        rows=answers.rows,
+        rows=matches.rows,
         person=person,
         is_neutral=is_neutral,
-        nearest_oks=answers.nearest_oks,
+        nearest_oks=matches.nearest_oks,
         pairs=pairs,
         oks=compare_poses(comparison, rows, people),
         similarity=similarity,
@@ -123,10 +123,10 @@ def compare_keypoints(
     """Return the similarity (M, K) of detections' keypoints to those of people; 0 where there is no label.
 
     Args:
-        comparison: The people and the detections.
-        rows: (M,) detections.
-        people: (M,) people.
-        mirror: (K,) compare each keypoint with this one of the person.
+        comparison: People and detections.
+        rows: Indices (M,) of detections.
+        people: Indices (M,) of people.
+        mirror: Keypoint (K,) of the person that each keypoint is compared with. Default: the same one.
     """
     points, truth = comparison.detections.keypoints[rows], comparison.truth
     there = truth.keypoints[people] if mirror is None else truth.keypoints[people][:, mirror]
@@ -158,7 +158,7 @@ def _name_kinds(
 def _compare_with_others(
     comparison: Comparison, rows: np.ndarray, people: np.ndarray, mirror: np.ndarray
 ) -> np.ndarray:
-    """Return the highest similarity (M, K) of each keypoint to that of somebody else in the image, of either side."""
+    """Return the highest similarity (M, K) of each keypoint to that of another person in the image, of either side."""
     image = comparison.truth.image
     order = np.argsort(image, kind="stable")
     starts = np.searchsorted(image[order], np.arange(len(comparison.truth.image_ids) + 1))

@@ -28,9 +28,9 @@ def find_worst_images(study: Study, num_images: int, shown_score: float) -> list
     false detections.
 
     Args:
-        study: Who answered whom.
-        num_images: How many at most; images without a loss are left out.
-        shown_score: False detections are counted from this score on.
+        study: Matches and errors of an evaluation.
+        num_images: Largest number of images; images without a loss are left out.
+        shown_score: Lowest score of the false detections that are counted.
     """
     truth, detections = study.comparison.truth, study.comparison.detections
     size = len(truth.image_ids)

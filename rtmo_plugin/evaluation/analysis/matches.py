@@ -1,7 +1,7 @@
-"""Which detection answers which person: the greedy matching of the COCO tools, person by person.
+"""Which detection is matched with which person: the greedy matching of the COCO tools, person by person.
 
 ``evaluation.matching`` has the same matching inside of a library, which returns precision and recall
-only.  Here everybody's partner is known, so that errors can be named and images resampled.
+only.  Here each partner is known, so that errors can be named and images resampled.
 
 Shapes: T thresholds of OKS, D detections that count, G people, N and M those of one image and category.
 """
@@ -15,27 +15,27 @@ import numpy as np
 from rtmo_plugin.evaluation.pairs import choose_best, compare_groups
 from rtmo_plugin.evaluation.records import Comparison, GroundTruth
 
-NOBODY = -1
+UNMATCHED = -1
 
 
 @dataclass(frozen=True)
-class Answers:
+class Matches:
     """The partners of the detections that count, which stand image by image, the best ones first."""
 
     rows: np.ndarray  # (D,) indices of the detections
-    person: np.ndarray  # (T, D) indices of the people, NOBODY
-    oks: np.ndarray  # (T, D) with that person, 0 for nobody
-    nearest_oks: np.ndarray  # (D,) the highest with anybody of the image
+    person: np.ndarray  # (T, D) indices of the people, UNMATCHED
+    oks: np.ndarray  # (T, D) with that person, 0 without one
+    nearest_oks: np.ndarray  # (D,) the highest with a person of the image
 
 
-def find_answers(comparison: Comparison, thresholds: np.ndarray, mirror: np.ndarray | None = None) -> Answers:
+def find_matches(comparison: Comparison, thresholds: np.ndarray, mirror: np.ndarray | None = None) -> Matches:
     """Match the detections with the people, the best score first, at each threshold by itself.
 
     Args:
-        comparison: The people and the detections.
-        thresholds: (T,) the OKS that an answer needs.
-        mirror: (K,) the keypoint on the other side of each.  With it a pair is compared both ways,
-            and the higher OKS counts: who has left and right exchanged answers all the same.
+        comparison: People and detections.
+        thresholds: Least OKS (T,) of a match.
+        mirror: Keypoint (K,) on the other side of each.  With it a pair is compared both ways, and the higher
+            OKS counts: a detection with left and right exchanged is matched all the same.
     """
     truth, detections = comparison.truth, comparison.detections
     rows, group = choose_best(detections, len(truth.category_ids))
@@ -45,9 +45,9 @@ def find_answers(comparison: Comparison, thresholds: np.ndarray, mirror: np.ndar
         mirrored = compare_groups(truth, points[:, mirror], group, comparison.sigmas)
         oks = {name: np.maximum(values, mirrored[name]) for name, values in oks.items()}
     people = _list_people(truth)
-    answers = Answers(
+    matches = Matches(
         rows,
-        np.full((len(thresholds), len(rows)), NOBODY),
+        np.full((len(thresholds), len(rows)), UNMATCHED),
         np.zeros((len(thresholds), len(rows))),
         np.zeros(len(rows)),
     )
@@ -56,11 +56,11 @@ def find_answers(comparison: Comparison, thresholds: np.ndarray, mirror: np.ndar
         columns = slice(place, place + len(values))
         among = people[name]
         partner = match_group(values, truth.is_ignored[among], truth.is_crowd[among], thresholds)
-        is_answer = partner != NOBODY
-        answers.person[:, columns] = np.where(is_answer, among[partner], NOBODY)
-        answers.oks[:, columns] = np.where(is_answer, values[np.arange(len(values)), partner], 0)
-        answers.nearest_oks[columns] = values.max(1)
-    return answers
+        is_matched = partner != UNMATCHED
+        matches.person[:, columns] = np.where(is_matched, among[partner], UNMATCHED)
+        matches.oks[:, columns] = np.where(is_matched, values[np.arange(len(values)), partner], 0)
+        matches.nearest_oks[columns] = values.max(1)
+    return matches
 
 
 def _list_people(truth: GroundTruth) -> dict[tuple[int, int], np.ndarray]:
@@ -75,21 +75,21 @@ def _list_people(truth: GroundTruth) -> dict[tuple[int, int], np.ndarray]:
 def match_group(oks: np.ndarray, is_ignored: np.ndarray, is_crowd: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Match the detections of one image and category with its people by the rules of the COCO tools.
 
-    Everybody takes the most alike person who is free; a crowd is always free; people who do not
-    count are taken only where nobody else is alike enough; of equals the last.
+    Each detection takes the most similar person who is free; a crowd is always free; people who do not
+    count are taken only where no other is similar enough; of equals the last.
 
     Args:
-        oks: (N, M) of detections, best score first, and people.
-        is_ignored: (M,) does not count.
-        is_crowd: (M,).
-        thresholds: (T,) least OKS.
+        oks: OKS (N, M) of detections, best score first, and people.
+        is_ignored: Whether (M,) a person does not count.
+        is_crowd: Whether (M,) a person is a crowd.
+        thresholds: Least OKS (T,) of a match.
 
     Returns:
-        (T, N) which of the people, NOBODY for none.
+        Index (T, N) of the person of each detection, UNMATCHED without one.
     """
     least = np.minimum(thresholds, 1 - 1e-10)[:, None]
     is_free = np.ones((len(thresholds), oks.shape[1]), bool)
-    partner = np.full((len(thresholds), len(oks)), NOBODY)
+    partner = np.full((len(thresholds), len(oks)), UNMATCHED)
     for index, row in enumerate(oks):
         if row.max() < least.min():
             continue
