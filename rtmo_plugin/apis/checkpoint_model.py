@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,9 +49,9 @@ class CheckpointModel:
             DataError: One of them cannot be scaled to the input.
         """
         names = names or [f"Image {index}" for index in range(len(images))]
-        return [self._predict(image, name) for image, name in zip(images, names)]
-
-    def _predict(self, image: Image, name: str) -> People:
-        sample: Any = self._predictor.predict(image, name)
-        keypoints, visibility, scores, boxes, labels = select_people(sample, self._score_thr)
-        return People(boxes, scores, keypoints, visibility, labels.astype(np.int64))
+        found = []
+        for image, name in zip(images, names):
+            sample = self._predictor.predict(image, name)
+            keypoints, visibility, scores, boxes, labels = select_people(sample, self._score_thr)
+            found.append(People(boxes, scores, keypoints, visibility, labels.astype(np.int64)))
+        return found

@@ -68,13 +68,10 @@ def compare_models(
         prepare_file("--out", Path(out), METRIC_FILES)
     before, after = (evaluate_source(config, source, **options) for source in (first, second))
     difference = compare(before.comparison, after.comparison)
-    result = ModelComparison(_name_apart(first, second), (before.metrics, after.metrics), difference)
+    names = (Path(first).name, Path(second).name)
+    if names[0] == names[1]:
+        names = (str(first), str(second))
+    result = ModelComparison(names, (before.metrics, after.metrics), difference)
     if out is not None:
         mmengine.dump(dict(zip("AB", map(dict, result.metrics)), difference=asdict(difference)), str(out))
     return result
-
-
-def _name_apart(first: str | Path, second: str | Path) -> tuple[str, str]:
-    """Return the names of the files, or their whole paths where these are the same."""
-    names = (Path(first).name, Path(second).name)
-    return names if names[0] != names[1] else (str(first), str(second))

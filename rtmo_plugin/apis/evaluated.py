@@ -57,7 +57,11 @@ def evaluate_source(
     Raises:
         UserError: Something in the arguments, the config, the data or the source is wrong.
     """
-    cfg = _use_our_metric(prepare_test(config, **options))
+    cfg = copy.deepcopy(prepare_test(config, **options))
+    # Our metric has the numbers of MMPose's, and keeps the people and detections that it compared.
+    cfg.test_evaluator = [
+        {**each, "type": _OURS} if each.get("type") in _THEIRS else each for each in _list_evaluators(cfg)
+    ]
     if cfg.get("launcher", "none") != "none":
         raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")
     kind = find_kind_of_model(source)
@@ -106,16 +110,6 @@ def measure_model(
     return metrics
 
 
-def _use_our_metric(cfg: Config) -> Config:
-    """Return a config whose COCO metrics are ours, which has the numbers of MMPose's and keeps what it compared."""
-    changed = copy.deepcopy(cfg)
-    found = changed.test_evaluator
-    for evaluator in found if isinstance(found, (list, tuple)) else [found]:
-        if evaluator.get("type") in _THEIRS:
-            evaluator["type"] = _OURS
-    return changed
-
-
 def _find_metric(metrics: list[Any]) -> CocoMetric:
     found = [metric for metric in metrics if isinstance(metric, CocoMetric)]
     if not found:
@@ -126,7 +120,14 @@ def _find_metric(metrics: list[Any]) -> CocoMetric:
 def _evaluate_results(cfg: Config, path: Path) -> Evaluated:
     """Evaluate a result file, whose scores are those that ``score_mode`` and ``nms_mode`` left, with neither again."""
     samples = read_results(path)
-    dataset, metric = _build_data(cfg, [_take_as_is(each) for each in _list_evaluators(cfg)])
+    as_they_are = {"score_mode": "bbox", "nms_mode": "none"}
+    dataset, metric = _build_data(
+        cfg,
+        [
+            {**each, **as_they_are} if str(each.get("type")).startswith("rtmo_plugin.") else each
+            for each in _list_evaluators(cfg)
+        ],
+    )
     infos = _list_infos(dataset)
     complete = _complete(samples, infos, len(dataset.metainfo["sigmas"]), path)
     return _evaluate_samples(metric, dataset, complete, infos, None)
@@ -165,11 +166,6 @@ def _evaluate_samples(
 def _list_evaluators(cfg: Config) -> list[dict[str, Any]]:
     found = cfg.test_evaluator
     return [dict(each) for each in (found if isinstance(found, (list, tuple)) else [found])]
-
-
-def _take_as_is(evaluator: Mapping[str, Any]) -> dict[str, Any]:
-    is_ours = str(evaluator.get("type")).startswith("rtmo_plugin.")
-    return {**evaluator, "score_mode": "bbox", "nms_mode": "none"} if is_ours else dict(evaluator)
 
 
 def _list_infos(dataset: Any) -> list[dict[str, Any]]:

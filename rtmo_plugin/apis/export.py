@@ -114,9 +114,10 @@ def _read_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
     """Return the options of a file: those of the tool, and the config's where they are None."""
     given = {name: value for name, value in options.items() if value is not None}
     size, folder = given.pop("size", None), given.pop("calibration_images", None)
+    sizes = (tuple(step["input_size"]) for step in _find_steps(cfg))
     thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
     return ExportOptions(
-        size_wh=parse_size(size) if size else _find_size(cfg),
+        size_wh=parse_size(size) if size else next(iter(sizes), _DEFAULT_SIZE),
         dynamic=parse_dynamic(given.pop("dynamic", "batch")),
         calibration_images=() if folder is None else choose_images(folder),
         **{**{name: value for name, value in thresholds.items() if value is not None}, **given},
@@ -142,11 +143,6 @@ def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:
     """Return the steps of the test pipeline that make images as large as the input."""
     pipeline = (cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline", [])
     return [step for step in walk_sections(pipeline) if "BottomupResize" in str(step.get("type"))]
-
-
-def _find_size(cfg: Config) -> tuple[int, int]:
-    sizes = [tuple(step["input_size"]) for step in _find_steps(cfg)]
-    return sizes[0] if sizes else _DEFAULT_SIZE
 
 
 def _build_model(cfg: Config, path: Path) -> tuple[Any, Mapping[str, Any]]:

@@ -27,6 +27,13 @@ from rtmo_plugin.keypoint_order import find_category_orders, list_category_names
 
 _KEPT = ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd", "area", "num_keypoints")
 
+# Numbers that every annotation or image must have, and what a message says where they are missing.
+_REQUIRED = {
+    "area": ("Annotation", ": set `use_area=False` in the metric, as for CrowdPose, to take 0.53 of the box."),
+    "num_keypoints": ("Annotation", ", which CrowdPose needs."),
+    "crowdIndex": ("Image", ": is this an annotation of CrowdPose?"),
+}
+
 Json = dict[str, Any]
 
 
@@ -116,7 +123,9 @@ def make_ground_truth(
     if not isinstance(content.get("annotations"), list):
         raise DataError(f"{where} has no list `annotations`: without ground truth there is only `format_only=True`.")
     image_ids = _sort_ids(content["images"])
-    category_ids = _sort_ids(content.get("categories") or _list_categories(content["annotations"]))
+    category_ids = _sort_ids(
+        content.get("categories") or [{"id": each["category_id"]} for each in content["annotations"]]
+    )
     images = {each: index for index, each in enumerate(image_ids)}
     categories = {each: index for index, each in enumerate(category_ids)}
     others = _list_others(content)
@@ -134,6 +143,12 @@ def make_ground_truth(
     keypoints = keypoints.reshape(len(people), keypoints.shape[1] // 3, 3)
     keypoints = mapping.apply(keypoints) if mapping else keypoints
     boxes = _stack(people, "bbox", where, 4)
+    areas, crowd_index = boxes[:, 2] * boxes[:, 3] * PERSON_SHARE, None
+    if options.use_area:
+        areas = _read_numbers(people, "area", where)
+    if options.iou_type == CROWD:
+        by_id = {each["id"]: each for each in content["images"]}
+        crowd_index = _read_numbers([by_id[each] for each in image_ids], "crowdIndex", where)
     is_crowd = np.array([bool(each.get("iscrowd", 0)) for each in people], bool)
     return GroundTruth(
         image_ids=image_ids,
@@ -142,10 +157,10 @@ def make_ground_truth(
         category=np.array([categories[each["category_id"]] for each in people], int),
         keypoints=keypoints,
         boxes_xywh=boxes,
-        areas=_read_areas(people, where) if options.use_area else boxes[:, 2] * boxes[:, 3] * PERSON_SHARE,
+        areas=areas,
         is_crowd=is_crowd,
         is_ignored=is_crowd | (_count_keypoints(people, keypoints, where, options, mapping) == 0),
-        crowd_index=_read_crowd_index(content["images"], where) if options.iou_type == CROWD else None,
+        crowd_index=crowd_index,
     )
 
 
@@ -170,7 +185,11 @@ def _list_others(content: Json) -> set[Any]:
 
 def _complete_people(people: list[Json], images: list[Json], orders: Mapping[Any, tuple[int, ...]]) -> list[Json]:
     """Return people with keypoints in the metric's order, and with boxes and areas where the keypoints tell them."""
-    sizes = {each["id"]: (each["width"], each["height"]) for each in images if _has_size(each)}
+    sizes = {
+        each["id"]: (each["width"], each["height"])
+        for each in images
+        if all(_is_number(each.get(name)) and each[name] > 0 for name in ("width", "height"))
+    }
     completed = []
     for person in people:
         order, keypoints = orders.get(person["category_id"]), person.get("keypoints")
@@ -188,7 +207,14 @@ def _report_areas(given: list[Json], completed: list[Json], where: str) -> None:
     sentences = []
     if num_estimated:
         sentences.append(f"{num_estimated} of {len(given)} people have no area; {PERSON_SHARE} of their box is taken.")
-    usable = [each for each in completed if _is_number(each.get("area")) and _is_box(each.get("bbox"))]
+    usable = [
+        each
+        for each in completed
+        if _is_number(each.get("area"))
+        and isinstance(each.get("bbox"), (list, tuple))
+        and len(each["bbox"]) == 4
+        and all(map(_is_number, each["bbox"]))
+    ]
     faults = list(find_area_faults(usable).values())
     if faults:
         sentences.append(
@@ -199,20 +225,8 @@ def _report_areas(given: list[Json], completed: list[Json], where: str) -> None:
         print_log(f"{where}: {sentence}", logger="current", level=logging.WARNING)
 
 
-def _is_box(box: Any) -> bool:
-    return isinstance(box, (list, tuple)) and len(box) == 4 and all(map(_is_number, box))
-
-
-def _has_size(image: Json) -> bool:
-    return all(_is_number(image.get(name)) and image[name] > 0 for name in ("width", "height"))
-
-
 def _sort_ids(entries: Iterable[Mapping[str, Any]]) -> tuple[Any, ...]:
     return tuple(sorted({each["id"] for each in entries}))
-
-
-def _list_categories(annotations: Iterable[Mapping[str, Any]]) -> list[Json]:
-    return [{"id": each["category_id"]} for each in annotations]
 
 
 def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.ndarray:
@@ -236,14 +250,13 @@ def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.n
     return values
 
 
-def _read_areas(people: list[Json], where: str) -> np.ndarray:
-    for each in people:
-        if not _is_number(each.get("area")):
-            raise DataError(
-                f"Annotation {each.get('id')} of {where} has no `area`: set `use_area=False` in the metric, "
-                "as for CrowdPose, to take 0.53 of the box."
-            )
-    return np.array([each["area"] for each in people], np.float64)
+def _read_numbers(entries: list[Json], key: str, where: str) -> np.ndarray:
+    """Return a number that each annotation, or each image, must have: one of ``_REQUIRED``."""
+    for each in entries:
+        if not _is_number(each.get(key)):
+            kind, advice = _REQUIRED[key]
+            raise DataError(f"{kind} {each.get('id')} of {where} has no `{key}`{advice}")
+    return np.array([each[key] for each in entries], np.float64)
 
 
 def _is_number(value: Any) -> bool:
@@ -259,15 +272,4 @@ def _count_keypoints(
         return (keypoints[..., 2] > 0).sum(1)
     if mapping:  # as in MMPose 1.3: each mapped person has all keypoints
         return np.full(len(people), keypoints.shape[1])
-    for each in people:
-        if not _is_number(each.get("num_keypoints")):
-            raise DataError(f"Annotation {each.get('id')} of {where} has no `num_keypoints`, which CrowdPose needs.")
-    return np.array([each["num_keypoints"] for each in people], int)
-
-
-def _read_crowd_index(images: list[Json], where: str) -> np.ndarray:
-    for each in images:
-        if not _is_number(each.get("crowdIndex")):
-            raise DataError(f"Image {each['id']} of {where} has no `crowdIndex`: is this an annotation of CrowdPose?")
-    index = {each["id"]: each["crowdIndex"] for each in images}
-    return np.array([index[each] for each in sorted(index)], np.float64)
+    return _read_numbers(people, "num_keypoints", where).astype(int)

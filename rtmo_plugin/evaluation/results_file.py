@@ -35,12 +35,9 @@ def write_truth(content: dict[str, Any], path: Path) -> None:
     """Write ground truth that came with the samples as an annotation file, beside the results."""
     ids = {each["category_id"] for each in content["annotations"]}
     categories = content.get("categories") or [{"id": each, "name": str(each)} for each in sorted(ids)]
-    write_file(path, json.dumps({**content, "categories": categories}, default=_to_plain))
-
-
-def _to_plain(value: Any) -> Any:
-    """Return an array or a number of NumPy, which samples may hold, as JSON has it."""
-    return value.tolist()
+    write_file(
+        path, json.dumps({**content, "categories": categories}, default=lambda value: value.tolist())
+    )  # of NumPy
 
 
 def read_results(path: str | Path) -> list[dict[str, Any]]:

@@ -138,7 +138,8 @@ class DecodedGraph(RawGraph):
     ) -> tuple[Tensor, Tensor]:
         """Return boxes with scores (B, N, 5), and keypoints with scores (B, N, K, 3), of (B, N) priors."""
         boxes, poses, visibility = (
-            _gather_rows(each, priors).flatten(0, 1)
+            # Nothing here depends on the batch size that a tracer sees.
+            each.gather(1, priors[..., None].expand(-1, -1, each.shape[-1])).flatten(0, 1)
             for each in (predictions.boxes, predictions.pose_vectors, predictions.visibility_logits)
         )
         centers = predictions.priors.centers.index_select(0, priors.flatten())
@@ -181,11 +182,6 @@ class EndToEndGraph(DecodedGraph):
             return people
         labels = predictions.class_logits.argmax(dim=-1).gather(1, priors)
         return (*people, labels * is_person.to(labels.dtype))
-
-
-def _gather_rows(values: Tensor, priors: Tensor) -> Tensor:
-    """Return (B, N, C) rows of (B, P, C) values; nothing here depends on the batch size that a tracer sees."""
-    return values.gather(1, priors[..., None].expand(-1, -1, values.shape[-1]))
 
 
 _GRAPHS = {"end2end": EndToEndGraph, "decoded": DecodedGraph, "raw": RawGraph}

@@ -45,7 +45,7 @@ def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[s
         raise ConfigError(f"Writing ONNX needs the package onnx: {write_install_line('export')}")
     model = onnx.load_from_string(_trace(graph, options))
     _name_rows(model, graph)
-    model.producer_name, model.producer_version = "rtmo-plugin", _read_version(metadata)
+    model.producer_name, model.producer_version = "rtmo-plugin", metadata.get("version", "").strip('"')
     for node in model.graph.node:
         node.doc_string = ""
     onnx.helper.set_model_props(model, dict(metadata))
@@ -108,10 +108,6 @@ def _name_rows(model: Any, graph: RawGraph) -> None:
             rows.dim_value = graph.top_k
         elif isinstance(graph, DecodedGraph):
             rows.dim_param = "priors"
-
-
-def _read_version(metadata: Mapping[str, str]) -> str:
-    return metadata.get("version", "").strip('"')
 
 
 def read_constants(content: bytes) -> dict[str, float]:

@@ -36,10 +36,11 @@ class SelectPeople(torch.autograd.Function):
         Returns:
             Scores (B, N), best first, 0 in rows of padding, and priors (B, N); N is at least 1.
         """
-        each = [
-            _select(image_boxes, image_scores, float(score_thr), float(nms_thr))[: int(max_people)]
-            for image_boxes, image_scores in zip(boxes, scores)
-        ]
+        each = []
+        for image_boxes, image_scores in zip(boxes, scores):
+            above = (image_scores > float(score_thr)).nonzero()[:, 0]
+            kept = above[suppress_duplicates(image_boxes[above], image_scores[above], float(nms_thr))]
+            each.append(kept[: int(max_people)])
         num_rows = max(1, *map(len, each))
         priors = torch.stack([torch.nn.functional.pad(prior, (0, num_rows - len(prior))) for prior in each])
         is_person = torch.arange(num_rows) < torch.tensor([[len(prior)] for prior in each])
@@ -70,9 +71,3 @@ class SelectPeople(torch.autograd.Function):
 
 
 select_rows: Callable[..., tuple[Tensor, Tensor]] = SelectPeople.apply
-
-
-def _select(boxes: Tensor, scores: Tensor, score_thr: float, nms_thr: float) -> Tensor:
-    """Return the priors of one image that are people, best first."""
-    above = (scores > score_thr).nonzero()[:, 0]
-    return above[suppress_duplicates(boxes[above], scores[above], nms_thr)]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.apis.benchmarks.report import time_alternately
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.inference.pose_model import PoseModel
 from rtmo_plugin.studies.folder import Result
 from rtmo_plugin.studies.pictures import COLOURS, draw_figure
 from rtmo_plugin.studies.running import Outcome
@@ -44,7 +43,9 @@ class PeopleMethod:
         image = make_image(settings["image_wh"], seed)
         sides: dict[str, Callable[[], Sized]] = {}
         for name, config in settings["ours"].items():
-            sides[name] = partial(_open_ours(files, name, config, settings["size"], num_people).predict, image)
+            path = files / f"{name}.onnx"
+            write_untrained(load_size(config), settings["size"], path)
+            sides[name] = partial(open_untrained(path, num_people, runtime="onnxruntime").predict, image)
         boxes = draw_boxes(num_people, settings["image_wh"], seed)
         for name, options in settings["top_down"].items():
             model = _open_theirs(files, name, settings["crops_at_once"], _freeze(options))
@@ -127,12 +128,6 @@ def find_crossings(study: Study, results: Sequence[Result]) -> dict[str, float]:
                 crossings[f"{ours} faster than {theirs} from"] = low + (high - low) * before / (before - after)
                 break
     return crossings
-
-
-def _open_ours(files: Path, name: str, config: str, size: int, num_people: int) -> PoseModel:
-    path = files / f"{name}.onnx"
-    write_untrained(load_size(config), size, path)
-    return open_untrained(path, num_people, runtime="onnxruntime")
 
 
 @cache

@@ -31,14 +31,10 @@ def draw_figure(path: Path, size: tuple[float, float], draw: Callable[[Any], Non
         draw(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_file(path, _shrink(buffer.getvalue()))
-
-
-def _shrink(content: bytes) -> bytes:
-    """Return a PNG with a palette of few colours, a third as large."""
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(content)).convert("RGB").quantize(_NUM_COLOURS).save(buffer, format="png", optimize=True)
-    return buffer.getvalue()
+    palette = Image.open(buffer).convert("RGB").quantize(_NUM_COLOURS)  # a third as large
+    shrunk = io.BytesIO()
+    palette.save(shrunk, format="png", optimize=True)
+    write_file(path, shrunk.getvalue())
 
 
 def draw_variants(study: Study, results: Sequence[Result], path: Path) -> None:
@@ -108,16 +104,13 @@ def _draw_expected(axes: Any, notes: Sequence[Mapping[str, Mapping[str, float]]]
     for members, marker, colour in zip([quintiles, *others], "oDDssss", COLOURS):
         if not members:
             continue
-        means = [_find_means(name, notes) for name in members]
+        means = []
+        for name in members:
+            found = [note[name] for note in notes if name in note]
+            means.append([100 * statistics.mean(each[key] for each in found) for key in ("sigma", "error")])
         label = "fifths of all, by sigma" if members is quintiles else members[0].removeprefix("of ")
         axes.plot(*zip(*means), marker, color=colour, markersize=5, label=label)
         highest = max(highest, *itertools.chain(*means))
     axes.plot([0, highest], [0, highest], color="#9aa3af", linestyle="--", linewidth=1)
     axes.set(xlabel="error that sigma expects, %", ylabel="true error, %")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)
-
-
-def _find_means(name: str, notes: Sequence[Mapping[str, Mapping[str, float]]]) -> tuple[float, ...]:
-    """Return the expected and the true error of a group, percent, mean of the seeds that have it."""
-    found = [note[name] for note in notes if name in note]
-    return tuple(100 * statistics.mean(each[key] for each in found) for key in ("sigma", "error"))

@@ -103,7 +103,11 @@ def run_study(
     missing = [(variant, seed) for variant, seed in cells if not folder.has(variant.name, seed)]
     for number, (variant, seed) in enumerate(missing, 1):
         tell(f"[{number}/{len(missing)}] {study.name}: {variant.label}, seed {seed}")
-        _measure(own, study, plan, variant, seed, folder)
+        started = time.monotonic()
+        with leave_out_noise():
+            outcome = own.measure(study, plan, variant, seed, folder.make_run_dir(variant.name, seed))
+        minutes = (time.monotonic() - started) / 60
+        folder.write(Result(variant.name, seed, outcome.values, outcome.details, minutes, describe_hardware()))
         _publish(own, study, plan, folder)
     return _publish(own, study, plan, folder, len(missing))
 
@@ -123,16 +127,6 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "variants": {variant.name: dict(variant.options) for variant in study.variants},
         "settings": dict(study.settings),
     }
-
-
-def _measure(
-    method: Method, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: StudyFolder
-) -> None:
-    started = time.monotonic()
-    with leave_out_noise():
-        outcome = method.measure(study, plan, variant, seed, folder.make_run_dir(variant.name, seed))
-    minutes = (time.monotonic() - started) / 60
-    folder.write(Result(variant.name, seed, outcome.values, outcome.details, minutes, describe_hardware()))
 
 
 def _publish(

@@ -17,7 +17,6 @@ import cv2
 import mmdet.models  # noqa: F401  (registers the detector)
 import mmpose
 import numpy as np
-import onnxruntime
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -150,7 +149,8 @@ class TopDownModel:
     def __init__(self, detector: Path, pose: Path, crops_at_once: int, threads: int | None = None) -> None:
         self._detector, self._pose = (open_session(path, threads=threads) for path in (detector, pose))
         self._crops_at_once = crops_at_once
-        self._sizes = [_read_size(session) for session in (self._detector, self._pose)]
+        shapes = (session.get_inputs()[0].shape for session in (self._detector, self._pose))
+        self._sizes = [(width, height) for _, height, width, _ in shapes]
 
     def predict(self, image: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
         """Detect, then estimate the poses in ``boxes``: the detections of random weights are not usable.
@@ -188,11 +188,6 @@ class TopDownModel:
         scores = np.minimum(*(each.max(-1) for each in distributions))
         points = places * scales[:, None] / size + corners[:, None]
         return np.concatenate([points, scores[..., None]], axis=-1)
-
-
-def _read_size(session: onnxruntime.InferenceSession) -> tuple[int, int]:
-    _, height, width, _ = session.get_inputs()[0].shape
-    return width, height
 
 
 def _fit_boxes(boxes: NDArray[Any], size_wh: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -94,17 +94,12 @@ def _look_closer(study: Study, cfg: Config, checkpoint: Path, folder: Path) -> t
     runner = build_test_runner(prepare_test(cfg, work_dir=folder / "look"), checkpoint)
     model: Any = get_model(runner)
     model.load_state_dict(get_state_dict(read_checkpoint(checkpoint)), strict=False)  # the averaged weights, checked
-    values = count_costs(model, _find_size(cfg))
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    width, height = next(step.input_size for step in pipeline if step.type.endswith("BottomupResize"))
+    values = count_costs(model, (width, height))
     if not study.observe:
         return values, {}
     found = observe_people(runner)
     if study.observe == "levels":
         return {**values, **summarize_levels(found, model.head.strides)}, {}
     return values, {"sigmas": summarize_sigmas(found)}
-
-
-def _find_size(cfg: Config) -> tuple[int, int]:
-    """Return width and height of the network's input in tests."""
-    pipeline = cfg.test_dataloader.dataset.pipeline
-    size = next(step.input_size for step in pipeline if step.type.endswith("BottomupResize"))
-    return size[0], size[1]

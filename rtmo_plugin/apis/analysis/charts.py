@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rtmo_plugin.evaluation.analysis.calibration import Reliability
 from rtmo_plugin.evaluation.analysis.findings import TITLES
 from rtmo_plugin.evaluation.analysis.groups import GroupResult
 from rtmo_plugin.evaluation.analysis.report import Report
@@ -141,20 +140,15 @@ def draw_reliability(report: Report) -> str:
 
     def draw(figure: Any) -> None:
         for axes, (title, reliability) in zip(figure.subplots(1, 3, sharey=True), panels):
-            _draw_reliability(axes, reliability)
+            num_bins = len(reliability.counts)
+            shares = reliability.counts / max(1, reliability.counts.max())  # of the detections
+            axes.bar((np.arange(num_bins) + 0.5) / num_bins, 0.25 * shares, 0.9 / num_bins, color="#e3e6ea")
+            axes.plot([0, 1], [0, 1], color="#9aa3af", linewidth=1, linestyle="--")
+            axes.plot(reliability.scores, reliability.oks, marker="o", markersize=4, color=_BLUE)
             axes.set(title=f"{title}\nmean distance {reliability.error:.3f}", xlabel="score", xlim=(0, 1), ylim=(0, 1))
         figure.axes[0].set_ylabel("OKS, 0 for false detections")
 
     return _draw("OKS over score", (10, 3.4), draw)
-
-
-def _draw_reliability(axes: Any, reliability: Reliability) -> None:
-    """Draw bins as points on their way to the diagonal, and how many detections are in each as bars below."""
-    num_bins = len(reliability.counts)
-    shares = reliability.counts / max(1, reliability.counts.max())
-    axes.bar((np.arange(num_bins) + 0.5) / num_bins, 0.25 * shares, 0.9 / num_bins, color="#e3e6ea")
-    axes.plot([0, 1], [0, 1], color="#9aa3af", linewidth=1, linestyle="--")
-    axes.plot(reliability.scores, reliability.oks, marker="o", markersize=4, color=_BLUE)
 
 
 def draw_visibility(report: Report) -> str:

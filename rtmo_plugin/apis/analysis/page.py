@@ -18,8 +18,6 @@ from rtmo_plugin.apis.analysis.html import (
 from rtmo_plugin.apis.analysis.material import Material
 from rtmo_plugin.evaluation.analysis import Report
 from rtmo_plugin.evaluation.analysis.findings import LEAST_COST, MEANINGS, TITLES
-from rtmo_plugin.evaluation.analysis.groups import GroupResult
-from rtmo_plugin.evaluation.analysis.keypoints import KeypointResult
 from rtmo_plugin.evaluation.analysis.study import KINDS
 from rtmo_plugin.score_calibration import METADATA_KEY
 
@@ -100,7 +98,10 @@ def _write_groups(report: Report) -> str:
         "image; by the number of keypoints they count in every group in full, so that AR compares better there."
     )
     tables = "".join(
-        make_table(("group", "people", "AP", "AR"), [_list_group(group) for group in groups])
+        make_table(
+            ("group", "people", "AP", "AR"),
+            [(each.name, f"{each.num_people:,}", _format(each.precision), _format(each.recall)) for each in groups],
+        )
         for groups in (report.sizes, report.crowdings, report.counts)
     )
     crowding = (
@@ -111,27 +112,29 @@ def _write_groups(report: Report) -> str:
     return make_paragraph(words) + figure + make_details("the numbers", tables)
 
 
-def _list_group(group: GroupResult) -> tuple[str, ...]:
-    return (group.name, f"{group.num_people:,}", _format(group.precision), _format(group.recall))
-
-
 def _write_keypoints(report: Report) -> str:
     head = ("keypoint", "labelled", "mean OKS", "error, px", "error, % of size", *(f"{kind}, %" for kind in KINDS))
-    rows = [_list_keypoint(each) for each in report.keypoints]
+    rows = [
+        (
+            each.name,
+            f"{each.num_labelled:,}",
+            _format(each.oks),
+            _format(each.error, 1),
+            _format(100 * each.relative_error, 1),
+            *(f"{100 * share:.1f}" for share in each.shares),
+        )
+        for each in report.keypoints
+    ]
     words = "Errors are medians, in pixels of the image and in per cent of the square root of the person's area."
     return make_figure(charts.draw_keypoints(report)) + make_paragraph(words) + make_table(head, rows)
 
 
-def _list_keypoint(each: KeypointResult) -> tuple[str, ...]:
-    errors = (_format(each.oks), _format(each.error, 1), _format(100 * each.relative_error, 1))
-    return (each.name, f"{each.num_labelled:,}", *errors, *(f"{100 * share:.1f}" for share in each.shares))
-
-
 def _write_scores(report: Report) -> str:
     result = report.calibration
+    correlation = "-" if math.isnan(report.correlation) else f"{report.correlation:.3f}"
     words = (
         "A score is calibrated when it is the OKS to be expected: then the points lie on the dashed line. "
-        f"Rank correlation of score and OKS (Spearman): {_format_signed(report.correlation)}. The bars show how many "
+        f"Rank correlation of score and OKS (Spearman): {correlation}. The bars show how many "
         "detections there are."
     )
     change = 100 * (result.precision_after - result.precision_before)
@@ -144,10 +147,6 @@ def _write_scores(report: Report) -> str:
     ).replace("--", "-\N{WORD JOINER}-\N{WORD JOINER}")  # an option's name is not broken between lines
     code = f"<p><code>{escape(result.calibration.to_json())}</code></p>"
     return make_paragraph(words) + make_figure(charts.draw_reliability(report)) + make_paragraph(fitted) + code
-
-
-def _format_signed(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _write_visibility(report: Report) -> str:

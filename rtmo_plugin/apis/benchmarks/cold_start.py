@@ -29,13 +29,11 @@ def time_cold_start(file: Path) -> dict[str, dict[str, float]]:
     found = {}
     for runtime in ("openvino", "onnxruntime"):
         if find_spec(runtime):
-            rounds = [_time_once(file, runtime) for _ in range(_ROUNDS)]
-            imported, first = (round(statistics.median(each), 2) for each in zip(*rounds))
+            command = [sys.executable, "-c", _PROGRAM, str(file), runtime]
+            printed = [
+                subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+                for _ in range(_ROUNDS)
+            ]
+            imported, first = (round(statistics.median(map(float, each)), 2) for each in zip(*printed))
             found[runtime] = {"import": imported, "first people": first}
     return found
-
-
-def _time_once(file: Path, runtime: str) -> tuple[float, float]:
-    command = [sys.executable, "-c", _PROGRAM, str(file), runtime]
-    imported, first = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return float(imported), float(first)

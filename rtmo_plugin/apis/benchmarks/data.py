@@ -57,9 +57,13 @@ def run(
         raise ConfigError("benchmark data: --num-samples, --num-images and --rounds must be at least 1.")
     with _one_thread(), contextlib.ExitStack() as stack:
         folder = data_root or stack.enter_context(draw_coco_folder(num_images))
-        datasets = {name: build_dataset(cfg) for name, cfg in _load_configs(folder, cache_gb).items()}
-        for index in range(len(datasets[CACHED_SIDE])):
-            _load_first(datasets[CACHED_SIDE], index)
+        ours = load_ours(folder)
+        configs = {THEIR_SIDE: set_data_root(load_official_recipe(), folder), OUR_SIDE: ours}
+        configs[CACHED_SIDE] = set_image_cache(ours, cache_gb)
+        datasets = {name: build_dataset(cfg) for name, cfg in configs.items()}
+        cached = datasets[CACHED_SIDE]
+        for index in range(len(cached)):
+            cached.pipeline.transforms[0](cached.get_data_info(index))  # loads the image
         sides = {name: _make_side(dataset, num_samples) for name, dataset in datasets.items()}
         timings, samples = time_alternately(sides, rounds)
     found = {name: returned[-1] for name, returned in samples.items()}
@@ -106,12 +110,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads[1])
 
 
-def _load_configs(data_root: str | Path, cache_gb: float) -> dict[str, Config]:
-    ours = load_ours(data_root)
-    configs = {THEIR_SIDE: set_data_root(load_official_recipe(), data_root), OUR_SIDE: ours}
-    return {**configs, CACHED_SIDE: set_image_cache(ours, cache_gb)}
-
-
 def load_ours(data_root: str | Path | None = None) -> Config:
     """Return our config of the same recipe.
 
@@ -129,11 +127,6 @@ def build_dataset(cfg: Config) -> Any:
     init_default_scope("mmpose")
     with contextlib.redirect_stdout(io.StringIO()):  # of the COCO tools
         return DATASETS.build(cfg.train_dataloader.dataset)
-
-
-def _load_first(dataset: Any, index: int) -> None:
-    """Let the first transform of a pipeline load one image."""
-    dataset.pipeline.transforms[0](dataset.get_data_info(index))
 
 
 def _make_side(dataset: Any, num_samples: int) -> Callable[[], list[Tensor]]:

@@ -97,7 +97,10 @@ def run(*, work_dir: str | Path = "work_dirs/learning", num_images: int | None =
     return Report(
         title=f"An epoch of RTMO-t on {num_written} images of drawn people, 192 x 192",
         command="rtmo benchmark learning" + ("" if num_images is None else f" --num-images {num_images}"),
-        timings=tuple(_make_timing(name, curve) for name, curve in curves.items()),
+        timings=tuple(
+            Timing(name, tuple(each["seconds"] for each in curve), tuple(each["cpu_seconds"] for each in curve))
+            for name, curve in curves.items()
+        ),
         settings={"recipe": RECIPE, "seed": seed, "num_images": num_written},
         results={
             "threads": torch.get_num_threads(),
@@ -196,10 +199,6 @@ def _train(cfg: dict[str, Any], folder: Path, weights: Path, amp: bool, seed: in
     tested = {find_epoch(each): each[_AP] for each in read_scalars(folder) if _AP in each}
     lines = map(json.loads, (folder / _CLOCK).read_text(encoding="utf-8").splitlines())
     return [{**line, "ap": tested[line["epoch"]]} for line in lines]
-
-
-def _make_timing(name: str, curve: Curve) -> Timing:
-    return Timing(name, tuple(each["seconds"] for each in curve), tuple(each["cpu_seconds"] for each in curve))
 
 
 def plot_learning(curves: Mapping[str, Curve], path: Path) -> None:

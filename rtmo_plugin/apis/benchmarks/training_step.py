@@ -85,6 +85,7 @@ def run(
     steps = {name: TrainingStep(side, batch, weights) for name, side in sides.items()}
     first = {name: step() for name, step in steps.items()}
     timings, _ = time_alternately(steps, rounds)
+    dtype = next(dtype for step in steps.values() if (dtype := getattr(step.wrapper, "dtype", None)))
     return Report(
         title=f"Training step of RTMO-s, {batch_size} images of 640 x 640, {get_device()}",
         command=f"rtmo benchmark train --batch-size {batch_size} --rounds {rounds}"
@@ -92,7 +93,7 @@ def run(
         + ("" if memory else " --no-memory")
         + (" --compile" if compiled else ""),
         timings=timings,
-        settings={"batch_size": batch_size, "size": 640, "multi_scale": False, "amp dtype": str(_find_dtype(steps))},
+        settings={"batch_size": batch_size, "size": 640, "multi_scale": False, "amp dtype": str(dtype)},
         results={
             "threads": torch.get_num_threads(),
             "images per second": {each.name: round(batch_size / each.median, 2) for each in timings},
@@ -159,10 +160,6 @@ def _build_average(cfg: Config, model: Any) -> Any:
     (hook,) = (hook for hook in cfg.custom_hooks if hook.type == "EMAHook")
     options = {name: hook[name] for name in ("momentum", "gamma", "update_buffers") if name in hook}
     return MODELS.build({"type": hook.ema_type, **options}, default_args={"model": model})
-
-
-def _find_dtype(steps: dict[str, TrainingStep]) -> Any:
-    return next(dtype for step in steps.values() if (dtype := getattr(step.wrapper, "dtype", None)))
 
 
 def measure_memory(side: Side, data_root: str | Path, batch_size: int) -> dict[str, int]:
