@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from filelock import FileLock
-
 from rtmo_plugin.errors import CheckpointError, MissingFileError, UserError
 from rtmo_plugin.zoo.cache import check_hash, compute_hash, describe_hash_mismatch, locate
 from rtmo_plugin.zoo.catalogue import CATALOGUE, ONNX, Weights
@@ -49,6 +47,8 @@ def fetch(weights: Weights, *, folder: Path | None = None, alternative: str = ""
         CheckpointError: The file that is there is not the published one.
         ConfigError: The user's list of mirrors is wrong.
     """
+    from filelock import FileLock  # slow to import, and every command that takes a model imports this module
+
     path = locate(weights, folder)
     if not path.is_file():
         try:
