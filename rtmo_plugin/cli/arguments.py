@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 from rtmo_plugin.number_ranges import FRACTION, NUMBER, SEED, THREADS
@@ -11,7 +10,6 @@ from rtmo_plugin.number_ranges import FRACTION, NUMBER, SEED, THREADS
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
 # Of ``add_model_arguments``, but for the model itself.
 MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision", "trust")
-_MAX_DIGITS = 18  # of the number of a camera
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -70,12 +68,6 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 def choose_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given, for ``Pose``, whose defaults depend on the model."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def read_source(source: str) -> str | int:
-    """Return a source of images, which is a camera if it is a number and no file."""
-    is_number = source.isdecimal() and len(source) <= _MAX_DIGITS
-    return int(source) if is_number and not os.path.exists(source) else source
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -98,16 +98,13 @@ def _describe_file(file: str) -> dict[str, Any]:
 
 
 def _describe_stack() -> dict[str, Any]:
-    return {"rtmo_plugin": __version__, "python": platform.python_version()} | {
-        name: _find_version(name) for name in _PACKAGES
-    }
-
-
-def _find_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    versions = {"rtmo_plugin": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
 
 
 def _format(value: Any) -> str:

@@ -98,7 +98,7 @@ def _report(reports: Iterable[Any], job: Any, num_before: int, as_json: bool, st
     )
     if not as_json:
         found = count_detections(num_people, num_images, num_frames)
-        errors = f", and {count(num_failed, 'error', 'errors')}" if num_failed else ""
+        errors = f", and {count(num_failed, 'error')}" if num_failed else ""
         before = f"{count(num_before, 'shard')} done before"
         closing = f"{found}{errors}, and {before}" if num_before else f"{found}{errors}"
         closing = closing if done else f"{before}, nothing left to do"

@@ -26,11 +26,11 @@ def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> s
         >>> count_detections(132, 0, 72)
         '132 detections in 72 frames'
     """
-    images, frames = count(num_images, "image", "images"), count(num_frames, "frame", "frames")
+    images, frames = count(num_images, "image"), count(num_frames, "frame")
     if not num_frames:  # a person of a video is detected in many frames
         return f"{count(num_people, 'person', 'people')} in {images}"
     where = f"{images} and {frames}" if num_images else frames
-    return f"{count(num_people, 'detection', 'detections')} in {where}"
+    return f"{count(num_people, 'detection')} in {where}"
 
 
 def print_json(value: Any) -> None:

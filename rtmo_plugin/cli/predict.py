@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options, read_source
+from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json, print_json
@@ -82,13 +82,12 @@ def _predict(
     from rtmo_plugin.pose import Pose
     from rtmo_plugin.progress_bar import show_progress
 
-    given = [read_source(each) for each in sources]
-    source: Any = given[0] if len(given) == 1 else given
+    source: Any = sources[0] if len(sources) == 1 else sources
     with keep_stdout_for_json(as_json):
         pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
-        found = expand_all(given)
+        found = expand_all(sources)
         plan = None if out is None else PicturePlan(out, found, inputs=[model])
-        results = pose.stream(source if found == given else found, batch_size=batch_size)
+        results = pose.stream(source if found == sources else found, batch_size=batch_size)
     if out is not None:
         make_folder(out, "--out")
     bar = show_progress(results, unit="image")

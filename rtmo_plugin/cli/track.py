@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from typing import Any
 
-from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options, read_source
+from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options
 from rtmo_plugin.cli.command import Command, raise_when_terminated
 from rtmo_plugin.cli.output import print_json
 from rtmo_plugin.errors import DataError
@@ -45,10 +45,9 @@ def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
     from rtmo_plugin.progress_bar import show_progress
 
     summary, num_frames = None, 0
-    named = read_source(source)
-    files = " and ".join(map(str, choose_files(named, arguments["out"])))  # before the model is opened
+    files = " and ".join(map(str, choose_files(source, arguments["out"])))  # before the model is opened
     opened = Pose(model, **choose_options({name: arguments.pop(name) for name in MODEL_OPTIONS}))
-    with raise_when_terminated(), closing(track_video(opened, named, **arguments)) as results:
+    with raise_when_terminated(), closing(track_video(opened, source, **arguments)) as results:
         try:
             for result in show_progress(results, unit="frame"):
                 if isinstance(result, TrackSummary):
@@ -64,7 +63,7 @@ def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
             raise
     assert summary is not None  # which comes last
     if not as_json and summary.num_frames:
-        found = f"{count(summary.num_ids, 'person', 'people')} in {count(summary.num_frames, 'frame', 'frames')}"
+        found = f"{count(summary.num_ids, 'person', 'people')} in {count(summary.num_frames, 'frame')}"
         print(f"{found}: {files}")
     if not summary.plays_in_browsers and summary.video.suffix.lower() in (".mp4", ".mov"):
         print(f"note: browsers do not play {summary.video}: {_HOW_TO_PLAY}", file=sys.stderr)

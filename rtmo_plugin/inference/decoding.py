@@ -56,7 +56,6 @@ class Decoder:
         Raises:
             NonFiniteError: The file computes NaN or infinity.
         """
-        self._info.check_outputs({name: value.shape for name, value in outputs.items()}, "The model")
         self._check_scores(outputs)
         everyone = (self._decode_maps if self._info.cut == "raw" else self._decode_rows)(outputs, size_wh)
         for people in everyone:

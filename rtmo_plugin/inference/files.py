@@ -42,12 +42,15 @@ def make_folder(path: str | Path, option: str = "") -> Path:
     return Path(path)
 
 
-def write_image(path: Path, image: Image) -> None:
+def write_image(path: Path, image: Image) -> Path:
     """Write an image in the format of the path's suffix, whole or not at all, and its folder if need be.
+
+    Returns:
+        The path.
 
     Raises:
         OutputError: It cannot be written.
     """
     is_encoded, content = cv2.imencode(path.suffix, image)
     assert is_encoded, path  # only suffixes of ``SUFFIXES`` are written
-    write_file(path, content.tobytes())
+    return write_file(path, content.tobytes())

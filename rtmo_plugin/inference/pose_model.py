@@ -123,9 +123,10 @@ class PoseModel:
             batch_size: Images that are computed at once, where the file takes several.
         """
         BATCH_SIZE.check("batch_size", batch_size)
-        ahead = max(_NUM_READERS, self.streams)
+        ahead, remaining = max(_NUM_READERS, self.streams), iter(paths)
+        batches = iter(lambda: list(islice(remaining, batch_size)), [])
         with ThreadPoolExecutor(ahead) as readers, ThreadPoolExecutor(self.streams) as streams:
-            read = map_ahead(readers, self._read, _split(paths, batch_size), ahead)
+            read = map_ahead(readers, self._read, batches, ahead)
             for computed in map_ahead(streams, lambda files: (files, self._compute(files)), read, self.streams):
                 yield from self._finish(computed)
 
@@ -145,17 +146,16 @@ class PoseModel:
         return make_input(padded, self.info.input), letterbox
 
     def _compute(self, files: Sequence[_Prepared]) -> list[Outputs]:
-        """Run the engine on the rows, all at once or, if the file takes no batch, one by one."""
+        """Run the engine on the rows, all at once or, if the file takes no batch, one by one, and check its outputs."""
         rows = [each.row for each in files if each.row is not None]
         size = max(1, len(rows)) if "batch" in self.info.dynamic else 1
-        return [self._run(np.stack(rows[start : start + size])) for start in range(0, len(rows), size)]
-
-    def _run(self, batch: NDArray[Any]) -> Outputs:
-        """Run the engine on a batch, and check that its outputs are what the file's metadata promise."""
-        outputs = self._engine.run(batch)
-        outputs = {name: np.atleast_1d(value) for name, value in outputs.items()}
-        check_arrays(self.info, outputs, self.size_wh, len(batch))
-        return outputs
+        computed: list[Outputs] = []
+        for start in range(0, len(rows), size):
+            batch = np.stack(rows[start : start + size])
+            outputs = {name: np.atleast_1d(value) for name, value in self._engine.run(batch).items()}
+            check_arrays(self.info, outputs, self.size_wh, len(batch))
+            computed.append(outputs)
+        return computed
 
     def _finish(self, computed: tuple[Sequence[_Prepared], list[Outputs]]) -> list[ImageResult]:
         """Decode the engine's outputs and put people and errors in the order of the files."""
@@ -190,12 +190,6 @@ def map_ahead(
             yield waiting.popleft().result()
     for future in waiting:
         yield future.result()
-
-
-def _split(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
 
 
 def _choose_size(own: tuple[int, int], wanted: tuple[int, int] | None, is_dynamic: bool) -> tuple[int, int]:

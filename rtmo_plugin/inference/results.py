@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError, OutputError
-from rtmo_plugin.files import write_file, write_json
+from rtmo_plugin.files import write_json
 from rtmo_plugin.image_headers import SUFFIXES
 from rtmo_plugin.inference.drawing import draw_people
+from rtmo_plugin.inference.files import write_image
 from rtmo_plugin.inference.frames import Frame
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.inference.people import People
 from rtmo_plugin.number_ranges import FRACTION
+from rtmo_plugin.wording import count
 
 if TYPE_CHECKING:
     import supervision
@@ -103,7 +105,7 @@ class PoseResult:
         if self.error is not None:
             return f"PoseResult({frame.name!r}{where}, error={self.error!r})"
         best = f", best score {self.scores.max():.2f}" if len(self) else ""
-        return f"PoseResult({frame.name!r}{where}, {len(self)} {'person' if len(self) == 1 else 'people'}{best})"
+        return f"PoseResult({frame.name!r}{where}, {count(len(self), 'person', 'people')}{best})"
 
     def __len__(self) -> int:
         return len(self.people)
@@ -155,8 +157,7 @@ class PoseResult:
             return write_json(path, self.to_dict())
         if path.suffix.lower() not in SUFFIXES:
             raise ConfigError(f"{path} cannot be saved: take a name that ends with .json or {', '.join(SUFFIXES)}.")
-        content = cv2.imencode(path.suffix, self.plot())[1]
-        return write_file(path, content.tobytes())
+        return write_image(path, self.plot())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

@@ -7,6 +7,7 @@ videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +35,6 @@ __all__ = ["Frame", "SourceKind", "expand", "expand_all", "find_kind", "read_fra
 _NUM_READERS = 2
 _NUM_AHEAD = 4
 _MAX_DIGITS = 18  # of the number of a camera
-_PATTERN = frozenset("*?[")
 _LIVE = ("rtsp://", "rtmp://", "udp://", "tcp://")
 
 _Load = Callable[[], Frame]  # what takes time is done when it is called
@@ -111,7 +111,7 @@ def _find_kind_by_name(name: str) -> SourceKind:
 
 
 def _is_pattern(name: str) -> bool:
-    return bool(_PATTERN & set(name)) and not os.path.exists(name)
+    return glob.has_magic(name) and not os.path.exists(name)
 
 
 def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Load]:

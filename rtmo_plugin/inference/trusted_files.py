@@ -18,11 +18,7 @@ def locate_list() -> Path:
 
 def is_trusted(content: bytes) -> bool:
     """Tell whether the content of a file was trusted before."""
-    try:
-        lines = locate_list().read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    return hashlib.sha256(content).hexdigest() in {line.partition(" ")[0] for line in lines}
+    return hashlib.sha256(content).hexdigest() in _read_list()
 
 
 def trust(content: bytes, path: Path) -> None:
@@ -32,16 +28,24 @@ def trust(content: bytes, path: Path) -> None:
         content: Content of the file.
         path: Path of the file, for people who read the list.
     """
-    known = locate_list()
-    if is_trusted(content):
+    known, digest = locate_list(), hashlib.sha256(content).hexdigest()
+    if digest in _read_list():
         return
-    line = f"{hashlib.sha256(content).hexdigest()}  {path.name!r}\n"
     try:
         known.parent.mkdir(parents=True, exist_ok=True)
         with known.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(f"{digest}  {path.name!r}\n")
     except OSError as error:
         print(
             f"{known} cannot be written ({error.strerror}), so {path} has to be opened with --trust each time",
             file=sys.stderr,
         )
+
+
+def _read_list() -> set[str]:
+    """Return the hashes in the list; a list that cannot be read trusts nothing."""
+    try:
+        lines = locate_list().read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return {line.partition(" ")[0] for line in lines}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -88,7 +89,8 @@ def _list_one(item: Any, must_exist: bool = False) -> list[str]:
         DataError: It has no name.
     """
     name = str(item)
-    if isinstance(item, (str, Path)) and not must_exist and _is_plain(name):
+    is_plain = Path(name).suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES) and not glob.has_magic(name)
+    if isinstance(item, (str, Path)) and not must_exist and is_plain:
         return [name]  # not looked for here: that takes long, of millions
     if not isinstance(item, (str, Path)) or find_kind(item) is SourceKind.LIVE:
         raise _refuse(item)
@@ -110,10 +112,6 @@ def _read_list(path: Path) -> list[str]:
         raise MissingFileError(f"The list of images cannot be read: {error}") from error
     lines = content.decode("utf-8", errors="surrogateescape").splitlines()
     return [line for line in lines if line.strip()]
-
-
-def _is_plain(name: str) -> bool:
-    return Path(name).suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES) and not set("*?[") & set(name)
 
 
 def _is_video(name: str) -> bool:

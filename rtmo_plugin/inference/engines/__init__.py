@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def open_engine(
     streams = _choose_streams(name, streams, options.get("threads"))
     if name == "torch":
         options["trust"] = trust
-    return _CLASSES[name](path, **options, **({} if streams == 1 else {"streams": streams}))
+    return _import_engine(name)(path, **options, **({} if streams == 1 else {"streams": streams}))
 
 
 def _choose(path: Path, runtime: str | None) -> str:
@@ -91,28 +92,20 @@ def _choose_streams(runtime: str, streams: int | None, threads: int | None) -> i
     return streams
 
 
-def _open_onnxruntime(path: Path, **options: Any) -> Engine:
-    from rtmo_plugin.inference.engines.onnx_runtime import OnnxRuntimeEngine
+def _import_engine(runtime: str) -> Callable[..., Engine]:
+    """Return the class of a runtime; only the package of this one is imported."""
+    if runtime == "openvino":
+        from rtmo_plugin.inference.engines.openvino_runtime import OpenVinoEngine
 
-    return OnnxRuntimeEngine(path, **options)
+        return OpenVinoEngine
+    if runtime == "onnxruntime":
+        from rtmo_plugin.inference.engines.onnx_runtime import OnnxRuntimeEngine
 
+        return OnnxRuntimeEngine
+    if runtime == "torch":
+        from rtmo_plugin.inference.engines.torch_runtime import TorchEngine
 
-def _open_openvino(path: Path, **options: Any) -> Engine:
-    from rtmo_plugin.inference.engines.openvino_runtime import OpenVinoEngine
-
-    return OpenVinoEngine(path, **options)
-
-
-def _open_torch(path: Path, **options: Any) -> Engine:
-    from rtmo_plugin.inference.engines.torch_runtime import TorchEngine
-
-    return TorchEngine(path, **options)
-
-
-def _open_ncnn(path: Path, **options: Any) -> Engine:
+        return TorchEngine
     from rtmo_plugin.inference.engines.ncnn_runtime import NcnnEngine
 
-    return NcnnEngine(path, **options)
-
-
-_CLASSES = {"torch": _open_torch, "ncnn": _open_ncnn, "onnxruntime": _open_onnxruntime, "openvino": _open_openvino}
+    return NcnnEngine
