@@ -19,7 +19,7 @@ from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SIDE
 
 __all__ = ["Pose", "PoseResult"]
 
-# In the order of the documentation: first those of every model, then those of exported files alone.
+# In the order of the documentation: first options of every model, then those of exported files only.
 _OPTIONS = (
     *("score_thr", "flip", "tile", "config", "device"),
     *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
@@ -27,16 +27,16 @@ _OPTIONS = (
 
 
 class Pose:
-    """A model, ready for whatever shows people.
+    """A model, ready for images, videos and cameras.
 
     Args:
         model: An exported file, which needs neither torch nor MMPose; a checkpoint, which carries its config; or a
             published name such as ``rtmo-s_body7-onnx``, which is downloaded once.
         config: File or shipped name of a config for a checkpoint. Default: the one it carries or is published with.
-        score_thr: People score above this.
-        flip: Whether to look at the mirrored image as well: twice the time.
-        tile: Side of overlapping tiles, in pixels of the image, for small people in large images; None for none.
-        **options: ``device``; and of an exported file ``trust`` (whether code in a .pt or .pt2 file may run that was
+        score_thr: Score above which people are returned.
+        flip: Whether the mirrored image is processed as well: twice the time.
+        tile: Side of overlapping tiles, in pixels of the image, for small people in large images. Default: no tiles.
+        **options: Also ``device``; and for an exported file ``trust`` (whether code in a .pt or .pt2 file may run that was
             not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
             ``streams`` (batches that ``stream`` computes side by side; None: two, where that is faster).
 

@@ -13,9 +13,9 @@ _STUDIES = ("coordinates", "loss", "levels", "neck", "bins", "training", "people
 _EXAMPLES = (
     "{command} coordinates                               # an hour of synthetic people",
     "{command} loss --seeds 5 --budget 600 --data coco --data-root data/",
-    "{command} people --seeds 3                          # time alone: trains nothing",
+    "{command} people --seeds 3                          # time only: trains nothing",
 )
-_NOTES = """An interrupted study goes on where it stopped, and takes more --seeds later: call it again with
+_NOTES = """An interrupted study resumes where it stopped, and takes more --seeds later: call it again with
 the same --work-dir. What the studies compare stands in configs/ablations; what they found, in docs/ablations.md."""
 
 
@@ -24,7 +24,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("study", choices=_STUDIES, metavar="STUDY", help=", ".join(_STUDIES))
     add("--data", default="synthetic", help="what to train on: synthetic or coco (%(default)s)")
     add("--data-root", metavar="DIR", help="folder that holds the data sets")
-    add("--seeds", type=COUNT, default=3, help="how often each variant is measured (%(default)s)")
+    add("--seeds", type=COUNT, default=3, help="measurements of each variant (%(default)s)")
     add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate time of the whole study: as many "
         "training images as fit (default: that of the folder, or 60)")  # fmt: skip
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")

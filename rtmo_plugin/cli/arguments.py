@@ -8,7 +8,7 @@ from typing import Any
 from rtmo_plugin.number_ranges import FRACTION, NUMBER, SEED, THREADS
 
 CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
-# Of ``add_model_arguments``, but for the model itself.
+# Options of ``add_model_arguments``, without the model itself.
 MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision", "trust")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
@@ -42,7 +42,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         help="leave out people below this score (%(default)s)",
     )
     parser.add_argument(
-        "--device", metavar="NAME", help="such as cpu or cuda:0 (default: cpu; of a checkpoint a GPU, if there is one)"
+        "--device",
+        metavar="NAME",
+        help="device, such as cpu or cuda:0 (default: cpu; for a checkpoint a GPU, if there is one)",
     )
     parser.add_argument(
         "--threads", type=THREADS, metavar="N", help="CPU threads, for exported files only (default: all cores)"
@@ -71,7 +73,7 @@ def choose_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a config and changes of it."""
+    """Add a config and its changed values."""
     parser.add_argument(
         "config",
         help="config: a file, the name of a shipped one such as rtmo-s_coco, or a checkpoint that carries its config",
@@ -80,7 +82,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add changes of a config."""
+    """Add changed values of a config."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -91,13 +93,17 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what training and testing have in common."""
+    """Add the arguments that training and testing share."""
     parser.add_argument("--work-dir", metavar="DIR", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the data of all datasets of the config")
-    parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions on the evaluated images into DIR")
+    parser.add_argument(
+        "--show-dir", metavar="DIR", help="folder for the evaluated images with the predictions drawn on them"
+    )
     parser.add_argument("--seed", type=SEED, metavar="N", help="seed of all random numbers")
     parser.add_argument("--deterministic", action="store_true", help="choose reproducible GPU algorithms")
-    parser.add_argument("--launcher", choices=_LAUNCHERS, default="none", help="what started the processes")
+    parser.add_argument(
+        "--launcher", choices=_LAUNCHERS, default="none", help="launcher that started the processes (%(default)s)"
+    )
     parser.add_argument("--local-rank", "--local_rank", type=NUMBER, default=0, help=argparse.SUPPRESS)
 
 

@@ -1,4 +1,4 @@
-"""What a command is, and how it runs: as ``rtmo NAME`` and as ``python tools/NAME.py`` alike."""
+"""Commands and how they run: as ``rtmo NAME`` and as ``python tools/NAME.py`` alike."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class _CommandParser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Command:
-    """One command.
+    """A command.
 
     Attributes:
-        summary: What it does, as the list of commands says it.
+        summary: Purpose of the command, as the list of commands says it.
         examples: Lines for a shell; ``{command}`` stands for the command as it was called.
-        add_arguments: Adds its arguments to a parser.
-        run: Takes them by name, and returns the exit code; None is 0.
-        notes: What ``--help`` says after the examples.
-        list_resuming_arguments: Turns the arguments of an interrupted run into those that go on with it.
+        add_arguments: Function that adds the arguments of the command to a parser.
+        run: Function that takes the arguments by name and returns the exit code; None is 0.
+        notes: Text of ``--help`` after the examples.
+        list_resuming_arguments: Function that turns the arguments of an interrupted run into those that resume it.
     """
 
     summary: str
@@ -49,8 +49,8 @@ class Command:
         """Return the parser of a command.
 
         Args:
-            called: How it was called, such as ``rtmo train``, for the examples.
-            prog: Its name in messages; None for the file's that runs.
+            called: Command as it was called, such as ``rtmo train``, for the examples.
+            prog: Name of the command in messages. Default: name of the running file.
         """
         lines = [f"  {example.format(command=called)}" for example in self.examples]
         title = "examples:" if len(lines) > 1 else "example:"
@@ -70,14 +70,14 @@ def add_subcommand(
     """Add a command within a command.
 
     Args:
-        commands: What ``add_subparsers`` returned.
-        name: Of the new one.
-        summary: What it does, as the list says it.
-        example: Its arguments.
-        description: What it does, as its own help says it; None for the summary.
+        commands: Result of ``add_subparsers``.
+        name: Name of the new command.
+        summary: Purpose of the command, as the list of commands says it.
+        example: Arguments of an example.
+        description: Purpose of the command, as its own help says it. Default: the summary.
 
     Returns:
-        Its parser.
+        The parser of the new command.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -119,9 +119,9 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
 
     Args:
         command: The command.
-        called: How it was called, for the examples.
-        prog: Its name in messages; None for the file's that runs.
-        arguments: Of the command line; None for those of this process.
+        called: Command as it was called, for the examples.
+        prog: Name of the command in messages. Default: name of the running file.
+        arguments: Command-line arguments. Default: those of this process.
 
     Raises:
         SystemExit: With the exit code, unless it is 0.

@@ -15,12 +15,16 @@ from rtmo_plugin.wording import count, show_path
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what makes a prediction a job."""
-    about = "Records go into files of --out, in place of pictures; the same command again does what is still missing."
+    """Add the arguments that make a prediction a job."""
+    about = (
+        "Records are written to files in --out, in place of images; the same command again does what is still missing."
+    )
     group = parser.add_argument_group("many images", about)
-    group.add_argument("--records", choices=("jsonl", "parquet"), help="write them as JSON lines or as Parquet")
-    group.add_argument("--ray", action="store_true", help="work with Ray, on all cores of this machine")
-    group.add_argument("--ray-address", metavar="ADDRESS", help="work on a Ray cluster; auto: that of this machine")
+    group.add_argument("--records", choices=("jsonl", "parquet"), help="write records as JSON lines or as Parquet")
+    group.add_argument("--ray", action="store_true", help="use Ray on all cores of this machine")
+    group.add_argument(
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster to use; auto: the cluster of this machine"
+    )
     group.add_argument(
         "--workers",
         type=WORKERS,
@@ -34,7 +38,7 @@ def is_job(arguments: dict[str, Any]) -> bool:
     """Tell whether the arguments ask for a job.
 
     Raises:
-        ConfigError: They do not, but some are of use for one alone.
+        ConfigError: They do not, but some of them only apply to a job.
     """
     uses_ray = bool(arguments["ray"] or arguments["ray_address"])
     if arguments["workers"] and not uses_ray:

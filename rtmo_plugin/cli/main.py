@@ -14,7 +14,7 @@ from rtmo_plugin import __version__
 from rtmo_plugin.cli.command import Command, run_command
 from rtmo_plugin.errors import EXIT_FAILURE, EXIT_USER_ERROR
 
-# In the order in which people meet them; each is COMMAND of the module beside this file.
+# In the order of first use; each is COMMAND of the module beside this file.
 COMMANDS = {
     "predict": "predict",
     "track": "track",
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line ``rtmo COMMAND ...``.
 
     Args:
-        arguments: Of the command line; None for those of this process.
+        arguments: Command-line arguments. Default: those of this process.
 
     Raises:
         SystemExit: With the exit code, unless it is 0.
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_command(find_command(given.command), called, called, given.arguments)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of the output is gone, as with `head`
         _drop_output()
         raise SystemExit(EXIT_FAILURE) from None
     except OSError as error:
@@ -75,14 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Let what is printed vanish where the shell closed stdout or stderr (``>&-``)."""
+    """Discard output where the shell closed stdout or stderr (``>&-``)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for the whole run)
 
 
 def _drop_output() -> None:
-    """Let what is still to be printed vanish, so that nothing fails on the way out."""
+    """Discard pending output, so that nothing fails at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -99,7 +99,7 @@ def _predict(
 
 
 def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, int | None]:
-    """Return an option for ``Pose``, which chooses itself (None) where nobody waits for each image."""
+    """Return the option ``streams`` for ``Pose``; None lets it choose, for sources whose results need not be immediate."""
     from rtmo_plugin.inference.sources import SourceKind, find_kind
     from rtmo_plugin.model_names import is_exported
 
@@ -112,7 +112,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
 
     Args:
         results: Results of ``Pose``.
-        plan: Names of the pictures. None: no pictures; a table is printed unless JSON is.
+        plan: Names of the images to write. None: no images; a table is printed unless JSON is.
         as_json: Whether to print JSON.
 
     Returns:

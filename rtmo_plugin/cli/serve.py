@@ -1,4 +1,4 @@
-"""``rtmo serve``: a page in the browser to drop a picture on, or to stand before the webcam."""
+"""``rtmo serve``: a page in the browser that takes dropped images or the webcam."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _EXAMPLES = (
     "{command} rtmo-s.onnx                           # then open http://localhost:8000",
     "{command} rtmo-s.onnx --port 0 --open           # any free port, in the browser at once",
 )
-_NOTES = """The page needs no network.  Pictures stay on this machine: they are looked at and forgotten.  Programs can
+_NOTES = """The page needs no network.  Images stay on this machine and are not stored.  Programs can
 use it too:  curl --data-binary @photo.jpg http://localhost:8000/people"""
-_LOWEST_SCORE = 0.1  # of those whom the page can show when its slider is moved
+_LOWEST_SCORE = 0.1  # of people that the page can show when its slider is moved
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address to be reached at (%(default)s: this machine alone)",
+        help="address to listen at (%(default)s: this machine only)",
     )
     parser.add_argument(
         "--port", type=PORT, default=8000, metavar="N", help="port number; 0 takes any free port (%(default)s)"
@@ -39,7 +39,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-megapixels", type=MEGA, default=50, metavar="MP", help="largest image, in megapixels (%(default)s)"
     )
     parser.add_argument(
-        "--allow-host", nargs="+", default=(), metavar="NAME", help="names of this machine that others reach it by"
+        "--allow-host", nargs="+", default=(), metavar="NAME", help="names by which other machines reach this one"
     )
 
 
@@ -75,4 +75,4 @@ def _run(
         server.run(app, listener)
 
 
-COMMAND = Command("open a page to drop pictures on, or to use the webcam", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command("open a page that takes dropped images or the webcam", _EXAMPLES, _add_arguments, _run, _NOTES)

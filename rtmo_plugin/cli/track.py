@@ -18,8 +18,8 @@ _EXAMPLES = (
     "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, a line a frame",
     "{command} rtmo-s.onnx 0 --out camera.mp4 --smooth          # the first camera, until Ctrl-C",
 )
-_NOTES = """A line of --json, and of the file beside the video, is one of `rtmo predict`, and everybody has an "id":
-from 1 on, or -1 as long as it is not sure that somebody is there.
+_NOTES = """A line of --json, and of the file beside the video, is one of `rtmo predict`, and every person has an "id":
+from 1 on, or -1 until the detection is confirmed.
 
 A frame of the video is shown at its time, also where a camera is slow or the frame rate varies.  An .mp4
 holds H.264 where OpenCV has an encoder or the program ffmpeg is installed, and else MPEG-4 Part 2, which

@@ -1,4 +1,4 @@
-"""Items from a thread: some before they are asked for, or of live ones the newest alone."""
+"""Items from a thread: some before they are asked for, or only the newest of live ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def keep_latest(items: Iterator[_Item]) -> Iterator[_Item]:
         for item in items:
             with suppress(Empty):
                 waiting.get_nowait()
-            waiting.put(item)  # never waits: nobody else puts anything there
+            waiting.put(item)  # never waits: only this thread puts items there
             if is_over.is_set():
                 return
 
@@ -47,7 +47,7 @@ def keep_latest(items: Iterator[_Item]) -> Iterator[_Item]:
 
 
 def _take(waiting: Queue[_Item], filling: Future[None]) -> Iterator[_Item]:
-    """Yield what comes, until whoever fills the queue is done; its exception is raised here."""
+    """Yield the items of a queue until the thread that fills it is done; its exception is raised here."""
     while True:
         is_last = filling.done()
         try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 
-# Share of a person's box that is the person, as CrowdPose's evaluation assumes where nobody drew the outline.
+# Share of a person's box that is the person, as CrowdPose's evaluation assumes for people without an outline.
 _AREA_OF_BOX = 0.53
 _TINY = 1e-6  # so that poses without any sure keypoint have an average
 
@@ -39,9 +39,9 @@ def compare_poses(expected: Poses, seen: Poses, sigmas: Floats, slack: Floats | 
     """Return the OKS (T, N) of each pair, keypoints weighted by both scores; 0 for different classes.
 
     Args:
-        expected: T poses.
-        seen: N poses.
-        sigmas: (K,) of the keypoints.
+        expected: T expected poses.
+        seen: N seen poses.
+        sigmas: (K,) sigmas of the keypoints.
         slack: (T,) variance of the expected places, in units of the area; it adds to that of the keypoints.
     """
     areas = (expected.areas[:, None] + seen.areas) / 2
@@ -59,7 +59,7 @@ def match_best(similarities: Floats, minimum: float) -> list[tuple[int, int]]:
 
     Args:
         similarities: (T, N) 0..1.
-        minimum: Pairs below it are left out.
+        minimum: Similarity below which pairs are left out.
 
     Examples:
         >>> match_best(np.array([[0.9, 0.8], [0.8, 0.0]]), 0.1)

@@ -24,7 +24,7 @@ MAX_PARAMETER_BYTES = 10**8  # unpacked; those of the largest model have 2 MB
 
 @dataclass(frozen=True)
 class CoordinateParameters:
-    """Weights and settings, as they stand in the file; attention's are empty where there is none."""
+    """Weights and settings, as in the file; those of attention are empty in a model without it."""
 
     pose_weight: Floats  # (K x F, D)
     pose_bias: Floats  # (K x F,)
@@ -81,7 +81,7 @@ class CoordinateDecoder:
     """Pose vectors and boxes to keypoints.
 
     Args:
-        parameters: Of the classifier.
+        parameters: Weights and settings of the classifier.
     """
 
     def __init__(self, parameters: CoordinateParameters) -> None:
@@ -95,8 +95,8 @@ class CoordinateDecoder:
         Args:
             poses: (N, D) pose vectors.
             boxes: (N, 4) x1, y1, x2, y2.
-            centers: (N, 2) of the priors.
-            size_wh: Of the input.
+            centers: (N, 2) centers of the priors.
+            size_wh: Width and height of the input in pixels.
 
         Returns:
             (N, K, 2).
@@ -116,7 +116,7 @@ class CoordinateDecoder:
         return np.stack(found, axis=-1)
 
     def _mix(self, features: Floats) -> Floats:
-        """Let (N, K, F) features know of each other, by gated attention."""
+        """Return (N, K, F) features after gated attention between the keypoints."""
         p = self._p
         if not p.uv_weight.size:
             return features

@@ -1,4 +1,4 @@
-"""From the outputs of a file, whichever its cut, to people; the three cuts give the same answers.
+"""From the outputs of a file to people; the three cuts give the same people.
 
 Letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network's input.
 """
@@ -27,12 +27,12 @@ class Decoder:
     """Turn outputs into people.
 
     Args:
-        info: Of the file.
-        coordinates: For the cut ``raw``.
-        score_thr: People score above this; the file's own by default, and an end-to-end file has
-            dropped those below its own already.
-        calibration: Of the scores.  The file's threshold is for scores as the network gives them,
-            ``score_thr`` for calibrated ones.
+        info: Metadata of the file.
+        coordinates: Classifier of the coordinates, for the cut ``raw``.
+        score_thr: Score above which people are returned. Default: the file's own, below which an end-to-end file
+            returns no people anyway.
+        calibration: Calibration of the scores; the file's threshold then applies to uncalibrated scores, and
+            ``score_thr`` to calibrated ones.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class Decoder:
         """Return the people of each image.
 
         Args:
-            outputs: Of the file, by name, for B images.
-            size_wh: Of the input.
+            outputs: Outputs of the file by name, for B images.
+            size_wh: Width and height of the input in pixels.
 
         Raises:
             NonFiniteError: The file computes NaN or infinity.
@@ -63,7 +63,7 @@ class Decoder:
         return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
 
     def _check_scores(self, outputs: Outputs) -> None:
-        """Check all scores: one that is NaN is above no threshold, and would look like an image without people.
+        """Check all scores: one that is NaN is above no threshold, and would pass for an image without people.
 
         Raises:
             NonFiniteError: One of them is NaN or infinite.
@@ -110,7 +110,7 @@ class Decoder:
         boxes = _decode_boxes(maps["box_deltas"][above], centers[above], strides[above])
         kept = suppress_duplicates(boxes, best[above], self._info.nms_thr)[: self._info.max_people]
         rows, boxes = above[kept], boxes[kept]
-        assert self._coordinates is not None  # whoever opens a raw file loads it
+        assert self._coordinates is not None  # PoseModel loads it for raw files
         keypoints = self._coordinates.locate(maps["pose_vectors"][rows], boxes, centers[rows], size_wh)
         visibility = _sigmoid(maps["visibility_logits"][rows])
         return People(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1))

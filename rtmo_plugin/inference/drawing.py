@@ -1,4 +1,4 @@
-"""Draw people on images with OpenCV: limbs in the person's colour, joints by side."""
+"""Draw people on images with OpenCV: limbs in the person's color, joints by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]  # (height, width, 3), BGR
 Floats = NDArray[np.floating[Any]]
 
-# Well apart from each other for normal and colour-blind eyes, on light and dark ground; BGR.
+# Distinct for normal and color-blind vision, on light and dark backgrounds; BGR.
 _PALETTE = (
     (0, 159, 230),
     (233, 180, 86),
@@ -45,12 +45,12 @@ def draw_people(
     Args:
         image: (height, width, 3) BGR.
         keypoints: (N, K, 2) x and y in pixels of ``image``.
-        scores: (N, K) 0..1, of the keypoints.
+        scores: (N, K) scores of the keypoints, 0..1.
         skeleton: Pairs of keypoints to connect.
         flip_pairs: Pairs of left and right keypoints; left joints are white, right ones dark.
         keypoint_thr: Keypoints with a lower score are left out, and limbs that end there.
-        texts: To write above each person; none for no writing.
-        numbers: Of each person, who has the same colour wherever the number is the same; none for their order.
+        texts: Text above each person. Default: no text.
+        numbers: Number of each person; equal numbers get equal colors. Default: the order of the people.
     """
     canvas = np.ascontiguousarray(image).copy()
     joints = _choose_joint_colors(keypoints.shape[1] if keypoints.ndim == 3 else 0, flip_pairs)

@@ -33,7 +33,7 @@ def make_folder(path: str | Path, option: str = "") -> Path:
     """Make a folder if it is not there, and return it.
 
     Raises:
-        ConfigError: It cannot be made; the message calls it what the user did, ``option``.
+        ConfigError: It cannot be made; the message calls it by its ``option``.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""Looking at the mirrored image as well: what both agree on is more exact, and what one imagined counts less."""
+"""Flip augmentation: detections of an image and its mirror image are averaged.
+
+Detections found in only one view get half the score.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class FlippingModel:
     """A model that averages what it finds in an image and in its mirror image.
 
     Args:
-        model: Finds the people; its keypoints' left-right pairs change sides in the mirror.
-        score_thr: People score above this, after averaging.
+        model: Model whose results are averaged; left and right keypoints are exchanged in the mirror image.
+        score_thr: Score above which people are returned, after averaging.
     """
 
     def __init__(self, model: Model, score_thr: float = 0.0) -> None:
@@ -55,7 +58,7 @@ class FlippingModel:
         return People(boxes.T, people.scores, points, people.keypoint_scores[:, self._order], people.labels)
 
     def _average(self, plain: People, other: People) -> People:
-        """Return the mean of those found twice, and at half their score those found once."""
+        """Return the mean of people found in both views, and people found in one view at half their score."""
         if not len(plain) or not len(other):
             return _halve(join([plain, other]))
         similarities = compare_people(plain, other, self._sigmas)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Frame:
-    """An image of a source, or why it could not be had.
+    """An image of a source, or the reason why it could not be read.
 
     Attributes:
         image: (height, width, 3) BGR uint8, upright; None where there is an error.
         name: The path, address or camera it comes from.
-        path: Of the image or video file; None for arrays, addresses and cameras.
-        index: From 0, of the frame in its video or camera, else of the image in its source, where a video counts once.
+        path: Path of the image or video file; None for arrays, addresses and cameras.
+        index: Index of the frame in its video or camera, or of the image in its source, where a video counts once; from 0.
         time_s: Seconds since the start of the video or camera; None for images.
-        error: One sentence.  A video that ends early has it in a last frame of its own.
+        error: Reason in one sentence. A video that ends early has it in an additional last frame.
     """
 
     image: NDArray[Any] | None

@@ -51,8 +51,8 @@ def apply_letterbox(
     Args:
         image: (height, width, 3) of any size.
         size_wh: Width and height of the input.
-        pad_value: Around the image, in the order of its channels.
-        name: What a message calls the image.
+        pad_value: Color around the image, in the order of its channels.
+        name: Name of the image in messages.
 
     Raises:
         DataError: The image has no pixels, or is too thin to be scaled.

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: its classes and keypoints, its input, and how to read its outputs.
+"""Metadata of an exported file: its classes and keypoints, its input, and how to read its outputs.
 
 It travels inside of the file as one JSON value for each name: in ONNX as metadata properties.
 """
@@ -21,30 +21,30 @@ PRECISIONS = ("float32", "float16", "int8")
 OUTPUT_NAMES = "output_names"  # among the metadata of files whose format keeps no names
 _MAX_SIDE = 16_384
 _MAX_NUMBER = 2**31
-_OF_OWN_KIND = ("schema", "score_calibration")  # the fields that are no JSON values
+_OF_OWN_KIND = ("schema", "score_calibration")  # fields that are not plain JSON values
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a program needs to know to run an exported file.
+    """Metadata that a program needs to run an exported file.
 
     Attributes:
         schema: Names, sigmas, left-right pairs and skeleton of the keypoints.
         classes: Names of the classes.
         size_wh: Width and height of the input; where the size is dynamic, those to choose by default.
-        cut: Where the file ends: ``"end2end"``, ``"decoded"`` or ``"raw"``.
+        cut: Last stage inside the file: ``"end2end"``, ``"decoded"`` or ``"raw"``.
         input: ``"float32"``: (B, 3, H, W), or ``"uint8"``: (B, H, W, 3); BGR, 0..255.
-        dynamic: What may differ from call to call: ``"batch"``, ``"size"``.
-        precision: Of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``.
-        score_thr: People score above this.
-        nms_thr: Boxes of higher IoU are one person.
-        max_people: At most so many people an image.
-        strides: Of the head's maps.
-        pad_value: BGR around an image that has another shape than the input.
-        name: Of the config.
-        version: Of the package that wrote the file.
+        dynamic: Axes that may differ from call to call: ``"batch"``, ``"size"``.
+        precision: Precision of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``.
+        score_thr: Score above which people are returned.
+        nms_thr: IoU of boxes above which they are one person.
+        max_people: Largest number of people per image.
+        strides: Strides of the head's maps.
+        pad_value: BGR color around an image that has another shape than the input.
+        name: Name of the config.
+        version: Version of the package that wrote the file.
         training_ap: AP in the last validation of the training, if it is known.
-        score_calibration: What makes scores the OKS to be expected, if it was given at export.
+        score_calibration: Score calibration, if one was given at export.
     """
 
     schema: KeypointSchema

@@ -42,7 +42,7 @@ class Motion:
 
     @property
     def variance(self) -> float:
-        """Of the position, in body sizes squared."""
+        """Variance of the position, in body sizes squared."""
         return float(self.covariance[0, 0])
 
     def predict(self, seconds: float) -> Motion:

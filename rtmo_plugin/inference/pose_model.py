@@ -35,7 +35,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class ImageResult:
-    """The people in an image file, or why it could not be used."""
+    """The people in an image file, or the reason why it could not be used."""
 
     path: Path
     people: People | None
@@ -46,16 +46,16 @@ class PoseModel:
     """An exported file, ready for images.
 
     Args:
-        file: Written by ``rtmo export``, or one of MMDeploy's RTMO files.
+        file: File written by ``rtmo export``, or one of MMDeploy's RTMO files.
         size_wh: Width and height of the input, for a file whose size is dynamic.
-        score_thr: People score above this; by default the file's own threshold.
+        score_thr: Score above which people are returned. Default: the file's own threshold.
         calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.
-        **options: Of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``, ``trust``.
+        **options: Options of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``, ``trust``.
 
     Attributes:
-        info: What the file says of itself.
-        computes_in: Precision in which this machine computes it, for people.
-        streams: Batches that it computes side by side.
+        info: Metadata of the file.
+        computes_in: Human-readable precision in which this machine computes the file.
+        streams: Number of batches that it computes side by side.
         size_wh: Width and height of the input.
 
     Raises:
@@ -119,7 +119,7 @@ class PoseModel:
         A file that cannot be used has its reason in the result, and the others go on.
 
         Args:
-            paths: Of images.
+            paths: Paths of images.
             batch_size: Images that are computed at once, where the file takes several.
         """
         BATCH_SIZE.check("batch_size", batch_size)

@@ -1,4 +1,4 @@
-"""What ``Pose`` gives: the people in one image, to look at, to draw, to save and to hand on."""
+"""Results of ``Pose``: the people in one image, to read, draw, save and convert."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PoseResult:
         frame: The image and where it comes from.
         people: The arrays behind the properties.
         info: Keypoint names, skeleton and classes of the model.
-        ids: (N,) who is who from frame to frame, where people are tracked: from 1, and -1 for who has none yet.
+        ids: (N,) ids that stay with people from frame to frame, if they are tracked: from 1, or -1 for no id yet.
     """
 
     frame: Frame
@@ -95,7 +95,7 @@ class PoseResult:
 
     @property
     def error(self) -> str | None:
-        """Why the image could not be used, in one sentence; there are no people then."""
+        """Reason why the image could not be used, in one sentence; there are no people then."""
         return self.frame.error
 
     def __repr__(self) -> str:
@@ -123,9 +123,9 @@ class PoseResult:
         """Return the image with the people drawn on it, a copy.
 
         Args:
-            image: To draw on, of the same size; None for the result's own.
+            image: Image to draw on, of the same size. Default: the result's own.
             keypoint_thr: Keypoints of lower visibility are left out.
-            boxes: Whether to draw boxes too.
+            boxes: Whether boxes are drawn too.
 
         Raises:
             DataError: The image could not be read.
@@ -142,7 +142,7 @@ class PoseResult:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture of ``plot``, or, if the name ends with ``.json``, what ``to_dict`` returns.
+        """Write the image of ``plot``, or, if the name ends with ``.json``, the values of ``to_dict``.
 
         The file appears when all of it is written, and an older one stays until then.
 
@@ -168,7 +168,7 @@ class PoseResult:
         """Return the people as rows of a result file of COCO's server, boxes as x, y, width, height.
 
         Args:
-            image_id: By default the number that is the name of the image's file, as in COCO, or else the index.
+            image_id: Id of the image. Default: the number in the name of its file, as in COCO, or else the index.
         """
         if image_id is None:
             stem = self.frame.path.stem if self.frame.path and self.frame.time_s is None else ""
@@ -207,7 +207,7 @@ class PoseResult:
         )
 
     def _describe(self, n: int) -> dict[str, Any]:
-        """Return one person as plain values, rounded to what a picture of them can show."""
+        """Return one person as plain values, rounded to what a plot can show."""
         points = np.column_stack([self.keypoints[n].round(2), self.visibility[n].round(3)]).astype(float)
         person: dict[str, Any] = {
             "score": round(float(self.scores[n]), 4),
@@ -219,7 +219,7 @@ class PoseResult:
         return person if self.ids is None else {"id": int(self.ids[n]), **person}
 
     def _make_texts(self) -> list[str]:
-        """Return what stands above each person: id, class where there are several, and score."""
+        """Return the text above each person: id, class where there are several, and score."""
         texts = [f"{score:.2f}" for score in self.scores]
         if len(self.info.classes) > 1:
             texts = [f"{self.info.classes[label]} {text}" for label, text in zip(self.labels, texts)]

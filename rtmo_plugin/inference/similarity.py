@@ -21,7 +21,7 @@ def compare_people(first: People, second: People, sigmas: Floats) -> Floats:
     Args:
         first: N people.
         second: M people.
-        sigmas: (K,) of the keypoints.
+        sigmas: (K,) sigmas of the keypoints.
     """
     areas = np.maximum(_measure_areas(first.boxes)[:, None], _measure_areas(second.boxes))
     distances = np.square(first.keypoints[:, None] - second.keypoints).sum(axis=-1) / areas[..., None]

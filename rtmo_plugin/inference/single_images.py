@@ -1,4 +1,4 @@
-"""One image, whatever it is given as: a file, a web address, a file's content, an array or a picture of Pillow."""
+"""One image, whatever it is given as: a file, a web address, a file's content, an array or an image of Pillow."""
 
 from __future__ import annotations
 

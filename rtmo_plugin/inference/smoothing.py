@@ -20,17 +20,17 @@ from rtmo_plugin.number_ranges import AMOUNT, POSITIVE
 
 Floats = NDArray[np.floating[Any]]
 
-_LONGEST_GAP = 5.0  # seconds after which nothing is remembered of somebody
+_LONGEST_GAP = 5.0  # seconds after which a person is forgotten
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """What the filter says of values, all of one shape.
+    """State of the filter; all arrays have one shape.
 
     Attributes:
-        values: In any unit.
-        speeds: Of the values, a second.
-        time: Of the last measurement, in seconds.
+        values: Values in any unit.
+        speeds: Change of the values per second.
+        time: Time of the last measurement in seconds.
     """
 
     values: Floats
@@ -73,10 +73,10 @@ class OneEuro:
         """Return the smoothed values after another measurement.
 
         Args:
-            before: The last step.
-            values: As measured, in the shape of ``before.values``.
-            time: Seconds, after that of ``before``.
-            unit: In which ``beta`` counts, such as the size of a body in pixels.
+            before: Result of the previous step.
+            values: Measured values, in the shape of ``before.values``.
+            time: Time in seconds, after that of ``before``.
+            unit: Unit of ``beta``, such as the size of a body in pixels.
         """
         seconds = time - before.time
         measured = (values - before.values) / seconds
@@ -86,7 +86,7 @@ class OneEuro:
 
 
 class PoseSmoother:
-    """Smooths the keypoints of everybody who has an id.
+    """Smooths the keypoints of all people with an id.
 
     Args:
         one_euro: The filter; its ``beta`` counts in body sizes, the square root of a person's area, so that
@@ -101,9 +101,9 @@ class PoseSmoother:
         """Return the people of the next frame, their keypoints smoothed.
 
         Args:
-            people: N of them.
-            ids: (N,) as the tracker gave them.
-            time: Of the frame in seconds, after that of the frame before.
+            people: N people.
+            ids: (N,) ids from the tracker.
+            time: Time of the frame in seconds, after that of the previous frame.
         """
         self._states = {key: state for key, state in self._states.items() if time - state.time < _LONGEST_GAP}
         keypoints = people.keypoints.copy()

@@ -1,7 +1,7 @@
 """Everything that can be given to ``Pose``, as one stream of frames: read ahead in threads, memory bounded.
 
 An image, or several, may be a file, a folder, a pattern (``photos/*.jpg``), a web address, the content
-of a file, an array (BGR, as OpenCV reads), a picture of Pillow, or a list of these; there are also
+of a file, an array (BGR, as OpenCV reads), an image of Pillow, or a list of these; there are also
 videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
 """
 
@@ -52,11 +52,11 @@ class SourceKind(Enum):
 def read_frames(source: Any, *, start: int = 0, num_readers: int = _NUM_READERS) -> Iterator[Frame]:
     """Return the frames of a source, in order; reading goes on in threads while they are used.
 
-    Of live sources the newest frame is given, and those that nobody waited for are left out.  What
-    cannot be read among several images is a frame with an error, and the others go on.
+    A live source gives its newest frame and drops those that were not asked for in time. An image among several that
+    cannot be read is a frame with an error, and the others go on.
 
     Args:
-        source: See the module.
+        source: Any source that the module names.
         start: Index of the first frame: those before it are left out of a video, and images are counted from it.
         num_readers: Threads that decode image files.
 
@@ -118,9 +118,9 @@ def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Lo
     """Open a source: what is wrong with it as a whole is raised here.
 
     Args:
-        source: Anything but what is live, unless it is one of several.
-        kind: What it is.
-        numbers: Of the images; a video among several takes one as well.
+        source: Source, which is not live unless it is one of several.
+        kind: Kind of the source.
+        numbers: Indices for the images; a video among several takes one as well.
     """
     if kind in (SourceKind.LIVE, SourceKind.VIDEO):
         loads = map(_wrap, _open_live(source)) if kind is SourceKind.LIVE else _open_video(source)
@@ -155,7 +155,7 @@ def expand(source: str | Path) -> list[Path]:
     """Return the files of a folder or a pattern, by name.
 
     Raises:
-        MissingFileError: There are none.
+        MissingFileError: No file is found.
     """
     return _list_folder(Path(source)) if os.path.isdir(source) else _list_pattern(str(source))
 

@@ -21,7 +21,7 @@ from rtmo_plugin.inference.results import PoseResult
 
 
 class Model(Protocol):
-    """What finds people: ``PoseModel``, a checkpoint, or one of these with flipped images or tiles."""
+    """A model that finds people: ``PoseModel``, a checkpoint, or one of these with flipped images or tiles."""
 
     info: ModelInfo
 
@@ -39,10 +39,10 @@ def stream_results(
     """Yield a result for each frame, in order; the next batches are computed while a result is used.
 
     Args:
-        model: Finds the people.
-        frames: One with an error becomes a result with nobody.
-        batch_size: Images that are computed at once.
-        streams: Batches that are computed side by side.
+        model: Model that finds the people.
+        frames: Frames; one with an error becomes a result without people.
+        batch_size: Number of images that are computed at once.
+        streams: Number of batches that are computed side by side.
     """
     remaining = iter(frames)
     batches = iter(lambda: list(islice(remaining, batch_size)), [])

@@ -1,4 +1,4 @@
-"""Non-maximum suppression in NumPy, with the answers of ``rtmo_plugin.ops.nms``."""
+"""Non-maximum suppression in NumPy, with the results of ``rtmo_plugin.ops.nms``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small people in large images: overlapping tiles beside the whole image, and one answer of all of them."""
+"""Small people in large images: results of overlapping tiles and of the whole image, merged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.floating[Any]]
 
 _SAME_POSE = 0.6  # OKS from which on two are one person
 _SAME_BOX = 0.65  # IoU likewise
-_INSIDE = 0.7  # share of a cut person's box within somebody else's, likewise
+_INSIDE = 0.7  # share of a cut person's box within the box of another person, likewise
 _EDGE = 0.01  # a box that comes so near to the border of a tile, in sides of the tile, is cut by it
 
 
@@ -29,9 +29,9 @@ class TilingModel:
     """A model that looks at overlapping tiles of an image and at the whole of it.
 
     Args:
-        model: Finds the people.
-        side: Of a tile, in pixels of the image.
-        overlap: Of neighbours at least, in sides: those who are smaller are in one tile as a whole.
+        model: Model that finds the people.
+        side: Side of a tile in pixels of the image.
+        overlap: Least overlap of neighboring tiles, in sides; smaller people are whole in one tile.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -80,7 +80,7 @@ class TilingModel:
         return cut
 
     def _merge(self, people: People, is_cut: NDArray[np.bool_]) -> People:
-        """Keep everybody once: whole people before cut ones, and then the best."""
+        """Keep each person once: whole people before cut ones, then by score."""
         order = np.lexsort((-people.scores, is_cut))
         people, is_cut = people.select(order), is_cut[order]
         iou, inside = _compare_boxes(people.boxes)

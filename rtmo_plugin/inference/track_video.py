@@ -5,7 +5,7 @@ Beside the video lies a file of JSON lines, one a frame, each written when its f
     {"image": "walk.mp4", "index": 0, "time": 0.0, "people": [{"id": 1, "score": 0.9, "box": [...], "keypoints":
     [[x, y, visibility], ...]}], "error": null}
 
-``id`` is -1 for somebody who is not, or not yet, believed to be a person.
+``id`` is -1 for detections that are not confirmed, or not yet.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class Finder(Protocol):
 
 @dataclass(frozen=True)
 class TrackSummary:
-    """What came of a video.
+    """Outcome of a tracked video.
 
     Attributes:
         video: Video with the people drawn on it.
         lines: File of JSON, one line a frame.
         num_frames: Number of frames that were read and written.
         num_ids: Number of people with an id.
-        error: One sentence if it stopped before the end; what was done until then is in the files.
+        error: Reason in one sentence if it stopped before the end; the files hold everything until then.
         plays_in_browsers: Whether the codec of the video is one that browsers play.
     """
 
@@ -71,9 +71,9 @@ def track_results(
     """Yield the results of one video or camera, with ids.
 
     Args:
-        results: In order; one with an error is passed on.
-        tracker: Gives the ids.
-        smoother: Smooths keypoints; None leaves them.
+        results: Results in order; one with an error is passed on.
+        tracker: Tracker that gives the ids.
+        smoother: Filter of the keypoints. Default: no filter.
     """
     for result in results:
         if result.error is not None:
@@ -100,12 +100,12 @@ def track_video(
     was done.
 
     Args:
-        pose: Finds the people; with a low ``score_thr``, such as 0.1, ids stay longer with people hard to see.
+        pose: Model that finds the people; with a low ``score_thr``, such as 0.1, ids stay longer with people hard to see.
         source: A video file or its address, or the number of a camera.
-        out: The video to write, such as ``tracked.mp4``, beside which ``tracked.jsonl`` will lie; or a folder.
+        out: The video to write, such as ``tracked.mp4``, with ``tracked.jsonl`` beside it; or a folder.
         smooth: Whether keypoints are smoothed.
         batch_size: Frames that are computed at once.
-        **options: Of ``Tracker``.
+        **options: Options of ``Tracker``.
 
     Yields:
         The result of each frame, when it is written; a ``TrackSummary`` comes last.
@@ -192,7 +192,7 @@ def _create(path: Path) -> TextIO:
 
 
 def _select_tracked(result: PoseResult) -> PoseResult:
-    """Return the people that have an id: with a low ``score_thr``, most of the others are not people."""
+    """Return the people that have an id: with a low ``score_thr``, most other detections are not people."""
     return result if result.ids is None else result[result.ids > 0]
 
 

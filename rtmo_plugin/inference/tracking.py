@@ -5,9 +5,9 @@ people of the next frame, where what the motion leaves open adds to the toleranc
 all are taken together, first for those seen in the last frame, then for those out of sight.  People
 of low score continue a track and start none, which is ByteTrack's idea (Zhang et al., ECCV 2022).
 
-Why no tracking library: supervision's ByteTrack is deprecated in favour of ``trackers``, which compares
+Why no tracking library: supervision's ByteTrack is deprecated in favor of ``trackers``, which compares
 boxes by IoU and knows no keypoints; boxmot wants torch and is AGPL; norfair does keypoints, but asks for
-NumPy 1, which has no wheels for Python 3.13, and for FilterPy, which nobody has kept since 2018.  So
+NumPy 1, which has no wheels for Python 3.13, and for FilterPy, which has had no release since 2018.  So
 these few lines are here, and the assignment is SciPy's.
 """
 
@@ -29,7 +29,7 @@ Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 NO_ID = -1
-FRAMES_A_SECOND = 30.0  # where nobody says when a frame was
+FRAMES_A_SECOND = 30.0  # for frames without times
 _MIN_SIMILARITY = 0.3  # of an expected and a seen pose that are one person
 _MAX_SIMILARITY = 0.7  # of two people in one frame; above it, they are one person found twice
 
@@ -39,12 +39,12 @@ class Track:
     """A person who was seen, and is expected to be seen again.
 
     Attributes:
-        keypoints: (K, 2) pixels, where they are expected.
-        scores: (K,) 0..1, of the keypoints.
+        keypoints: (K, 2) expected positions in pixels.
+        scores: (K,) scores of the keypoints, 0..1.
         area: Pixels squared.
         label: Class.
-        motion: Of the body.
-        id: 1, 2, ...; ``NO_ID`` until the person was seen often enough to be believed.
+        motion: Motion of the body.
+        id: 1, 2, ...; ``NO_ID`` until the person was seen often enough.
         num_seen: Frames that showed the person.
         lost: Seconds since the last of them.
     """
@@ -76,10 +76,10 @@ class Tracker:
     """Gives people ids, frame by frame.
 
     Args:
-        sigmas: (K,) of the keypoints, as in ``KeypointSchema``.
+        sigmas: (K,) sigmas of the keypoints, as in ``KeypointSchema``.
         start_score: People below this score continue a track, and start none.
         min_seen: Frames in which a person must be seen to get an id; those of the first frame get one at once.
-        max_lost: Seconds without anybody there, after which somebody who comes back is somebody new.
+        max_lost: Seconds out of sight after which a person who comes back gets a new id.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -113,18 +113,18 @@ class Tracker:
 
     @property
     def ids(self) -> frozenset[int]:
-        """Of the people who are followed at the moment, also out of sight."""
+        """Ids of the people who are followed at the moment, also out of sight."""
         return frozenset(track.id for track in self._tracks) - {NO_ID}
 
     def update(self, people: People, time: float | None = None) -> NDArray[np.int64]:
         """Return the id of each of the people in the next frame.
 
         Args:
-            people: N of them, best first.
-            time: Of the frame in seconds; without it frames are a thirtieth of a second apart.
+            people: N people, best first.
+            time: Time of the frame in seconds. Default: a thirtieth of a second after the previous one.
 
         Returns:
-            (N,) ids from 1, and ``NO_ID`` for somebody who is not, or not yet, believed to be a person.
+            (N,) ids from 1, and ``NO_ID`` for detections that are not confirmed, or not yet.
 
         Raises:
             ValueError: The time is not after that of the frame before.
@@ -170,7 +170,7 @@ class Tracker:
         return pairs
 
     def _find_new(self, seen: Sequence[Track], is_sure: Bools, known: Sequence[int]) -> list[int]:
-        """Return the sure people who have no track, and are nobody who was found twice."""
+        """Return the people of high score without a track who are not duplicates of others."""
         if not is_sure.any():
             return []
         similarities = compare_poses(_stack(seen), _stack(seen), self._sigmas)
@@ -189,12 +189,12 @@ class Tracker:
         return replace(track, id=self._num_ids)
 
     def _is_awaited(self, track: Track, elapsed: float) -> bool:
-        """Tell whether somebody may be in the next frame: seen in the last one, or not lost for too long."""
+        """Tell whether a person may be in the next frame: seen in the last one, or not lost for too long."""
         return track.lost == 0 or track.lost + elapsed <= self._max_lost
 
 
 def _start_tracks(people: People) -> list[Track]:
-    """Return each of the people as somebody who was never seen before."""
+    """Return a new track for each of the people."""
     rows = zip(people.keypoints, people.keypoint_scores, measure_areas(people.boxes), people.labels)
     return [
         Track(keypoints, scores, float(area), int(label), Motion.start()) for keypoints, scores, area, label in rows

@@ -39,12 +39,12 @@ _LOGGING: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # typ
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says of itself.
+    """Properties that a video file declares.
 
     Attributes:
         size_wh: Width and height of its frames, upright.
-        fps: Frames a second; 30 where the file does not say.
-        num_frames: How many there should be; 0 where the file does not say.
+        fps: Frames a second; 30 if the file does not say.
+        num_frames: Number of frames; 0 if the file does not say.
     """
 
     size_wh: tuple[int, int]
@@ -53,7 +53,7 @@ class VideoInfo:
 
 
 def describe_video(path: str | Path) -> VideoInfo:
-    """Return what a video says of itself.
+    """Return the properties that a video declares.
 
     Raises:
         MissingFileError: There is no such file.
@@ -169,9 +169,9 @@ def read_video(capture: Any, name: str, path: Path | None = None, start: int = 0
 
     Args:
         capture: The video.
-        name: What its frames are called.
-        path: Of its file.
-        start: Frames before this one are passed over: decoded, since few videos can be entered at an exact frame.
+        name: Name of its frames.
+        path: Path of its file.
+        start: Index of the first frame; earlier ones are decoded and dropped, since few videos can be entered at an exact frame.
     """
     info, index, now_s = _describe(capture), 0, -1 / _USUAL_FPS
     try:

@@ -40,7 +40,7 @@ CODECS = {
     ".webm": ("VP80", "VP90"),
 }
 _FOR_BROWSERS = {"avc1", _FFMPEG, "VP80", "VP90"}
-_RESERVE = 16 * 1024**2  # bytes that are left free: for the end of this file, and for everybody else
+_RESERVE = 16 * 1024**2  # bytes that are left free: for the end of this file, and for other programs
 _MAX_GAP_S = 600.0  # a longer gap between two frames is a wrong time stamp
 
 

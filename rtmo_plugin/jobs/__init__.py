@@ -1,7 +1,7 @@
-"""Poses in millions of images and videos: jobs that are done in shards, by many workers, and can be restarted.
+"""Poses in millions of images and videos: jobs that are done in shards, by many workers, and can be resumed.
 
 A job lies in a folder: ``job.json`` says what is done, and every finished shard is a file of records there.
-Whoever drives it, this process or Ray, hands shards to workers, each with an engine of its own.
+This process, or Ray, hands shards to workers, each with an engine of its own.
 """
 
 from rtmo_plugin.jobs.job import Job, open_job

@@ -1,4 +1,4 @@
-"""A job in its folder: what it is, what is done of it, and whether a restart means the same."""
+"""A job in its folder: its description, its progress, and whether a restart is the same job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Job:
     """A job that can be run, see ``run_job``.
 
     Attributes:
-        plan: What its workers know.
+        plan: Description of the job for its workers.
         shards: All of its work.
     """
 
@@ -72,16 +72,16 @@ def open_job(
     batch_size: int = 1,
     **options: Any,
 ) -> Job:
-    """Begin a job in a folder, or go on with the one that is there.
+    """Begin a job in a folder, or resume the one that is there.
 
     Args:
-        model: For ``Pose``.
+        model: Model for ``Pose``.
         source: Images and videos: a folder, a pattern, a list of names, or a ``.txt`` file with a name a line.
-        out: The folder; where several machines work, one that all of them see under this name.
+        out: Folder of the job; with several machines, one that all of them see under this name.
         records: Format of its files, ``"jsonl"`` or ``"parquet"``.
-        shard_size: Images, or frames of a video, in a file; so many are done anew after a worker has died.
-        batch_size: Images that are computed at once.
-        **options: Of ``Pose``.
+        shard_size: Number of images, or frames of a video, in a file; as many are repeated after a worker has died.
+        batch_size: Number of images that are computed at once.
+        **options: Options of ``Pose``.
 
     Raises:
         MissingFileError: There is nothing to do, or no model.

@@ -1,6 +1,6 @@
 """Shards for the workers of Ray: a job of Ray Data whose rows are shards, and whose actors have an engine each.
 
-Ray starts an actor that died anew, and gives it its shard again.  That may happen after the shard was done, so what
+Ray restarts an actor that died, and gives it its shard again.  That may happen after the shard was done, so what
 keeps a job whole are the files of its shards; Ray's own checkpoints of rows (beta in 2.60) are not used.
 """
 
@@ -30,8 +30,8 @@ class RayWorker:
     """A worker as an actor of Ray Data; its engine has as many threads as Ray gives it CPUs.
 
     Args:
-        plan: Of the job.
-        cpus: What Ray gives it.
+        plan: Plan of the job.
+        cpus: CPUs that Ray gives it.
     """
 
     def __init__(self, plan: Plan, cpus: float) -> None:
@@ -71,12 +71,12 @@ def run_on_ray(
     """Do shards on Ray, and yield a report of each when it is done, in whatever order.
 
     Args:
-        plan: Of the job.
-        shards: To do.
-        address: ``"local"`` starts Ray here, and stops it; else of a cluster.
-        workers: Actors, each with an engine; None for as many as Ray has CPUs or GPUs for.
-        cpus: Of each worker.
-        gpus: Of each worker.
+        plan: Plan of the job.
+        shards: Shards to do.
+        address: Address of a cluster; ``"local"`` starts Ray here, and stops it.
+        workers: Number of actors, each with an engine. Default: as many as Ray has CPUs or GPUs for.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
 
     Raises:
         ConfigError: Ray is not installed, there is no such cluster, or too little of it.

@@ -1,4 +1,4 @@
-"""Jobs are run: by this process, or by the workers of Ray."""
+"""Running of jobs, by this process or by the workers of Ray."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def run_job(job: Job, *, ray: str | None = None, **resources: Any) -> Iterator[S
     """Do what is left of a job, and yield a report of each shard when it is done.
 
     Args:
-        job: From ``open_job``.
+        job: Job from ``open_job``.
         ray: None to do it in this process; ``"local"`` to start Ray on this machine; or the address of a cluster,
             ``"auto"`` for the one that this machine belongs to.
-        **resources: Of Ray, see ``rtmo_plugin.jobs.ray_driver.run_on_ray``.
+        **resources: Resources of Ray, see ``rtmo_plugin.jobs.ray_driver.run_on_ray``.
 
     Raises:
         StoppedError: A worker says that the rest cannot be done, for example because the disk is full.

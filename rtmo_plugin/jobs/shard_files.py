@@ -1,8 +1,8 @@
-"""What a shard leaves in the folder of its job: files of records, each of which is there whole or not at all.
+"""Files of a shard in the folder of its job: files of records, each of which is there whole or not at all.
 
 Of some images there is one file, ``shard-0000012-end.jsonl``; of a video one for every so many frames before it,
-``shard-0000012-000000.jsonl`` and so on, so that a long one is not begun anew.  In the order of their names the files
-have the order of the work.  Whoever works on a shard has a mark in ``running/``, which stays there if it dies.
+``shard-0000012-000000.jsonl`` and so on, so that a long one does not start over.  In the order of their names the files
+have the order of the work.  A process that works on a shard has a mark in ``running/``, which stays there if it dies.
 
 ``checks/`` has an empty file for each file of records, whose name is that file's name and SHA-256: what is read back is
 compared with it. Two processes may write one shard, so there may be two of them, and either content is right.
@@ -34,9 +34,9 @@ class ShardFiles:
     """The files of one shard.
 
     Attributes:
-        folder: Of the job.
-        number: Of the shard.
-        format: Of the records.
+        folder: Folder of the job.
+        number: Number of the shard.
+        format: Format of the records.
     """
 
     folder: Path
@@ -94,11 +94,11 @@ class ShardFiles:
             mark.unlink(missing_ok=True)
 
     def count_deaths(self) -> int:
-        """Return how many have died working on the shard, while nobody does."""
+        """Return how many processes died working on the shard; none may be at work."""
         return len(self._list_marks())
 
     def forget_deaths(self) -> None:
-        """Remove their marks."""
+        """Remove the marks of the processes that died."""
         for mark in self._list_marks():
             mark.unlink(missing_ok=True)
 
@@ -203,7 +203,7 @@ def read_number(path: Path) -> int:
 
 
 def clear_running(folder: Path) -> None:
-    """Make the folder of marks, and remove unfinished files of those that died from it; nobody may be at work."""
+    """Make the folder of marks, and remove unfinished files of processes that died; none may be at work."""
     running = folder / RUNNING
     with _report(running):
         running.mkdir(parents=True, exist_ok=True)

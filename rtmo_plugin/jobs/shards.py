@@ -25,7 +25,7 @@ class Shard:
     """Some images that follow one another in the work, or one video.
 
     Attributes:
-        number: From 0, in the order of the work.
+        number: Number in the order of the work, from 0.
         first: Index of its first name in the work.
         names: Paths or addresses.
         is_video: Whether it is one video.

@@ -1,4 +1,4 @@
-"""Whoever does the shards of a job, one after another, with one engine."""
+"""The worker of a job, which does shards one after another with one engine."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ MAX_DEATHS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What every worker of a job knows; it travels to other machines.
+    """Description of a job for its workers; it is sent to other machines.
 
     Attributes:
-        id: Of the job.
-        folder: Where its files are, for all of the machines.
+        id: Id of the job.
+        folder: Folder of its files, on all machines.
         current: Folder to which relative names refer.
-        model: For ``Pose``.
-        format: Of the records.
-        shard_size: Images or frames in a file.
-        batch_size: Images that are computed at once.
-        options: For ``Pose``.
+        model: Model for ``Pose``.
+        format: Format of the records.
+        shard_size: Number of images or frames in a file.
+        batch_size: Number of images that are computed at once.
+        options: Options of ``Pose``.
     """
 
     id: str
@@ -50,15 +50,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What came of a shard.
+    """Outcome of a shard.
 
     Attributes:
-        number: Of the shard.
-        num_images: Images and frames whose people are in its files.
-        num_people: In these.
-        num_failed: Images and videos that could not be used, or not to the end: their records have an ``error``.
+        number: Number of the shard.
+        num_images: Number of images and frames whose people are in its files.
+        num_people: Number of people in these.
+        num_failed: Number of images and videos that could not be used, or not to the end: their records have an ``error``.
         worker: Machine and process.
-        failure: One sentence if it is not done.
+        failure: Reason in one sentence if it is not done.
         is_last: Whether the others cannot be done either, as on a full disk.
         exit_code: Exit code of the command if it is the last.
     """
@@ -92,8 +92,8 @@ class Worker:
     def run(self, shard: Shard) -> ShardReport:
         """Do a shard, or what is left of it, and say what came of it.
 
-        One that is done stays as it is, so that it may be asked for twice.  One that several have died of is left
-        out, for an image can end a process: by a fault of a decoder, or by its need of memory.
+        A shard that is done stays as it is, so that it may be asked for twice. A shard on which several processes died is
+        left out: an image can end a process by a fault of a decoder, or by its need of memory.
         """
         files = ShardFiles(Path(self._plan.folder), shard.number, self._plan.format)
         try:

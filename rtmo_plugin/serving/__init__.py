@@ -1,5 +1,5 @@
-"""The page of ``rtmo serve``: drop a picture or open the webcam, see who is found.
+"""The page of ``rtmo serve``: people in a dropped image or the webcam.
 
-``connections``, ``uploads`` and ``decoding`` bound what is taken in, ``guard`` says to whom it answers, ``app`` joins
-them to a model, ``server`` runs them, and ``page`` holds what the browser loads: nothing comes from elsewhere.
+``connections``, ``uploads`` and ``decoding`` limit uploads, ``guard`` refuses foreign names and pages, ``app`` joins
+them to a model, ``server`` runs them, and ``page`` holds everything that the browser loads.
 """

@@ -55,12 +55,12 @@ def make_app(
     """Return the application.
 
     Args:
-        pose: Finds the people; one image at a time.
-        name: Of the model, for people.
-        limits: Largest file and image.
-        decoders: Processes that decode what is sent.
-        score_thr: Where the page begins to show people.
-        host_names: See ``Guard``.
+        pose: Model that finds the people, one image at a time.
+        name: Human-readable name of the model.
+        limits: Limits of files and images.
+        decoders: Processes that decode uploads.
+        score_thr: Score from which the page shows people at first.
+        host_names: Names of this server, see ``Guard``.
     """
     network, reading = ThreadPoolExecutor(1, "network"), ThreadPoolExecutor(_NUM_DECODED, "decoding")
     inbox, decoded = Inbox(limits), asyncio.Semaphore(_NUM_DECODED)
@@ -95,7 +95,7 @@ def _make_sender(file: Path) -> Any:
 
 
 def _describe(info: ModelInfo, name: str, limits: Limits, score_thr: float) -> dict[str, Any]:
-    """Return what the page has to know of the model."""
+    """Return the properties of the model for the page."""
     return {
         "name": name,
         "keypoint_names": info.schema.names,
@@ -122,7 +122,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 
 async def _fail(_: Request, error: Exception) -> Response:
-    """Answer that the model, and not the image, is to blame."""
+    """Answer that the model fails, and not the image."""
     return JSONResponse({"error": str(error)}, 500)
 
 

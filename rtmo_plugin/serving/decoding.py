@@ -17,7 +17,7 @@ from rtmo_plugin.serving.uploads import UploadError
 
 DECODE_S = 10.0  # for one image; 50 megapixels take 1 to 3 s
 START_S = 60.0  # for a new process
-NUM_DECODERS = 2  # so that one slow image does not hold up everyone
+NUM_DECODERS = 2  # so that one slow image does not delay all others
 _MODULE = "rtmo_plugin.serving.decoder_process"
 
 

@@ -1,4 +1,4 @@
-"""To whom the server answers: pages of its own address, and programs; no other site that a browser has open."""
+"""Access to the server: for its own pages and for programs, and not for other sites that a browser has open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HEADERS = {
-    # Everything the page loads is ours; pictures that it makes itself are blob: and data:.
+    # The page loads its own files only; images that it makes itself are blob: and data:.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -30,8 +30,8 @@ class Guard:
     the browser still says that name in ``Host``.  No name is needed where the address is a number, so numbers pass.
 
     Args:
-        app: What is guarded.
-        names: Of hosts under which the server is reached, besides ``localhost`` and addresses.
+        app: Application that is guarded.
+        names: Host names of the server, besides ``localhost`` and addresses.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:

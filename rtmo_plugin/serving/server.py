@@ -22,7 +22,7 @@ def open_port(host: str, port: int) -> socket.socket:
 
     Args:
         host: Address or name of this machine.
-        port: 0 for any that is free.
+        port: Port number; 0 for any free port.
 
     Raises:
         ConfigError: The port is taken, or there is no such address here.
@@ -53,7 +53,7 @@ def get_address(listener: socket.socket) -> str:
 
 
 def announce(listener: socket.socket, *, is_opened: bool) -> None:
-    """Say where the page is, and who else reaches it if anybody does.
+    """Print the address of the page, and a warning if other machines reach it.
 
     Args:
         listener: The server's socket.
@@ -66,7 +66,7 @@ def announce(listener: socket.socket, *, is_opened: bool) -> None:
     if not is_loopback(listener):
         host, port = listener.getsockname()[:2]
         print(
-            f"warning: {host}:{port} is open to everybody whose machine reaches this one, without a password and "
+            f"warning: {host}:{port} is open to all machines that reach this one, without a password and "
             "without encryption; leave out --host to keep it to this machine.",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""Limits of what is taken in: bytes, time and rate."""
+"""Limits of uploads: bytes, time and rate."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class UploadError(Exception):
 
     Args:
         status: Status of the HTTP answer.
-        sentence: What is wrong and what to do.
+        sentence: Reason and advice in one sentence.
     """
 
     def __init__(self, status: int, sentence: str) -> None:

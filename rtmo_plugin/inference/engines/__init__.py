@@ -1,4 +1,4 @@
-"""What runs exported files: one class for each runtime, chosen by the file and the installed packages."""
+"""Engines that run exported files: one class per runtime, chosen by the file and the installed packages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNTIMES = {
 }
 
 
-# Which of them compute several batches side by side, and how many where nobody says.
+# Runtimes that compute several batches side by side, and the default number of batches.
 _WITH_STREAMS = ("openvino", "onnxruntime")
 _NUM_STREAMS = 2
 
@@ -35,20 +35,20 @@ def open_engine(
     """Open an exported file.
 
     Args:
-        file: Such as ``rtmo-s.onnx``.
-        runtime: A key of ``RUNTIMES``; by default the first that is installed and reads such files.
-        streams: Batches that are computed side by side, each with its share of the threads: more images a second,
-            each of them later.  None: two, where the runtime computes several and there are threads for them.
+        file: Exported file, such as ``rtmo-s.onnx``.
+        runtime: Key of ``RUNTIMES``. Default: the first that is installed and reads such files.
+        streams: Number of batches that are computed side by side, each with its share of the threads: higher
+            throughput, longer latency. None: two if the runtime computes several and there are threads for them.
         trust: Whether code in a file of PyTorch (.pt, .pt2) may run though it was not exported here; other
             formats hold none.
-        **options: ``device`` (``"cpu"`` or what else the runtime has), ``threads`` (of the CPU; None: as many
-            as there are cores) and ``precision`` (``"auto"``: what keypoints bear; ``"float32"``; others where the
-            runtime has them).
+        **options: Also ``device`` (``"cpu"`` or another device of the runtime), ``threads`` (CPU threads; None: all
+            cores) and ``precision`` (``"auto"``: the fastest that keeps keypoints exact; ``"float32"``; others
+            if the runtime has them).
 
     Raises:
         MissingFileError: There is no such file.
         ConfigError: No runtime for it is installed, it has no streams, or the device is not there.
-        DataError: The file is damaged or no RTMO.
+        DataError: The file is damaged or not an RTMO model.
     """
     path = Path(file)
     if not os.path.isfile(path):
@@ -71,8 +71,8 @@ def _choose(path: Path, runtime: str | None) -> str:
     fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
     if not fitting or (runtime is not None and runtime not in fitting):
         endings = sorted({suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes})
-        whom = f"The runtime {runtime}" if runtime else "No runtime"
-        raise ConfigError(f"{whom} reads files like {path.name}: the known ones end with {', '.join(endings)}.")
+        reader = f"The runtime {runtime}" if runtime else "No runtime"
+        raise ConfigError(f"{reader} reads files like {path.name}: the known ones end with {', '.join(endings)}.")
     wanted = [runtime] if runtime else fitting
     installed = [name for name in wanted if find_spec(RUNTIMES[name][0])]
     if not installed:

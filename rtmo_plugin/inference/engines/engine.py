@@ -1,4 +1,4 @@
-"""What all runtimes have in common."""
+"""The protocol of all engines, and the metadata of exported files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtmo_plugin.errors import DataError, NonFiniteError
 from rtmo_plugin.inference.model_info import ModelInfo
 from rtmo_plugin.keypoint_schemas import KEYPOINT_SCHEMAS
 
-# Of a file without metadata: MMDeploy's, which has NMS inside and keeps 50 people.
+# Outputs of a file without metadata: MMDeploy's, which has NMS inside and keeps 50 people.
 _MMDEPLOY_OUTPUTS = ("dets", "keypoints")
 
 
@@ -21,9 +21,9 @@ class Engine(Protocol):
     """An exported file, ready to run.
 
     Attributes:
-        info: What the file says of itself.
-        computes_in: Precision in which this machine computes it, for people.
-        streams: Batches that it computes side by side, for as many threads that call ``run``.
+        info: Metadata of the file.
+        computes_in: Human-readable precision in which this machine computes the file.
+        streams: Number of batches that it computes side by side, for as many threads that call ``run``.
     """
 
     info: ModelInfo
@@ -49,13 +49,13 @@ def count_cores() -> int:
 def read_info(
     path: Path, strings: Mapping[str, str], input_shape: Sequence[Any], outputs: Mapping[str, Sequence[Any]]
 ) -> ModelInfo:
-    """Return what a file says of itself, or what its signature says if it is one of MMDeploy's.
+    """Return the metadata of a file, or those that the signature of one of MMDeploy's files implies.
 
     Args:
-        path: Of the file.
-        strings: Its metadata.
-        input_shape: Of its input; names or None where it is dynamic.
-        outputs: Their shapes, by name.
+        path: Path of the file.
+        strings: Metadata of the file.
+        input_shape: Shape of the input; names or None for dynamic axes.
+        outputs: Shapes of the outputs by name.
 
     Raises:
         DataError: It is not an RTMO model that this package knows.

@@ -19,13 +19,13 @@ _INPUT, _OUTPUT = "in0", "out{}"
 
 
 class NcnnEngine:
-    """A file of ncnn.
+    """An ncnn file.
 
     Args:
-        path: Of the ``.param`` file; ``.bin`` and ``.json`` lie beside it.
-        device: ``"cpu"``.
-        threads: Of the CPU; None: as many as ncnn finds.
-        precision: ``"auto"`` or ``"float32"``.
+        path: Path of the ``.param`` file; ``.bin`` and ``.json`` are beside it.
+        device: Device, which must be ``"cpu"``.
+        threads: CPU threads. Default: as many as ncnn finds.
+        precision: Precision, ``"auto"`` or ``"float32"``.
 
     Raises:
         ConfigError: Another device or precision.
@@ -59,7 +59,7 @@ class NcnnEngine:
 
 
 def _read_strings(path: Path) -> dict[str, str]:
-    """Return what a file says of itself.
+    """Return the metadata of a model.
 
     Raises:
         DataError: There is no such file, or it is another kind of file.
@@ -69,5 +69,5 @@ def _read_strings(path: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: it describes the model of ncnn that it lies beside.") from error
     if not isinstance(content, dict) or not ModelInfo.is_in(content):
-        raise DataError(f"{path} does not describe an RTMO: tools/export.py writes it beside the model.")
+        raise DataError(f"{path} does not describe an RTMO model: tools/export.py writes it beside the model.")
     return content

@@ -1,6 +1,6 @@
-"""Weights of an ONNX file that are not finite, found without the package ``onnx``.
+"""Check of an ONNX file for weights that are not finite, without the package ``onnx``.
 
-Infinite weights may give scores of exactly 0 or 1, which look like ordinary answers.
+Infinite weights may give scores of exactly 0 or 1, which look like ordinary scores.
 """
 
 from __future__ import annotations

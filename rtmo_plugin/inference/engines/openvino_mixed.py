@@ -1,4 +1,4 @@
-"""Half precision in OpenVINO for what bears it, and float32 for what places keypoints.
+"""Half precision in OpenVINO for most layers, and float32 for those that locate keypoints.
 
 A bfloat16 has eight binary digits: a coordinate of 400 pixels is off by one.  So the pose branch of the
 head and all that comes after it, decoding, NMS and DCC, are a second network, in float32.  OpenVINO
@@ -40,13 +40,13 @@ def compile_mixed(
     """Compile a model as two networks, the first in half precision.
 
     Args:
-        model: OpenVINO's, which is taken apart.
-        core: OpenVINO.
-        compile_model: Compiles a model in a precision by OpenVINO's name, such as ``"bf16"``.
-        precision: Of the first network.
+        model: Model of OpenVINO; it is taken apart.
+        core: The core of OpenVINO.
+        compile_model: Function that compiles a model in a precision by OpenVINO's name, such as ``"bf16"``.
+        precision: Precision of the first network.
 
     Returns:
-        What makes a ``MixedNetwork`` for each that is to run at the same time.
+        A function that makes a ``MixedNetwork``, one for each stream.
     """
     first, second = split(model)
     mark_exact(first, core)
@@ -58,8 +58,8 @@ class MixedNetwork:
     """Two networks as one.
 
     Args:
-        first: A request of OpenVINO's.
-        second: One that takes what the first returns, in order.
+        first: Inference request of OpenVINO.
+        second: Inference request that takes the outputs of the first, in order.
     """
 
     def __init__(self, first: Any, second: Any) -> None:

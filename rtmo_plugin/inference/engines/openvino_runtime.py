@@ -1,4 +1,4 @@
-"""OpenVINO: on CPUs the fastest of the runtimes, for its own files and for ONNX."""
+"""The engine of OpenVINO, for its own files and for ONNX; the fastest one on CPUs."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class OpenVinoEngine:
     """An ONNX or OpenVINO file in OpenVINO.
 
     Args:
-        path: Of the ``.xml`` or ``.onnx`` file.
-        device: As OpenVINO names it: ``"cpu"``, ``"gpu"``, ``"npu"``.
-        threads: Of the CPU; None: as many as there are cores.
-        precision: ``"float32"``; ``"bfloat16"`` or ``"float16"`` for what bears it, see ``openvino_mixed``; or
+        path: Path of the ``.xml`` or ``.onnx`` file.
+        device: Device by OpenVINO's name: ``"cpu"``, ``"gpu"``, ``"npu"``.
+        threads: CPU threads. Default: all cores.
+        precision: ``"float32"``; ``"bfloat16"`` or ``"float16"`` for most layers, see ``openvino_mixed``; or
             ``"auto"``: bfloat16 on CPUs that have it, where it is 1.5 times as fast, and float32 on others.
-        streams: Batches that are computed side by side, each with its share of the threads.
+        streams: Number of batches that are computed side by side, each with its share of the threads.
 
     Raises:
         ConfigError: The device is not there, or the precision is unknown.

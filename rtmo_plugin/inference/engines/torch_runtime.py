@@ -1,4 +1,4 @@
-"""PyTorch, for TorchScript (.pt) and exported programs (.pt2); the only module here that needs it."""
+"""The engine of PyTorch, for TorchScript (.pt) and exported programs (.pt2)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class TorchEngine:
     """A file of PyTorch.
 
     Args:
-        path: Of the ``.pt`` or ``.pt2`` file.
-        device: As torch names it.
-        threads: Of the CPU, for all of torch in this process; None leaves them.
-        precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under autocast.
+        path: Path of the ``.pt`` or ``.pt2`` file.
+        device: Device by torch's name.
+        threads: CPU threads of torch in this whole process. Default: unchanged.
+        precision: Precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under autocast.
         trust: Whether code in the file may run though it was not exported here.
 
     Raises:
@@ -73,7 +73,7 @@ class TorchEngine:
 
 
 def _load(archive: TorchArchive, device: torch.device) -> Any:
-    """Return what runs; this is where code in the file may run.
+    """Return the model of a file; here code in the file may run.
 
     Raises:
         DataError: The file cannot be read.
