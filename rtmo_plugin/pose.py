@@ -36,8 +36,8 @@ class Pose:
         score_thr: Score above which people are returned.
         flip: Whether the mirrored image is processed as well: twice the time.
         tile: Side of overlapping tiles, in pixels of the image, for small people in large images. Default: no tiles.
-        **options: Also ``device``; and for an exported file ``trust`` (whether code in a .pt or .pt2 file may run that was
-            not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
+        **options: Also ``device``; and for an exported file ``trust`` (whether code in a .pt or .pt2 file may run that
+            was not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
             ``streams`` (batches that ``stream`` computes side by side; None: two, where that is faster).
 
     Raises:

@@ -99,7 +99,7 @@ def _predict(
 
 
 def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, int | None]:
-    """Return the option ``streams`` for ``Pose``; None lets it choose, for sources whose results need not be immediate."""
+    """Return the option ``streams`` for ``Pose``; None lets it choose, where results need not be immediate."""
     from rtmo_plugin.inference.sources import SourceKind, find_kind
     from rtmo_plugin.model_names import is_exported
 

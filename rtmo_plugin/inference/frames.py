@@ -18,7 +18,8 @@ class Frame:
         image: (height, width, 3) BGR uint8, upright; None where there is an error.
         name: The path, address or camera it comes from.
         path: Path of the image or video file; None for arrays, addresses and cameras.
-        index: Index of the frame in its video or camera, or of the image in its source, where a video counts once; from 0.
+        index: Index of the frame in its video or camera, or of the image in its source, where a video counts once; from
+            0.
         time_s: Seconds since the start of the video or camera; None for images.
         error: Reason in one sentence. A video that ends early has it in an additional last frame.
     """

@@ -50,7 +50,8 @@ class PoseModel:
         size_wh: Width and height of the input, for a file whose size is dynamic.
         score_thr: Score above which people are returned. Default: the file's own threshold.
         calibrated: Whether scores are the OKS to be expected, for a file that was exported with a calibration.
-        **options: Options of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``, ``trust``.
+        **options: Options of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``,
+            ``trust``.
 
     Attributes:
         info: Metadata of the file.

@@ -100,7 +100,8 @@ def track_video(
     was done.
 
     Args:
-        pose: Model that finds the people; with a low ``score_thr``, such as 0.1, ids stay longer with people hard to see.
+        pose: Model that finds the people; with a low ``score_thr``, such as 0.1, ids stay longer with people hard to
+            see.
         source: A video file or its address, or the number of a camera.
         out: The video to write, such as ``tracked.mp4``, with ``tracked.jsonl`` beside it; or a folder.
         smooth: Whether keypoints are smoothed.

@@ -171,7 +171,8 @@ def read_video(capture: Any, name: str, path: Path | None = None, start: int = 0
         capture: The video.
         name: Name of its frames.
         path: Path of its file.
-        start: Index of the first frame; earlier ones are decoded and dropped, since few videos can be entered at an exact frame.
+        start: Index of the first frame; earlier ones are decoded and dropped, since few videos can be entered at an
+            exact frame.
     """
     info, index, now_s = _describe(capture), 0, -1 / _USUAL_FPS
     try:

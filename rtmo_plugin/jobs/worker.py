@@ -56,7 +56,8 @@ class ShardReport:
         number: Number of the shard.
         num_images: Number of images and frames whose people are in its files.
         num_people: Number of people in these.
-        num_failed: Number of images and videos that could not be used, or not to the end: their records have an ``error``.
+        num_failed: Number of images and videos that could not be used, or not to the end: their records have an
+            ``error``.
         worker: Machine and process.
         failure: Reason in one sentence if it is not done.
         is_last: Whether the others cannot be done either, as on a full disk.
@@ -92,8 +93,8 @@ class Worker:
     def run(self, shard: Shard) -> ShardReport:
         """Do a shard, or what is left of it, and say what came of it.
 
-        A shard that is done stays as it is, so that it may be asked for twice. A shard on which several processes died is
-        left out: an image can end a process by a fault of a decoder, or by its need of memory.
+        A shard that is done stays as it is, so that it may be asked for twice. A shard on which several processes died
+        is left out: an image can end a process by a fault of a decoder, or by its need of memory.
         """
         files = ShardFiles(Path(self._plan.folder), shard.number, self._plan.format)
         try:

@@ -160,7 +160,17 @@ def test_importing_is_light():
 
 
 def test_a_program_that_names_pose_waits_for_nothing_that_it_may_not_use():
-    rarely_used = set("PIL tqdm argparse filelock importlib.metadata scipy onnxruntime openvino torch".split())
+    rarely_used = {
+        "PIL",
+        "tqdm",
+        "argparse",
+        "filelock",
+        "importlib.metadata",
+        "scipy",
+        "onnxruntime",
+        "openvino",
+        "torch",
+    }
     program = f"import sys; from rtmo_plugin import Pose; print(sorted({rarely_used} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -26,7 +26,8 @@ class TorchEngine:
         path: Path of the ``.pt`` or ``.pt2`` file.
         device: Device by torch's name.
         threads: CPU threads of torch in this whole process. Default: unchanged.
-        precision: Precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under autocast.
+        precision: Precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under
+            autocast.
         trust: Whether code in the file may run though it was not exported here.
 
     Raises:
