@@ -15,10 +15,10 @@ __version__ = "0.1.0"
 
 # What people import from here, and where it is: loaded when it is first asked for.
 _LAZY = {
-    "CSPConfig": "rtmo_plugin.apis.rtmo",
-    "Pose": "rtmo_plugin.pose",
-    "RTMO": "rtmo_plugin.apis.rtmo",
-    "RTMOConfig": "rtmo_plugin.apis.rtmo",
+    "CSPConfig": "rtmo_plugin.rtmo",
+    "Pose": "rtmo_plugin.pose.pose",
+    "RTMO": "rtmo_plugin.rtmo",
+    "RTMOConfig": "rtmo_plugin.rtmo",
 }
 
 if "mmengine" in sys.modules:

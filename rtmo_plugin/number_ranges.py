@@ -39,7 +39,8 @@ class NumberRange:
             return False
         if not isinstance(value, Integral) and not math.isfinite(value):
             return False
-        return bool(self.least < value < self.most if self.is_open else self.least <= value <= self.most)
+        number: Any = value
+        return bool(self.least < number < self.most if self.is_open else self.least <= number <= self.most)
 
     def __call__(self, text: str) -> Any:
         """Return the number that a text spells, for ``argparse``."""

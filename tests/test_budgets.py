@@ -16,7 +16,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = sorted((ROOT / "rtmo_plugin").rglob("*.py"))
+PACKAGE = sorted(path for room in ("rtmo_plugin", "benchmarks", "studies") for path in (ROOT / room).rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").glob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LAYOUT = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}

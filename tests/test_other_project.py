@@ -20,8 +20,8 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmpose.apis import MMPoseInferencer, inference_bottomup, init_model
 
-from rtmo_plugin.datasets.coco_folder import write_coco_folder
-from rtmo_plugin.datasets.synthetic_people import SyntheticPeople
+from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
+from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
 from tests.oracle import OUR_CONFIGS, build_model, load_official, randomize, spread_scores
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from rtmo_plugin.datasets.coco_folder import write_coco_folder
-from rtmo_plugin.datasets.synthetic_people import SyntheticPeople
+from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
+from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
 from tests.oracle import IDLE, load_official, load_ours
 
 SIZE_WH = (128, 128)

@@ -52,6 +52,6 @@ def test_structures_cannot_be_changed():
 
 
 def test_runtimes_get_structures_and_keypoint_sets_without_torch():
-    code = "import sys, rtmo_plugin.keypoint_schemas; print({'torch', 'mmengine'} & set(sys.modules))"
+    code = "import sys, rtmo_plugin.keypoints.sets; print({'torch', 'mmengine'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,7 +1,13 @@
 """Compare variants of the method: python tools/ablate.py STUDY --data synthetic --seeds 3 --budget 60."""
 
-from rtmo_plugin.cli.ablate import COMMAND
+import sys
+from pathlib import Path
+
 from rtmo_plugin.cli.command import run_tool
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # ``studies`` is beside this folder, not installed
+
 if __name__ == "__main__":
+    from studies.command import COMMAND
+
     run_tool(COMMAND, "ablate")

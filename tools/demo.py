@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rtmo_plugin.apis.demo import run_demo
+from rtmo_plugin.demo import run_demo
 from rtmo_plugin.errors import report_user_errors
 
 CONFIG = Path(__file__).parents[1] / "configs/rtmo-t_synthetic.py"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from rtmo_plugin.datasets import write_robots
+from rtmo_plugin.data import write_robots
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, SEED
 from rtmo_plugin.wording import count

@@ -2,7 +2,7 @@
 
 import argparse
 
-from rtmo_plugin.datasets import SyntheticPeople, write_coco_folder
+from rtmo_plugin.data import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
 from rtmo_plugin.progress_bar import show_progress

@@ -28,7 +28,7 @@ def main() -> None:
     with report_user_errors():
         arguments = vars(make_parser().parse_args())
 
-        from rtmo_plugin.apis import predict
+        from rtmo_plugin.api import predict
 
         results = predict(**arguments)
         failed = [result.error for result in results if result.error]

@@ -95,7 +95,7 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:
-    from rtmo_plugin.apis.benchmarks import SUBJECTS
+    from benchmarks import SUBJECTS
 
     with keep_stdout_for_json(as_json):
         report = SUBJECTS[subject](**arguments)

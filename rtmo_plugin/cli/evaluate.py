@@ -43,7 +43,7 @@ def _run(*, compare: list[str] | None, checkpoint: str | None, as_json: bool, **
     if compare and as_json:
         raise ConfigError("--json is for one model: with --compare write --out FILE.json.")
     if compare:
-        from rtmo_plugin.apis.comparing import compare_models
+        from rtmo_plugin.analysis.comparing import compare_models
 
         print(f"\n{compare_models(options.pop('config'), *compare, checkpoint=checkpoint, **options).format()}")
     else:
@@ -51,9 +51,9 @@ def _run(*, compare: list[str] | None, checkpoint: str | None, as_json: bool, **
 
 
 def _measure(checkpoint: str | None, as_json: bool, **options: Any) -> None:
-    from rtmo_plugin.apis.embedded_config import find_checkpoint
-    from rtmo_plugin.apis.evaluated import measure_model
-    from rtmo_plugin.apis.metrics import format_table
+    from rtmo_plugin.config.embedded import find_checkpoint
+    from rtmo_plugin.engine.evaluated import measure_model
+    from rtmo_plugin.engine.metric_tables import format_table
 
     with keep_stdout_for_json(as_json):
         config = options.pop("config")

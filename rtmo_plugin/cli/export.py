@@ -8,9 +8,9 @@ from typing import Any
 from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
-from rtmo_plugin.export.options import FORMATS
-from rtmo_plugin.inference.model_info import CUTS, INPUTS
+from rtmo_plugin.export.export_options import FORMATS
 from rtmo_plugin.number_ranges import FRACTION, PRIORS
+from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 
 _EXAMPLES = (
     "{command} rtmo-s_coco rtmo-s_coco --out rtmo-s.onnx",
@@ -78,8 +78,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def _run(*, as_json: bool, **arguments: Any) -> None:
     from dataclasses import asdict
 
-    from rtmo_plugin.apis import export
-    from rtmo_plugin.apis.embedded_config import find_checkpoint
+    from rtmo_plugin.api import export
+    from rtmo_plugin.config.embedded import find_checkpoint
 
     with keep_stdout_for_json(as_json):
         checkpoint = find_checkpoint(arguments["config"], arguments.pop("checkpoint"))

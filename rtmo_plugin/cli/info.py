@@ -51,10 +51,10 @@ def _run(*, what: str | None, as_json: bool) -> None:
 
 def _describe(what: str) -> dict[str, Any]:
     """Return what a file or a name is; a name that configs and published weights share is a config's."""
+    from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
+    from rtmo_plugin.checkpoints.zoo import CATALOGUE, is_url
     from rtmo_plugin.errors import ConfigError, MissingFileError
-    from rtmo_plugin.model_names import ModelKind, find_kind_of_model
     from rtmo_plugin.shipped_configs import list_configs
-    from rtmo_plugin.zoo import CATALOGUE, is_url
 
     is_config = what in list_configs() and not Path(what).exists()
     kind = ModelKind.CONFIG if is_config else find_kind_of_model(what)
@@ -67,16 +67,16 @@ def _describe(what: str) -> dict[str, Any]:
             return _describe_shipped(what)
         if not (Path(what).expanduser().exists() or what in CATALOGUE or is_url(what)):
             raise MissingFileError(f"There is no {kind.value.split(maxsplit=1)[1]} file {what}.")
-    from rtmo_plugin.apis.describing import describe_checkpoint, describe_config
+    from rtmo_plugin.config.describing import describe_checkpoint, describe_config
 
     return describe_config(what) if kind is ModelKind.CONFIG else describe_checkpoint(what)
 
 
 def _describe_shipped(name: str) -> dict[str, Any]:
     """Return what is known of a shipped config and its weights without the packages that read a config."""
+    from rtmo_plugin.checkpoints.zoo import CATALOGUE, locate
     from rtmo_plugin.errors import write_install_line
     from rtmo_plugin.shipped_configs import locate_config
-    from rtmo_plugin.zoo import CATALOGUE, locate
 
     values: dict[str, Any] = {"config": str(locate_config(name))}
     if name in CATALOGUE:
@@ -87,8 +87,8 @@ def _describe_shipped(name: str) -> dict[str, Any]:
 
 
 def _describe_file(file: str) -> dict[str, Any]:
-    from rtmo_plugin.inference.engines import open_engine, torch_archive
-    from rtmo_plugin.model_names import locate_exported
+    from rtmo_plugin.checkpoints.model_names import locate_exported
+    from rtmo_plugin.runtime.engines import open_engine, torch_archive
 
     path = locate_exported(file)
     is_torch = path.suffix.lower() in torch_archive.SUFFIXES and os.path.isfile(path)

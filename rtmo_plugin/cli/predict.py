@@ -76,10 +76,10 @@ def _predict(
     as_json: bool,
     **options: Any,
 ) -> int:
-    from rtmo_plugin.inference.files import make_folder
-    from rtmo_plugin.inference.picture_plan import PicturePlan
-    from rtmo_plugin.inference.sources import expand_all
-    from rtmo_plugin.pose import Pose
+    from rtmo_plugin.media.drawn_files import PicturePlan
+    from rtmo_plugin.media.image_files import make_folder
+    from rtmo_plugin.media.sources import expand_all
+    from rtmo_plugin.pose.pose import Pose
     from rtmo_plugin.progress_bar import show_progress
 
     source: Any = sources[0] if len(sources) == 1 else sources
@@ -98,10 +98,10 @@ def _predict(
     return EXIT_FAILURE if num_failed else 0
 
 
-def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, int | None]:
+def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, Any]:
     """Return the option ``streams`` for ``Pose``; None lets it choose, where results need not be immediate."""
-    from rtmo_plugin.inference.sources import SourceKind, find_kind
-    from rtmo_plugin.model_names import is_exported
+    from rtmo_plugin.checkpoints.model_names import is_exported
+    from rtmo_plugin.media.sources import SourceKind, find_kind
 
     is_many = streams is None and is_exported(model) and find_kind(source) in (SourceKind.IMAGES, SourceKind.VIDEO)
     return {"streams": streams} if streams or is_many else {}

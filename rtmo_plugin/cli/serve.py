@@ -58,12 +58,12 @@ def _run(
     try:
         from rtmo_plugin.serving import server
         from rtmo_plugin.serving.app import make_app
-        from rtmo_plugin.serving.decoding import DecoderPool
+        from rtmo_plugin.serving.decoder_pool import DecoderPool
     except ImportError as error:
         raise ConfigError(f"rtmo serve needs packages ({error.name}): {write_install_line('serve')}") from error
     import numpy as np
 
-    from rtmo_plugin.pose import Pose
+    from rtmo_plugin.pose.pose import Pose
     from rtmo_plugin.serving.uploads import Limits
 
     limits = Limits(max_megabytes, max_megapixels)

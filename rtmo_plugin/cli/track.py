@@ -41,7 +41,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
     from rtmo_plugin import Pose
-    from rtmo_plugin.inference.track_video import TrackSummary, choose_files, track_video
+    from rtmo_plugin.pose.tracking.track_video import TrackSummary, choose_files, track_video
     from rtmo_plugin.progress_bar import show_progress
 
     summary, num_frames = None, 0

@@ -89,8 +89,8 @@ def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
 def _run(**arguments: Any) -> None:
     from mmengine.dist import is_main_process
 
-    from rtmo_plugin.apis import train
-    from rtmo_plugin.apis.console import print_once
+    from rtmo_plugin.api import train
+    from rtmo_plugin.engine.console import print_once
 
     try:
         result = train(**arguments)

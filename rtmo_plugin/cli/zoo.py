@@ -40,7 +40,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(*, action: str, names: tuple[str, ...] = (), as_json: bool = False) -> None:
-    from rtmo_plugin.zoo import CATALOGUE, fetch, find_weights, format_catalogue, locate
+    from rtmo_plugin.checkpoints.zoo import CATALOGUE, fetch, find_weights, format_catalogue, locate
 
     if as_json:
         print_json([_describe(weights) for weights in CATALOGUE.values()])
@@ -51,7 +51,7 @@ def _run(*, action: str, names: tuple[str, ...] = (), as_json: bool = False) -> 
 
 
 def _describe(weights: Any) -> dict[str, Any]:
-    from rtmo_plugin.zoo import locate
+    from rtmo_plugin.checkpoints.zoo import locate
 
     path = locate(weights)
     return {**asdict(weights), "path": str(path), "is_here": path.is_file()}

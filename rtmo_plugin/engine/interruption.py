@@ -22,7 +22,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-from rtmo_plugin.engine.resume_point import save_resume_point
+from rtmo_plugin.engine.hooks.resume_point import save_resume_point
 from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.registry import HOOKS, LOOPS
 from rtmo_plugin.wording import count

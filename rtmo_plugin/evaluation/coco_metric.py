@@ -17,22 +17,22 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation.ground_truth import (
+from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
+from rtmo_plugin.evaluation.labelled_people import (
     Json,
     collect_annotations,
     keep_needed,
     make_ground_truth,
     read_annotations,
 )
-from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
-from rtmo_plugin.evaluation.matching import Matcher
-from rtmo_plugin.evaluation.options import CROWD, MetricOptions
+from rtmo_plugin.evaluation.metric_options import CROWD, MetricOptions
+from rtmo_plugin.evaluation.oks_matching import Matcher
 from rtmo_plugin.evaluation.predictions import drop_repeated, find_detections, rank_predictions
 from rtmo_plugin.evaluation.records import Comparison, GroundTruth, SampleResult
 from rtmo_plugin.evaluation.results_file import write_results, write_truth
 from rtmo_plugin.evaluation.samples import parse_sample
 from rtmo_plugin.evaluation.summary import summarize_coco, summarize_crowdpose
-from rtmo_plugin.keypoint_order import read_names
+from rtmo_plugin.keypoints.order import read_names
 from rtmo_plugin.registry import METRICS
 
 _SAMPLES = "the samples' `raw_ann_info`"

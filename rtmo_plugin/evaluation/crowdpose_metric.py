@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtmo_plugin.evaluation.coco_metric import CocoMetric
-from rtmo_plugin.evaluation.options import CROWD
+from rtmo_plugin.evaluation.metric_options import CROWD
 from rtmo_plugin.registry import METRICS
 
 

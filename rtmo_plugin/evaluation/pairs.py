@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtmo_plugin.evaluation.oks_arrays import compute_oks
 from rtmo_plugin.evaluation.records import Detections, GroundTruth
-from rtmo_plugin.evaluation.similarity import compute_oks
 
 MAX_DETECTIONS = 20  # an image and category, the best ones
 

@@ -19,10 +19,10 @@ import numpy as np
 from mmengine.logging import print_log
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation.options import MetricOptions
+from rtmo_plugin.evaluation.duplicates import suppress
+from rtmo_plugin.evaluation.metric_options import MetricOptions
 from rtmo_plugin.evaluation.records import Detections, GroundTruth, SampleResult
 from rtmo_plugin.evaluation.scoring import rescore
-from rtmo_plugin.evaluation.suppression import suppress
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtmo_plugin.evaluation.matching import AREA_RANGES, OKS_THRESHOLDS
+from rtmo_plugin.evaluation.oks_matching import AREA_RANGES, OKS_THRESHOLDS
 from rtmo_plugin.evaluation.records import Curves
 
 _AREAS = list(AREA_RANGES)

@@ -27,18 +27,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtmo_plugin.datasets.rendering import draw_image, draw_labels
-from rtmo_plugin.datasets.scene import sample_scene
-from rtmo_plugin.datasets.settings import SceneSettings
+from rtmo_plugin.data.synthetic.rendering import draw_image, draw_labels
+from rtmo_plugin.data.synthetic.scene import sample_scene
+from rtmo_plugin.data.synthetic.settings import SceneSettings
 from rtmo_plugin.errors import ExportError, NonFiniteError
 from rtmo_plugin.export.decoys import check_image
+from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import RAW_OUTPUTS
-from rtmo_plugin.export.options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.reference import Reference
 from rtmo_plugin.export.tolerance import Differences, Tolerance, choose_tolerance, find_worst
-from rtmo_plugin.images import read_image
-from rtmo_plugin.inference.letterbox import apply_letterbox, make_input
+from rtmo_plugin.media.images import read_image
 from rtmo_plugin.ops.geometry import compute_iou
+from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 
 Arrays = Mapping[str, NDArray[Any]]
 # Runs a file on images, (B, 3, H, W) float32 or (B, H, W, 3) uint8, with a score threshold of its own

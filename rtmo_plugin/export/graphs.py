@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.folding import fix_size, fold
-from rtmo_plugin.export.options import ExportOptions
-from rtmo_plugin.export.suppression import select_rows
+from rtmo_plugin.export.nms_graph import select_rows
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps

@@ -19,11 +19,11 @@ import torch
 from rtmo_plugin.errors import ConfigError, ExportError
 from rtmo_plugin.export.comparison import Run
 from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.onnx_writer import make_example
-from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
+from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 _SCRIPT = "model.pt"
 _WRITTEN = "model.ncnn"  # by pnnx, with .param and .bin
@@ -47,7 +47,7 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         ConfigError: A package is missing, or the options are more than these files can hold.
     """
     _check(options, path)
-    from rtmo_plugin.inference.engines.ncnn_runtime import NcnnEngine
+    from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
 
     graph = build_graph(model, options)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.comparison import Run, check_constants
 from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import (
     INPUT_NAME,
@@ -19,10 +20,9 @@ from rtmo_plugin.export.onnx_writer import (
     expose_score_threshold,
     read_constants,
 )
-from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.runtime.model_info import ModelInfo
 
 
 def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:

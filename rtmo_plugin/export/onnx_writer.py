@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph
-from rtmo_plugin.export.options import NMS_CONSTANTS, ExportOptions
 
 try:
     import onnx

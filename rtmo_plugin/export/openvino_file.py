@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.comparison import Run, check_constants
 from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.quantization import quantize
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.runtime.model_info import ModelInfo
 
 _SCORE_INPUT = 4  # of OpenVINO's NonMaxSuppression
 
@@ -41,7 +41,7 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     try:
         import openvino
 
-        from rtmo_plugin.inference.engines.openvino_runtime import get_core
+        from rtmo_plugin.runtime.engines.openvino_runtime import get_core
     except ImportError as error:
         raise ConfigError(
             f"Writing OpenVINO files needs the package openvino: {write_install_line('export')}"

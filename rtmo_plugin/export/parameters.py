@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rtmo_plugin.errors import ExportError
 from rtmo_plugin.export.folding import fold
 from rtmo_plugin.export.tolerance import FLOAT32
-from rtmo_plugin.inference.coordinates import CoordinateDecoder, CoordinateParameters
+from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder, CoordinateParameters
 
 _NUM_PEOPLE = 20
 

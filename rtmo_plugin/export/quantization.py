@@ -17,11 +17,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.onnx_writer import INPUT_NAME
-from rtmo_plugin.export.options import ExportOptions
-from rtmo_plugin.images import read_image
-from rtmo_plugin.inference.letterbox import Image, apply_letterbox, make_input
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.media.images import read_image
+from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
+from rtmo_plugin.runtime.model_info import ModelInfo
 
 # ONNX Runtime saves time only where maps stay in eight bits between convolutions; OpenVINO loses some.
 _QUANTIZED = {True: ["Conv"], False: ["Conv", "Concat", "MaxPool", "Resize", "Add"]}  # by ``keeps_sums``

@@ -1,7 +1,7 @@
 """Files of PyTorch itself: TorchScript (.pt) and exported programs (.pt2), compared before they get their names.
 
 NMS is a loop as long as the people need, which neither format can hold: both end at ``decoded`` or
-``raw``, and the program that runs them suppresses duplicates (``rtmo_plugin.inference`` does).
+``raw``, and the program that runs them suppresses duplicates (``rtmo_plugin.runtime`` does).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.comparison import Run
 from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.onnx_writer import make_example
-from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
-from rtmo_plugin.inference.trusted_files import trust
+from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
+from rtmo_plugin.runtime.trusted_files import trust
 
 _Forward = Callable[[Tensor], tuple[Tensor, ...]]
 

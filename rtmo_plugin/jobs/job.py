@@ -13,13 +13,13 @@ from uuid import uuid4
 from rtmo_plugin import __version__
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.files import read_json, write_file
-from rtmo_plugin.inference.coordinates import locate_parameters
-from rtmo_plugin.inference.files import make_folder
 from rtmo_plugin.jobs.record_formats import check_format
 from rtmo_plugin.jobs.shard_files import find_damaged, find_done, forget_checks, read_number
 from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
 from rtmo_plugin.jobs.worker import MANIFEST, Plan
+from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT
+from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 
 # How a job is computed, which a restart may change; everything else is what it computes.
 _MEANS = ("device", "threads", "streams")

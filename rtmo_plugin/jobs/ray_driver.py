@@ -16,10 +16,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
+from rtmo_plugin.checkpoints.model_names import is_exported
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.jobs.shards import Shard
 from rtmo_plugin.jobs.worker import Plan, ShardReport, Worker
-from rtmo_plugin.model_names import is_exported
 
 _MAX_BLOCKS = 10_000  # Ray holds a few kB for each; a shard that is asked for twice is done once
 _OBJECT_STORE = 200 * 1024**2  # bytes: it holds names and reports

@@ -13,11 +13,11 @@ from typing import Any
 
 from rtmo_plugin.errors import EXIT_USER_ERROR, ConfigError, DataError, MissingFileError, UserError
 from rtmo_plugin.files import read_json
-from rtmo_plugin.inference.results import PoseResult
 from rtmo_plugin.jobs.record_formats import Record, check_format
 from rtmo_plugin.jobs.shard_files import ShardFiles
 from rtmo_plugin.jobs.shards import Shard
-from rtmo_plugin.pose import Pose
+from rtmo_plugin.pose.pose import Pose
+from rtmo_plugin.pose.results import PoseResult
 
 MANIFEST = "job.json"
 MAX_DEATHS = 3

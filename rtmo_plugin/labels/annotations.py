@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rtmo_plugin.keypoint_areas import find_area_faults
+from rtmo_plugin.keypoints.person_areas import find_area_faults
 from rtmo_plugin.labels.categories import find_name_fault, is_category
 from rtmo_plugin.labels.coco_files import Coco
 from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rtmo_plugin.keypoint_sides import read_sides
+from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.coco_files import Coco
 from rtmo_plugin.labels.json_values import is_id
 from rtmo_plugin.labels.problems import Problem

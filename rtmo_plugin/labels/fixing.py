@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, count
 from typing import Any, NamedTuple
 
-from rtmo_plugin.keypoint_boxes import complete_box, estimate_area
+from rtmo_plugin.keypoints.person_boxes import complete_box, estimate_area
 from rtmo_plugin.labels.annotations import Size, count_labelled, find_at_origin, find_outside, list_sizes
 from rtmo_plugin.labels.categories import list_bones
 from rtmo_plugin.labels.checking import check_coco

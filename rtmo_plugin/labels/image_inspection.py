@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import read_bytes
-from rtmo_plugin.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header
+from rtmo_plugin.media.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header
 
 _CHUNK = 256
 

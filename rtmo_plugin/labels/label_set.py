@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.keypoint_boxes import complete_box, has_area, span_keypoints
+from rtmo_plugin.keypoints.person_boxes import complete_box, has_area, span_keypoints
 from rtmo_plugin.labels.annotations import count_labelled
 from rtmo_plugin.labels.categories import find_name_fault, list_bones, list_others
 from rtmo_plugin.labels.checking import check_coco

@@ -14,7 +14,6 @@ from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import encode_json, parse_json, read_text
-from rtmo_plugin.image_headers import read_header, read_image_size
 from rtmo_plugin.labels.json_values import are_numbers, is_id, read_whole
 from rtmo_plugin.labels.label_set import (
     LabelledImage,
@@ -27,6 +26,7 @@ from rtmo_plugin.labels.label_set import (
     strip_suffix,
     write_new,
 )
+from rtmo_plugin.media.image_headers import read_header, read_image_size
 
 Shape = dict[str, Any]
 _DEFAULT_CATEGORY = "person"

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.keypoint_boxes import estimate_area
-from rtmo_plugin.keypoint_schemas import COCO, CROWDPOSE
-from rtmo_plugin.keypoint_sides import read_sides, split_side
+from rtmo_plugin.keypoints.person_boxes import estimate_area
+from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
+from rtmo_plugin.keypoints.sides import read_sides, split_side
 
 _SHARE = 0.31
 _LOWEST, _HIGHEST = 0.025, 0.107  # COCO's eyes and hips

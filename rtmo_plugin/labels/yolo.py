@@ -14,9 +14,8 @@ import yaml
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_text
-from rtmo_plugin.image_headers import read_image_size
-from rtmo_plugin.keypoint_schemas import COCO
-from rtmo_plugin.keypoint_sides import read_sides
+from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.categories import list_partners
 from rtmo_plugin.labels.image_inspection import find_image_files
 from rtmo_plugin.labels.json_values import parse_number
@@ -31,6 +30,7 @@ from rtmo_plugin.labels.label_set import (
     write_new,
 )
 from rtmo_plugin.labels.yolo_folders import find_split, is_empty, read_yaml
+from rtmo_plugin.media.image_headers import read_image_size
 
 _FRACTION_DECIMALS = 15  # survive the way to pixels and back, which ``tidy`` rounds to 10
 _LARGEST_FRACTION = 2.0  # of a box that leaves the image; larger ones are pixels

@@ -18,9 +18,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from rtmo_plugin.errors import DataError, NonFiniteError
-from rtmo_plugin.inference.model_info import ModelInfo
-from rtmo_plugin.inference.results import PoseResult
-from rtmo_plugin.serving.decoding import DecoderPool
+from rtmo_plugin.pose.results import PoseResult
+from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.serving.decoder_pool import DecoderPool
 from rtmo_plugin.serving.guard import Guard
 from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
 

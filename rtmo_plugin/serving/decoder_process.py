@@ -1,7 +1,7 @@
 """The process that decodes uploads: it reads images from its input and writes pixels or a refusal to its output.
 
-Run as ``python -m rtmo_plugin.serving.decoder_process MAX_PIXELS`` by :mod:`rtmo_plugin.serving.decoding`. A hostile
-image can hold, bloat or crash only this process, which its parent then ends.
+``rtmo_plugin.serving.decoder_pool`` runs it as ``python -m rtmo_plugin.serving.decoder_process MAX_PIXELS``. A
+hostile image can hold, bloat or crash only this process, which its parent then ends.
 
 It first writes ``READY``. Each request is a length and a file's content; each answer is ``ANSWER`` (status, and height
 and width of the image or length and 0), followed by the pixels (BGR, upright) or by a sentence.
@@ -38,8 +38,8 @@ def main() -> None:
 
 def _answer(content: bytes, max_pixels: int, target: BinaryIO) -> None:
     from rtmo_plugin.errors import DataError
-    from rtmo_plugin.image_headers import ImageLimitError, NotAnImageError
-    from rtmo_plugin.images import decode_image
+    from rtmo_plugin.media.image_headers import ImageLimitError, NotAnImageError
+    from rtmo_plugin.media.images import decode_image
 
     try:
         image = decode_image(content, "The image", max_pixels)

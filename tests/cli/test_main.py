@@ -174,7 +174,7 @@ def test_without_the_training_packages_it_says_how_to_install_them(arguments):
 
 _BEFORE_THE_MODEL = """
 import sys, time
-import rtmo_plugin.inference.pose_model as pose_model
+import rtmo_plugin.runtime.pose_model as pose_model
 from rtmo_plugin.cli.main import main
 
 def stop(*_, **__):

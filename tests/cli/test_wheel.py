@@ -15,7 +15,7 @@ import cv2
 import pytest
 
 from tests.conftest import ROOT
-from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.slow
 _PARTS = ("pyproject.toml", "README.md", "LICENSE", "rtmo_plugin", "configs")

@@ -14,7 +14,7 @@ from mmpose.datasets.transforms import BottomupRandomAffine
 from mmpose.engine.hooks import ExpMomentumEMA
 from mmpose.models.task_modules import assigners as their_assigners
 
-from rtmo_plugin.datasets import transforms
+from rtmo_plugin.data import transforms
 from rtmo_plugin.models.assigners import SimOTAAssigner
 from rtmo_plugin.models.heads import DynamicCoordinateClassifier, RTMOHead, RTMOHeadModule
 from rtmo_plugin.models.losses import IoULoss

@@ -13,7 +13,7 @@ from mmpose.models.task_modules.assigners import PoseOKS
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import nn
 
-from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.ops.nms import suppress_duplicates

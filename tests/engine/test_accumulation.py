@@ -7,8 +7,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from rtmo_plugin.apis.accumulation import set_total_batch
-from rtmo_plugin.apis.running import prepare_config
+from rtmo_plugin.config.total_batch import set_total_batch
+from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.errors import ConfigError
 from tests.engine.test_training_stages import Numbers  # noqa: F401  (registered when imported)
 from tests.oracle import OUR_CONFIGS

@@ -12,7 +12,7 @@ from mmpose.structures import PoseDataSample
 from torch._utils import ExceptionWrapper  # as torch's loader hands over errors of its workers
 from torch.utils.data import DataLoader, Dataset
 
-from rtmo_plugin.engine.broken_samples import BrokenSampleHook, BrokenSamplesError
+from rtmo_plugin.engine.hooks.broken_samples import BrokenSampleHook, BrokenSamplesError
 
 ERRORS = {
     1: FileNotFoundError("no file /data/1.jpg"),

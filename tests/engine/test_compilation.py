@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import digit_version
 
-from rtmo_plugin.engine.compilation import NETWORK, OLDEST, compile_network
+from rtmo_plugin.engine.hooks.compilation import NETWORK, OLDEST, compile_network
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import HOOKS
 from tests.oracle import OUR_CONFIGS
@@ -93,7 +93,7 @@ def test_a_model_wrapped_for_several_processes_is_compiled_inside():
 
 def test_a_machine_without_compiler_is_told_before_training():
     """In a process of its own: PyTorch looks for a compiler once."""
-    code = "import torch; from rtmo_plugin.engine import compilation as c; c.compile_network({})"
+    code = "import torch; from rtmo_plugin.engine.hooks import compilation as c; c.compile_network({})"
     model = "torch.nn.ModuleDict({'neck': torch.nn.Linear(1, 1)})"
     without = {"CXX": "/nowhere/c++", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
     command = [sys.executable, "-c", code.format(model)]

@@ -7,7 +7,7 @@ import json
 import cv2
 import pytest
 
-from rtmo_plugin.engine.curves import plot_curves, read_scalars
+from rtmo_plugin.engine.hooks.curves import plot_curves, read_scalars
 
 
 def write_run(work_dir, name, entries):

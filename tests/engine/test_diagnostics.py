@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from rtmo_plugin.engine import DiagnosticsHook
-from rtmo_plugin.engine.diagnostics import FILE_NAME, read_diagnostics
+from rtmo_plugin.engine.hooks import DiagnosticsHook
+from rtmo_plugin.engine.hooks.diagnostics import FILE_NAME, read_diagnostics
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.ground_truth import collect_people
 from tests.small_head import SIZE_WH, build_ours, make_batch

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import HistoryBuffer
 
-from rtmo_plugin.engine.progress import ProgressBarHook
+from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 
 
 class Terminal(io.StringIO):

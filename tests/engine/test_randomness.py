@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from rtmo_plugin.engine.randomness import RandomnessHook
+from rtmo_plugin.engine.hooks.randomness import RandomnessHook
 
 
 class Draws(Dataset):

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import torch
 
-from rtmo_plugin.engine import resume_point
-from rtmo_plugin.engine.resume_point import ResumePointHook
+from rtmo_plugin.engine.hooks import resume_point
+from rtmo_plugin.engine.hooks.resume_point import ResumePointHook
 from tests.engine.test_training_stages import STAGES, run
 
 HOOK = "rtmo_plugin.ResumePointHook"

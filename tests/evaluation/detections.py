@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 from mmengine.logging import MMLogger
 
-from rtmo_plugin.keypoint_schemas import COCO, CROWDPOSE
+from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
 
 COCO_SIGMAS = np.array(COCO.sigmas, np.float32)  # as MMPose's metainfo has them
 CROWD_SIGMAS = np.array(CROWDPOSE.sigmas, np.float32)

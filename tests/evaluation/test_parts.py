@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from rtmo_plugin.evaluation.duplicates import suppress
+from rtmo_plugin.evaluation.oks_arrays import compute_oks
 from rtmo_plugin.evaluation.records import GroundTruth
 from rtmo_plugin.evaluation.scoring import rescore
-from rtmo_plugin.evaluation.similarity import compute_oks
-from rtmo_plugin.evaluation.suppression import suppress
 from tests.evaluation.detections import COCO_SIGMAS
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rtmo_plugin.analysis.measures import compare
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation.analysis import compare
-from tests.evaluation.analysis_cases import answer, compare_with, make_people
+from tests.analysis.analysis_cases import answer, compare_with, make_people
 
 
 def make_model(seed, num_found, num_images=60):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtmo_plugin.apis.benchmarks.evaluation import run
+from benchmarks.evaluation import run
 
 
 @pytest.mark.slow

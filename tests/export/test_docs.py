@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, INT8
-from rtmo_plugin.inference.people import People
-from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs/export.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ TEXT = (ROOT / "docs/export.md").read_text(encoding="utf-8")
 def test_commands_are_understood(command, monkeypatch):
     given = {}
     monkeypatch.setattr(sys, "argv", ["export.py", *command.split()])
-    monkeypatch.setattr("rtmo_plugin.apis.export", lambda **options: given.update(options))
+    monkeypatch.setattr("rtmo_plugin.api.export", lambda **options: given.update(options))
     with pytest.raises(AttributeError, match="describe"):  # of nothing, which our stand-in returns
         runpy.run_path(str(ROOT / "tools/export.py"), run_name="__main__")
     assert (ROOT / given["config"]).is_file()

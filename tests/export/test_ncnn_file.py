@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.export.test_onnx_file import make_info, make_options
 
 pytest.importorskip("ncnn", reason="the package ncnn is not installed")

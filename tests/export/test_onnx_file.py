@@ -11,13 +11,13 @@ import torch
 from rtmo_plugin.errors import ConfigError, DataError, ExportError
 from rtmo_plugin.export import onnx_file
 from rtmo_plugin.export.comparison import compare
+from rtmo_plugin.export.export_options import ExportOptions, parse_size
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_file import open_content, write_onnx
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.options import ExportOptions, parse_size
 from rtmo_plugin.export.reference import Reference
 from rtmo_plugin.export.tolerance import FLOAT32, INT8
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.export.conftest import build_tiny
 
 SIZE_WH = (96, 64)

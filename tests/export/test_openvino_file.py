@@ -12,7 +12,7 @@ from rtmo_plugin.export import openvino_file
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
 from rtmo_plugin.export.openvino_file import write_openvino
-from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.export.test_onnx_file import make_info, make_options
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)

@@ -5,7 +5,7 @@ import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.export.torch_files import write_program, write_torchscript
-from rtmo_plugin.inference.pose_model import PoseModel
+from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.export.test_onnx_file import make_info, make_options
 
 pytestmark = pytest.mark.slow

@@ -17,13 +17,14 @@ from mmengine.logging import HistoryBuffer
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from rtmo_plugin.apis import train, training
-from rtmo_plugin.apis.checkpoint_contents import check_readable, make_plain
-from rtmo_plugin.apis.checkpoints import read_checkpoint
+from rtmo_plugin.api import train
+from rtmo_plugin.checkpoints.contents import check_readable, make_plain
+from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.compat import _get_trusted_functions, _Unpickler
+from rtmo_plugin.engine import training
 from rtmo_plugin.errors import CheckpointError
-from tests.apis.conftest import make_tiny
 from tests.conftest import run_command
+from tests.tiny_runs import make_tiny
 
 METAINFO = sorted(Path(mmpose.__file__).parent.glob(".mim/configs/_base_/datasets/*.py"))
 

@@ -11,17 +11,17 @@ import torch
 from rtmo_plugin.errors import ConfigError, ExportError, OutputError
 from rtmo_plugin.export import onnx_file, openvino_file
 from rtmo_plugin.export.comparison import verify
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_file import open_content, write_onnx
 from rtmo_plugin.export.onnx_writer import convert_to_onnx
 from rtmo_plugin.export.openvino_file import write_openvino
-from rtmo_plugin.export.options import ExportOptions
 from rtmo_plugin.export.torch_files import write_torchscript
-from rtmo_plugin.inference.engines import open_engine
-from rtmo_plugin.inference.model_info import ModelInfo
+from rtmo_plugin.runtime.engines import open_engine
+from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.conftest import run_command
 from tests.export.conftest import build_tiny
-from tests.inference.conftest import trained  # noqa: F401  (a fixture)
+from tests.tiny_files import trained  # noqa: F401  (a fixture)
 
 
 def make_sure_of_itself(spread=0.02, seed=0):

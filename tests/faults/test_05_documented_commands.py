@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rtmo_plugin.apis.benchmarks import inference_sides
+from benchmarks import inference_sides
+from rtmo_plugin.checkpoints.zoo import CATALOGUE
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.shipped_configs import list_configs
-from rtmo_plugin.zoo import CATALOGUE
 from tests.conftest import ROOT
 
 _PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]

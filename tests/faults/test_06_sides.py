@@ -9,12 +9,12 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from PIL import Image
 
-from rtmo_plugin.apis.custom_data import describe_flips
-from rtmo_plugin.datasets.metainfo import describe_schema
+from rtmo_plugin.config.custom_data import describe_flips
+from rtmo_plugin.data.metainfo import describe_schema
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.keypoint_order import match_names
-from rtmo_plugin.keypoint_schemas import find_schema
-from rtmo_plugin.keypoint_sides import read_sides, split_side, swap_side
+from rtmo_plugin.keypoints.order import match_names
+from rtmo_plugin.keypoints.sets import find_schema
+from rtmo_plugin.keypoints.sides import read_sides, split_side, swap_side
 from rtmo_plugin.labels import check_coco, convert_file, read_coco, read_task
 from rtmo_plugin.labels.sigmas import choose_sigmas
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.apis import train
-from rtmo_plugin.apis.configuration import load_config
+from rtmo_plugin.api import train
+from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.errors import DataError
-from tests.apis.conftest import make_tiny
 from tests.faults.test_11_keypoints_by_name import IMAGES, list_people, write_file
+from tests.tiny_runs import make_tiny
 
 POINT = {"id": 1, "name": "ball", "keypoints": ["center"], "skeleton": []}
 

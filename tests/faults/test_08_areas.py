@@ -5,11 +5,11 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from rtmo_plugin.apis.running import prepare_config
-from rtmo_plugin.datasets.coco_keypoints import CocoKeypoints
-from rtmo_plugin.evaluation.ground_truth import make_ground_truth
-from rtmo_plugin.evaluation.options import MetricOptions
-from rtmo_plugin.keypoint_areas import find_area_faults
+from rtmo_plugin.data.coco_keypoints import CocoKeypoints
+from rtmo_plugin.engine.runner import prepare_config
+from rtmo_plugin.evaluation.labelled_people import make_ground_truth
+from rtmo_plugin.evaluation.metric_options import MetricOptions
+from rtmo_plugin.keypoints.person_areas import find_area_faults
 from rtmo_plugin.labels import check_coco, fix_coco, read_task
 from tests.conftest import ROOT
 from tests.faults.label_files import BOXES, NAMES, make_file, make_people, write

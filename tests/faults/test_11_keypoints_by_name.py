@@ -9,16 +9,16 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
-from rtmo_plugin.apis import evaluate, export, predict, train
-from rtmo_plugin.apis.analysis.material import read_material
-from rtmo_plugin.apis.evaluated import evaluate_source
-from rtmo_plugin.apis.exported import predict_infos
-from rtmo_plugin.apis.running import prepare_config
+from rtmo_plugin.analysis.material import read_material
+from rtmo_plugin.api import evaluate, export, predict, train
+from rtmo_plugin.engine.evaluated import evaluate_source
+from rtmo_plugin.engine.exported import predict_infos
+from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError
 from rtmo_plugin.evaluation import CocoMetric
-from rtmo_plugin.keypoint_schemas import COCO
-from tests.apis.conftest import make_tiny
+from rtmo_plugin.keypoints.sets import COCO
 from tests.oracle import randomize, spread_scores
+from tests.tiny_runs import make_tiny
 
 NAMES = ["nose", "left_eye", "right_eye", "tail"]
 IMAGES = [{"id": index, "file_name": f"{index}.png", "width": 96, "height": 80} for index in (1, 2, 3)]

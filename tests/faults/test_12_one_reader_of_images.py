@@ -16,11 +16,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.image_headers import read_header, read_image_size
-from rtmo_plugin.images import convert_image, decode_image, read_image, turn_upright
-from rtmo_plugin.inference.sources import read_frames
 from rtmo_plugin.labels import convert_file
 from rtmo_plugin.labels.image_inspection import ImageInspection, inspect_image
+from rtmo_plugin.media.image_headers import read_header, read_image_size
+from rtmo_plugin.media.images import convert_image, decode_image, read_image, turn_upright
+from rtmo_plugin.media.sources import read_frames
 from rtmo_plugin.registry import TRANSFORMS
 
 SIZE_WH = (24, 16)

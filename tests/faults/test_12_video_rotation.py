@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.inference.sources import read_frames
-from rtmo_plugin.inference.track_video import TrackSummary, track_video
-from rtmo_plugin.inference.video import UprightCapture, describe_video, open_video
-from rtmo_plugin.inference.video_rotation import Turn, make_turn, read_turn
-from tests.inference.test_track_video import ColourFinder
+from rtmo_plugin.media.sources import read_frames
+from rtmo_plugin.media.video import UprightCapture, describe_video, open_video
+from rtmo_plugin.media.video_rotation import Turn, make_turn, read_turn
+from rtmo_plugin.pose.tracking.track_video import TrackSummary, track_video
+from tests.pose.tracking.test_track_video import ColourFinder
 
 # Matrix of the header (a, b, c, d), and what it does to an image.
 MATRICES = {

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.inference.frames import Frame
-from rtmo_plugin.inference.sources import read_frames
-from rtmo_plugin.inference.streaming import stream_results
-from rtmo_plugin.inference.track_video import track_video
-from rtmo_plugin.inference.video import describe_video, measure_fps
-from rtmo_plugin.inference.video_writer import VideoWriter
-from tests.inference.test_track_video import ColourFinder, read_lines
+from rtmo_plugin.media.frames import Frame
+from rtmo_plugin.media.sources import read_frames
+from rtmo_plugin.media.video import describe_video, measure_fps
+from rtmo_plugin.media.video_writer import VideoWriter
+from rtmo_plugin.pose.streaming import stream_results
+from rtmo_plugin.pose.tracking.track_video import track_video
+from tests.pose.tracking.test_track_video import ColourFinder, read_lines
 
 SIZE_WH = (160, 96)
 
@@ -130,7 +130,7 @@ def test_a_constant_frame_rate_keeps_every_frame_once(tmp_path, fps, suffix):
 
 
 def test_a_wrong_time_stamp_does_not_fill_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("rtmo_plugin.inference.video_writer._MAX_GAP_S", 1.0)
+    monkeypatch.setattr("rtmo_plugin.media.video_writer._MAX_GAP_S", 1.0)
     with VideoWriter(tmp_path / "out.avi", 10.0) as writer:
         for time_s in (0.0, 0.1, 1e6, 1e6 + 0.1, 1e6 + 0.2):
             writer.write(draw(0), time_s)

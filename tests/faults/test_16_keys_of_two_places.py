@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from rtmo_plugin.apis.configuration import set_options
+from rtmo_plugin.config.config_files import set_options
 from rtmo_plugin.errors import UnknownKeyError
 from rtmo_plugin.models.heads.rtmo_head import OWNED_OPTIONS, RTMOHead
 from tests.conftest import run_command

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis.checkpoints import locate_checkpoint
-from rtmo_plugin.apis.evaluated import evaluate_source, measure_model
+from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model, is_exported, locate_exported
+from rtmo_plugin.checkpoints.reading import locate_checkpoint
+from rtmo_plugin.checkpoints.zoo import find_weights, locate
+from rtmo_plugin.engine.evaluated import evaluate_source, measure_model
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
-from rtmo_plugin.model_names import ModelKind, find_kind_of_model, is_exported, locate_exported
-from rtmo_plugin.zoo import find_weights, locate
-from tests.apis.conftest import data_root  # noqa: F401  (a fixture)
 from tests.conftest import run_command
-from tests.inference.conftest import files, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
+from tests.tiny_runs import data_root  # noqa: F401  (a fixture)
 
 PUBLISHED = "rtmo-m_body7-onnx"  # the one whose hash is not known, so that any model can lie in the cache
 

@@ -7,14 +7,14 @@ import pytest
 from onnx import TensorProto, helper
 from scipy.stats import spearmanr
 
-import rtmo_plugin.evaluation.analysis.calibration as reports
-import rtmo_plugin.studies.observing as studies
-from rtmo_plugin.apis.benchmarks.inference_sides import open_yolo
+import rtmo_plugin.analysis.measures.calibration as reports
+import studies.observing as studies
+from benchmarks.inference_sides import open_yolo
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation import is_crowdpose
-from rtmo_plugin.inference.engines.onnx_runtime import OnnxRuntimeEngine
-from rtmo_plugin.studies.observing import FoundKeypoints
-from rtmo_plugin.studies.top_down import TopDownModel
+from rtmo_plugin.runtime.engines.onnx_runtime import OnnxRuntimeEngine
+from studies.observing import FoundKeypoints
+from studies.top_down import TopDownModel
 
 
 @pytest.mark.parametrize("seed", range(4))

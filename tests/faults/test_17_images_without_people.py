@@ -2,7 +2,7 @@
 
 import json
 
-from rtmo_plugin.apis import train
+from rtmo_plugin.api import train
 
 
 def test_their_number_is_said(config, data_root, tmp_path, capsys):

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis.prediction import ImagePrediction
-from rtmo_plugin.apis.rtmo import RTMOOutput
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.inference.frames import Frame
-from rtmo_plugin.inference.people import People
-from rtmo_plugin.inference.pose_model import PoseModel
-from rtmo_plugin.inference.results import PoseResult
-from rtmo_plugin.inference.track_video import track_video
-from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
-from tests.inference.test_track_video import ColourFinder
+from rtmo_plugin.media.frames import Frame
+from rtmo_plugin.pose.predictor import ImagePrediction
+from rtmo_plugin.pose.results import PoseResult
+from rtmo_plugin.pose.tracking.track_video import track_video
+from rtmo_plugin.rtmo import RTMOOutput
+from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.pose_model import PoseModel
+from tests.pose.tracking.test_track_video import ColourFinder
+from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(scope="module")

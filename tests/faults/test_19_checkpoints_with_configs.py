@@ -12,12 +12,12 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis.configuration import load_config
-from rtmo_plugin.apis.embedded_config import parse_assignments, read_embedded_config
+from rtmo_plugin.config.config_files import load_config
+from rtmo_plugin.config.embedded import parse_assignments, read_embedded_config
 from rtmo_plugin.errors import CheckpointError, ConfigError
-from tests.apis.conftest import make_tiny
 from tests.conftest import run_command
 from tests.oracle import OUR_CONFIGS
+from tests.tiny_runs import make_tiny
 
 RECIPES = sorted(path.stem for path in OUR_CONFIGS.glob("*.py"))
 
@@ -148,7 +148,7 @@ def test_text_that_is_more_than_data_is_refused_and_not_run(tmp_path, program):
 
 HOSTILE = {
     "model.backbone.type": ["os.system", "mmengine.load", "subprocess.Popen", "builtins.eval", "torch.load", 3, "load",
-                            "mmengine.fileio.load", "mmpose.registry.MODELS.build", "Runner", "rtmo_plugin.apis.train"],
+                            "mmengine.fileio.load", "mmpose.registry.MODELS.build", "Runner", "rtmo_plugin.api.train"],
     "test_evaluator.type": ["DumpResults", "mmengine.DumpResults", "os.system"],
     "test_dataloader.dataset.ann_file": ["x.pkl", "http://host/x.json", "s3://a/b.json", "X.PICKLE"],
     "test_dataloader.dataset.metainfo": [{"from_file": "/tmp/evil.py"}, {"classes": "/tmp/classes.pkl"}],

@@ -10,14 +10,14 @@ import cv2
 import pytest
 
 from rtmo_plugin.errors import OutputError
-from rtmo_plugin.inference import ffmpeg_program
-from rtmo_plugin.inference.video import describe_video
-from rtmo_plugin.inference.video_writer import VideoWriter
+from rtmo_plugin.media import ffmpeg_program
+from rtmo_plugin.media.video import describe_video
+from rtmo_plugin.media.video_writer import VideoWriter
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip
-from tests.inference.conftest import files, trained  # noqa: F401  (fixtures)
-from tests.inference.test_track_video import draw_frame
+from tests.pose.tracking.test_track_video import draw_frame
+from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 NUM_FRAMES = 12
 PLAY = """(async (address) => {
@@ -59,7 +59,7 @@ def test_the_writer_knows_whether_a_browser_plays_its_file(tmp_path, name):
 def test_nothing_is_printed_about_codecs(tmp_path, name):
     code = f"""
 import numpy as np
-from rtmo_plugin.inference.video_writer import VideoWriter
+from rtmo_plugin.media.video_writer import VideoWriter
 with VideoWriter({str(tmp_path / name)!r}, 10.0) as writer:
     writer.write(np.zeros((64, 96, 3), np.uint8))
 """
@@ -69,7 +69,7 @@ with VideoWriter({str(tmp_path / name)!r}, 10.0) as writer:
 
 
 def test_the_command_says_where_no_browser_plays_the_file(files, tmp_path, capsys, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("rtmo_plugin.inference.video_writer.CODECS", {".mp4": ("mp4v",), ".webm": ("VP80",)})
+    monkeypatch.setattr("rtmo_plugin.media.video_writer.CODECS", {".mp4": ("mp4v",), ".webm": ("VP80",)})
     write_clip(tmp_path / "walk.avi")
     for name, is_said in (("out.mp4", True), ("out.webm", False)):
         code, _, err = run_command(capsys, "track", files["decoded"], tmp_path / "walk.avi", "--out", tmp_path / name)
@@ -92,7 +92,7 @@ def install(folder, monkeypatch, then, num_bytes=-1):
     program.write_text(FAKE.format(python=sys.executable, then=then, num_bytes=num_bytes))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("rtmo_plugin.inference.video_writer.CODECS", {".mp4": ("ffmpeg", "mp4v")})
+    monkeypatch.setattr("rtmo_plugin.media.video_writer.CODECS", {".mp4": ("ffmpeg", "mp4v")})
     ffmpeg_program.find_ffmpeg.cache_clear()
 
 
@@ -130,7 +130,7 @@ def test_a_program_without_the_encoder_is_not_used(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
 def test_the_real_program_writes_what_opencv_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr("rtmo_plugin.inference.video_writer.CODECS", {".mp4": ("ffmpeg",)})
+    monkeypatch.setattr("rtmo_plugin.media.video_writer.CODECS", {".mp4": ("ffmpeg",)})
     write_walk(tmp_path / "out.mp4")
     info = describe_video(tmp_path / "out.mp4")
     assert (info.size_wh, info.fps, info.num_frames) == ((160, 96), 10, NUM_FRAMES)

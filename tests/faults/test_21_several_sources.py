@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
-from tests.inference.conftest import files, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

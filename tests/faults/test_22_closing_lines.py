@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from rtmo_plugin.apis.demo import DemoResult
-from rtmo_plugin.apis.export import ExportResult
-from rtmo_plugin.apis.training import TrainResult
 from rtmo_plugin.cli.output import count_detections
+from rtmo_plugin.demo import DemoResult
+from rtmo_plugin.engine.training import TrainResult
+from rtmo_plugin.export.exporting import ExportResult
 from rtmo_plugin.export.tolerance import Differences
-from rtmo_plugin.inference.model_files import list_model_files
-from rtmo_plugin.inference.model_info import ModelInfo
-from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.runtime.model_files import list_model_files
+from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count, show_path
 from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
-from tests.inference.conftest import files, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rtmo_plugin.apis.describing import describe_checkpoint
+from rtmo_plugin.config.describing import describe_checkpoint
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ _BARS = """
 _HOOK = """
     from types import SimpleNamespace
     import rtmo_plugin.compat
-    from rtmo_plugin.engine.progress import ProgressBarHook, is_bar_shown
+    from rtmo_plugin.engine.hooks.progress import ProgressBarHook, is_bar_shown
 
     hook = ProgressBarHook()
     runner = SimpleNamespace(

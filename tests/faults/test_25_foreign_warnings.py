@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from rtmo_plugin.apis import train
+from rtmo_plugin.api import train
 from tests.conftest import ROOT
 
 

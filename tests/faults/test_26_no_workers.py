@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from rtmo_plugin.apis.configuration import load_config, set_options
+from rtmo_plugin.config.config_files import load_config, set_options
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rtmo_plugin.errors import MissingFileError
-from rtmo_plugin.inference.patterns import find_by_pattern
-from rtmo_plugin.inference.sources import expand
+from rtmo_plugin.media.file_patterns import find_by_pattern
+from rtmo_plugin.media.sources import expand
 
 FILES = ("a/1.jpg", "a/b/2.jpg", "a/b/.h/3.jpg", "a/.x.jpg", "c/4.jpg", "5.jpg", "c/[z]/6.jpg", "d.jpg/7.jpg")
 

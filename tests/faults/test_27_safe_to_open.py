@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis.checkpoints import read_checkpoint
+from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError
 from rtmo_plugin.export.torch_files import write_program, write_torchscript
-from rtmo_plugin.inference.engines import open_engine
-from rtmo_plugin.inference.engines.torch_archive import TorchArchive
-from rtmo_plugin.inference.model_info import OUTPUT_NAMES, ModelInfo
-from rtmo_plugin.inference.trusted_files import locate_list
-from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.runtime.engines import open_engine
+from rtmo_plugin.runtime.engines.torch_archive import TorchArchive
+from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
+from rtmo_plugin.runtime.trusted_files import locate_list
 from tests.conftest import ROOT, run_command
 from tests.export.conftest import build_tiny
 from tests.export.test_onnx_file import make_info, make_options
-from tests.inference.conftest import trained  # noqa: F401  (a fixture)
+from tests.tiny_files import trained  # noqa: F401  (a fixture)
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 

@@ -14,17 +14,17 @@ from rtmo_plugin import Pose
 from rtmo_plugin.cli.output import print_json
 from rtmo_plugin.errors import DataError, ExportError, NonFiniteError, StoppedError
 from rtmo_plugin.export.comparison import _check_labels, _find_largest, _leave_out_unlikely, _measure_distance, verify
-from rtmo_plugin.export.options import ExportOptions
+from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.tolerance import FLOAT32, Differences, find_worst
-from rtmo_plugin.inference.people import People
 from rtmo_plugin.jobs import open_job, run_job
 from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.runtime.people import People
 from rtmo_plugin.score_calibration import ScoreCalibration
-from tests.apis.conftest import data_root  # noqa: F401  (a fixture)
 from tests.conftest import run_command
 from tests.export.conftest import build_tiny
-from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
-from tests.inference.test_sources import write_video
+from tests.media.test_sources import write_video
+from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_runs import data_root  # noqa: F401  (a fixture)
 
 NAN = float("nan")
 VALUES = [NAN, float("inf"), -float("inf")]

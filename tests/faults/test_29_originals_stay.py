@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis import predict
-from rtmo_plugin.apis.pictures import PictureHook
+from rtmo_plugin.api import predict
+from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
 from rtmo_plugin.errors import OutputError
-from rtmo_plugin.inference.frames import Frame
-from rtmo_plugin.inference.picture_plan import PicturePlan
+from rtmo_plugin.media.drawn_files import PicturePlan
+from rtmo_plugin.media.frames import Frame
 from tests.conftest import run_command
-from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 
 def write_images(folder, *names):

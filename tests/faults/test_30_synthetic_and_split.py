@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rtmo_plugin.datasets import SyntheticPeople, write_coco_folder
+from rtmo_plugin.data import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import DataError
 from tests.labels.conftest import make_set
 from tests.tools.test_tools import run_in_process

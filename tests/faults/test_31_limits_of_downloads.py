@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin import images
+from rtmo_plugin.checkpoints.zoo import describe_url, fetch, resumable_download
 from rtmo_plugin.downloads import DownloadLimitError, open_url
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.inference.sources import read_frames
-from rtmo_plugin.zoo import describe_url, fetch, resumable_download
+from rtmo_plugin.media import images
+from rtmo_plugin.media.sources import read_frames
 from tests.hostile_server import cache  # noqa: F401  (a fixture)
 
 HEADER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
@@ -139,7 +139,7 @@ def test_a_model_that_never_comes_is_one_sentence(cache):  # noqa: F811
 
 
 def test_parameters_that_unpack_to_gigabytes_are_refused(tmp_path):
-    from rtmo_plugin.inference.coordinates import CoordinateParameters
+    from rtmo_plugin.runtime.coordinate_decoder import CoordinateParameters
 
     path = tmp_path / "bomb.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("weight.npy", "w") as member:

@@ -12,16 +12,16 @@ import mmpose.datasets  # noqa: F401  (registers MMPose's LoadImage)
 import pytest
 import torch
 
-from rtmo_plugin.apis.checkpoints import read_checkpoint
-from rtmo_plugin.apis.configuration import load_config
-from rtmo_plugin.apis.data_configs import MAX_CONFIG_BYTES, check_data_config
+from rtmo_plugin.checkpoints.reading import read_checkpoint
+from rtmo_plugin.config.config_files import load_config
+from rtmo_plugin.config.plain_files import MAX_CONFIG_BYTES, check_data_config
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, UserError
 from rtmo_plugin.files import check_regular, read_bytes, read_json, read_text
-from rtmo_plugin.image_headers import read_image_size
-from rtmo_plugin.images import read_image
-from rtmo_plugin.inference.sources import read_frames
 from rtmo_plugin.labels import convert_file, read_coco
 from rtmo_plugin.labels.image_inspection import inspect_image
+from rtmo_plugin.media.image_headers import read_image_size
+from rtmo_plugin.media.images import read_image
+from rtmo_plugin.media.sources import read_frames
 from rtmo_plugin.registry import TRANSFORMS
 from rtmo_plugin.score_calibration import ScoreCalibration
 from tests.conftest import ROOT
@@ -187,7 +187,7 @@ def test_a_bomb_takes_no_memory(tmp_path):
     path = tmp_path / "bomb.yaml"
     path.write_text(LAUGHS)
     code = (
-        "import resource, sys; from rtmo_plugin.apis.data_configs import check_data_config; from pathlib import Path;"
+        "import resource, sys; from rtmo_plugin.config.plain_files import check_data_config; from pathlib import Path;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;\n"
         f"try: check_data_config(Path({str(path)!r}))\n"
         "except ValueError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from rtmo_plugin.serving import connections, uploads
 from rtmo_plugin.serving.connections import LimitedProtocol
-from rtmo_plugin.serving.decoding import DecoderPool
+from rtmo_plugin.serving.decoder_pool import DecoderPool
 from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
 from tests.conftest import ROOT
 from tests.serving.conftest import model  # noqa: F401  (a fixture)

@@ -9,8 +9,8 @@ import time
 import pytest
 from mmengine.runner import Runner
 
-from rtmo_plugin.apis.resuming import find_resumable
-from rtmo_plugin.apis.work_folder import claim_work_dir
+from rtmo_plugin.engine.resuming import find_resumable
+from rtmo_plugin.engine.work_folder import claim_work_dir
 from rtmo_plugin.errors import CheckpointError, ConfigError, UserError
 from tests.engine.test_resume import find_different
 from tests.faults.toy_training import describe, load, read_rate, run

@@ -8,11 +8,11 @@ import pytest
 
 from rtmo_plugin import Pose
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.inference.engines import open_engine
-from rtmo_plugin.inference.model_info import ModelInfo
-from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.runtime.engines import open_engine
+from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.conftest import run_command
-from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 NAMES = [f"point {index}" for index in range(1000)]
 

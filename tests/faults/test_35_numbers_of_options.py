@@ -7,21 +7,21 @@ import math
 import pytest
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis import predict, train
-from rtmo_plugin.apis.analysis import analyze
-from rtmo_plugin.apis.configuration import load_config, set_options
-from rtmo_plugin.apis.rtmo import RTMOConfig
-from rtmo_plugin.apis.running import prepare_config
-from rtmo_plugin.cli.ablate import COMMAND as ABLATE
+from rtmo_plugin.analysis import analyze
+from rtmo_plugin.api import predict, train
 from rtmo_plugin.cli.main import COMMANDS, find_command
+from rtmo_plugin.config.config_files import load_config, set_options
+from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric
-from rtmo_plugin.export.options import ExportOptions, parse_size
-from rtmo_plugin.inference.smoothing import OneEuro
-from rtmo_plugin.inference.tracking import Tracker
+from rtmo_plugin.export.export_options import ExportOptions, parse_size
 from rtmo_plugin.jobs import open_job
 from rtmo_plugin.labels import split_file
 from rtmo_plugin.number_ranges import NumberRange
+from rtmo_plugin.pose.tracking.smoothing import OneEuro
+from rtmo_plugin.pose.tracking.tracker import Tracker
+from rtmo_plugin.rtmo import RTMOConfig
+from studies.command import COMMAND as ABLATE
 from tests.conftest import ROOT, run_command
 
 TEXTS = ("nan", "inf", "-inf", "-1", "0", "1e20", "99999999999999999999", "", " ", "1,5", "0x10", "--")
@@ -111,7 +111,7 @@ def test_defaults_and_bounds_are_accepted(name, parser, action):
 
 @pytest.mark.parametrize("text", [*TEXTS, "0x0", "-32x32", "nanxnan", "64x64x64"])
 def test_sizes_are_read_or_refused(text):
-    from rtmo_plugin.export.options import check_size
+    from rtmo_plugin.export.export_options import check_size
 
     with pytest.raises(ConfigError):
         check_size(parse_size(text))

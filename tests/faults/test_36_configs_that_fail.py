@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rtmo_plugin.apis.configuration import load_config
+from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.errors import ConfigError
 from tests.conftest import run_command
 

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
+from rtmo_plugin.checkpoints.zoo import CATALOGUE, ONNX, Weights, describe_url, fetch, fetching, find_weights, locate
 from rtmo_plugin.errors import CheckpointError, MissingFileError
-from rtmo_plugin.zoo import CATALOGUE, ONNX, Weights, describe_url, fetch, fetching, find_weights, locate
 from tests.hostile_server import NOWHERE, cache, server  # noqa: F401  (fixtures)
 from tests.tools.test_tools import run_in_process
 

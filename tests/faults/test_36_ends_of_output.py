@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.inference.picture_plan import PicturePlan
-from rtmo_plugin.inference.single_images import is_web
+from rtmo_plugin.media.drawn_files import PicturePlan
+from rtmo_plugin.media.single_images import is_web
 from tests.conftest import ROOT, run_command
 from tests.serving.conftest import model  # noqa: F401  (a fixture)
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.inference.sources import read_frames
+from rtmo_plugin.media.sources import read_frames
 from tests.conftest import ROOT, run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
-from tests.inference.conftest import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 LONG = "n" * 5000
 
@@ -62,7 +62,7 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(model, place, 
     write_clip(place / "walk.avi")
     (place / "file").write_text("")
     (place / "out.mp4").mkdir()
-    monkeypatch.setattr("rtmo_plugin.pose.Pose.stream", None)  # which must not be reached
+    monkeypatch.setattr("rtmo_plugin.pose.pose.Pose.stream", None)  # which must not be reached
     for out, words in {
         "file/out.mp4": "Not a directory",
         "out.mp4": "out.mp4 is a folder",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtmo_plugin.apis import evaluate
+from rtmo_plugin.api import evaluate
 from rtmo_plugin.errors import OutputError
 
 

@@ -10,8 +10,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from torch import nn
 from torch.utils.data import Dataset
 
-from rtmo_plugin.apis import train, training
-from rtmo_plugin.datasets.metainfo import make_metainfo
+from rtmo_plugin.api import train
+from rtmo_plugin.data.metainfo import make_metainfo
+from rtmo_plugin.engine import training
 from rtmo_plugin.registry import DATASETS, HOOKS, METRICS, MODELS
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from rtmo_plugin import Pose
-from rtmo_plugin.apis import export
-from tests.apis.conftest import make_tiny
+from rtmo_plugin.api import export
 from tests.export.conftest import build_tiny
-from tests.inference.conftest import make_image
-from tests.inference.test_sources import write_video
+from tests.media.test_sources import write_video
+from tests.tiny_files import make_image
+from tests.tiny_runs import make_tiny
 
 SCORE_THR = 0.1
 needs_parquet = pytest.mark.skipif(find_spec("pyarrow") is None, reason="no pyarrow, which the extra `ray` has")

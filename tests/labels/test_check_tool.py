@@ -173,7 +173,7 @@ def test_file_of_cocos_size_takes_under_20_seconds_and_2_gigabytes(tmp_path):
 
 def test_what_it_imports_comes_with_the_package():
     """Without the extra `train`, which brings torch."""
-    shared = [ROOT / "rtmo_plugin" / name for name in ("files.py", "image_headers.py", "progress_bar.py")]
+    shared = [ROOT / "rtmo_plugin" / name for name in ("files.py", "media/image_headers.py", "progress_bar.py")]
     files = [ROOT / "tools/dataset.py", *shared, *(ROOT / "rtmo_plugin/labels").glob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from rtmo_plugin.keypoint_order import match_names
-from rtmo_plugin.keypoint_schemas import COCO, CROWDPOSE
-from rtmo_plugin.keypoint_sides import split_side, swap_side
+from rtmo_plugin.keypoints.order import match_names
+from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
+from rtmo_plugin.keypoints.sides import split_side, swap_side
 from rtmo_plugin.labels import read_coco, read_task
 from rtmo_plugin.labels.sigmas import choose_sigmas, estimate_sigmas
 from tests.labels.conftest import NAMES, make_category, make_person, make_set

@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS as MMPOSE_TASK_UTILS
 from torch.testing import assert_close
 
-from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.models.assigners import SimOTAAssigner
 from rtmo_plugin.models.assigners.sim_ota import compute_class_cost, compute_visibility_cost
 from rtmo_plugin.ops.geometry import decode_boxes, make_priors

@@ -5,7 +5,7 @@ from torch.testing import assert_close
 from xtcocotools import coco
 from xtcocotools.cocoeval import COCOeval
 
-from rtmo_plugin.keypoint_schemas import COCO
+from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.ops.oks import (
     compute_keypoint_similarity,
     compute_oks,

@@ -9,10 +9,10 @@ import sys
 import pytest
 import torch
 
-from rtmo_plugin.apis import export
-from tests.apis.conftest import make_tiny
+from rtmo_plugin.api import export
 from tests.conftest import ROOT
 from tests.export.conftest import build_tiny
+from tests.tiny_runs import make_tiny
 
 
 @pytest.fixture(scope="session")

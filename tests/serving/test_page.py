@@ -8,7 +8,7 @@ import pytest
 
 from rtmo_plugin import Pose
 from tests.browser import CHROMIUM, Browser
-from tests.inference.conftest import make_image
+from tests.tiny_files import make_image
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")
 

@@ -17,7 +17,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.serving import app, server
 from rtmo_plugin.serving.uploads import Limits
 from tests.conftest import ROOT
-from tests.inference.conftest import make_image
+from tests.tiny_files import make_image
 
 
 def request(port, method, path, body=None, **headers):
@@ -142,7 +142,7 @@ def test_whoever_opens_it_to_others_is_warned(capsys):
         printed = capsys.readouterr()
         number = listener.getsockname()[1]
     assert printed.out == f"The page is http://localhost:{number}; Ctrl-C ends it.\n"
-    assert printed.err.startswith(f"warning: 0.0.0.0:{number} is open to everybody whose machine reaches this one")
+    assert printed.err.startswith(f"warning: 0.0.0.0:{number} is open to all machines that reach this one")
 
 
 def test_names_and_limits_that_cannot_be():

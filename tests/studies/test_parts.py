@@ -6,19 +6,19 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from rtmo_plugin.apis.configuration import set_options
+from rtmo_plugin.config.config_files import set_options
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.studies import Request, Variant, list_studies, load_study
-from rtmo_plugin.studies.budget import choose_num_images, limit_images
-from rtmo_plugin.studies.costs import count_costs
-from rtmo_plugin.studies.folder import Result
-from rtmo_plugin.studies.observing import FoundKeypoints, match_greedily, summarize_levels, summarize_sigmas
-from rtmo_plugin.studies.people import find_crossings, refuse_options
-from rtmo_plugin.studies.pictures import draw_levels, draw_sigmas
-from rtmo_plugin.studies.study import DATA
-from rtmo_plugin.studies.tables import make_observed_table
-from rtmo_plugin.studies.top_down import _crop, _fit_boxes
-from rtmo_plugin.studies.training import build_config
+from studies import Request, Variant, list_studies, load_study
+from studies.budget import choose_num_images, limit_images
+from studies.costs import count_costs
+from studies.folder import Result
+from studies.observing import FoundKeypoints, match_greedily, summarize_levels, summarize_sigmas
+from studies.people import find_crossings, refuse_options
+from studies.pictures import draw_levels, draw_sigmas
+from studies.study import DATA
+from studies.tables import make_observed_table
+from studies.top_down import _crop, _fit_boxes
+from studies.training import build_config
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
 NARROW = {f"model.{part}.widen_factor": 0.125 for part in ("backbone", "neck", "head")}

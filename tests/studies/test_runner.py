@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.studies import Request, Study, Variant, load_study, run_study
-from rtmo_plugin.studies.folder import StudyFolder
-from rtmo_plugin.studies.running import Outcome
-from rtmo_plugin.studies.tables import format_spread
+from studies import Request, Study, Variant, load_study, run_study
+from studies.folder import StudyFolder
+from studies.running import Outcome
+from studies.tables import format_spread
 
 STUDY = Study(
     name="toys",
@@ -124,8 +124,8 @@ def test_spread_needs_two_seeds():
 
 
 def test_studies_are_those_that_the_command_names():
-    from rtmo_plugin.cli.ablate import COMMAND
-    from rtmo_plugin.studies import list_studies
+    from studies import list_studies
+    from studies.command import COMMAND
 
     parser = COMMAND.make_parser("python tools/ablate.py")
     (study,) = (action for action in parser._actions if action.dest == "study")
@@ -136,7 +136,7 @@ def test_studies_are_those_that_the_command_names():
 
 
 def test_commands_of_the_guide_can_be_read():
-    from rtmo_plugin.cli.ablate import COMMAND
+    from studies.command import COMMAND
 
     guide = (Path(__file__).parents[2] / "docs/ablations.md").read_text()
     commands = re.findall(r"^python tools/ablate\.py ([^#\n]+)", guide, re.MULTILINE)

@@ -8,7 +8,7 @@ import time
 import cv2
 import pytest
 
-from rtmo_plugin.studies import Request, Variant, list_studies, load_study, run_study
+from studies import Request, Variant, list_studies, load_study, run_study
 from tests.conftest import ROOT
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]

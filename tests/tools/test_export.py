@@ -4,10 +4,10 @@ import onnxruntime
 import pytest
 import torch
 
-from rtmo_plugin.inference.model_info import ModelInfo
-from tests.apis.conftest import config  # noqa: F401  (a fixture)
+from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.export.conftest import build_tiny
 from tests.oracle import OFFICIAL_CONFIGS, RECIPES
+from tests.tiny_runs import config  # noqa: F401  (a fixture)
 from tests.tools.test_tools import run_in_process
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rtmo_plugin.errors import report_user_errors
-from tests.apis.conftest import config, data_root  # noqa: F401  (fixtures)
 from tests.conftest import ROOT
+from tests.tiny_runs import config, data_root  # noqa: F401  (fixtures)
 
 
 def run_in_process(capsys, tool, *arguments):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rtmo_plugin.zoo import CATALOGUE
+from rtmo_plugin.checkpoints.zoo import CATALOGUE
 from tests.hostile_server import cache, server  # noqa: F401  (fixtures)
 from tests.tools.test_tools import run_as_user, run_in_process
 

@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from rtmo_plugin.keypoint_schemas import find_schema
+from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.models.heads.criterion import RTMOCriterion, raise_if_not_finite
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
 from rtmo_plugin.models.heads.dense import densify

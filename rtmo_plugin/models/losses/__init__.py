@@ -3,6 +3,6 @@
 from rtmo_plugin.models.losses.boxes import BoxL1Loss, IoULoss
 from rtmo_plugin.models.losses.classification import VariFocalLoss, VisibilityLoss
 from rtmo_plugin.models.losses.coordinates import KLCCLoss, MLECCLoss
-from rtmo_plugin.models.losses.oks import OKSLoss
+from rtmo_plugin.models.losses.oks_loss import OKSLoss
 
 __all__ = ["BoxL1Loss", "IoULoss", "KLCCLoss", "MLECCLoss", "OKSLoss", "VariFocalLoss", "VisibilityLoss"]

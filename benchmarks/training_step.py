@@ -1,0 +1,179 @@
+"""How fast RTMO-s trains: one step, from a batch of images to new weights and their average, beside MMPose."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor
+
+from benchmarks.data import build_dataset, draw_coco_folder, load_ours
+from benchmarks.official import load_official_recipe
+from benchmarks.report import Report, time_alternately
+from rtmo_plugin.engine.hooks.compilation import compile_network
+from rtmo_plugin.errors import ConfigError
+
+_AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
+_NUM_STEPS_FOR_MEMORY = 3
+_BYTES_OF_RSS = 1 if sys.platform == "darwin" else 1024  # what getrusage counts in
+
+Batch = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Model (ours or MMPose's), precision, and whether its network is compiled."""
+
+    is_ours: bool
+    amp: bool
+    compiled: bool = False
+
+
+SIDES = {
+    "MMPose, fp32": Side(is_ours=False, amp=False),
+    "rtmo_plugin, fp32": Side(is_ours=True, amp=False),
+    "rtmo_plugin, --amp": Side(is_ours=True, amp=True),
+}
+COMPILED_SIDES = {f"{name} --compile": replace(side, compiled=True) for name, side in SIDES.items() if side.is_ours}
+
+
+def run(
+    *,
+    data_root: str | Path | None = None,
+    batch_size: int = 8,
+    rounds: int = 5,
+    memory: bool = True,
+    compiled: bool = False,
+) -> Report:
+    """Train MMPose's RTMO-s and ours from the same weights on the same batch, a step each in turn.
+
+    Multi-scale training is off.  A step is everything from uint8 images on: normalisation, forward,
+    assignment, losses, backward, clipping, AdamW and the moving average of the weights.  The first
+    step of each side is not measured.
+
+    Args:
+        data_root: Folder with ``coco/``; None for synthetic images.
+        batch_size: Images in a step.
+        rounds: Measured steps of each side.
+        memory: Measure the peak memory of each side in a process of its own as well.
+        compiled: Measure ours compiled as well: worth a look on GPUs; on CPUs it takes minutes and is slower.
+
+    Raises:
+        UserError: A number is not positive, or data are missing.
+    """
+    if min(batch_size, rounds) < 1:
+        raise ConfigError("benchmark train: --batch-size and --rounds must be at least 1.")
+    sides = {**SIDES, **COMPILED_SIDES} if compiled else SIDES
+    with contextlib.ExitStack() as stack:
+        folder = data_root or stack.enter_context(draw_coco_folder(4 * batch_size))
+        # first, while this process is small: what a child inherits would count
+        peaks = {name: measure_memory(side, folder, batch_size) for name, side in sides.items()} if memory else {}
+        batch = make_batch(folder, batch_size)
+    weights = build_model(SIDES["MMPose, fp32"]).state_dict()
+    steps = {name: TrainingStep(side, batch, weights) for name, side in sides.items()}
+    first = {name: step() for name, step in steps.items()}
+    timings, _ = time_alternately(steps, rounds)
+    dtype = next(dtype for step in steps.values() if (dtype := getattr(step.wrapper, "dtype", None)))
+    return Report(
+        title=f"Training step of RTMO-s, {batch_size} images of 640 x 640, {get_device()}",
+        command=f"rtmo benchmark train --batch-size {batch_size} --rounds {rounds}"
+        + ("" if data_root is None else f" --data-root {data_root}")
+        + ("" if memory else " --no-memory")
+        + (" --compile" if compiled else ""),
+        timings=timings,
+        settings={"batch_size": batch_size, "size": 640, "multi_scale": False, "amp dtype": str(dtype)},
+        results={
+            "threads": torch.get_num_threads(),
+            "images per second": {each.name: round(batch_size / each.median, 2) for each in timings},
+            "loss of the first step": {name: round(loss, 4) for name, loss in first.items()},
+            "peak memory (MB)": peaks,
+        },
+    )
+
+
+def make_batch(data_root: str | Path, batch_size: int) -> Batch:
+    """Return a batch of stage-1 samples, the same each time."""
+    dataset = build_dataset(load_ours(data_root))
+    np.random.seed(0)  # noqa: NPY002  (the generator that transforms draw from)
+    batch: Batch = pseudo_collate([dataset[index % len(dataset)] for index in range(batch_size)])
+    return batch
+
+
+class TrainingStep:
+    """A model with its optimizer, its moving average and one batch; a call trains one step.
+
+    Args:
+        side: Model, precision and compilation.
+        batch: Batch of the data loader.
+        weights: Initial weights. Default: random ones.
+    """
+
+    def __init__(self, side: Side, batch: Batch, weights: dict[str, Tensor] | None = None) -> None:
+        self.model = build_model(side)
+        if weights:
+            self.model.load_state_dict(weights, strict=False)
+        self.model.to(get_device()).train()
+        if side.is_ours:  # as ChannelsLastHook
+            self.model.to(memory_format=torch.channels_last)
+        cfg = _load_config(side)
+        wrapper = {**cfg.optim_wrapper, **({"type": _AMP_WRAPPER} if side.amp else {})}
+        self.wrapper = build_optim_wrapper(self.model, Config(wrapper)._cfg_dict)
+        self.average = _build_average(cfg, self.model)
+        if side.compiled:
+            compile_network(self.model)
+        self._batch = batch
+
+    def __call__(self) -> float:
+        """Train one step and return its loss."""
+        losses = self.model.train_step(dict(self._batch), self.wrapper)
+        self.average.update_parameters(self.model)
+        return float(losses["loss"])
+
+
+def build_model(side: Side) -> Any:
+    """Return RTMO-s with random weights, without multi-scale training."""
+    init_default_scope("mmpose")
+    model = _load_config(side).model
+    model.data_preprocessor.batch_augments = None
+    model.backbone.init_cfg = None
+    torch.manual_seed(0)
+    return MODELS.build(model)
+
+
+def _load_config(side: Side) -> Config:
+    return load_ours() if side.is_ours else load_official_recipe()
+
+
+def _build_average(cfg: Config, model: Any) -> Any:
+    (hook,) = (hook for hook in cfg.custom_hooks if hook.type == "EMAHook")
+    options = {name: hook[name] for name in ("momentum", "gamma", "update_buffers") if name in hook}
+    return MODELS.build({"type": hook.ema_type, **options}, default_args={"model": model})
+
+
+def measure_memory(side: Side, data_root: str | Path, batch_size: int) -> dict[str, int]:
+    """Return the peak of a process that trains some steps of one side: ``rss``, and ``gpu`` if there is one, in MB."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_train_for_memory, side, str(data_root), batch_size).result()
+
+
+def _train_for_memory(side: Side, data_root: str, batch_size: int) -> dict[str, int]:
+    import resource  # Windows has none
+
+    step = TrainingStep(side, make_batch(data_root, batch_size))
+    for _ in range(_NUM_STEPS_FOR_MEMORY):
+        step()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_OF_RSS
+    gpu = {"gpu": torch.cuda.max_memory_allocated() >> 20} if torch.cuda.is_available() else {}
+    return {"rss": peak >> 20, **gpu}

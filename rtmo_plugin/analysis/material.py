@@ -1,0 +1,126 @@
+"""Input of an analysis: from a config and its model, or from a result file and annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from rtmo_plugin.engine.evaluated import evaluate_source
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
+from rtmo_plugin.evaluation.labelled_people import read_annotations
+from rtmo_plugin.evaluation.records import Comparison
+from rtmo_plugin.evaluation.results_file import read_results
+from rtmo_plugin.files import read_json
+from rtmo_plugin.keypoints.order import list_category_names, match_order, reorder_schema
+from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
+from rtmo_plugin.labels.task import read_task
+from rtmo_plugin.structures import KeypointSchema
+
+
+@dataclass(frozen=True)
+class Material:
+    """Detections of a model on a data set, with what is needed to show them."""
+
+    model: str
+    data: str
+    metrics: Mapping[str, float]
+    comparison: Comparison
+    schema: KeypointSchema
+    image_paths: Mapping[Hashable, str]  # by image id
+
+
+def evaluate_model(config: str | Path | Config, source: str | Path, **options: Any) -> Material:
+    """Evaluate a checkpoint or a result file on the test data of a config.
+
+    Raises:
+        UserError: See ``evaluate_source``.
+    """
+    found = evaluate_source(config, source, **options)
+    name = Path(config.filename or "config" if isinstance(config, Config) else config).stem
+    schema = _read_schema(found.metainfo, found.comparison.sigmas)
+    return Material(Path(source).name, name, found.metrics, found.comparison, schema, found.image_paths)
+
+
+def _read_schema(metainfo: Mapping[str, Any], sigmas: NDArray[Any]) -> KeypointSchema:
+    """Return the keypoints of a data set; without names where the metric maps them to others."""
+    values = tuple(float(sigma) for sigma in sigmas)
+    names = metainfo.get("keypoint_id2name", {})
+    if len(names) != len(values):
+        return KeypointSchema(tuple(f"keypoint {index}" for index in range(len(values))), values)
+    pairs = {
+        "flip_pairs": metainfo.get("flip_pairs", ()),
+        "skeleton": metainfo.get("skeleton_links", ()),
+    }
+    ordered = tuple(names[index] for index in range(len(values)))
+    return KeypointSchema.from_dict({"names": ordered, "sigmas": values, **pairs})
+
+
+def read_material(
+    results: str | Path, annotations: str | Path, images: str | Path | None = None, keypoints: str | None = None
+) -> Material:
+    """Evaluate a result file in COCO's format.
+
+    Args:
+        results: Result file.
+        annotations: Annotation file of the same images; with a ``crowdIndex`` of each it is CrowdPose's.
+        images: Folder of the images, which without it are drawn on empty ground.
+        keypoints: Keypoints of the result file: ``coco``, ``crowdpose``, or a JSON file with the fields of
+            ``KeypointSchema``.  Default: those that the annotation file names, in its order.
+
+    Raises:
+        UserError: A file is missing or not usable, or the two do not belong together.
+    """
+    content = read_annotations(annotations)
+    schema = _find_keypoints(keypoints, content, annotations)
+    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
+    metric = build(str(annotations), score_mode="bbox", nms_mode="none")
+    metric.dataset_meta = {
+        "dataset_name": Path(annotations).stem,
+        "sigmas": np.array(schema.sigmas, np.float32),
+        "keypoint_id2name": dict(enumerate(schema.names)),
+    }
+    metric.process(None, read_results(results))
+    metrics = metric.evaluate(len(content["images"]))
+    assert metric.comparison is not None
+    paths = {image["id"]: str(Path(images or "", str(image.get("file_name", "")))) for image in content["images"]}
+    return Material(
+        Path(results).name, Path(annotations).name, metrics, metric.comparison, schema, paths if images else {}
+    )
+
+
+def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotations: str | Path) -> KeypointSchema:
+    """Return the requested keypoints, else those that the annotations name, else a known set of the same size."""
+    if keypoints is not None:
+        return KEYPOINT_SCHEMAS.get(keypoints) or _read_keypoints(Path(keypoints))
+    lengths = {len(each["keypoints"]) // 3 for each in content.get("annotations", ()) if each.get("keypoints")}
+    for names in map(list_category_names, content.get("categories") or ()):
+        if names is None or lengths - {len(names)}:
+            continue
+        orders = ((schema, match_order(schema.names, names)) for schema in KEYPOINT_SCHEMAS.values())
+        known = [reorder_schema(schema, order) for schema, order in orders if order is not None]
+        return known[0] if known else read_task(annotations).schema
+    found = [schema for schema in KEYPOINT_SCHEMAS.values() if lengths == {schema.num_keypoints}]
+    if not found:
+        raise ConfigError(
+            f"The annotation file {annotations} does not name its keypoints, and has neither COCO's nor CrowdPose's "
+            "number of them: name a JSON file with `names`, `sigmas`, `flip_pairs` and `skeleton` by --keypoints, or "
+            "analyze a config and a model."
+        )
+    return found[0]
+
+
+def _read_keypoints(path: Path) -> KeypointSchema:
+    try:
+        return KeypointSchema.from_dict(read_json(path))
+    except FileNotFoundError:
+        known = ", ".join(KEYPOINT_SCHEMAS)
+        raise MissingFileError(f"--keypoints {path}: there is no such file, and the known sets are {known}.") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"--keypoints {path} does not describe keypoints: {error}") from error

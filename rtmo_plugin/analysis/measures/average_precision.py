@@ -1,0 +1,88 @@
+"""AP of weighted images: how sure an AP is, from images drawn again and again.
+
+Matching happens within an image, so it happens once; what changes from draw to draw is how often
+each image counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtmo_plugin.analysis.measures.matches import UNMATCHED, find_matches
+from rtmo_plugin.evaluation.oks_matching import OKS_THRESHOLDS, RECALL_THRESHOLDS
+from rtmo_plugin.evaluation.records import Comparison
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """One category: its D detections, best first."""
+
+    image: np.ndarray  # (D,)
+    counts: np.ndarray  # (T, D) is not matched with an ignored person
+    hits: tuple[np.ndarray, ...]  # T times the indices of the detections that are right
+    num_people: np.ndarray  # (I,) to be found in each image
+
+
+class WeightedPrecision:
+    """The AP of a comparison as a function of how often each image counts.
+
+    Args:
+        comparison: People and detections.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        truth, detections = comparison.truth, comparison.detections
+        matches = find_matches(comparison, OKS_THRESHOLDS)
+        is_matched = matches.person != UNMATCHED
+        is_ignored = is_matched & truth.is_ignored[matches.person] if len(truth.is_ignored) else is_matched
+        self._rankings = []
+        for category in range(len(truth.category_ids)):
+            chosen = np.flatnonzero(detections.category[matches.rows] == category)
+            chosen = chosen[np.argsort(-detections.scores[matches.rows[chosen]], kind="stable")]
+            people = truth.image[(truth.category == category) & ~truth.is_ignored]
+            hits = (is_matched & ~is_ignored)[:, chosen]
+            self._rankings.append(
+                _Ranking(
+                    detections.image[matches.rows[chosen]],
+                    ~is_ignored[:, chosen],
+                    tuple(np.flatnonzero(each) for each in hits),
+                    np.bincount(people, minlength=len(truth.image_ids)),
+                )
+            )
+
+    def average(self, weights: np.ndarray) -> float:
+        """Return the AP, -1 where there are no people.
+
+        Args:
+            weights: Number of times (I,) that each image counts; all 1 for the metric's own number.
+        """
+        found = [each for each in (_average_category(ranking, weights) for ranking in self._rankings) if each >= 0]
+        return float(np.mean(found)) if found else -1.0
+
+
+def average_precision(comparison: Comparison) -> float:
+    """Return the AP, -1 where there are no people."""
+    return WeightedPrecision(comparison).average(np.ones(len(comparison.truth.image_ids)))
+
+
+def _average_category(ranking: _Ranking, weights: np.ndarray) -> float:
+    num_people = float(ranking.num_people @ weights)
+    if not num_people:
+        return -1.0
+    each = weights[ranking.image].astype(np.float64)
+    precisions = [_interpolate(each, counts, hits, num_people) for counts, hits in zip(ranking.counts, ranking.hits)]
+    return float(np.mean(precisions))
+
+
+def _interpolate(each: np.ndarray, counts: np.ndarray, hits: np.ndarray, num_people: float) -> float:
+    """Return the mean precision over the thresholds of recall, from the right detections only.
+
+    Precision rises at these and nowhere else.
+    """
+    found = np.cumsum(each[hits])
+    shown = np.cumsum(each * counts)[hits]
+    precision = found / np.maximum(shown, np.spacing(1))
+    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(best[np.searchsorted(found / num_people, RECALL_THRESHOLDS, side="left")].mean())

@@ -1,0 +1,125 @@
+"""How well scores predict OKS, and a calibration that makes them do so."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from rtmo_plugin.analysis.measures.average_precision import average_precision
+from rtmo_plugin.analysis.measures.costs import select_detections
+from rtmo_plugin.analysis.measures.study import Study
+from rtmo_plugin.evaluation.records import Comparison
+from rtmo_plugin.score_calibration import ScoreCalibration, make_features
+
+NUM_BINS = 10
+_RIDGE = 1e-3  # keeps the weights finite where scores separate right from wrong
+_NUM_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Scores beside the OKS that came of them; false detections have an OKS of 0."""
+
+    scores: np.ndarray  # (B,) mean of each bin, NaN for an empty one
+    oks: np.ndarray  # (B,)
+    counts: np.ndarray  # (B,)
+
+    @property
+    def error(self) -> float:
+        """Mean distance between score and OKS over the detections (expected calibration error)."""
+        if not self.counts.sum():
+            return float("nan")
+        return float(np.nansum(self.counts * np.abs(self.scores - self.oks)) / self.counts.sum())
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A calibration fitted on half of the images, and its effect on the others."""
+
+    calibration: ScoreCalibration
+    before: Reliability
+    after: Reliability
+    precision_before: float  # AP of the held-out images
+    precision_after: float
+
+
+def measure_reliability(scores: np.ndarray, oks: np.ndarray) -> Reliability:
+    """Return the mean score and OKS of ten bins of equal width.
+
+    Args:
+        scores: Scores (D,); those outside of 0 to 1 fall into the first or the last bin.
+        oks: OKS (D,) of the detections.
+    """
+    place = np.clip((scores * NUM_BINS).astype(int), 0, NUM_BINS - 1)
+    counts = np.bincount(place, minlength=NUM_BINS)
+    divisor = np.where(counts > 0, counts, np.nan)
+    sums = (np.bincount(place, values, NUM_BINS) for values in (scores, oks))
+    return Reliability(*(each / divisor for each in sums), counts)
+
+
+def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's correlation; NaN where one of them does not vary.
+
+    Examples:
+        >>> round(correlate_ranks(np.array([1.0, 2.0, 2.0]), np.array([1.0, 4.0, 9.0])), 6)
+        0.866025
+    """
+    if not len(first) or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(spearmanr(first, second)[0])
+
+
+def fit_calibration(scores: np.ndarray, keypoint_scores: np.ndarray, oks: np.ndarray) -> ScoreCalibration:
+    """Fit a logistic regression with OKS as its soft target, by Newton's method.
+
+    Args:
+        scores: Scores (D,), 0 to 1.
+        keypoint_scores: Keypoint scores (D, K), 0 to 1.
+        oks: OKS (D,) of the detections, 0 for false ones.
+    """
+    features = make_features(scores, keypoint_scores)
+    ridge, weights = _RIDGE * np.eye(features.shape[1]), np.array([1.0, 0.0, 0.0])
+    for _ in range(_NUM_STEPS):
+        predicted = 1 / (1 + np.exp(-features @ weights))
+        gradient = features.T @ (predicted - oks) + ridge @ weights
+        curvature = (features * (predicted * (1 - predicted))[:, None]).T @ features + ridge
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights - step / max(1.0, float(np.abs(step).max()))  # no leaps from a flat start
+        if np.abs(step).max() < 1e-9:
+            break
+    return ScoreCalibration(*(float(weight) for weight in weights))
+
+
+def calibrate(study: Study) -> CalibrationResult:
+    """Fit a calibration on every other image, and measure it on those between."""
+    detections, counted = study.comparison.detections, ~study.is_neutral
+    rows, oks = study.rows[counted], study.matched_oks[counted]
+    is_held_out = detections.image[rows] % 2 == 1
+    scores, keypoint_scores = detections.scores[rows], detections.keypoint_scores[rows]
+    fitted_on = ~is_held_out
+    calibration = fit_calibration(scores[fitted_on], keypoint_scores[fitted_on], oks[fitted_on])
+    held_out = _select_odd_images(study)
+    calibrated = dataclasses.replace(
+        held_out.detections, scores=calibration.apply(held_out.detections.scores, held_out.detections.keypoint_scores)
+    )
+    after = calibration.apply(scores, keypoint_scores)
+    return CalibrationResult(
+        calibration,
+        measure_reliability(scores[is_held_out], oks[is_held_out]),
+        measure_reliability(after[is_held_out], oks[is_held_out]),
+        average_precision(held_out),
+        average_precision(dataclasses.replace(held_out, detections=calibrated)),
+    )
+
+
+def _select_odd_images(study: Study) -> Comparison:
+    """Return the comparison of every second image: people elsewhere are ignored, detections left out."""
+    truth, detections = study.comparison.truth, study.comparison.detections
+    rows = np.flatnonzero(detections.image % 2 == 1)
+    is_ignored = truth.is_ignored | (truth.image % 2 == 0)
+    return Comparison(
+        dataclasses.replace(truth, is_ignored=is_ignored), select_detections(detections, rows), study.comparison.sigmas
+    )

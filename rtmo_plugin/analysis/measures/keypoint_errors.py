@@ -1,0 +1,81 @@
+"""Keypoint by keypoint: how far off, what kind of error, and whether the score tells what is visible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtmo_plugin.analysis.measures.study import KINDS, Study
+
+
+@dataclass(frozen=True)
+class KeypointResult:
+    """One keypoint of the people that were found."""
+
+    name: str
+    num_labelled: int
+    oks: float  # mean similarity; all NaN where no person has it
+    error: float  # median distance, in pixels
+    relative_error: float  # median distance by the square root of the area
+    shares: tuple[float, ...]  # of each of KINDS
+
+
+def measure_keypoints(study: Study, names: tuple[str, ...]) -> list[KeypointResult]:
+    """Return the result of each of the K keypoints."""
+    detections, truth = study.comparison.detections, study.comparison.truth
+    places = truth.keypoints[study.pair_people, :, :2]
+    distances = np.sqrt(((detections.keypoints[study.pair_rows] - places) ** 2).sum(-1))
+    relative = distances / np.sqrt(truth.areas[study.pair_people, None] + np.spacing(1))
+    results = []
+    for index, name in enumerate(names):
+        chosen = study.kinds[:, index] >= 0
+        counts = np.bincount(study.kinds[chosen, index], minlength=len(KINDS))
+        values = (study.similarity[chosen, index], distances[chosen, index], relative[chosen, index])
+        middles = [float(middle(each)) if len(each) else float("nan") for middle, each in zip(_MIDDLES, values)]
+        shares = tuple((counts / max(1, counts.sum())).tolist())
+        results.append(KeypointResult(name, int(counts.sum()), *middles, shares))
+    return results
+
+
+_MIDDLES = (np.mean, np.median, np.median)
+
+
+@dataclass(frozen=True)
+class VisibilityResult:
+    """Keypoint scores of the people that were found, as predictions of their visibility."""
+
+    scores: dict[str, np.ndarray]  # by the label: "not labelled", "hidden", "visible"
+    labelled: float  # area under the ROC curve, labelled against not; NaN without both
+    visible: float  # visible against hidden
+    accuracy: float  # of "labelled", at a score of 0.5
+
+
+LABELS = ("not labelled", "hidden", "visible")  # COCO's 0, 1, 2
+
+
+def measure_visibility(study: Study) -> VisibilityResult:
+    """Compare keypoint scores with COCO's visibility labels."""
+    scores = study.comparison.detections.keypoint_scores[study.pair_rows]
+    labels = study.comparison.truth.keypoints[study.pair_people, :, 2].astype(int)
+    by_label = {name: scores[labels == label] for label, name in enumerate(LABELS)}
+    return VisibilityResult(
+        by_label,
+        measure_separation(scores[labels > 0], scores[labels == 0]),
+        measure_separation(scores[labels == 2], scores[labels == 1]),
+        float(((scores >= 0.5) == (labels > 0)).mean()) if scores.size else float("nan"),
+    )
+
+
+def measure_separation(high: np.ndarray, low: np.ndarray) -> float:
+    """Return how often one of ``high`` is above one of ``low`` (the area under the ROC curve); NaN without both.
+
+    Examples:
+        >>> measure_separation(np.array([0.9, 0.4]), np.array([0.1, 0.4]))
+        0.875
+    """
+    if not len(high) or not len(low):
+        return float("nan")
+    below = np.sort(low)
+    is_above = np.searchsorted(below, high, side="left") + np.searchsorted(below, high, side="right")
+    return float(is_above.mean() / 2 / len(low))

@@ -1,0 +1,66 @@
+"""Backbone weights that a config asks for: drop the request, or make sure the file is there.
+
+MMEngine loads them while it initializes the model: from a path, or from a URL by way of torch's
+cache.  It never gets to download anything, because the file is in that cache by then.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from rtmo_plugin.checkpoints.reading import read_checkpoint
+from rtmo_plugin.checkpoints.zoo import CATALOGUE, describe_url, fetch, is_url
+from rtmo_plugin.config.sections import is_pretrained, walk_sections
+from rtmo_plugin.errors import MissingFileError
+
+_ALTERNATIVE = ", or pass --from-scratch to begin with random weights"
+
+
+def drop_pretrained(cfg: Config) -> Config:
+    """Return a copy of ``cfg`` in which no part of the model asks for pretrained weights."""
+    changed = copy.deepcopy(cfg)
+    changed.model = _drop(changed.model)
+    return changed
+
+
+def _drop(section: Any) -> Any:
+    if isinstance(section, list):
+        return [_drop(entry) for entry in section if not is_pretrained(entry)]
+    if not isinstance(section, dict):
+        return section
+    return type(section)({key: _drop(value) for key, value in section.items() if not is_pretrained(value)})
+
+
+def fetch_pretrained(cfg: Config) -> Config:
+    """Make sure that the pretrained weights of ``cfg`` are here and can be used, before anything slow is built.
+
+    Returns:
+        A copy of ``cfg`` in which the published address stands in place of a name such as ``yolox-s``.
+
+    Raises:
+        MissingFileError: A file is not there and cannot be downloaded; the message says where it
+            can be put.
+        CheckpointError: It is not the published file, is not a checkpoint, or could run code.
+    """
+    changed = copy.deepcopy(cfg)
+    for section in filter(is_pretrained, walk_sections(changed._cfg_dict["model"])):
+        given = str(section.get("checkpoint"))
+        name = CATALOGUE[given].url if given in CATALOGUE else given
+        if is_url(name) or "://" not in name:  # else for other loaders of MMEngine, such as s3://
+            read_checkpoint(_locate(name))
+        section["checkpoint"] = name
+    return changed
+
+
+def _locate(name: str) -> Path:
+    if is_url(name):  # to where MMEngine will look, which a program may have changed
+        return fetch(describe_url(name), folder=Path(torch.hub.get_dir(), "checkpoints"), alternative=_ALTERNATIVE)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise MissingFileError(f"The pretrained weights {name} do not exist: put the file there{_ALTERNATIVE}.")
+    return path

@@ -1,0 +1,219 @@
+"""What one image shows: people of all sizes placed in a frame, their looks, things before them.
+
+A scene is a pure function of (settings, seed, index).  It is plain numbers: drawing them is up to
+``rendering``.
+
+Shape letters: F people (far to near), L landmarks, O options, R colour roles.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rtmo_plugin.data.synthetic import figure, parts
+from rtmo_plugin.data.synthetic.settings import SceneSettings
+
+MAX_PROPS = 2
+
+# BGR.  Clothes take any hue; skin, hair and shoes are chosen from these.
+_SKINS = np.array([(180, 208, 240), (150, 185, 228), (122, 160, 212), (92, 130, 188), (64, 96, 150), (46, 68, 108)])
+_HAIRS = np.array([(28, 28, 32), (36, 52, 78), (50, 84, 128), (92, 160, 206), (60, 74, 168), (150, 150, 156)])
+_SHOES = np.array([(36, 36, 40), (232, 232, 232), (60, 70, 120), (60, 60, 190), (150, 90, 50)])
+_OPTION_SHARES = np.array([0.40, 0.60, 0.12, 0.30, 0.18, 0.30, 0.50])
+_NUM_PEOPLE_WEIGHTS = np.array([0.04, 0.25, 0.25, 0.18, 0.11, 0.07, 0.05, 0.03, 0.02])
+_NUM_TRIES = 8
+_MARGIN = 0.06  # of the standing height, around the landmarks: half the thickness of a limb
+
+
+@dataclass(frozen=True)
+class Prop:
+    """A thing that stands before the people: convex polygons, (V, 2) pixels each, of one colour."""
+
+    polygons: tuple[np.ndarray, ...]
+    colour: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image as numbers.
+
+    Attributes:
+        settings: What it was sampled with.
+        landmarks: (F, L, 3) pixels; x right, y down, z towards the camera, 0 between the hips.
+        heights: (F,) standing heights in pixels.
+        colours: (F, R, 3) BGR.
+        options: (F, O) booleans, what each one wears.
+        props: Things before the people.
+        ground_line: Row in pixels where wall or sky end and the ground begins.
+        background_seed: What the background is drawn with.
+    """
+
+    settings: SceneSettings
+    landmarks: np.ndarray
+    heights: np.ndarray
+    colours: np.ndarray
+    options: np.ndarray
+    props: tuple[Prop, ...]
+    ground_line: float
+    background_seed: tuple[int, ...]
+
+
+def sample_scene(settings: SceneSettings, seed: int, index: int) -> Scene:
+    """Return scene number ``index`` of the endless series ``seed``."""
+    rng = np.random.default_rng((seed, index, 0))
+    num_people = _sample_num_people(rng, settings)
+    heights = _sample_heights(rng, settings, num_people)
+    figures = figure.sample_figures(rng, num_people, settings.turned, settings.motion) * heights[:, None, None]
+    horizon, slope = settings.size_wh[1] * (0.1 + 0.3 * rng.random()), 0.8 + 0.4 * rng.random()
+    landmarks = _place_figures(rng, settings, figures, heights, horizon + slope * heights)
+    colours, options = _sample_looks(rng, num_people)
+    props = _sample_props(rng, settings, landmarks, heights)
+    farthest = settings.height_range[0] * min(settings.size_wh)
+    ground_line = min(horizon + 0.9 * slope * farthest, 0.85 * settings.size_wh[1])
+    return Scene(settings, landmarks, heights, colours, options, props, ground_line, (seed, index, 1))
+
+
+def keep_people(scene: Scene, is_kept: np.ndarray) -> Scene:
+    """Return the scene with those people only for whom the mask (F,) is true."""
+    people = {name: getattr(scene, name)[is_kept] for name in ("landmarks", "heights", "colours", "options")}
+    return replace(scene, **people)
+
+
+def _sample_num_people(rng: np.random.Generator, settings: SceneSettings) -> int:
+    """Return how many people to place; one to four are the commonest."""
+    low, high = settings.num_people
+    shares = np.cumsum(_NUM_PEOPLE_WEIGHTS[low : high + 1])
+    return low + int(np.searchsorted(shares[:-1], rng.random() * shares[-1]))
+
+
+def _sample_heights(rng: np.random.Generator, settings: SceneSettings, num_people: int) -> np.ndarray:
+    """Return standing heights in pixels, (F,), ascending: the small ones are far away."""
+    low, high = settings.height_range
+    crowd_high = max(low, high * (1.0 - 0.09 * max(num_people - 2, 0)))
+    typical = low * (crowd_high / low) ** (rng.random() ** 0.6)
+    shares = np.clip(typical * (0.72 + 0.5 * rng.random(num_people)), low, high)
+    return np.sort(shares) * min(settings.size_wh)
+
+
+def _place_figures(
+    rng: np.random.Generator, settings: SceneSettings, figures: np.ndarray, heights: np.ndarray, grounds: np.ndarray
+) -> np.ndarray:
+    """Move the figures to their places in the image, the nearest chosen first.
+
+    Args:
+        rng: Source of chance.
+        settings: The frame, and how much may be hidden.
+        figures: Landmarks (F, L, 3), pixels, each figure around its own origin.
+        heights: (F,) standing heights in pixels.
+        grounds: (F,) rows that the feet would like to stand on.
+
+    Returns:
+        Landmarks (F, L, 3), pixels.
+    """
+    margin = _MARGIN * heights[:, None]
+    top_left, bottom_right = figures[..., :2].min(axis=1) - margin, figures[..., :2].max(axis=1) + margin
+    limits = settings.occlusion * rng.random(len(figures))
+    offsets = np.zeros((len(figures), 2))
+    taken = np.zeros((0, 4))
+    for i in reversed(range(len(figures))):
+        box = np.concatenate([top_left[i], bottom_right[i]])
+        tries = _sample_offsets(rng, settings, box, grounds[i])
+        boxes = box + np.tile(tries, 2)
+        coverage = _measure_coverage(boxes, taken)
+        best = np.argmax(coverage <= limits[i]) if (coverage <= limits[i]).any() else np.argmin(coverage)
+        offsets[i], taken = tries[best], np.concatenate([taken, boxes[best : best + 1]])
+    return figures + np.concatenate([offsets, np.zeros((len(figures), 1))], axis=1)[:, None]
+
+
+def _sample_offsets(rng: np.random.Generator, settings: SceneSettings, box: np.ndarray, ground: float) -> np.ndarray:
+    """Return places for a figure with bounds ``box`` (4,): shifts (tries, 2) in pixels.
+
+    The feet stand on the ground, which is lower in the image for nearer people, unless that would
+    leave the image.  Some people are then pushed over a border on purpose.
+    """
+    size_wh, extent = np.array(settings.size_wh), box[2:] - box[:2]
+    free = np.maximum(size_wh - extent, 0.0)
+    corner = rng.random((_NUM_TRIES, 2)) * free
+    corner[:, 1] = np.clip(ground - extent[1] + 0.1 * (rng.random() - 0.5) * extent[1], 0.0, free[1])
+    if rng.random() < settings.truncation:
+        lost = extent * (0.1 + 0.4 * rng.random(2))
+        border = rng.random() if extent[1] > 0.45 * size_wh[1] else 1.0  # the small ones must not float
+        if border < 0.45:
+            corner[:, 1] = size_wh[1] - extent[1] + lost[1]
+        elif border < 0.55:
+            corner[:, 1] = -0.6 * lost[1]
+        else:
+            corner[:, 0] = np.where(rng.random(_NUM_TRIES) < 0.5, -lost[0], size_wh[0] - extent[0] + lost[0])
+    return corner - box[:2]
+
+
+def _measure_coverage(boxes: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Return the share of each box (tries, 4) that the boxes ``taken`` (N, 4) cover at most."""
+    low = np.maximum(boxes[:, None, :2], taken[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], taken[None, :, 2:])
+    shared = np.maximum(high - low, 0.0).prod(axis=-1).sum(axis=1)
+    return shared / (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+
+
+def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return colours (F, R, 3) and options (F, O)."""
+    clothes = _sample_vivid_colours(rng, (num_people, 3))
+    colours = dict(
+        skin=_pick(rng, _SKINS, num_people),
+        hair=_pick(rng, _HAIRS, num_people),
+        shoes=_pick(rng, _SHOES, num_people),
+        shirt=clothes[:, 0],
+        trousers=clothes[:, 1] * 0.75,
+        accent=clothes[:, 2],
+        white=np.full((num_people, 3), 245.0),
+        dark=np.full((num_people, 3), 25.0),
+        lips=np.tile((70.0, 60.0, 170.0), (num_people, 1)),
+    )
+    options = rng.random((num_people, len(parts.OPTIONS))) < _OPTION_SHARES
+    return np.stack([colours[role] for role in parts.ROLES], axis=1), options
+
+
+def _pick(rng: np.random.Generator, colours: np.ndarray, count: int) -> np.ndarray:
+    """Return ``count`` of the colours, each a little lighter or darker."""
+    return colours[rng.integers(len(colours), size=count)] * (0.9 + 0.2 * rng.random((count, 1)))
+
+
+def _sample_vivid_colours(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return BGR colours of any hue, (*shape, 3): white, grey and black among them."""
+    hue, saturation, value = 6.0 * rng.random(shape), rng.random(shape) ** 0.7, 70.0 + 175.0 * rng.random(shape)
+    steps = (hue[..., None] + np.array([2.0, 4.0, 0.0])) % 6.0
+    ramp = np.clip(np.abs(steps - 3.0) - 1.0, 0.0, 1.0)
+    return value[..., None] * (1.0 - saturation[..., None] * (1.0 - ramp))
+
+
+def _sample_props(
+    rng: np.random.Generator, settings: SceneSettings, landmarks: np.ndarray, heights: np.ndarray
+) -> tuple[Prop, ...]:
+    """Put a crate, a pole or a bush before some of the people."""
+    chosen = np.flatnonzero(rng.random(len(landmarks)) < 0.2 * settings.occlusion)[-MAX_PROPS:]
+    return tuple(_sample_prop(rng, landmarks[i], heights[i]) for i in chosen)
+
+
+def _sample_prop(rng: np.random.Generator, landmarks: np.ndarray, height: float) -> Prop:
+    """Return a thing that hides some of the person with these landmarks (L, 3)."""
+    colour = _sample_vivid_colours(rng, ())
+    left, _, right, bottom = *landmarks[:, :2].min(axis=0), *landmarks[:, :2].max(axis=0)
+    x, ground = left + rng.random() * (right - left), bottom + 0.06 * height
+    kind = rng.random()
+    if kind < 0.4:
+        half_width, box_height = (0.15 + 0.25 * rng.random()) * height, (0.1 + 0.3 * rng.random()) * height
+        return Prop((_trace_box(x, ground, half_width, box_height),), colour)
+    if kind < 0.7:
+        return Prop((_trace_box(x, ground, 0.02 * height, 3.0 * height),), colour)
+    radii = (0.06 + 0.07 * rng.random(9)) * height
+    centres = np.array([x, ground - 0.12 * height]) + (rng.random((9, 2)) - 0.5) * np.array([0.4, 0.25]) * height
+    turns = np.linspace(0.0, 2 * np.pi, 12, endpoint=False)
+    circle = np.stack([np.cos(turns), np.sin(turns)], axis=-1)
+    green = np.array([50.0, 110.0, 60.0]) * (0.6 + 0.8 * rng.random())
+    return Prop(tuple(centre + radius * circle for centre, radius in zip(centres, radii, strict=True)), green)
+
+
+def _trace_box(x: float, ground: float, half_width: float, height: float) -> np.ndarray:
+    """Return the corners (4, 2) of a box that stands on the ground."""
+    left, right, top = x - half_width, x + half_width, ground - height
+    return np.array([(left, top), (right, top), (right, ground), (left, ground)])

@@ -1,0 +1,117 @@
+"""Images from files: the header first, and pixels decoded once where memory allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from rtmo_plugin.data.stored_images import read_stored_image
+from rtmo_plugin.data.transforms.image_cache import find_cache
+from rtmo_plugin.errors import DataError, MissingFileError
+from rtmo_plugin.media.image_headers import read_image_size
+from rtmo_plugin.registry import TRANSFORMS
+
+# Options of MMPose's transform that choose another decoder, with the values for which this one is equal.
+_DEFAULTS = {"color_type": "color", "imdecode_backend": "cv2", "file_client_args": None}
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """MMPose's transform of this name, with upright images in every format and a cache of decoded images.
+
+    Pixels equal those of MMPose's transform, which leaves WebP images as they are stored. All loaders of a process and
+    of its data loader's workers share one cache.
+
+    Args:
+        cache_bytes: Memory for decoded images, for each training process; 0 for no cache. Images are kept until it is
+            full, and then stay: with random access no other choice has more hits. Cached images are read-only.
+        to_float32: Whether pixels are float32 instead of uint8.
+        ignore_empty: Whether an image that cannot be read gives None instead of an error.
+        backend_args: Options of MMEngine's file backend. Default: chosen by the path.
+        **options: Further options of MMPose's ``LoadImage``, which then decodes the image itself, without the
+            orientation of WebP images and without limits.
+
+    Raises:
+        ConfigError: ``cache_bytes`` is negative, or exceeds the free memory.
+    """
+
+    def __init__(
+        self,
+        cache_bytes: int = 0,
+        *,
+        to_float32: bool = False,
+        ignore_empty: bool = False,
+        backend_args: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "to_float32": to_float32,
+            "ignore_empty": ignore_empty,
+            "backend_args": backend_args,
+        }
+        self._mmpose = TRANSFORMS.build({"type": "mmpose.LoadImage", **self._options, **options})
+        self._is_mmpose = any(options.get(name, value) != value for name, value in _DEFAULTS.items())
+        self._cache = find_cache(cache_bytes)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the record with ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (height, width).
+
+        Args:
+            results: A record with ``img_path``, or with ``img`` already.
+
+        Raises:
+            DataError: The file is not an image, is damaged, or exceeds a limit of ``media.image_headers``.
+            MissingFileError: The file does not exist.
+        """
+        if "img" in results:
+            return self._mmpose(dict(results))
+        image = self._cache.find(results["img_path"])
+        if image is None:
+            if self._is_mmpose:
+                loaded = self._mmpose(dict(results))
+                image = None if loaded is None else loaded["img"]
+            else:
+                image = self._read(results["img_path"])
+            if image is None:
+                return None
+            self._cache.add(results["img_path"], image)
+        if self._options["to_float32"]:
+            image = image.astype(np.float32)
+        return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
+
+    def _read(self, path: str) -> np.ndarray | None:
+        """Return the image of a path or of another address that MMEngine reads."""
+        try:
+            return read_stored_image(path, self._options["backend_args"])
+        except (DataError, MissingFileError):
+            if self._options["ignore_empty"]:
+                return None
+            raise
+
+    def glance(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return the record with ``img_shape``, and with ``img`` only if it takes that to know the shape.
+
+        Args:
+            results: Record with ``img_path``, or with ``img`` already.
+        """
+        if "img" not in results and not self._is_mmpose and not self._options["backend_args"]:
+            shape = self._cache.find_shape(results["img_path"]) or _find_shape(results["img_path"])
+            if shape:
+                return {**results, "img_shape": shape, "ori_shape": shape}
+        return self.transform(results)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(cache_bytes={self._cache.max_bytes})"
+
+
+def _find_shape(path: str) -> tuple[int, int] | None:
+    """Return height and width of the upright image in a file, from its header; None if decoding has to show them."""
+    if "://" in path:
+        return None
+    try:
+        width, height = read_image_size(path)
+    except (DataError, MissingFileError):  # decoding it says so, with its name
+        return None
+    return height, width

@@ -1,0 +1,128 @@
+"""Two images in one, each at half its contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from rtmo_plugin.data.transforms.chance import draw_integer, draw_uniform
+from rtmo_plugin.data.transforms.collage import Image, find_fit
+from rtmo_plugin.data.transforms.mix_sampler import Companions
+from rtmo_plugin.data.transforms.person_labels import People, clip_people, flip_people, join_people, warp_people
+from rtmo_plugin.registry import TRANSFORMS
+
+_FLOOR = -0.25  # addWeighted rounds, MMPose cuts off: n + 1/2 becomes n, and n stays
+
+View = tuple[int, int, int, int]  # x, y, width, height in the frame
+
+
+@TRANSFORMS.register_module()
+class YOLOXMixUp(BaseTransform):
+    """Average a sample with a resized, perhaps mirrored and cropped other image of the dataset.
+
+    Equal to MMPose's transform of this name, with the same random numbers, resizing once.  An image without
+    people is not mixed in.
+
+    Args:
+        img_scale: Width and height that the other image is made to fit at first.
+        ratio_range: Least and largest factor by which it is then resized.
+        flip_ratio: Probability that it is *not* mirrored.
+        pad_val: Gray value beside it.
+        bbox_clip_border: Without effect, as in MMPose: boxes are always clipped.
+        pre_transform: Configs of the transforms that load it. Default: ``rtmo_plugin.LoadImage``.
+        prob: Probability of mixing.
+
+    Raises:
+        ConfigError: ``prob`` is not a probability.
+    """
+
+    num_aux_image = 1
+
+    def __init__(
+        self,
+        img_scale: tuple[int, int] = (640, 640),
+        ratio_range: tuple[float, float] = (0.5, 1.5),
+        flip_ratio: float = 0.5,
+        pad_val: float = 114.0,
+        bbox_clip_border: bool = True,
+        pre_transform: Sequence[Mapping[str, Any]] | None = None,
+        prob: float = 1.0,
+    ) -> None:
+        self.img_scale, self.ratio_range = tuple(img_scale), tuple(ratio_range)
+        self.flip_ratio, self.pad_val, self.bbox_clip_border = flip_ratio, pad_val, bbox_clip_border
+        self.companions = Companions(pre_transform, prob, self.num_aux_image)
+        self.pre_transform, self.prob = self.companions.load, prob
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return the record with the averaged image and the people of both.
+
+        Args:
+            results: A record with ``dataset``, and ``img`` of (H, W, 3) uint8.
+        """
+        if not self.companions.toss():
+            return results
+        return self.apply_mix({**results, "mixed_data_list": self.companions.draw(results["dataset"])})
+
+    def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return the record with the averaged image and the people of both.
+
+        Args:
+            results: A record with ``img`` of (H, W, 3) uint8, and with one other record as ``mixed_data_list``.
+        """
+        results = dict(results)
+        (other,) = results.pop("mixed_data_list")
+        if len(other["keypoints"]) == 0:
+            return results
+        other = other if "img" in other else self.companions.load(other)
+        size_wh = results["img"].shape[1::-1]
+        factor = draw_uniform(*self.ratio_range)
+        is_flipped = draw_uniform(0, 1) > self.flip_ratio
+        frame_wh = [int(size * factor) for size in self.img_scale]
+        spare = [max(0, frame - size) for frame, size in zip(frame_wh, size_wh)]
+        corner_y, corner_x = draw_integer(spare[1] + 1), draw_integer(spare[0] + 1)
+        view = (corner_x, corner_y, *size_wh)
+        image = self._draw(other["img"], frame_wh, is_flipped, view)
+        ratio = find_fit(other["img"], self.img_scale) * factor
+        people = join_people([results, _move_people(other, ratio, frame_wh, is_flipped, view)])
+        mixed = cv2.addWeighted(results["img"], 0.5, image, 0.5, _FLOOR)
+        return {**results, **clip_people(people, size_wh), "img": mixed, "img_shape": mixed.shape}
+
+    def _draw(self, image: Image, frame_wh: Sequence[int], is_flipped: bool, view: View) -> Image:
+        """Return the view of a frame with the image in its upper corner."""
+        fit = find_fit(image, self.img_scale)
+        scale_x, scale_y = (  # in two steps, as MMPose resizes, with its two roundings
+            int(size * fit) / size * frame / whole
+            for size, frame, whole in zip(image.shape[1::-1], frame_wh, self.img_scale)
+        )
+        resized = cv2.resize(image, None, fx=scale_x, fy=scale_y, interpolation=cv2.INTER_LINEAR)
+        if is_flipped:
+            resized = cv2.flip(resized, 1)
+        left = frame_wh[0] - resized.shape[1] if is_flipped else 0
+        return _paste(resized, (left - view[0], -view[1]), view[2:], self.pad_val)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(img_scale={self.img_scale}, ratio_range={self.ratio_range})"
+
+
+def _paste(image: Image, corner_xy: tuple[int, int], size_wh: tuple[int, int], pad_value: float) -> Image:
+    """Return a gray image of some size, with another at a corner that may lie outside of it."""
+    canvas = np.full((size_wh[1], size_wh[0], 3), pad_value, dtype=np.uint8)
+    x, y = corner_xy
+    part = image[max(-y, 0) : size_wh[1] - y, max(-x, 0) : size_wh[0] - x]
+    left, top = max(x, 0), max(y, 0)
+    canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return canvas
+
+
+def _move_people(
+    people: Mapping[str, Any], scale: float, frame_wh: Sequence[int], is_flipped: bool, view: View
+) -> People:
+    """Return people of the other image as they stand in the view; as MMPose 1.3, clipped to the frame first."""
+    moved = clip_people(warp_people(people, np.diag([scale, scale, 1.0])), frame_wh)
+    if is_flipped:
+        moved = flip_people(moved, frame_wh, people["flip_indices"])
+    return warp_people(moved, np.array([[1, 0, -view[0]], [0, 1.0, -view[1]]]))

@@ -1,0 +1,77 @@
+"""Evidence of a run that diverged: its batch, in numbers and as a plot, and the last good checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from rtmo_plugin.checkpoints.reading import read_note
+from rtmo_plugin.engine.hooks.batch_plots import write_batch_picture
+
+_FOLDER = "diverged"
+
+
+class DivergenceHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+    """Remember the batch of the current step, and refuse to save weights that are not finite."""
+
+    def __init__(self) -> None:
+        self._batch: Mapping[str, Any] = {}
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Keep the batch until the next one."""
+        self._batch = data_batch if isinstance(data_batch, dict) else {}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Stop before a checkpoint with weights that are not finite replaces a good one.
+
+        Raises:
+            FloatingPointError: A weight is NaN or infinite.
+        """
+        for name, value in checkpoint["state_dict"].items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise FloatingPointError(f"{name} is not finite, so this checkpoint was not written.")
+
+    @contextmanager
+    def explain(self, runner: Runner) -> Iterator[None]:
+        """Leave the batch in ``diverged/`` when training stops at a number that is not finite.
+
+        Raises:
+            FloatingPointError: The error of training, with the step, the files and the last checkpoint in its message.
+        """
+        try:
+            yield
+        except FloatingPointError as error:
+            folder = self._dump(Path(runner.work_dir) / _FOLDER, runner)
+            noted = read_note(Path(runner.work_dir))
+            good = f"The last good checkpoint is {noted}" if noted and noted.is_file() else "No checkpoint was written"
+            raise FloatingPointError(
+                f"at iteration {runner.iter + 1} (epoch {runner.epoch + 1}): {error} The batch is in {folder}. {good}."
+            ) from error
+
+    def _dump(self, folder: Path, runner: Runner) -> Path:
+        """Write the batch as data preparation made it: ``batch.pth``, which holds plain values, and a plot."""
+        folder = folder / f"rank_{get_rank()}" if get_rank() else folder
+        folder.mkdir(parents=True, exist_ok=True)
+        samples = self._batch.get("data_samples", ())
+        content = {
+            "iteration": runner.iter + 1,
+            "epoch": runner.epoch + 1,
+            "images": [str(sample.metainfo.get("img_path")) for sample in samples],
+            "inputs": list(self._batch.get("inputs", ())),
+            "targets": [
+                {name: value for name, value in labels.items() if isinstance(value, Tensor)}
+                for labels in (sample.get("gt_instance_labels", {}) for sample in samples)
+            ],
+        }
+        torch.save(content, folder / "batch.pth")
+        if samples:
+            write_batch_picture(folder / "batch.jpg", self._batch, runner.train_dataloader.dataset.metainfo)
+        return folder

@@ -1,0 +1,249 @@
+"""MMEngine's Runner as the tools use it: quiet on the terminal, careful with configs and checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.visualization import Visualizer
+from torch import nn
+
+from rtmo_plugin.checkpoints.contents import check_readable, make_plain
+from rtmo_plugin.checkpoints.fit import check_optimizer_fits
+from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
+from rtmo_plugin.config.config_files import load_config, set_options
+from rtmo_plugin.config.custom_data import adopt_task
+from rtmo_plugin.config.data_paths import set_data_root
+from rtmo_plugin.config.total_batch import set_total_batch
+from rtmo_plugin.data.transforms.memory import keep_freed_memory
+from rtmo_plugin.engine.console import quieten
+from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
+from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
+from rtmo_plugin.engine.hooks.progress import ProgressBarHook
+from rtmo_plugin.engine.interruption import StopInValidationHook
+from rtmo_plugin.engine.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
+from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
+from rtmo_plugin.files import replace_file
+from rtmo_plugin.number_ranges import SEED
+
+# What starts the processes of each launcher, and a variable that it sets in them.
+_LAUNCHERS = {
+    "pytorch": ("torchrun", "RANK"),
+    "slurm": ("srun", "SLURM_PROCID"),
+    "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
+}
+_BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, ImportError)
+
+_run_numbers = count()
+
+
+class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
+    """A Runner that prints what is useful, writes checkpoints whole, and keeps to its own log and charts.
+
+    Attributes:
+        resumed: Notes of the checkpoint from which a run was resumed.
+        steps_an_epoch: Number of steps in an epoch of the data that training begins with.
+    """
+
+    steps_an_epoch = 0
+
+    resumed: Mapping[str, Any] = MappingProxyType({})
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Set up the processes as MMEngine does, and those on CPUs before, for it cannot."""
+        if self.distributed and get_device() == "cpu":
+            join_processes()
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes as MMEngine does, or for CPUs."""
+        if self.distributed and get_device() == "cpu" and model_wrapper_cfg is None:
+            return wrap_for_cpus(model, self.cfg)
+        wrapped: nn.Module = super().wrap_model(model_wrapper_cfg, model)
+        return wrapped
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write a draft and move it into place when it is whole: MMEngine leaves half a file when it is killed."""
+        if "://" in out_dir:  # a storage server, which keeps the old file itself
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        if is_main_process():
+            with replace_file(Path(out_dir, filename)) as draft:
+                super().save_checkpoint(out_dir, draft.name, *args, **kwargs)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the loop as MMEngine does; one over epochs can be stopped within an epoch and resumed there."""
+        if isinstance(loop, dict) and loop.get("by_epoch") and "type" not in loop:
+            loop = {"type": "rtmo_plugin.ResumableTrainLoop", **loop}
+            del loop["by_epoch"]
+        built = super().build_train_loop(loop)
+        if isinstance(built, EpochBasedTrainLoop) and not self.steps_an_epoch:
+            self.steps_an_epoch = len(built.dataloader)
+        return built
+
+    def register_hook(self, hook: Any, priority: Any = None) -> None:
+        """Register a hook as MMEngine does; a ``CheckpointHook`` becomes one that keeps what it has until the end."""
+        if isinstance(hook, dict) and hook.get("type") in ("CheckpointHook", "mmengine.CheckpointHook"):
+            hook = {**hook, "type": "rtmo_plugin.KeepingCheckpointHook"}
+        super().register_hook(hook, priority)
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume as MMEngine does, with the optimizer options and the schedule of the config."""
+        if isinstance(self.optim_wrapper, OptimWrapperDict):
+            super().resume(filename, *args, **kwargs)
+            return
+        planned = PlannedSchedule(self.optim_wrapper, self.param_schedulers)
+        super().resume(filename, *args, **kwargs)
+        continue_as_configured(self, planned)
+
+    # MMEngine keeps loggers, message hubs and visualizers by name for the life of the process, and the names
+    # end with the time in seconds: a second run of the same second would write into the first one's files.
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger as MMEngine does, for this run alone, and quieten its terminal half."""
+        logger = super().build_logger(*args, **{"name": self._name_own("logger"), **kwargs})
+        quieten(logger)
+        return logger
+
+    def build_message_hub(self, message_hub: Any = None) -> MessageHub:
+        """Build the message hub as MMEngine does, for this run alone."""
+        return super().build_message_hub({"name": self._name_own("messages"), **(message_hub or {})})
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Build the visualizer under a name of this run."""
+        if isinstance(visualizer, dict):
+            visualizer = {**visualizer, "name": self._name_own(visualizer.get("name"))}
+        return super().build_visualizer(visualizer)
+
+    def _name_own(self, name: str | None) -> str:
+        return f"{name}_{next(_run_numbers)}_{self.timestamp}"
+
+
+class ReadableCheckpointHook(Hook):  # type: ignore[misc]
+    """Refuses to write a checkpoint that ``read_checkpoint`` would refuse."""
+
+    priority = 100  # after hooks that add their state
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Turn the notes of the run into plain values in place, as MMEngine's hooks do, and check all of it.
+
+        Raises:
+            CheckpointError: A value cannot be read back.
+        """
+        checkpoint["meta"].update(describe_steps(runner))
+        for part in ("meta", "message_hub"):
+            checkpoint[part] = make_plain(checkpoint[part])
+        check_readable(checkpoint, "")
+
+
+class CheckpointGuardHook(Hook):  # type: ignore[misc]
+    """Keep from MMEngine what it would take from a checkpoint on trust.
+
+    ``Runner.resume`` runs the text of the config that wrote the file as Python: a file from
+    elsewhere could hold any program.  And it gives the optimizer whatever state is in the file.
+    """
+
+    priority = "VERY_HIGH"
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Remove the config in place, as MMEngine's hooks do, and check the optimizer's state."""
+        if "meta" in checkpoint:
+            checkpoint["meta"] = {name: value for name, value in checkpoint["meta"].items() if name != "config"}
+        if runner.cfg.get("resume"):
+            check_optimizer_fits(runner.optim_wrapper.optimizer, checkpoint["optimizer"])
+            runner.resumed = dict(checkpoint["meta"], num_schedulers=len(list(checkpoint["param_schedulers"])))
+
+
+def prepare_config(
+    config: str | Path | Config,
+    *,
+    work_dir: str | Path | None = None,
+    data_root: str | Path | None = None,
+    launcher: str = "none",
+    seed: int | None = None,
+    deterministic: bool = False,
+    total_batch: int | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read a config and put the options of the tools into it, ``cfg_options`` last, then what follows from its data.
+
+    Raises:
+        UserError: The config, the launcher or an option is wrong.
+    """
+    if seed is not None:
+        SEED.check("seed", seed)
+    cfg = set_data_root(load_config(config), data_root)
+    name = Path(cfg.filename).stem if cfg.filename else "run"
+    cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", name))
+    cfg.launcher = _check_launcher(launcher)
+    if seed is not None or deterministic:
+        cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
+    return adopt_task(set_total_batch(set_options(cfg, cfg_options), total_batch))
+
+
+def _check_launcher(launcher: str) -> str:
+    if launcher == "none":
+        return launcher
+    if launcher not in _LAUNCHERS:
+        raise ConfigError(f"There is no launcher {launcher!r}: choose none, {', '.join(_LAUNCHERS)}.")
+    program, variable = _LAUNCHERS[launcher]
+    if variable not in os.environ:
+        raise ConfigError(f"--launcher {launcher} is for processes that {program} starts, and {variable} is not set.")
+    if get_device() == "cpu" and launcher != "pytorch":
+        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: on CPUs use torchrun and pytorch.")
+    return launcher
+
+
+def build_runner(cfg: Config) -> QuietRunner:
+    """Build the runner and the model of ``cfg``.
+
+    Raises:
+        ConfigError: Something in the config cannot be built.
+    """
+    keep_freed_memory()
+    with refuse_config_errors():
+        runner: QuietRunner = QuietRunner.from_cfg(cfg)
+        runner.register_hook(CheckpointGuardHook())
+        runner.register_hook(ReadableCheckpointHook())
+        runner.register_hook(ProgressBarHook())
+        runner.register_hook(ScheduleEndHook())
+        runner.register_hook(MissedValidationHook())
+        runner.register_hook(StopInValidationHook())
+    return runner
+
+
+def get_model(runner: Runner) -> nn.Module:
+    """Return the runner's model without the wrapper of distributed training."""
+    model: nn.Module = getattr(runner.model, "module", runner.model)
+    return model
+
+
+@contextmanager
+def refuse_config_errors() -> Iterator[None]:
+    """Turn what constructors raise on wrong values into a ``ConfigError`` with the same words.
+
+    Raises:
+        ConfigError: Instead of the errors by which MMEngine, MMPose and this package refuse values.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except _BUILD_ERRORS as error:
+        words = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or "no reason given"
+        kind = type(error).__name__
+        raise ConfigError(
+            f"The config cannot be built: {' '.join(words.split())} ({kind}; {TRACEBACK_VARIABLE}=1 shows where)"
+        ) from error

@@ -1,0 +1,203 @@
+"""Write a trained model as a file for other runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
+
+from rtmo_plugin import __version__
+from rtmo_plugin.checkpoints.fit import check_fits, get_state_dict
+from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names
+from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
+from rtmo_plugin.checkpoints.zoo import CATALOGUE
+from rtmo_plugin.config.config_files import load_config, set_options
+from rtmo_plugin.config.custom_data import adopt_task
+from rtmo_plugin.config.sections import walk_sections
+from rtmo_plugin.engine.console import leave_out_noise
+from rtmo_plugin.engine.runner import refuse_config_errors
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.export.accuracy import QuantizedAccuracy, choose_images, compare_accuracy
+from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
+from rtmo_plugin.export.tolerance import Differences, choose_tolerance
+from rtmo_plugin.media.image_files import make_folder
+from rtmo_plugin.runtime.model_files import list_model_files
+from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.score_calibration import ScoreCalibration
+from rtmo_plugin.wording import count, show_path
+
+_DEFAULT_SIZE = (640, 640)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A file that was written, and how well it does what PyTorch does."""
+
+    path: Path
+    info: ModelInfo
+    differences: Differences
+    accuracy: QuantizedAccuracy | None = None  # where annotations were given
+
+    def describe(self) -> str:
+        """Return the summary that the tool prints."""
+        width, height = self.info.size_wh
+        found, files = self.differences, list_model_files(self.path, self.info.cut)
+        size = sum(each.stat().st_size for each in files) / 1e6
+        beside = f", with {', '.join(each.suffix for each in files[1:])} beside it" if len(files) > 1 else ""
+        worst, tolerance = found.find_largest(), choose_tolerance(self.info.precision)
+        kinds = ("maps",) if self.info.cut == "raw" else ("score", "box", "keypoint")
+        people = "" if self.info.cut == "raw" else f", {count(found.num_people, 'person', 'people')}"
+        images = count(found.num_images, "image")
+        return (
+            f"{show_path(self.path)}: {size:.1f} MB{beside}, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
+            f"compared with PyTorch: {images}{people}; the largest difference ({worst}) is {getattr(found, worst):.2g} "
+            f"of the tolerance ({tolerance.precision}): {tolerance.describe(*kinds)}"
+            + (f"\n{self.accuracy.describe()}" if self.accuracy else "")
+        )
+
+
+def export(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",  # noqa: A002  (the word of the command line)
+    calibration: str | Path | None = None,
+    annotations: str | Path | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ExportResult:
+    """Write a model as a file for other runtimes, and compare the file with PyTorch.
+
+    Args:
+        config: Path of a config file, or a config.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
+        out: File to write.
+        format: A key of ``FORMATS``.
+        calibration: Score calibration that ``rtmo analyze`` wrote, to be stored in the file.
+        annotations: Annotation file of ``calibration_images`` in COCO's format: the AP of an ``int8`` file, and
+            of the same in float32, are measured.
+        cfg_options: Values to change in the config, by dotted key.
+        **options: Options of ``ExportOptions``, as the tool takes them: ``size``, such as ``640x384``, by
+            default that of the config's test pipeline; ``dynamic``, ``batch``, ``size``, ``batch,size`` or
+            ``none``; ``cut``, ``input``, ``half``, ``int8`` and ``calibration_images``, a folder;
+            ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
+
+    Raises:
+        UserError: An argument is wrong, or the file does not compute what PyTorch computes.
+    """
+    path = Path(out)
+    write = _find_writer(format, path)
+    cfg = adopt_task(set_options(load_config(config), cfg_options))
+    wanted = _read_options(cfg, options)
+    if annotations is not None and not wanted.int8:
+        raise ConfigError("--annotations is for the AP of --int8, which is not given.")
+    scores = None if calibration is None else ScoreCalibration.read(calibration)
+    make_folder(path.parent, "The folder of --out,")
+    with leave_out_noise():
+        model, content = _build_model(cfg, locate_checkpoint(checkpoint))
+        info = _describe(cfg, model, wanted, _find_ap(content, str(checkpoint)))
+        info = replace(info, score_calibration=scores)
+        differences = write(model, path, wanted, info)
+        accuracy = None
+        if annotations is not None:
+            accuracy = compare_accuracy(write, model, path, wanted, info, annotations)
+    return ExportResult(path, info, differences, accuracy)
+
+
+def _read_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
+    """Return the options of a file: those of the tool, and the config's where they are None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    size, folder = given.pop("size", None), given.pop("calibration_images", None)
+    sizes = (tuple(step["input_size"]) for step in _find_steps(cfg))
+    thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
+    return ExportOptions(
+        size_wh=parse_size(size) if size else next(iter(sizes), _DEFAULT_SIZE),
+        dynamic=parse_dynamic(given.pop("dynamic", "batch")),
+        calibration_images=() if folder is None else choose_images(folder),
+        **{**{name: value for name, value in thresholds.items() if value is not None}, **given},
+    )
+
+
+def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
+    """Return what writes a format, once the name of the file fits it."""
+    if name not in FORMATS:
+        raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
+    if path.suffix != FORMATS[name]:
+        raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
+    from rtmo_plugin.export.ncnn_file import write_ncnn
+    from rtmo_plugin.export.onnx_file import write_onnx
+    from rtmo_plugin.export.openvino_file import write_openvino
+    from rtmo_plugin.export.torch_files import write_program, write_torchscript
+
+    writers = (write_onnx, write_openvino, write_torchscript, write_program, write_ncnn)
+    return dict(zip(FORMATS, writers, strict=True))[name]
+
+
+def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:
+    """Return the steps of the test pipeline that make images as large as the input."""
+    pipeline = (cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline", [])
+    return [step for step in walk_sections(pipeline) if "BottomupResize" in str(step.get("type"))]
+
+
+def _build_model(cfg: Config, path: Path) -> tuple[Any, Mapping[str, Any]]:
+    """Return the model with the checkpoint's weights, in eval mode, and the checkpoint."""
+    init_default_scope(cfg.get("default_scope", "mmpose"))
+    content = read_checkpoint(path)
+    with refuse_config_errors():
+        model = MODELS.build(cfg.model)
+    if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
+        name = cfg.filename or "The config"
+        raise ConfigError(f"{name} does not describe an RTMO of this package, and only these export.")
+    check_fits(model, content, path)
+    check_checkpoint_names(content, path, {"classes": _name_classes(cfg, model.head.num_classes)})
+    model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
+    return model.eval(), content
+
+
+def _describe(cfg: Config, model: Any, options: ExportOptions, ap: float | None) -> ModelInfo:
+    pads = [step.get("pad_val", 0) for step in _find_steps(cfg)] or [114]
+    pad = tuple(pads[0]) if isinstance(pads[0], (tuple, list)) else (pads[0],) * 3
+    return ModelInfo(
+        schema=model.head.schema,
+        classes=_name_classes(cfg, model.head.num_classes),
+        size_wh=options.size_wh,
+        cut=options.cut,
+        input=options.input,
+        dynamic=options.dynamic,
+        precision=options.precision,
+        score_thr=options.score_thr,
+        nms_thr=options.nms_thr,
+        max_people=options.max_people,
+        strides=model.head.strides,
+        pad_value=(pad[0], pad[1], pad[2]),
+        name=Path(cfg.filename).stem if cfg.filename else "",
+        version=__version__,
+        training_ap=ap,
+    )
+
+
+def _name_classes(cfg: Config, num_classes: int) -> tuple[str, ...]:
+    """Return the names that the test data give the classes; ``person`` and numbers where they give none."""
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset")
+    if dataset:
+        with refuse_config_errors():
+            classes = DATASETS.build({**dataset, "lazy_init": True}).metainfo.get("classes") or ()
+        if len(classes) == num_classes:
+            return tuple(classes)
+    return ("person",) if num_classes == 1 else tuple(f"class {index}" for index in range(num_classes))
+
+
+def _find_ap(checkpoint: Mapping[str, Any], name: str) -> float | None:
+    """Return the AP of the last validation before the checkpoint, or the published one of a named checkpoint."""
+    hub = checkpoint.get("message_hub")
+    scalars = hub.get("log_scalars", {}) if isinstance(hub, Mapping) else {}
+    validated = [scalars[key] for key in scalars if key.endswith("/AP")]
+    if validated:
+        return float(validated[0].current())
+    return CATALOGUE[name].ap if name in CATALOGUE else None

@@ -1,0 +1,1 @@
+"""Keypoint sets: names, sigmas, flip pairs and bones, and the boxes and areas of labelled keypoints."""

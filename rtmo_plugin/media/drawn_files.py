@@ -1,0 +1,127 @@
+"""Names of the pictures to write for images and videos, chosen and checked before any work.
+
+An image's picture has the image's name, a frame's picture the video's name and the frame's number. No two
+pictures share a name, also where upper and lower case are the same, and no picture replaces an input,
+whatever path, pattern or link leads to it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from rtmo_plugin.files import MAX_NAME_BYTES, check_outputs
+from rtmo_plugin.media.frames import Frame
+from rtmo_plugin.media.image_headers import SUFFIXES
+from rtmo_plugin.media.single_images import is_web
+from rtmo_plugin.media.sources import SourceKind, find_kind
+
+_NUMBER = "_{:06d}.jpg"
+_NUMBERED = re.compile(r"(.*)_\d{6,}\.jpg", re.IGNORECASE | re.DOTALL)
+_ROOM = len(os.fsencode("_999999999.jpg"))  # what a frame's number and suffix may need
+
+
+class PicturePlan:
+    """The pictures of some sources, all in one folder.
+
+    Args:
+        folder: Folder of the pictures; it need not exist yet.
+        sources: Images, videos, addresses and camera numbers; folders and patterns already listed as their files.
+        inputs: Other files that must stay as they are, such as the model.
+        suffix: Suffix of all pictures. Default: the image's own if it can be written, else ``.png`` is added.
+
+    Raises:
+        OutputError: A picture would replace an input or cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        sources: Iterable[str | int | Path],
+        *,
+        inputs: Iterable[str | Path] = (),
+        suffix: str | None = None,
+    ) -> None:
+        self._folder = Path(folder)
+        self._suffix = suffix
+        self._images: dict[str, str] = {}
+        self._videos: dict[str, str] = {}
+        taken: dict[str, int] = {}  # names and beginnings of names
+        kinds = {source: find_kind(source) for source in sources}
+        addresses = {each for each in kinds if kinds[each] is SourceKind.IMAGE and is_web(str(each)) and not suffix}
+        for source, kind in kinds.items():  # sources with names of their own come first
+            if kind is SourceKind.IMAGE and source not in addresses:
+                self._add_image(source, taken)
+        if addresses:
+            self._videos |= dict.fromkeys(map(str, addresses), _find_free("image", "_", taken, _ROOM)[:-1])
+        for source, kind in kinds.items():
+            if kind is not SourceKind.IMAGE:
+                self._add_video(source, taken)
+        files = [path for path in (*self._images, *self._videos) if os.path.exists(path)]
+        outputs = [self._folder / name for name in self._images.values()] + self._list_old_frames()
+        check_outputs(outputs, [*files, *inputs])
+
+    def choose_path(self, frame: Frame) -> Path:
+        """Return the picture's file of an image or a frame of the sources."""
+        key = _make_key(frame.name if frame.path is None else frame.path)
+        return self._folder / (self._images.get(key) or f"{self._videos[key]}{_NUMBER.format(frame.index)}")
+
+    def _add_image(self, source: str | int | Path, taken: dict[str, int]) -> None:
+        path = Path(str(source))
+        if _make_key(source) in self._images:  # given twice, or under two spellings of its path
+            return
+        if self._suffix is not None:
+            name = _find_free(path.stem, self._suffix, taken)
+        elif path.suffix.lower() in SUFFIXES:
+            name = _find_free(path.stem, path.suffix, taken)
+        else:
+            name = _find_free(path.name, ".png", taken)
+        self._images[_make_key(source)] = name
+        if numbered := _NUMBERED.fullmatch(name):
+            taken.setdefault(f"{numbered[1]}_".casefold(), 2)
+
+    def _add_video(self, source: str | int | Path, taken: dict[str, int]) -> None:
+        """Choose what the names of the pictures of a video or camera begin with."""
+        name = str(source)
+        is_camera = name.isdecimal() and not os.path.exists(name)
+        stem = "image" if is_camera or "://" in name else Path(name).stem
+        self._videos[f"camera {name}" if is_camera else _make_key(source)] = _find_free(stem, "_", taken, _ROOM)[:-1]
+
+    def _list_old_frames(self) -> list[Path]:
+        """Return the files in the folder that pictures of the videos may replace."""
+        stems = set(self._videos.values())
+        names = os.listdir(self._folder) if stems and self._folder.is_dir() else []
+        return [
+            self._folder / name
+            for name in names
+            if (found := _NUMBERED.fullmatch(name)) and found[1] in stems and name not in self._images.values()
+        ]
+
+
+def _make_key(source: str | int | Path) -> str:
+    return str(source) if "://" in str(source) else str(Path(str(source)))
+
+
+def _find_free(stem: str, suffix: str, taken: dict[str, int], room: int = 0) -> str:
+    """Return a name that is not taken and not too long, and take it; the second of a name ends with ``_2``.
+
+    Args:
+        stem: Beginning of the name.
+        suffix: End of the name.
+        taken: Names that are taken, without case, each with the number to try next; the new one is added.
+        room: Bytes to leave for what is appended later.
+    """
+    for number in itertools.count(taken.get((stem + suffix).casefold(), 1)):
+        end = suffix if number == 1 else f"_{number}{suffix}"
+        cut = stem
+        while len(os.fsencode(cut + end)) + room > MAX_NAME_BYTES:
+            cut = cut[:-1]
+        name = cut + end
+        if name.casefold() not in taken:
+            break
+    taken[name.casefold()] = 2
+    taken[(stem + suffix).casefold()] = number + 1
+    return name

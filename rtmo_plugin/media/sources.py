@@ -1,0 +1,211 @@
+"""Everything that can be given to ``Pose``, as one stream of frames: read ahead in threads, memory bounded.
+
+An image, or several, may be a file, a folder, a pattern (``photos/*.jpg``), a web address, the content
+of a file, an array (BGR, as OpenCV reads), an image of Pillow, or a list of these; there are also
+videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtmo_plugin.errors import DataError, MissingFileError, UserError
+from rtmo_plugin.media.file_patterns import find_by_pattern
+from rtmo_plugin.media.frames import Frame
+from rtmo_plugin.media.image_headers import SUFFIXES
+from rtmo_plugin.media.images import is_pillow
+from rtmo_plugin.media.read_ahead import keep_latest, map_ahead, read_ahead
+from rtmo_plugin.media.single_images import is_web, open_image
+from rtmo_plugin.media.video import VIDEO_SUFFIXES, open_camera, open_video, read_camera, read_video
+
+__all__ = ["Frame", "SourceKind", "expand", "expand_all", "find_kind", "read_frames"]
+
+_NUM_READERS = 2
+_NUM_AHEAD = 4
+_MAX_DIGITS = 18  # of the number of a camera
+_LIVE = ("rtsp://", "rtmp://", "udp://", "tcp://")
+
+_Load = Callable[[], Frame]  # what takes time is done when it is called
+
+
+class SourceKind(Enum):
+    """What comes out of a source."""
+
+    IMAGE = "one image"
+    IMAGES = "several images, perhaps videos among them"
+    VIDEO = "the frames of one video"
+    LIVE = "frames without end"
+
+
+def read_frames(source: Any, *, start: int = 0, num_readers: int = _NUM_READERS) -> Iterator[Frame]:
+    """Return the frames of a source, in order; reading goes on in threads while they are used.
+
+    A live source gives its newest frame and drops those that were not asked for in time. An image among several that
+    cannot be read is a frame with an error, and the others go on.
+
+    Args:
+        source: Any source that the module names.
+        start: Index of the first frame: those before it are left out of a video, and images are counted from it.
+        num_readers: Threads that decode image files.
+
+    Raises:
+        MissingFileError: There is no such file, folder or camera, or nothing in it; raised at once.
+        DataError: It is not a source, or a video that cannot be opened.
+    """
+    kind = find_kind(source)
+    if kind is SourceKind.LIVE:
+        return keep_latest(_open_live(source))
+    loads = _open_video(source, start) if kind is SourceKind.VIDEO else _open(source, kind, count(start))
+    return _load(loads, num_readers)
+
+
+def find_kind(source: Any) -> SourceKind:
+    """Tell what comes out of a source, without opening it.
+
+    Raises:
+        DataError: It is not a source.
+    """
+    if isinstance(source, bool):
+        raise _refuse(source)
+    if isinstance(source, (str, Path)):
+        return _find_kind_by_name(str(source))
+    if isinstance(source, (int, np.integer)):
+        return SourceKind.LIVE
+    if isinstance(source, np.ndarray):
+        return SourceKind.IMAGES if source.ndim == 4 else SourceKind.IMAGE
+    if isinstance(source, (bytes, bytearray, memoryview, io.BytesIO)) or is_pillow(source):
+        return SourceKind.IMAGE
+    if isinstance(source, Iterable):
+        return SourceKind.IMAGES
+    raise _refuse(source)
+
+
+def _load(loads: Iterator[_Load], num_readers: int) -> Iterator[Frame]:
+    """Yield the frames; a thread decodes videos, and others image files."""
+    with ThreadPoolExecutor(num_readers) as readers:
+        yield from map_ahead(readers, lambda load: load(), read_ahead(loads, _NUM_AHEAD), num_readers)
+
+
+def _find_kind_by_name(name: str) -> SourceKind:
+    path = Path(name)
+    is_number = name.isdecimal() and len(name) <= _MAX_DIGITS
+    if name.startswith(_LIVE) or (is_number and not os.path.exists(name)):
+        return SourceKind.LIVE
+    if path.suffix.lower() in VIDEO_SUFFIXES and not _is_pattern(name):
+        return SourceKind.VIDEO
+    if is_web(name):
+        return SourceKind.IMAGE
+    return SourceKind.IMAGES if os.path.isdir(name) or _is_pattern(name) else SourceKind.IMAGE
+
+
+def _is_pattern(name: str) -> bool:
+    return glob.has_magic(name) and not os.path.exists(name)
+
+
+def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Load]:
+    """Open a source: what is wrong with it as a whole is raised here.
+
+    Args:
+        source: Source, which is not live unless it is one of several.
+        kind: Kind of the source.
+        numbers: Indices for the images; a video among several takes one as well.
+    """
+    if kind in (SourceKind.LIVE, SourceKind.VIDEO):
+        loads = map(_wrap, _open_live(source)) if kind is SourceKind.LIVE else _open_video(source)
+        next(numbers)
+        return loads
+    if kind is SourceKind.IMAGE:
+        return iter([partial(open_image(source), next(numbers))])
+    each = expand(source) if isinstance(source, (str, Path)) else source
+    return chain.from_iterable(map(partial(_open_item, numbers=numbers), each))
+
+
+def _open_item(item: Any, numbers: Iterator[int]) -> Iterator[_Load]:
+    """Open one of several; if it cannot be, that is the error of its frame."""
+    try:
+        return _open(item, find_kind(item), numbers)
+    except UserError as error:
+        return iter([partial(_make_error, _name(item), str(error), next(numbers))])
+
+
+def _open_video(source: Any, start: int = 0) -> Iterator[_Load]:
+    path = None if "://" in str(source) else Path(source)
+    return map(_wrap, read_video(open_video(source), str(source), path, start))
+
+
+def _open_live(source: Any) -> Iterator[Frame]:
+    if isinstance(source, str) and not source.isdecimal():
+        return read_camera(open_video(source), source)
+    return read_camera(open_camera(int(source)), f"camera {source}")
+
+
+def expand(source: str | Path) -> list[Path]:
+    """Return the files of a folder or a pattern, by name.
+
+    Raises:
+        MissingFileError: No file is found.
+    """
+    return _list_folder(Path(source)) if os.path.isdir(source) else _list_pattern(str(source))
+
+
+def expand_all(sources: Iterable[str | int | Path]) -> list[str | int | Path]:
+    """Return sources in their order, folders and patterns as their files.
+
+    Raises:
+        MissingFileError: A file, folder or pattern names nothing.
+    """
+    found: list[str | int | Path] = []
+    for source in sources:
+        kind = find_kind(source)
+        if kind is SourceKind.IMAGES:
+            found += expand(str(source))
+        elif kind is SourceKind.LIVE or "://" in str(source) or os.path.exists(str(source)):
+            found.append(source)
+        else:
+            raise MissingFileError(f"There is no image, video or folder {source}.")
+    return found
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    suffixes = (*SUFFIXES, *VIDEO_SUFFIXES)
+    try:
+        found = sorted(each for each in folder.iterdir() if each.suffix.lower() in suffixes and each.is_file())
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+    if not found:
+        raise MissingFileError(f"There is no image and no video in {folder}: looked for {', '.join(suffixes)}.")
+    return found
+
+
+def _list_pattern(pattern: str) -> list[Path]:
+    found = find_by_pattern(pattern)
+    if not found:
+        raise MissingFileError(f"No file is named like {pattern}.")
+    return found
+
+
+def _make_error(name: str, error: str, index: int) -> Frame:
+    return Frame(None, name or f"image {index}", None, index, error=error)
+
+
+def _wrap(frame: Frame) -> _Load:
+    return lambda: frame
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path, int)) else ""
+
+
+def _refuse(source: Any) -> DataError:
+    return DataError(f"{type(source).__name__} is not a source: give a path, an address, an array, a number or a list.")

@@ -1,0 +1,196 @@
+"""Video files whose frames are shown at their times, and that stay readable whatever happens.
+
+OpenCV says nothing when a disk is full, and a file that is not closed in good order cannot be read.
+So the space is looked at before each frame, the file is closed while there is still some left, and it
+gets its name when it is closed: an older file of that name stays until then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+from rtmo_plugin.errors import ConfigError, OutputError
+from rtmo_plugin.files import replace_file
+from rtmo_plugin.media.drawing import Image
+from rtmo_plugin.media.ffmpeg_program import FfmpegProgram, find_ffmpeg
+from rtmo_plugin.media.image_files import make_folder
+from rtmo_plugin.media.video import leave_out_messages
+
+_FFMPEG = "ffmpeg"  # the program, where OpenCV has no encoder of H.264
+# By suffix, the best first.  Browsers play H.264 and VP8, and not MPEG-4 Part 2, which OpenCV writes everywhere.
+CODECS = {
+    ".mp4": ("avc1", _FFMPEG, "mp4v"),
+    ".mov": ("avc1", _FFMPEG, "mp4v"),
+    ".mkv": ("mp4v",),
+    ".avi": ("MJPG",),
+    ".webm": ("VP80", "VP90"),
+}
+_FOR_BROWSERS = {"avc1", _FFMPEG, "VP80", "VP90"}
+_RESERVE = 16 * 1024**2  # bytes that are left free: for the end of this file, and for other programs
+_MAX_GAP_S = 600.0  # a longer gap between two frames is a wrong time stamp
+
+
+class VideoWriter:
+    """Writes frames of one size to a file, which is there after ``close``, or when the ``with`` ends.
+
+    The file has a constant frame rate. A frame is repeated until the next one is due; of two frames
+    that are due at once the first is written.
+
+    Args:
+        path: File to write; its suffix, of ``CODECS``, says the format.  Its folder is made if need be.
+        fps: Frames a second.
+
+    Raises:
+        ConfigError: The format is not known.
+
+    Attributes:
+        path: File to write.
+        codec: Codec of the frames once the first is written, of ``CODECS``.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        self.path = Path(path)
+        self.codec: str | None = None
+        if self.path.suffix.lower() not in CODECS:
+            raise ConfigError(f"{path} is not a video that can be written: choose one of {', '.join(CODECS)}.")
+        make_folder(self.path.parent)
+        self._fps = fps
+        self._files = ExitStack()
+        self._draft = self.path  # until the file is opened
+        self._writer: Any = None
+        self._size_wh = (0, 0)
+        self._start_s = 0.0
+        self._last: Any = None
+        self._num_written = 0
+        self._num_cut = 0
+
+    @property
+    def plays_in_browsers(self) -> bool:
+        """Whether browsers play what is written; known after the first frame."""
+        return self.codec in _FOR_BROWSERS
+
+    def write(self, image: Image, time_s: float | None = None) -> None:
+        """Write a frame.
+
+        Args:
+            image: (height, width, 3) BGR; one of another size than the first is scaled to it.
+            time_s: Time at which the frame is shown, in seconds; the first frame is the start. Default: directly after
+                the previous frame.
+
+        Raises:
+            OutputError: The disk is full, or the file cannot be written; earlier frames stay readable.
+        """
+        if self._writer is None:
+            self._check_space(image)
+            self._open(image)
+            self._start_s = time_s or 0.0
+        num_missing = 0 if time_s is None else self._count_missing(time_s)
+        if num_missing < 0:
+            return
+        for _ in range(num_missing):
+            self._write(self._last)
+        height, width = image.shape[:2]
+        self._last = image if (width, height) == self._size_wh else cv2.resize(image, self._size_wh)
+        self._write(self._last)
+
+    def _count_missing(self, time_s: float) -> int:
+        """Return how many frames fit between the last one and one of a time; -1 if its place is taken."""
+        place = round((time_s - self._start_s) * self._fps) - self._num_cut
+        longest = int(_MAX_GAP_S * self._fps)
+        if place - self._num_written > longest:
+            self._num_cut += place - self._num_written - longest
+            place = self._num_written + longest
+        return max(-1, place - self._num_written)
+
+    def _write(self, image: Any) -> None:
+        self._check_space(image)
+        self._writer.write(image)
+        self._num_written += 1
+
+    def _check_space(self, image: Image) -> None:
+        """Raise an ``OutputError`` where the disk, or a limit of file sizes, has no room for one more frame."""
+        free = shutil.disk_usage(self.path.parent).free
+        limit = resource.RLIM_INFINITY if resource is None else resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if resource is not None and limit != resource.RLIM_INFINITY:  # as `ulimit -f` sets it
+            size = self._draft.stat().st_size if self._writer is not None and self._draft.exists() else 0
+            free = min(free, limit - size)
+        if free >= _RESERVE + image.nbytes:
+            return
+        if self._writer is None:
+            raise OutputError(f"There is no room for {self.path}: {_RESERVE // 1024**2} MB have to stay free.")
+        raise OutputError(f"The disk of {self.path} is full: it holds the frames so far, and nothing more.")
+
+    def _open(self, image: Image) -> None:
+        """Open the file for frames of the size of ``image``, cut to even numbers as codecs want."""
+        self._size_wh = (max(2, image.shape[1] // 2 * 2), max(2, image.shape[0] // 2 * 2))
+        with ExitStack() as files:
+            self._draft = files.enter_context(replace_file(self.path))
+            for codec in CODECS[self.path.suffix.lower()]:
+                writer = self._try_codec(codec)
+                if writer is not None:
+                    self._writer, self.codec, self._files = writer, codec, files.pop_all()
+                    return
+            width, height = self._size_wh
+            raise OutputError(f"{self.path} cannot be written as a video of {width}x{height} pixels.")
+
+    def _try_codec(self, codec: str) -> Any:
+        """Return a writer of a codec, or None where this machine has no such encoder."""
+        if codec == _FFMPEG:
+            program = find_ffmpeg()
+            return None if program is None else FfmpegProgram(program, self._draft, self._fps, self._size_wh)
+        with leave_out_messages(), _drop_stderr():
+            code = cv2.VideoWriter_fourcc(*codec)  # type: ignore[attr-defined]
+            writer = cv2.VideoWriter(str(self._draft), code, self._fps, self._size_wh)
+        return writer if writer.isOpened() else None
+
+    def close(self) -> None:
+        """Write the end of the file, and give it its name.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with self._files:
+                writer.release()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def _drop_stderr() -> Iterator[None]:
+    """Discard what libraries print meanwhile past Python, such as FFmpeg's remarks on tags of codecs."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(null)
+        os.close(kept)

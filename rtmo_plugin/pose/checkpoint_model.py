@@ -1,0 +1,57 @@
+"""A checkpoint as a function from images to people, beside exported files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rtmo_plugin.engine.hooks.prediction_plots import read_skeleton, select_people
+from rtmo_plugin.media.drawing import Image
+from rtmo_plugin.number_ranges import FRACTION
+from rtmo_plugin.pose.predictor import Predictor
+from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.runtime.people import People
+from rtmo_plugin.structures import KeypointSchema
+
+
+class CheckpointModel:
+    """A model of a config with the weights of a checkpoint, where ``PoseModel`` is an exported file.
+
+    Args:
+        config: Path of a config file, or the name of a shipped one.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
+        score_thr: Lowest score of a person.
+        device: Device in torch's notation. Default: a GPU if there is one.
+
+    Raises:
+        UserError: The config, the checkpoint or the device is wrong.
+    """
+
+    def __init__(
+        self, config: str | Path, checkpoint: str | Path, *, score_thr: float = 0.3, device: str | None = None
+    ) -> None:
+        FRACTION.check("score_thr", score_thr)
+        self._predictor = Predictor(config, checkpoint, device=device)
+        self._score_thr = score_thr
+        meta = self._predictor.metainfo
+        names = tuple(meta["keypoint_id2name"][k] for k in range(meta["num_keypoints"]))
+        # MMPose names each pair from both sides, and keeps sigmas in float32.
+        pairs = {name: tuple(dict.fromkeys(map(tuple, links))) for name, links in read_skeleton(meta).items()}
+        schema = KeypointSchema(names, tuple(round(float(sigma), 6) for sigma in meta["sigmas"]), **pairs)
+        self.info = ModelInfo(schema, tuple(meta.get("classes") or ("person",)))
+
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+        """Return the people in each of some images, in their pixels.
+
+        Raises:
+            DataError: One of them cannot be scaled to the input.
+        """
+        names = names or [f"Image {index}" for index in range(len(images))]
+        found = []
+        for image, name in zip(images, names):
+            sample = self._predictor.predict(image, name)
+            keypoints, visibility, scores, boxes, labels = select_people(sample, self._score_thr)
+            found.append(People(boxes, scores, keypoints, visibility, labels.astype(np.int64)))
+        return found

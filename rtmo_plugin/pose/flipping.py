@@ -1,0 +1,93 @@
+"""Flip augmentation: detections of an image and its mirror image are averaged.
+
+Detections found in only one view get half the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.media.drawing import Image
+from rtmo_plugin.pose.similarity import compare_people, join
+from rtmo_plugin.runtime.people import People
+
+if TYPE_CHECKING:
+    from rtmo_plugin.pose.streaming import Model
+
+Floats = NDArray[np.floating[Any]]
+
+_SAME = 0.5  # OKS from which on two are one person
+
+
+class FlippingModel:
+    """A model that averages what it finds in an image and in its mirror image.
+
+    Args:
+        model: Model whose results are averaged; left and right keypoints are exchanged in the mirror image.
+        score_thr: Score above which people are returned, after averaging.
+    """
+
+    def __init__(self, model: Model, score_thr: float = 0.0) -> None:
+        self._model, self.info, self._score_thr = model, model.info, score_thr
+        order = np.arange(model.info.schema.num_keypoints)
+        for left, right in model.info.schema.flip_pairs:
+            order[[left, right]] = right, left
+        self._order, self._sigmas = order, np.array(model.info.schema.sigmas)
+
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+        """Return the people in each of some images, in their pixels.
+
+        Raises:
+            DataError: One of them cannot be used.
+        """
+        mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in images]
+        found = self._model.predict_batch([*images, *mirrored], [*names, *names] if names else None)
+        pairs = zip(images, found, found[len(images) :])
+        everyone = [self._average(plain, self._mirror(other, image.shape[1])) for image, plain, other in pairs]
+        return [people.select(people.scores > self._score_thr) for people in everyone]
+
+    def _mirror(self, people: People, width: int) -> People:
+        """Return the people of a mirror image as they are in the image."""
+        last = width - 1  # pixel 0 shows what the last one does
+        boxes = np.stack([last - people.boxes[:, 2], people.boxes[:, 1], last - people.boxes[:, 0], people.boxes[:, 3]])
+        points = people.keypoints[:, self._order] * [-1, 1] + [last, 0]
+        return People(boxes.T, people.scores, points, people.keypoint_scores[:, self._order], people.labels)
+
+    def _average(self, plain: People, other: People) -> People:
+        """Return the mean of people found in both views, and people found in one view at half their score."""
+        if not len(plain) or not len(other):
+            return _halve(join([plain, other]))
+        similarities = compare_people(plain, other, self._sigmas)
+        pairs = _match(similarities)
+        first, second = plain.select([a for a, _ in pairs]), other.select([b for _, b in pairs])
+        both = People(
+            (first.boxes + second.boxes) / 2,
+            (first.scores + second.scores) / 2,
+            (first.keypoints + second.keypoints) / 2,
+            (first.keypoint_scores + second.keypoint_scores) / 2,
+            first.labels,
+        )
+        rest = [
+            np.setdiff1d(np.arange(len(each)), [pair[i] for pair in pairs]) for i, each in enumerate((plain, other))
+        ]
+        everyone = join([both, _halve(plain.select(rest[0])), _halve(other.select(rest[1]))])
+        return everyone.select(np.argsort(-everyone.scores, kind="stable"))
+
+
+def _match(similarities: Floats) -> list[tuple[int, int]]:
+    """Return pairs of a row and a column that are one person, the most similar first, each used once."""
+    pairs: list[tuple[int, int]] = []
+    remaining = similarities.copy()
+    while remaining.size and remaining.max() >= _SAME:
+        row, column = (int(n) for n in np.unravel_index(remaining.argmax(), remaining.shape))
+        pairs.append((row, column))
+        remaining[row], remaining[:, column] = -1, -1
+    return pairs
+
+
+def _halve(people: People) -> People:
+    return People(people.boxes, people.scores / 2, people.keypoints, people.keypoint_scores, people.labels)

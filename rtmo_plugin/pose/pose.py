@@ -1,0 +1,127 @@
+"""``Pose``: two lines from a model's file to the people in images, videos and cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model, locate_exported
+from rtmo_plugin.errors import ConfigError, DataError, explain_missing_packages
+from rtmo_plugin.media.sources import SourceKind, find_kind, read_frames
+from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SIDE
+from rtmo_plugin.option_names import check_option_names
+from rtmo_plugin.pose.flipping import FlippingModel
+from rtmo_plugin.pose.results import PoseResult
+from rtmo_plugin.pose.streaming import Model, stream_results
+from rtmo_plugin.pose.tiling import TilingModel
+from rtmo_plugin.runtime.pose_model import PoseModel
+
+__all__ = ["Pose", "PoseResult"]
+
+# In the order of the documentation: first options of every model, then those of exported files only.
+_OPTIONS = (
+    *("score_thr", "flip", "tile", "config", "device"),
+    *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
+)
+
+
+class Pose:
+    """A model, ready for images, videos and cameras.
+
+    Args:
+        model: An exported file, which needs neither torch nor MMPose; a checkpoint, which carries its config; or a
+            published name such as ``rtmo-s_body7-onnx``, which is downloaded once.
+        config: File or shipped name of a config for a checkpoint. Default: the one it carries or is published with.
+        score_thr: Score above which people are returned.
+        flip: Whether the mirrored image is processed as well: twice the time.
+        tile: Side of overlapping tiles, in pixels of the image, for small people in large images. Default: no tiles.
+        **options: Also ``device``; and for an exported file ``trust`` (whether code in a .pt or .pt2 file may run that
+            was not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
+            ``streams`` (batches that ``stream`` computes side by side; None: two, where that is faster).
+
+    Raises:
+        UserError: The model, its config or an option is wrong.
+
+    Attributes:
+        info: Keypoint names, skeleton and classes of the model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        config: str | Path | None = None,
+        score_thr: float = 0.3,
+        flip: bool = False,
+        tile: int | None = None,
+        **options: Any,
+    ) -> None:
+        check_option_names("Pose", options, _OPTIONS)
+        self._name, self._score_thr = str(model), score_thr
+        FRACTION.check("score_thr", score_thr)
+        if tile is not None:
+            SIDE.check("tile", tile)
+        self._model = _open_model(model, config, score_thr, options)
+        self.info = self._model.info
+        self._streams = self._model.streams if isinstance(self._model, PoseModel) else 1
+        if flip:
+            self._model = FlippingModel(self._model, score_thr)
+        if tile is not None:
+            self._model = TilingModel(self._model, tile)
+
+    def __repr__(self) -> str:
+        """Return the model and its keypoints, in one line."""
+        return f"Pose({self._name!r}, {self.info.schema.num_keypoints} keypoints, score_thr={self._score_thr:g})"
+
+    def __call__(self, source: Any, *, batch_size: int = 1) -> Any:
+        """Find the people in a source, see ``rtmo_plugin.media.sources``.
+
+        Returns:
+            A ``PoseResult`` for one image, a list of them for several, and for a video or a camera what ``stream``
+            returns.
+
+        Raises:
+            UserError: There is nothing to read, or the one image cannot be used.
+        """
+        kind = find_kind(source)
+        results = self.stream(source, batch_size=batch_size)
+        if kind is SourceKind.IMAGE:
+            (result,) = results
+            if result.error:
+                raise DataError(result.error)
+            return result
+        return list(results) if kind is SourceKind.IMAGES else results
+
+    def stream(self, source: Any, *, batch_size: int = 1, start: int = 0) -> Iterator[PoseResult]:
+        """Return the results of a source one after another, however long it is: few are in memory at a time.
+
+        Reading and the network go on in threads while a result is used.  An image that cannot be used is a result
+        with an ``error``, and so is the end of a video that ends early.
+
+        Args:
+            source: See ``rtmo_plugin.media.sources``.
+            batch_size: Images that are computed at once.
+            start: Index of the first result: earlier frames of a video are left out, and images are counted from it.
+
+        Raises:
+            UserError: There is nothing to read.
+        """
+        BATCH_SIZE.check("batch_size", batch_size)
+        NUMBER.check("start", start)
+        return stream_results(self._model, read_frames(source, start=start), batch_size, self._streams)
+
+
+def _open_model(model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]) -> Model:
+    """Open a file, a checkpoint or a published name."""
+    name, kind = str(model), find_kind_of_model(model)
+    if kind is ModelKind.EXPORTED:
+        return PoseModel(locate_exported(model), score_thr=score_thr, **options)
+    if kind is not ModelKind.CHECKPOINT:
+        raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
+    if foreign := sorted(set(options) - {"device"}):
+        raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
+    with explain_missing_packages():  # torch and MMPose, which a checkpoint needs and an exported file does not
+        from rtmo_plugin.pose.checkpoint_model import CheckpointModel
+
+    return CheckpointModel(config or name, model, score_thr=score_thr, **options)

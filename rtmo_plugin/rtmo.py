@@ -1,0 +1,213 @@
+"""RTMO without a config file: a torch module of a size, from images to people.
+
+::
+
+    from rtmo_plugin import CSPConfig, RTMO, RTMOConfig
+
+    model = RTMO(RTMOConfig(backbone_config=CSPConfig(size="small"), num_classes=1, num_keypoints=17)).eval()
+    people = model(torch.randn(1, 3, 640, 640))
+
+It is composed of the registered modules with the values of the shipped configs, so that training
+with a config and this are one model, and MMPose's official weights load into both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+from rtmo_plugin.checkpoints.fit import check_fits, get_state_dict
+from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
+from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
+from rtmo_plugin.engine.console import leave_out_initialisation
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
+from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.rtmo_head import find_size_wh
+from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.number_ranges import COUNT, FRACTION
+from rtmo_plugin.shipped_configs import FOLDER
+from rtmo_plugin.structures import KeypointSchema
+
+_SIZES = {"tiny": "t", "small": "s", "medium": "m", "large": "l"}
+_SIZE_DIVISOR = 32
+
+
+@dataclass(frozen=True)
+class CSPConfig:
+    """The backbone, CSPDarknet, whose size gives the model its name.
+
+    Attributes:
+        size: ``"tiny"``, ``"small"``, ``"medium"`` or ``"large"``.
+        use_pretrained: Start the backbone from YOLOX's published weights, which are downloaded once.
+
+    Raises:
+        ConfigError: The size is unknown.
+    """
+
+    size: str = "small"
+    use_pretrained: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size not in _SIZES:
+            raise ConfigError(f"There is no RTMO of size {self.size!r}: choose {', '.join(_SIZES)}.")
+
+
+@dataclass(frozen=True)
+class RTMOConfig:
+    """A whole model.
+
+    Attributes:
+        backbone_config: Config of the backbone.
+        num_classes: Number of classes C.
+        num_keypoints: Number of keypoints K.
+        keypoints: Keypoint set: ``"coco"``, ``"crowdpose"``, a ``KeypointSchema`` or a dict of its fields. Default:
+            COCO's 17 or CrowdPose's 14, by ``num_keypoints``.
+        score_thr: Score that people must exceed.
+        nms_thr: IoU above which two boxes are one person; 1 keeps all.
+
+    Raises:
+        ConfigError: The number of keypoints is not that of ``keypoints``, or does not tell which they are.
+    """
+
+    backbone_config: CSPConfig = field(default_factory=CSPConfig)
+    num_classes: int = 1
+    num_keypoints: int = 17
+    keypoints: str | Mapping[str, Any] | KeypointSchema | None = None
+    score_thr: float = 0.1
+    nms_thr: float = 0.65
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("num_classes", COUNT), ("score_thr", FRACTION), ("nms_thr", FRACTION)):
+            allowed.check(name, getattr(self, name))
+        if self.schema.num_keypoints != self.num_keypoints:
+            raise ConfigError(f"num_keypoints={self.num_keypoints}, and keypoints has {self.schema.num_keypoints}.")
+
+    @property
+    def schema(self) -> KeypointSchema:
+        """Keypoint set."""
+        if self.keypoints is not None:
+            return find_schema(self.keypoints)
+        known = {schema.num_keypoints: schema for schema in KEYPOINT_SCHEMAS.values()}
+        if self.num_keypoints not in known:
+            raise ConfigError(f"num_keypoints={self.num_keypoints} needs keypoints=dict(names=[...], sigmas=[...]).")
+        return known[self.num_keypoints]
+
+
+@dataclass(frozen=True)
+class RTMOOutput:
+    """The N people of all B images, image by image and best first, in pixels of the input."""
+
+    image: Tensor  # (N,) long, index into B
+    boxes: Tensor  # (N, 4) x1, y1, x2, y2
+    scores: Tensor  # (N,) 0..1
+    labels: Tensor  # (N,) long, class
+    keypoints: Tensor  # (N, K, 2)
+    keypoint_scores: Tensor  # (N, K) 0..1
+
+    def __repr__(self) -> str:
+        """Return the numbers of people and keypoints in one line."""
+        return f"RTMOOutput({len(self)} people of {self.keypoint_scores.shape[-1]} keypoints)"
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, image: int) -> RTMOOutput:
+        """Return the people of one image."""
+        mine = self.image == image
+        return RTMOOutput(**{name: value[mine] for name, value in vars(self).items()})
+
+
+class RTMO(nn.Module):
+    """RTMO (arXiv 2312.07526) with random weights, or a pretrained backbone.
+
+    Its state dict has MMPose's names, so official checkpoints load strictly, or by name::
+
+        model.load_weights("rtmo-s_coco")
+
+    Args:
+        config: Config of the model. Default: RTMO-s with COCO's keypoints.
+
+    Raises:
+        UserError: Pretrained weights cannot be downloaded or read.
+    """
+
+    def __init__(self, config: RTMOConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or RTMOConfig()
+        init_default_scope("mmpose")
+        estimator = MODELS.build(_make_model_config(self.config))
+        with leave_out_initialisation():
+            estimator.init_weights()
+        self.backbone, self.neck, self.head = estimator.backbone, estimator.neck, estimator.head
+
+    def forward(self, images: Tensor) -> RTMOOutput:
+        """Find the people; call ``eval()`` before, as with every model with BatchNorm.
+
+        Args:
+            images: (B, 3, H, W) BGR, 0..255; height and width multiples of 32.
+
+        Raises:
+            DataError: Another shape.
+        """
+        feats = self._extract(images)
+        predictions = densify(self.head(feats), self.head.strides)
+        picked = select_people(predictions, score_thr=self.config.score_thr, nms_thr=self.config.nms_thr)
+        size_wh = find_size_wh(feats, self.head.strides)
+        located = self.head.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
+        return RTMOOutput(
+            image=picked.image,
+            boxes=predictions.boxes[picked.image, picked.prior],
+            scores=picked.scores,
+            labels=picked.labels,
+            keypoints=located.keypoints,
+            keypoint_scores=predictions.visibility_logits[picked.image, picked.prior].sigmoid(),
+        )
+
+    def loss(self, images: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Compute the losses of a batch by name, see ``RTMOHead.loss``; ``head.enter_stage`` chooses their weights.
+
+        Args:
+            images: (B, 3, H, W) BGR, 0..255; height and width multiples of 32.
+            data_samples: B data samples of MMPose with ``gt_instance_labels``.
+        """
+        losses: dict[str, Tensor] = self.head.loss(self._extract(images), data_samples)
+        return losses
+
+    def load_weights(self, checkpoint: str | Path) -> None:
+        """Load the weights of a checkpoint, every one and no other.
+
+        Args:
+            checkpoint: Path or URL, or a published name such as ``rtmo-s_coco``.
+
+        Raises:
+            UserError: It cannot be downloaded or read, or belongs to another model.
+        """
+        path = locate_checkpoint(checkpoint)
+        content = read_checkpoint(path)
+        check_fits(self, content, path)
+        self.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
+
+    def _extract(self, images: Tensor) -> Sequence[Tensor]:
+        """Return the features of images, once their shape is right."""
+        if images.ndim != 4 or images.shape[1] != 3 or any(n % _SIZE_DIVISOR or not n for n in images.shape[2:]):
+            raise DataError(
+                f"RTMO takes (B, 3, H, W) images with H and W multiples of {_SIZE_DIVISOR}, got {tuple(images.shape)}."
+            )
+        feats: Sequence[Tensor] = self.neck(self.backbone(images))
+        return feats
+
+
+def _make_model_config(config: RTMOConfig) -> Any:
+    """Return the model of the shipped config of a size, with another head."""
+    backbone = config.backbone_config
+    cfg = Config.fromfile(str(FOLDER / f"_base_/sizes/{_SIZES[backbone.size]}.py"))
+    cfg = fetch_pretrained(cfg) if backbone.use_pretrained else drop_pretrained(cfg)
+    return {**cfg.model, "head": {**cfg.model.head, "num_classes": config.num_classes, "keypoints": config.schema}}

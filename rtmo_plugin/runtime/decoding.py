@@ -1,0 +1,147 @@
+"""From the outputs of a file to people; the three cuts give the same people.
+
+Letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import NonFiniteError
+from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder
+from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.runtime.nms_arrays import suppress_duplicates
+from rtmo_plugin.runtime.people import DIVERGED, People
+from rtmo_plugin.score_calibration import ScoreCalibration
+
+Floats = NDArray[np.floating[Any]]
+Outputs = Mapping[str, NDArray[Any]]
+
+
+class Decoder:
+    """Turn outputs into people.
+
+    Args:
+        info: Metadata of the file.
+        coordinates: Classifier of the coordinates, for the cut ``raw``.
+        score_thr: Score above which people are returned. Default: the file's own, below which an end-to-end file
+            returns no people anyway.
+        calibration: Calibration of the scores; the file's threshold then applies to uncalibrated scores, and
+            ``score_thr`` to calibrated ones.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        coordinates: CoordinateDecoder | None = None,
+        score_thr: float | None = None,
+        calibration: ScoreCalibration | None = None,
+    ) -> None:
+        self._info, self._coordinates, self._calibration = info, coordinates, calibration
+        self._least_calibrated = score_thr or 0.0
+        self._score_thr = info.score_thr if score_thr is None or calibration else score_thr
+
+    def decode(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+        """Return the people of each image.
+
+        Args:
+            outputs: Outputs of the file by name, for B images.
+            size_wh: Width and height of the input in pixels.
+
+        Raises:
+            NonFiniteError: The file computes NaN or infinity.
+        """
+        self._check_scores(outputs)
+        everyone = (self._decode_maps if self._info.cut == "raw" else self._decode_rows)(outputs, size_wh)
+        for people in everyone:
+            people.check_finite()
+        return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
+
+    def _check_scores(self, outputs: Outputs) -> None:
+        """Check all scores: one that is NaN is above no threshold, and would pass for an image without people.
+
+        Raises:
+            NonFiniteError: One of them is NaN or infinite.
+        """
+        if self._info.cut == "raw":
+            scores = [outputs[f"class_logits_{stride}"] for stride in self._info.strides]
+        else:
+            scores = [outputs["dets"][..., 4]]
+        if not all(np.isfinite(each).all() for each in scores):
+            raise NonFiniteError(DIVERGED)
+
+    def _calibrate(self, people: People) -> People:
+        """Return the people with calibrated scores, best first, without those below the threshold."""
+        assert self._calibration is not None
+        scores = self._calibration.apply(people.scores, people.keypoint_scores).astype(people.scores.dtype)
+        order = np.argsort(-scores, kind="stable")
+        return replace(people, scores=scores).select(order[scores[order] > self._least_calibrated])
+
+    def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+        """Take the people from the rows of a file, once duplicates are gone."""
+        labels = outputs.get("labels")
+        everyone = []
+        for image, (dets, keypoints) in enumerate(zip(outputs["dets"], outputs["keypoints"])):
+            classes = np.zeros(len(dets), np.int64) if labels is None else labels[image].astype(np.int64)
+            people = People(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
+            people = people.select(people.scores > self._score_thr)
+            if self._info.cut == "decoded":
+                people = people.select(suppress_duplicates(people.boxes, people.scores, self._info.nms_thr))
+            everyone.append(people.select(slice(self._info.max_people)))
+        return everyone
+
+    def _decode_maps(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+        """Decode the head's maps, coordinates of the kept priors alone."""
+        flat = {name: _flatten(outputs, name, self._info.strides) for name in _MAPS}
+        images = [{name: value[i] for name, value in flat.items()} for i in range(len(flat["class_logits"]))]
+        return [self._decode_image(maps, size_wh) for maps in images]
+
+    def _decode_image(self, maps: Mapping[str, Floats], size_wh: tuple[int, int]) -> People:
+        """Decode the (P, C) rows of one image."""
+        centers, strides = make_priors(size_wh, self._info.strides)
+        scores = _sigmoid(maps["class_logits"])
+        best = scores.max(axis=-1)
+        above = np.flatnonzero(best > self._score_thr)
+        boxes = _decode_boxes(maps["box_deltas"][above], centers[above], strides[above])
+        kept = suppress_duplicates(boxes, best[above], self._info.nms_thr)[: self._info.max_people]
+        rows, boxes = above[kept], boxes[kept]
+        assert self._coordinates is not None  # PoseModel loads it for raw files
+        keypoints = self._coordinates.locate(maps["pose_vectors"][rows], boxes, centers[rows], size_wh)
+        visibility = _sigmoid(maps["visibility_logits"][rows])
+        return People(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1))
+
+
+_MAPS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")
+
+
+def make_priors(size_wh: tuple[int, int], strides: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Return the (P, 2) middles and (P,) strides of all cells, level by level and row by row."""
+    centers, repeated = [], []
+    for stride in strides:
+        width, height = size_wh[0] // stride, size_wh[1] // stride
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        centers.append(np.stack([x, y], axis=-1).reshape(-1, 2) * stride + (stride - 1) / 2)
+        repeated.append(np.full(width * height, stride, np.float32))
+    return np.concatenate(centers).astype(np.float32), np.concatenate(repeated)
+
+
+def _flatten(outputs: Outputs, name: str, strides: tuple[int, ...]) -> Floats:
+    """Return the maps of all levels as (B, P, C)."""
+    levels = [outputs[f"{name}_{stride}"] for stride in strides]
+    return np.concatenate([each.reshape(*each.shape[:2], -1).swapaxes(1, 2) for each in levels], axis=1)
+
+
+def _decode_boxes(deltas: Floats, centers: Floats, strides: Floats) -> Floats:
+    middles = deltas[:, :2] * strides[:, None] + centers
+    halves = np.exp(deltas[:, 2:]) * strides[:, None] / 2
+    return np.concatenate([middles - halves, middles + halves], axis=-1)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    probs: Floats = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+    return probs

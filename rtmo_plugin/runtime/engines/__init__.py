@@ -1,0 +1,111 @@
+"""Engines that run exported files: one class per runtime, chosen by the file and the installed packages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.number_ranges import STREAMS, THREADS
+from rtmo_plugin.runtime.engines import torch_archive
+from rtmo_plugin.runtime.engines.engine import Engine, count_cores
+
+__all__ = ["RUNTIMES", "Engine", "open_engine"]
+
+# By name: the package, and how its files end.  On CPUs OpenVINO is the fastest, so it comes first.
+RUNTIMES = {
+    "openvino": ("openvino", (".xml", ".onnx")),
+    "onnxruntime": ("onnxruntime", (".onnx",)),
+    "torch": ("torch", torch_archive.SUFFIXES),
+    "ncnn": ("ncnn", (".param",)),
+}
+
+
+# Runtimes that compute several batches side by side, and the default number of batches.
+_WITH_STREAMS = ("openvino", "onnxruntime")
+_NUM_STREAMS = 2
+
+
+def open_engine(
+    file: str | Path, *, runtime: str | None = None, streams: int | None = 1, trust: bool = False, **options: Any
+) -> Engine:
+    """Open an exported file.
+
+    Args:
+        file: Exported file, such as ``rtmo-s.onnx``.
+        runtime: Key of ``RUNTIMES``. Default: the first that is installed and reads such files.
+        streams: Number of batches that are computed side by side, each with its share of the threads: higher
+            throughput, longer latency. None: two if the runtime computes several and there are threads for them.
+        trust: Whether code in a file of PyTorch (.pt, .pt2) may run though it was not exported here; other
+            formats hold none.
+        **options: Also ``device`` (``"cpu"`` or another device of the runtime), ``threads`` (CPU threads; None: all
+            cores) and ``precision`` (``"auto"``: the fastest that keeps keypoints exact; ``"float32"``; others
+            if the runtime has them).
+
+    Raises:
+        MissingFileError: There is no such file.
+        ConfigError: No runtime for it is installed, it has no streams, or the device is not there.
+        DataError: The file is damaged or not an RTMO model.
+    """
+    path = Path(file)
+    if not os.path.isfile(path):
+        raise MissingFileError(f"There is no model file {path}.")
+    if runtime is None and path.suffix.lower() == ".onnx" and str(options.get("device", "")).startswith("cuda"):
+        runtime = "onnxruntime"  # OpenVINO knows no such device
+    name = _choose(path, runtime)
+    if options.get("threads") is not None:
+        THREADS.check("threads", options["threads"])
+    streams = _choose_streams(name, streams, options.get("threads"))
+    if name == "torch":
+        options["trust"] = trust
+    return _import_engine(name)(path, **options, **({} if streams == 1 else {"streams": streams}))
+
+
+def _choose(path: Path, runtime: str | None) -> str:
+    """Return the name of the runtime for a file."""
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ConfigError(f"There is no runtime {runtime!r}: choose {', '.join(RUNTIMES)}.")
+    fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
+    if not fitting or (runtime is not None and runtime not in fitting):
+        endings = sorted({suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes})
+        reader = f"The runtime {runtime}" if runtime else "No runtime"
+        raise ConfigError(f"{reader} reads files like {path.name}: the known ones end with {', '.join(endings)}.")
+    wanted = [runtime] if runtime else fitting
+    installed = [name for name in wanted if find_spec(RUNTIMES[name][0])]
+    if not installed:
+        raise ConfigError(f"{path} needs the package {RUNTIMES[wanted[0]][0]}: pip install {RUNTIMES[wanted[0]][0]}")
+    return installed[0]
+
+
+def _choose_streams(runtime: str, streams: int | None, threads: int | None) -> int:
+    """Return how many batches to compute side by side."""
+    if streams is None:
+        return _NUM_STREAMS if runtime in _WITH_STREAMS and (threads or count_cores()) >= _NUM_STREAMS else 1
+    STREAMS.check("streams", streams)
+    if streams > 1 and runtime not in _WITH_STREAMS:
+        raise ConfigError(
+            f"The runtime {runtime} computes one batch at a time: streams are for {', '.join(_WITH_STREAMS)}."
+        )
+    return streams
+
+
+def _import_engine(runtime: str) -> Callable[..., Engine]:
+    """Return the class of a runtime; only the package of this one is imported."""
+    if runtime == "openvino":
+        from rtmo_plugin.runtime.engines.openvino_runtime import OpenVinoEngine
+
+        return OpenVinoEngine
+    if runtime == "onnxruntime":
+        from rtmo_plugin.runtime.engines.onnx_runtime import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine
+    if runtime == "torch":
+        from rtmo_plugin.runtime.engines.torch_runtime import TorchEngine
+
+        return TorchEngine
+    from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
+
+    return NcnnEngine

@@ -1,0 +1,73 @@
+"""ncnn, for phones and small boards: the head's maps of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ncnn
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import read_json
+from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
+
+# pnnx numbers inputs and outputs.
+_INPUT, _OUTPUT = "in0", "out{}"
+
+
+class NcnnEngine:
+    """An ncnn file.
+
+    Args:
+        path: Path of the ``.param`` file; ``.bin`` and ``.json`` are beside it.
+        device: Device, which must be ``"cpu"``.
+        threads: CPU threads. Default: as many as ncnn finds.
+        precision: Precision, ``"auto"`` or ``"float32"``.
+
+    Raises:
+        ConfigError: Another device or precision.
+        DataError: The file cannot be read, or is not an RTMO model.
+    """
+
+    streams = 1
+
+    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
+        if device != "cpu" or precision not in ("auto", "float32"):
+            raise ConfigError(f"ncnn runs here on the cpu in float32, not on {device} in {precision}.")
+        strings = _read_strings(path.with_suffix(".json"))
+        self.info = ModelInfo.from_strings(strings, str(path))
+        self.computes_in = self.info.precision
+        self._names = strings.get(OUTPUT_NAMES, "").split(",")
+        self._network = ncnn.Net()
+        if threads:
+            self._network.opt.num_threads = threads
+        for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+            setattr(self._network.opt, option, False)
+        weights = path.with_suffix(".bin")
+        if self._network.load_param(str(path)) or not weights.is_file() or self._network.load_model(str(weights)):
+            raise DataError(f"{path} cannot be read as a model of ncnn: it is damaged, or {weights.name} is not there.")
+
+    def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Run a batch of one, see ``Engine``."""
+        extractor = self._network.create_extractor()
+        extractor.input(_INPUT, ncnn.Mat(np.ascontiguousarray(images[0])))
+        outputs = (extractor.extract(_OUTPUT.format(index))[1] for index in range(len(self._names)))
+        return {name: np.array(value)[None] for name, value in zip(self._names, outputs)}
+
+
+def _read_strings(path: Path) -> dict[str, str]:
+    """Return the metadata of a model.
+
+    Raises:
+        DataError: There is no such file, or it is another kind of file.
+    """
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: it describes the model of ncnn that it lies beside.") from error
+    if not isinstance(content, dict) or not ModelInfo.is_in(content):
+        raise DataError(f"{path} does not describe an RTMO model: tools/export.py writes it beside the model.")
+    return content

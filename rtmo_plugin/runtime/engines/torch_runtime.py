@@ -1,0 +1,102 @@
+"""The engine of PyTorch, for TorchScript (.pt) and exported programs (.pt2)."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.engines.engine import make_weight_error
+from rtmo_plugin.runtime.engines.torch_archive import TorchArchive
+
+_DTYPES = {"auto": None, "float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class TorchEngine:
+    """A file of PyTorch.
+
+    Args:
+        path: Path of the ``.pt`` or ``.pt2`` file.
+        device: Device by torch's name.
+        threads: CPU threads of torch in this whole process. Default: unchanged.
+        precision: Precision: ``"auto"`` or ``"float32"``, or ``"bfloat16"`` or ``"float16"``: convolutions under
+            autocast.
+        trust: Whether code in the file may run though it was not exported here.
+
+    Raises:
+        ConfigError: The device is not there, the precision is unknown, or the file is not trusted.
+        DataError: The file cannot be read, or is not an RTMO model.
+        NonFiniteError: A weight is NaN or infinite.
+    """
+
+    streams = 1
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "auto",
+        trust: bool = False,
+    ) -> None:
+        if precision not in _DTYPES:
+            raise ConfigError(f"The precision {precision} is unknown: choose {', '.join(_DTYPES)}.")
+        try:
+            self._device = torch.device(device)
+            torch.empty(0, device=self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"The device {device} cannot be used: {str(error).splitlines()[0]}") from error
+        if threads:
+            torch.set_num_threads(threads)
+        self._dtype = _DTYPES[precision]
+        archive = TorchArchive.read(path)
+        archive.check_trusted(is_trusted_now=trust)
+        self.info = archive.info
+        self._model = _load(archive, self._device)
+        _check_weights(self._model, path)
+        self.computes_in = str(self._dtype).removeprefix("torch.") if self._dtype else self.info.precision
+        self._names = archive.output_names
+
+    @torch.inference_mode()
+    def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Run a batch, see ``Engine``."""
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
+            outputs = self._model(torch.from_numpy(images).to(self._device))
+        return {name: value.float().cpu().numpy() for name, value in zip(self._names, outputs)}
+
+
+def _load(archive: TorchArchive, device: torch.device) -> Any:
+    """Return the model of a file; here code in the file may run.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    content = io.BytesIO(archive.content)  # what was trusted, whatever is in the file by now
+    try:
+        if archive.path.suffix.lower() == ".pt2":
+            return torch.export.load(content).module().to(device)
+        load: Any = torch.jit.load
+        return load(content, map_location=device)
+    except (RuntimeError, ValueError, KeyError, OSError, AssertionError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(
+            f"{archive.path} cannot be read as a file of PyTorch: it is damaged or of another kind."
+        ) from error
+
+
+def _check_weights(model: Any, path: Path) -> None:
+    """Check that the weights of a file are finite.
+
+    Raises:
+        NonFiniteError: One is NaN or infinite; the message names the first.
+    """
+    for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
+        if value.is_floating_point() and not value.isfinite().all():
+            raise make_weight_error(path, name)

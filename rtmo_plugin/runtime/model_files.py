@@ -1,0 +1,21 @@
+"""The files that an exported model consists of: graph, weights, names and the classifier's parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
+
+_BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
+
+
+def list_model_files(path: Path, cut: str = "end2end") -> list[Path]:
+    """Return the files of an exported model that exist, the named one first.
+
+    Args:
+        path: File that is named to open the model.
+        cut: Cut of the model; the cut ``raw`` has a file of parameters beside it.
+    """
+    beside = [path.with_suffix(suffix) for suffix in _BESIDE.get(path.suffix.lower(), ())]
+    beside += [locate_parameters(path)] if cut == "raw" else []
+    return [path, *(each for each in beside if each.is_file())]

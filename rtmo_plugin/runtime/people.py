@@ -1,0 +1,58 @@
+"""The people in an image, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtmo_plugin.errors import NonFiniteError
+from rtmo_plugin.runtime.letterbox import Letterbox
+
+Floats = NDArray[np.floating[Any]]
+DIVERGED = (
+    "The model computes numbers that are not finite (NaN or infinity): its training diverged, or it was exported with "
+    "--half and overflows; take an earlier checkpoint, or export without --half."
+)
+
+
+@dataclass(frozen=True)
+class People:
+    """N people, best first, in pixels of the image, or of the input before ``restore``."""
+
+    boxes: Floats  # (N, 4) x1, y1, x2, y2
+    scores: Floats  # (N,) 0..1
+    keypoints: Floats  # (N, K, 2)
+    keypoint_scores: Floats  # (N, K) 0..1
+    labels: NDArray[np.int64]  # (N,) class
+
+    def __repr__(self) -> str:
+        """Return the numbers of people and keypoints in one line."""
+        return f"People({len(self)} of {self.keypoint_scores.shape[-1]} keypoints)"
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, rows: Any) -> People:
+        """Return some of the people: a mask, a slice or indices."""
+        return People(
+            self.boxes[rows], self.scores[rows], self.keypoints[rows], self.keypoint_scores[rows], self.labels[rows]
+        )
+
+    def check_finite(self) -> None:
+        """Check that all numbers are finite.
+
+        Raises:
+            NonFiniteError: One is NaN or infinite.
+        """
+        if not all(np.isfinite(each).all() for each in (self.boxes, self.scores, self.keypoints, self.keypoint_scores)):
+            raise NonFiniteError(DIVERGED)
+
+    def restore(self, letterbox: Letterbox) -> People:
+        """Return the people in pixels of the image, their boxes cut at the edge of the input, as in testing."""
+        limit = np.array(letterbox.size_wh, self.boxes.dtype)
+        corners = np.clip(self.boxes.reshape(-1, 2, 2), 0, limit)
+        boxes = letterbox.restore(corners).reshape(-1, 4)
+        return People(boxes, self.scores, letterbox.restore(self.keypoints), self.keypoint_scores, self.labels)

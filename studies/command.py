@@ -1,0 +1,42 @@
+"""``tools/ablate.py``: run one of the paper's comparisons."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rtmo_plugin.cli.arguments import add_config_options
+from rtmo_plugin.cli.command import Command
+from rtmo_plugin.number_ranges import COUNT, POSITIVE
+
+_STUDIES = ("coordinates", "loss", "levels", "neck", "bins", "training", "people", "speed")
+_EXAMPLES = (
+    "{command} coordinates                               # an hour of synthetic people",
+    "{command} loss --seeds 5 --budget 600 --data coco --data-root data/",
+    "{command} people --seeds 3                          # time only: trains nothing",
+)
+_NOTES = """An interrupted study resumes where it stopped, and takes more --seeds later: call it again with
+the same --work-dir. What the studies compare stands in configs/ablations; what they found, in docs/ablations.md."""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("study", choices=_STUDIES, metavar="STUDY", help=", ".join(_STUDIES))
+    add("--data", default="synthetic", help="what to train on: synthetic or coco (%(default)s)")
+    add("--data-root", metavar="DIR", help="folder that holds the data sets")
+    add("--seeds", type=COUNT, default=3, help="measurements of each variant (%(default)s)")
+    add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate time of the whole study: as many "
+        "training images as fit (default: that of the folder, or 60)")  # fmt: skip
+    add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
+    add_config_options(parser)
+
+
+def _run(*, study: str, work_dir: str | None, cfg_options: dict[str, Any] | None, **arguments: Any) -> None:
+    from studies import Request, load_study, run_study
+
+    print(run_study(load_study(study), Request(options=cfg_options or {}, **arguments), work_dir))
+
+
+COMMAND = Command(
+    "compare variants of the method, as the paper does: a table and a plot", _EXAMPLES, _add_arguments, _run, _NOTES
+)

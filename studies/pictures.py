@@ -1,0 +1,116 @@
+"""Plots of the studies, small PNG files."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rtmo_plugin.files import write_file
+from studies.folder import Result
+from studies.study import Study
+from studies.tables import collect
+
+COLOURS = ("#2f6db5", "#dd8452", "#55a868", "#8e6bb0", "#c8553d", "#5c6675", "#e9c46a", "#2a7f9e")
+_SETTINGS: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 100}
+_NUM_COLOURS = 128
+
+
+def draw_figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
+    """Write what ``draw`` puts on a figure, whole whenever the file is there."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    palette = Image.open(buffer).convert("RGB").quantize(_NUM_COLOURS)  # a third as large
+    shrunk = io.BytesIO()
+    palette.save(shrunk, format="png", optimize=True)
+    write_file(path, shrunk.getvalue())
+
+
+def draw_variants(study: Study, results: Sequence[Result], path: Path) -> None:
+    """Draw the AP of each variant: a point a seed, and the mean."""
+    draw_figure(path, _choose_size(study), lambda figure: _draw_precision(figure.subplots(), study, results))
+
+
+def draw_sigmas(study: Study, results: Sequence[Result], path: Path) -> None:
+    """Draw the AP of each variant, and the true error over the one that sigma expects."""
+
+    def draw(figure: Any) -> None:
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        _draw_precision(left, study, results)
+        notes = [each.details["sigmas"] for each in results if each.variant == study.observed_variant]
+        _draw_expected(right, notes)
+
+    draw_figure(path, (10, 3.2), draw)
+
+
+def draw_levels(study: Study, results: Sequence[Result], path: Path) -> None:
+    """Draw the AP of each variant, the computation of its head, and which level found the people."""
+
+    def draw(figure: Any) -> None:
+        first, second, third = figure.subplots(1, 3, width_ratios=(3, 2, 2), sharey=True)
+        _draw_precision(first, study, results)
+        _draw_stack(second, study, results, ["head GFLOPs"])
+        levels = [name for name in study.columns if name.startswith("found on")]
+        _draw_stack(third, study, results, levels)
+        second.set_xlabel("GFLOPs of the head")
+        third.set_xlabel("people found, %")
+        names = [name.split()[2].rstrip(",") for name in levels]
+        third.legend(names, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=8)
+
+    draw_figure(path, (10, _choose_size(study)[1]), draw)
+
+
+def _choose_size(study: Study) -> tuple[float, float]:
+    return 7.0, 1.2 + 0.4 * len(study.variants)
+
+
+def _draw_precision(axes: Any, study: Study, results: Sequence[Result]) -> None:
+    for place, variant in enumerate(study.variants):
+        values = collect(results, variant.name, "AP")
+        axes.plot(values, [place] * len(values), "o", color=COLOURS[0], alpha=0.5, markersize=5)
+        if values:
+            axes.plot(statistics.mean(values), place, "|", color=COLOURS[4], markersize=18, markeredgewidth=2)
+    axes.set_yticks(range(len(study.variants)), [variant.label for variant in study.variants])
+    axes.set(xlabel="AP; a point a seed, the line their mean", ylim=(len(study.variants) - 0.5, -0.5))
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _draw_stack(axes: Any, study: Study, results: Sequence[Result], columns: Iterable[str]) -> None:
+    left = np.zeros(len(study.variants))
+    for column, colour in zip(columns, COLOURS):
+        found = [collect(results, variant.name, column) for variant in study.variants]
+        widths = np.array([statistics.mean(values) if values else 0.0 for values in found])
+        axes.barh(range(len(widths)), widths, 0.6, left=left, color=colour)
+        left += widths
+
+
+def _draw_expected(axes: Any, notes: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
+    """Draw groups of keypoints by expected and true error, percent of the person's size."""
+    groups = dict.fromkeys(name for note in notes for name in note if name != "all")
+    quintiles = [name for name in groups if "quintile" in name]
+    others = [[name] for name in groups if name not in quintiles]
+    highest = 0.0
+    for members, marker, colour in zip([quintiles, *others], "oDDssss", COLOURS):
+        if not members:
+            continue
+        means = []
+        for name in members:
+            found = [note[name] for note in notes if name in note]
+            means.append([100 * statistics.mean(each[key] for each in found) for key in ("sigma", "error")])
+        label = "fifths of all, by sigma" if members is quintiles else members[0].removeprefix("of ")
+        axes.plot(*zip(*means), marker, color=colour, markersize=5, label=label)
+        highest = max(highest, *itertools.chain(*means))
+    axes.plot([0, highest], [0, highest], color="#9aa3af", linestyle="--", linewidth=1)
+    axes.set(xlabel="error that sigma expects, %", ylabel="true error, %")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)

@@ -1,0 +1,140 @@
+"""Run a study: what is missing is measured, and table and plot are written after each measurement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.report import describe_hardware, describe_versions
+from rtmo_plugin.engine.console import leave_out_noise
+from studies.folder import Result, StudyFolder
+from studies.study import Request, Study, Variant
+from studies.tables import write_page
+
+DEFAULT_BUDGET = 60.0  # minutes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What measuring one variant once has shown; see ``Result``."""
+
+    values: Mapping[str, float]
+    details: Mapping[str, Any]
+
+
+class Method(Protocol):
+    """How the variants of a study are measured."""
+
+    def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
+        """Return what must stay the same for all measurements of a study, and can be written as JSON."""
+
+    def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
+        """Measure one variant; ``folder`` is for its files, and holds those of an interrupted attempt."""
+
+    def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
+        """Write the plot."""
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """What a study leaves behind.
+
+    Attributes:
+        page: File of the table in Markdown.
+        picture: File of the plot (.png).
+        num_measured: Number of measurements of this call; the others were there.
+    """
+
+    page: Path
+    picture: Path
+    num_measured: int
+
+    def __str__(self) -> str:
+        return f"{self.page.read_text(encoding='utf-8')}\ntable:   {self.page}\npicture: {self.picture}"
+
+
+def choose_method(name: str) -> Method:
+    """Return the method of a study; each is loaded only where it is used."""
+    if name == "training":
+        from studies.training import TrainingMethod
+
+        return TrainingMethod()
+    if name == "people":
+        from studies.people import PeopleMethod
+
+        return PeopleMethod()
+    from studies.speed import SpeedMethod
+
+    return SpeedMethod()
+
+
+def run_study(
+    study: Study,
+    request: Request,
+    work_dir: str | Path | None = None,
+    *,
+    method: Method | None = None,
+    tell: Callable[[str], None] = print,
+) -> StudyReport:
+    """Measure what is missing of a study.
+
+    Args:
+        study: Study to run.
+        request: Options of the run.  A folder takes another number of seeds later, and nothing else.
+        work_dir: Folder of the study; ``work_dirs/ablations/STUDY`` by default.
+        method: Method of measuring. Default: the study's own.
+        tell: Function that gets a line before each measurement.
+
+    Raises:
+        UserError: An option is wrong, or the folder holds results with other options.
+    """
+    own = method or choose_method(study.method)
+    folder = StudyFolder(work_dir or locate_default(study, request))
+    with leave_out_noise():
+        plan = folder.settle_plan(
+            _identify(study, request),
+            lambda budget: {**own.plan(study, request, budget, folder.path), "versions": describe_versions()},
+            DEFAULT_BUDGET,
+        )
+    cells = [(variant, seed) for seed in range(request.seeds) for variant in study.variants]
+    missing = [(variant, seed) for variant, seed in cells if not folder.has(variant.name, seed)]
+    for number, (variant, seed) in enumerate(missing, 1):
+        tell(f"[{number}/{len(missing)}] {study.name}: {variant.label}, seed {seed}")
+        started = time.monotonic()
+        with leave_out_noise():
+            outcome = own.measure(study, plan, variant, seed, folder.make_run_dir(variant.name, seed))
+        minutes = (time.monotonic() - started) / 60
+        folder.write(Result(variant.name, seed, outcome.values, outcome.details, minutes, describe_hardware()))
+        _publish(own, study, plan, folder)
+    return _publish(own, study, plan, folder, len(missing))
+
+
+def locate_default(study: Study, request: Request) -> Path:
+    """Return the folder of a study where none is named."""
+    return Path("work_dirs/ablations", f"{study.name}_{request.data}" if study.method == "training" else study.name)
+
+
+def _identify(study: Study, request: Request) -> dict[str, Any]:
+    """Return what makes results comparable."""
+    return {
+        "study": study.name,
+        "data": request.data,
+        "budget": request.budget,
+        "options": dict(request.options),
+        "variants": {variant.name: dict(variant.options) for variant in study.variants},
+        "settings": dict(study.settings),
+    }
+
+
+def _publish(
+    method: Method, study: Study, plan: Mapping[str, Any], folder: StudyFolder, num_measured: int = 0
+) -> StudyReport:
+    """Write table and plot of the measurements so far."""
+    results = folder.read_results()
+    page, picture = folder.path / "table.md", folder.path / "picture.png"
+    write_page(study, plan, results, page)
+    method.draw(study, results, picture)
+    return StudyReport(page, picture, num_measured)

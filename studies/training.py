@@ -1,0 +1,105 @@
+"""Studies that train: every variant from random weights on the same images, then tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from benchmarks.report import describe_hardware
+from rtmo_plugin.checkpoints.fit import get_state_dict
+from rtmo_plugin.checkpoints.reading import read_checkpoint
+from rtmo_plugin.config.data_paths import check_data
+from rtmo_plugin.engine.runner import get_model, prepare_config
+from rtmo_plugin.engine.testing import build_test_runner, evaluate, prepare_test
+from rtmo_plugin.engine.training import train
+from rtmo_plugin.errors import ConfigError
+from studies.budget import choose_num_images, limit_images, time_training
+from studies.costs import count_costs
+from studies.folder import Result
+from studies.observing import observe_people, summarize_levels, summarize_sigmas
+from studies.pictures import draw_levels, draw_sigmas, draw_variants
+from studies.running import Outcome
+from studies.study import ABLATIONS, Request, Study, Variant
+
+_METRICS = ("AP", "AP .5", "AP .75", "AR")
+
+
+class TrainingMethod:
+    """Train a variant through ``apis.train``, and test it; see ``Method``."""
+
+    def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
+        """Measure what an image costs in each variant, and choose how many fit the budget."""
+        cfgs = {variant.name: build_config(request.data, request.data_root, request.options, variant)
+                for variant in study.variants}  # fmt: skip
+        base = next(iter(cfgs.values()))
+        check_data(base, ("train", "test"))
+        costs = time_training(cfgs, study)
+        epochs, num_tests = base.train_cfg.max_epochs, base.test_dataloader.dataset.get("num_images", 5000)
+        size = base.train_dataloader.batch_size
+        num_images = choose_num_images(
+            costs, seconds=60 * budget, seeds=request.seeds, epochs=epochs, num_tests=num_tests
+        )
+        num_images = max(size, num_images // size * size)
+        return {
+            "data_root": request.data_root,
+            "images_per_epoch": num_images,
+            "epochs": epochs,
+            "seconds_per_image": costs,
+            "measured_on": describe_hardware(),
+            "how": f"Each run: {epochs} epochs of {num_images} images from random weights, {size} a step, "
+            f"half precision; tested on {num_tests} images of another seed or split.",
+        }
+
+    def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
+        """Train and test; an interrupted training goes on."""
+        cfg = build_config(plan["data"], plan["data_root"], plan["options"], variant)
+        cfg = limit_images(_save_every_epoch(cfg), plan["images_per_epoch"])
+        trained = train(cfg, work_dir=folder, seed=seed, amp=True, validate=False, resume=True, from_scratch=True)
+        if trained.checkpoint is None:
+            raise ConfigError(f"{folder} holds no checkpoint after training: remove it, to measure this variant again.")
+        tested = evaluate(cfg, trained.checkpoint, work_dir=folder / "test")
+        metrics = {name.rpartition("/")[2]: value for name, value in tested.items()}
+        values, details = _look_closer(study, cfg, trained.checkpoint, folder)
+        for file in folder.glob("*.pth"):  # what they have to tell stands in the result
+            file.unlink()
+        return Outcome({**{name: float(metrics[name]) for name in _METRICS}, **values}, details)
+
+    def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
+        """Draw AP by variant, and beside it what else the study looks at."""
+        draw = {"sigmas": draw_sigmas, "levels": draw_levels}.get(study.observe, draw_variants)
+        draw(study, results, path)
+
+
+def build_config(data: str, data_root: str | None, options: Mapping[str, Any], variant: Variant) -> Config:
+    """Return the config of a variant on one of the data axes, ``options`` applied before those of the variant."""
+    base = ABLATIONS / "_base_" / f"{data}.py"
+    cfg = prepare_config(base, data_root=data_root, cfg_options=options)
+    return prepare_config(cfg, cfg_options=variant.options)
+
+
+def _save_every_epoch(cfg: Config) -> Config:
+    """Return a config whose runs lose at most an epoch when they are stopped."""
+    changed = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+    for hook in changed.custom_hooks:
+        if hook.type == "rtmo_plugin.ResumePointHook":
+            hook.minutes = 0
+    return changed
+
+
+def _look_closer(study: Study, cfg: Config, checkpoint: Path, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return what a model costs, and what the study looks at in the people that it finds."""
+    runner = build_test_runner(prepare_test(cfg, work_dir=folder / "look"), checkpoint)
+    model: Any = get_model(runner)
+    model.load_state_dict(get_state_dict(read_checkpoint(checkpoint)), strict=False)  # the averaged weights, checked
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    width, height = next(step.input_size for step in pipeline if step.type.endswith("BottomupResize"))
+    values = count_costs(model, (width, height))
+    if not study.observe:
+        return values, {}
+    found = observe_people(runner)
+    if study.observe == "levels":
+        return {**values, **summarize_levels(found, model.head.strides)}, {}
+    return values, {"sigmas": summarize_sigmas(found)}

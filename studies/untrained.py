@@ -1,0 +1,89 @@
+"""Our own files with random weights, which are enough to measure time."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from numpy.typing import NDArray
+
+from rtmo_plugin.config.config_files import load_config, set_options
+from rtmo_plugin.export.export_options import ExportOptions
+from rtmo_plugin.export.graphs import build_graph
+from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
+from rtmo_plugin.files import write_file
+from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.runtime.pose_model import PoseModel
+
+_NO_LIMIT = 10**6  # of people
+
+
+def build_untrained(cfg: Config) -> Any:
+    """Return the model of a config with random weights, in eval mode."""
+    init_default_scope("mmpose")
+    torch.manual_seed(0)
+    return MODELS.build(cfg.model).eval()
+
+
+def load_size(name: str, widen: float | None = None, deepen: float | None = None) -> Config:
+    """Return a shipped config with another width and depth, without pretrained weights."""
+    options: dict[str, Any] = {"model.backbone.init_cfg": None}
+    parts = ("backbone", "neck", "head")
+    options.update({f"model.{part}.widen_factor": widen for part in parts if widen is not None})
+    options.update({f"model.{part}.deepen_factor": deepen for part in parts[:2] if deepen is not None})
+    return set_options(load_config(name), options)
+
+
+def write_untrained(cfg: Config, size: int, path: Path) -> None:
+    """Write an ONNX file of a config with random weights, unless it is there.
+
+    ``apis.export`` would compare it with PyTorch, person by person; but untrained scores are all alike,
+    and rounding decides which comes first.
+
+    Args:
+        cfg: Config of the model.
+        size: Width and height of the input in pixels.
+        path: File to write.
+    """
+    if path.is_file():
+        return
+    model = build_untrained(cfg)
+    options = ExportOptions(size_wh=(size, size), dynamic=(), input="uint8")
+    info = ModelInfo(model.head.schema, size_wh=(size, size), input=options.input, dynamic=(), max_people=_NO_LIMIT)
+    content = convert_to_onnx(build_graph(model, options), options, info.to_strings()).SerializeToString()
+    write_file(path, content)
+
+
+def open_untrained(path: Path, num_people: int, **options: Any) -> PoseModel:
+    """Open a file so that it finds this number of people in any image: its best priors, none suppressed.
+
+    Args:
+        path: File of ``write_untrained``.
+        num_people: Number of people, at most the number of priors.
+        **options: Options of ``PoseModel``.
+    """
+    score_thr = 0.0 if num_people else 1.0
+    content = replace_constants(path.read_bytes(), score_thr=score_thr, nms_thr=1.0, max_people=max(1, num_people))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, path.name)
+        file.write_bytes(content)
+        return PoseModel(file, score_thr=score_thr, **options)
+
+
+def make_image(size_wh: tuple[int, int], seed: int) -> NDArray[Any]:
+    """Return an image of noise, (H, W, 3) uint8."""
+    width, height = size_wh
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def locate_files(run_dir: Path) -> Path:
+    """Return the folder of files that all measurements of a study share, from the folder of one of them."""
+    folder = run_dir.parents[1] / "files"
+    folder.mkdir(exist_ok=True)
+    return folder

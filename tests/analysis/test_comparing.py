@@ -1,0 +1,133 @@
+"""Two models side by side, from checkpoints and from result files."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from rtmo_plugin.analysis.comparing import compare_models
+from rtmo_plugin.api import evaluate, export
+from rtmo_plugin.engine.evaluated import evaluate_source
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.pose_model import PoseModel
+from tests.tools.test_tools import run_in_process
+
+EVERYONE = {"model.test_cfg.score_thr": 0.0}
+
+
+@pytest.fixture(scope="module")
+def results(config, data_root, trained, tmp_path_factory):
+    """Return the result file of the trained tiny model, and the metrics of the run that wrote it."""
+    prefix = tmp_path_factory.mktemp("results") / "tiny"
+    options = {**EVERYONE, "test_evaluator.outfile_prefix": str(prefix)}
+    metrics = evaluate(config, trained.checkpoint, data_root=data_root, cfg_options=options, work_dir=prefix.parent)
+    return prefix.with_suffix(".keypoints.json"), metrics
+
+
+@pytest.fixture
+def perfect(data_root, tmp_path):
+    """Return a result file with the truth itself, whose scores are above 1."""
+    (path,) = (data_root / "coco/annotations").glob("*val2017.json")
+    rows = [
+        {**{name: person[name] for name in ("image_id", "category_id", "bbox", "keypoints")}, "score": 2.0}
+        for person in json.loads(path.read_text())["annotations"]
+    ]
+    (tmp_path / "perfect.json").write_text(json.dumps(rows))
+    return tmp_path / "perfect.json"
+
+
+def test_a_result_file_is_evaluated_as_the_model_that_wrote_it(config, data_root, trained, results, tmp_path):
+    path, metrics = results
+    options = {"data_root": data_root, "work_dir": tmp_path}
+    from_file = evaluate_source(config, path, **options)
+    assert from_file.metrics == metrics
+    assert len(from_file.image_paths) == 3
+    # Other options would rank the file's scores a second time.
+    from_file = evaluate_source(config, path, cfg_options={"test_evaluator.score_mode": "bbox_keypoint"}, **options)
+    assert from_file.metrics == metrics
+    theirs = {f"{split}_evaluator.type": "CocoMetric" for split in ("val", "test")}
+    from_model = evaluate_source(config, trained.checkpoint, cfg_options={**EVERYONE, **theirs}, **options)
+    assert from_model.metrics == metrics
+    assert from_model.image_paths == from_file.image_paths
+    assert (from_model.comparison.detections.scores == from_file.comparison.detections.scores).all()
+
+
+def test_tool_says_whether_the_difference_is_more_than_noise(config, data_root, results, perfect, tmp_path, capsys):
+    options = ["--data-root", data_root, "--work-dir", tmp_path / "run", "--out", tmp_path / "both.json"]
+    code, out, _ = run_in_process(capsys, "test", config, "--compare", results[0], perfect, *options)
+    assert code == 0
+    assert re.search(r"^tiny\.keypoints\.json +0\.\d{3} ", out, re.MULTILINE)
+    assert re.search(r"^perfect\.json +1\.000 ", out, re.MULTILINE)
+    assert re.search(r"^difference +\+\d\.\d{3} ", out, re.MULTILINE)
+    assert "perfect.json scores" in out
+    assert "more than noise: the 95 % interval of perfect.json - tiny.keypoints.json goes from" in out
+    written = json.loads((tmp_path / "both.json").read_text())
+    assert written["B"]["coco/AP"] == pytest.approx(1)
+    assert written["difference"]["num_images"] == 3
+
+
+def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, trained, tmp_path, capsys):
+    file = tmp_path / "tiny.onnx"
+    export(config, trained.checkpoint, file, score_thr=0.0, max_people=20)
+    options = {"data_root": data_root, "work_dir": tmp_path}
+    exported = evaluate_source(config, file, **options)
+    model = evaluate_source(config, trained.checkpoint, cfg_options=EVERYONE, **options)
+    ours, theirs = exported.comparison.detections, model.comparison.detections
+    for image in range(3):
+        best = [np.flatnonzero(each.image == image)[:5] for each in (ours, theirs)]
+        assert len(best[0]) == 5
+        assert ours.scores[best[0]] == pytest.approx(theirs.scores[best[1]], abs=1e-4)
+        assert ours.keypoints[best[0]] == pytest.approx(theirs.keypoints[best[1]], abs=0.05)
+        assert ours.areas[best[0]] == pytest.approx(theirs.areas[best[1]], rel=1e-3)
+    assert exported.metrics == pytest.approx(model.metrics, abs=0.01)
+    assert 0 < exported.metrics.speed.milliseconds < 10_000
+    out = tmp_path / "metrics.json"
+    code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
+    assert code == 0
+    precision = PoseModel(file).computes_in  # what test_mixed_precision.py looks at
+    assert f" ms an image (median; one at a time from image to people, onnx, {precision})" in printed
+    assert json.loads(out.read_text()) == exported.metrics
+    code, _, err = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--dump", "people.pkl")
+    assert (code, "--dump is for checkpoints" in err) == (2, True)
+
+
+def test_data_without_files_carry_their_own_truth(tmp_path):
+    from mmengine.config import Config
+
+    from tests.oracle import OUR_CONFIGS
+
+    cfg = Config.fromfile(OUR_CONFIGS / "rtmo-t_synthetic.py")
+    cfg.test_dataloader.dataset.update(num_images=3, cache=False)
+    (tmp_path / "nobody.json").write_text("[]")
+    assert evaluate_source(cfg, tmp_path / "nobody.json", work_dir=tmp_path).metrics["coco/AP"] == 0
+
+
+def test_results_of_other_images_and_other_metrics_are_refused(config, data_root, perfect, tmp_path):
+    perfect.write_text(perfect.read_text().replace('"image_id": 1,', '"image_id": 99,'))
+    options = {"data_root": data_root, "work_dir": tmp_path}
+    with pytest.raises(DataError, match=r"detections in image 99, which the config's test data do not have \(1 such"):
+        evaluate_source(config, perfect, **options)
+    with pytest.raises(ConfigError, match="has no CocoMetric"):
+        evaluate_source(config, perfect, cfg_options={"test_evaluator": [{"type": "PCKAccuracy"}]}, **options)
+
+
+def test_options_for_one_model_are_refused_for_two(config, trained, tmp_path, capsys):
+    both = (trained.checkpoint, trained.checkpoint)
+    with pytest.raises(ConfigError, match="--show-dir is for one model, and --compare has two"):
+        compare_models(config, *both, show_dir=tmp_path)
+    with pytest.raises(ConfigError, match=r"--compare names both models: leave epoch_3\.pth out"):
+        compare_models(config, *both, checkpoint="epoch_3.pth")
+    with pytest.raises(ConfigError, match="the file name must end with one of"):
+        compare_models(config, *both, out="both.txt")
+    code, _, err = run_in_process(capsys, "test", config)
+    assert (code, "name a checkpoint after the config" in err) == (2, True)
+
+
+def test_same_names_are_told_apart_by_their_folders(config, data_root, trained, results, tmp_path):
+    (tmp_path / "other").mkdir()
+    copy = tmp_path / "other" / results[0].name
+    copy.write_bytes(results[0].read_bytes())
+    found = compare_models(config, results[0], copy, data_root=data_root, work_dir=tmp_path)
+    assert found.names == (str(results[0]), str(copy))
+    assert not found.difference.is_more_than_noise

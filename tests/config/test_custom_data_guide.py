@@ -1,0 +1,67 @@
+"""docs/custom-data.md as a reader follows it: every command, one after the other, in an empty folder."""
+
+import json
+import re
+import shlex
+
+import cv2
+import pytest
+
+from rtmo_plugin.labels import read_coco
+from tests.conftest import ROOT
+from tests.tiny_runs import make_tiny
+from tests.tools.test_tools import run_in_process
+
+GUIDE = (ROOT / "docs/custom-data.md").read_text(encoding="utf-8")
+ONLY_WITH_A_GPU = "rtmo-s_custom"  # these commands have tests of their own, in tests/apis
+
+
+def list_commands():
+    """Return the tool and the arguments of each command on the page."""
+    blocks = re.findall(r"```bash\n(.*?)```", GUIDE, re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if ONLY_WITH_A_GPU not in line]
+    commands = [(each[1].removeprefix("tools/").removesuffix(".py"), each[2:]) for each in words if each]
+    assert all(each[0] == "python" for each in words if each)
+    return commands
+
+
+def follow(capsys, folder, replacements):
+    """Run all commands with some words replaced, and return what each printed, by tool and command."""
+    printed = {}
+    for tool, arguments in list_commands():
+        replaced = [replacements.get(word, word) for word in arguments]
+        code, out, err = run_in_process(capsys, tool, *replaced)
+        assert code == 0, (tool, replaced, err)
+        printed[tool if tool != "dataset" else arguments[0]] = out
+    content = json.loads((folder / "work_dirs/robots_found/predictions.json").read_text())
+    assert content["keypoints"] == ["head", "left_hand", "right_hand", "left_foot", "right_foot"]
+    for entry in content["images"]:
+        image = cv2.imread(str(folder / "data/robots/images" / entry["image"]))
+        drawn = cv2.imread(str(folder / "work_dirs/robots_found" / entry["image"]))
+        assert image.shape == drawn.shape
+    return printed
+
+
+def test_every_command_runs_on_a_tiny_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    make_tiny("rtmo-t_custom").dump(tmp_path / "configs/rtmo-t_custom.py")
+    weights = "work_dirs/rtmo-t_custom/epoch_{}.pth"
+    printed = follow(capsys, tmp_path, {"500": "5", weights.format(16): weights.format(3)})
+    assert set(printed) >= {"make_robots", "convert", "check", "split", "train", "test", "predict"}
+    sets = [read_coco(tmp_path / "data/robots" / name) for name in ("train.json", "val.json")]
+    assert [len(coco["images"]) for coco in sets] == [4, 1]
+    assert sets[0]["categories"][0]["skeleton"] == [[1, 2], [1, 3], [1, 4], [1, 5]]
+    assert "2 classes: " in printed["train"]
+    assert re.search(r"^ *AP +AP \.5 ", printed["test"], re.M)
+    assert (tmp_path / "work_dirs/robots.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_the_guide_gives_a_model_that_finds_robots_and_their_classes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    printed = follow(capsys, tmp_path, {"configs/rtmo-t_custom.py": str(ROOT / "configs/rtmo-t_custom.py")})
+    precision = float(printed["test"].splitlines()[-1].split()[0])
+    (stated,) = re.findall(r"AP of (0?\.\d+) on its 100 validation images", GUIDE)
+    assert precision > float(stated) - 0.15  # the seed is another one each time

@@ -1,0 +1,76 @@
+"""Tensor operators of a training step around the network: loading, hooks, losses, and the optimizer wrapper.
+
+The limits are the numbers of today, and smaller ones are welcome. Weights are left out: their number, and what an
+optimizer does to each, depend on the model and on the version of PyTorch.
+"""
+
+from collections import Counter
+
+import pytest
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch.utils.data.dataloader import _BaseDataLoaderIter
+
+from rtmo_plugin.api import train
+from rtmo_plugin.models.heads.criterion import RTMOCriterion
+from tests.operators import CallCounter, select_waits_and_copies
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory, config, data_root):
+    """Return the operators of each call in a run of three epochs, one a stage, of two batches: two images and one."""
+    cfg = Config.fromfile(config)
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook["type"] != "EMAHook"]  # some for each weight
+    with pytest.MonkeyPatch.context() as patch:
+        counter = CallCounter(patch)
+        counter.watch(Runner, "call_hook", lambda runner, point, **_: point)
+        counter.watch(_BaseDataLoaderIter, "__next__", lambda *_: "data")
+        counter.watch(BaseModel, "train_step")
+        counter.watch(BaseModel, "_run_forward", lambda model, data, mode: mode)
+        counter.watch(OptimWrapper, "update_params")
+        counter.watch(OptimWrapper, "_clip_grad")
+        counter.watch(RTMOCriterion, "forward", lambda *_: "criterion")
+        train(cfg, work_dir=tmp_path_factory.mktemp("counted"), data_root=data_root, seed=0)
+    return counter.calls
+
+
+def test_a_batch_is_loaded_with_few_operators(calls):
+    first, second, *_ = calls["data"]
+    assert first.total() <= 57
+    assert second.total() <= 29
+    assert select_waits_and_copies(second) <= Counter({"_local_scalar_dense": 4})  # on the CPU: of checks for NaN
+
+
+def test_hooks_of_a_step_only_read_the_losses_for_the_log(calls):
+    assert [counts.total() for counts in calls["before_train_iter"][1:4]] == [0, 0, 0]  # the first one draws the batch
+    for counts in calls["after_train_iter"]:
+        assert counts <= Counter({"_local_scalar_dense": 7})
+
+
+def test_a_step_around_network_and_optimizer_has_few_operators(calls):
+    for step, *parts in zip(*(calls[name] for name in ("train_step", "loss", "update_params"))):
+        rest = step - parts[0] - parts[1]
+        assert rest.total() <= 32
+        assert select_waits_and_copies(rest) <= Counter({"_local_scalar_dense": 1, "_to_copy": 2})
+    for counts in calls["_clip_grad"]:
+        assert select_waits_and_copies(counts) <= Counter({"_local_scalar_dense": 1})
+
+
+def test_losses_have_few_operators_and_wait_for_nothing(calls):
+    totals = [counts.total() for counts in calls["criterion"]]
+    assert max(totals[:2]) <= 159
+    assert max(totals[2:]) <= 184
+    for counts in calls["criterion"]:
+        assert select_waits_and_copies(counts) <= Counter({"_to_copy": 1})
+
+
+def test_a_prediction_waits_for_people_and_for_two_checks(calls):
+    for counts in calls["predict"]:
+        assert select_waits_and_copies(counts) <= Counter({"nonzero": 1, "clone": 1, "_local_scalar_dense": 2})
+
+
+def test_a_checkpoint_is_checked_without_a_copy_of_its_weights(calls):
+    for counts in calls["before_save_checkpoint"]:
+        assert select_waits_and_copies(counts).keys() <= {"_local_scalar_dense"}
