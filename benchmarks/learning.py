@@ -41,7 +41,7 @@ _PICTURE, _CLOCK, _WEIGHTS = "curves.png", "clock.jsonl", "initial.pth"
 
 
 @HOOKS.register_module()
-class EpochClockHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class EpochClockHook(Hook):
     """Write how long the training of each epoch took, by the clock and in work, validation left out.
 
     Args:

@@ -131,7 +131,7 @@ def _make_annotation_reader() -> type:
     """Return pycocotools' reader of COCO files with the one default that xtcocotools adds."""
     from pycocotools.coco import COCO
 
-    class AnnotationReader(COCO):  # type: ignore[misc]  # pycocotools has no types
+    class AnnotationReader(COCO):
         """COCO file whose annotations without ``iscrowd`` are not crowds, as in xtcocotools."""
 
         def createIndex(self) -> None:  # noqa: N802  # pycocotools' own name

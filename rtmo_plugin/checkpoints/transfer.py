@@ -162,7 +162,7 @@ def _list_classes(meta: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
     return noted if len(noted) == num_classes else tuple(f"class {index}" for index in range(num_classes))
 
 
-class TransferHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class TransferHook(Hook):
     """Adapt the checkpoint that the runner loads, before its model and the moving average see it."""
 
     priority = "VERY_HIGH"

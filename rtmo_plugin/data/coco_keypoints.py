@@ -18,7 +18,7 @@ _MAX_CLASSES = 127  # MMPose's target codec holds labels in eight bits
 
 
 @DATASETS.register_module()
-class CocoKeypoints(BaseCocoStyleDataset):  # type: ignore[misc]
+class CocoKeypoints(BaseCocoStyleDataset):
     """Images and people of a COCO file whose categories have the keypoints of a schema.
 
     Categories are found by their names, so that files may number them differently.  Records carry

@@ -107,7 +107,7 @@ def skip_batches(loader: DataLoader[Any], num_batches: int) -> None:
 
 
 @LOOPS.register_module()
-class ResumableTrainLoop(EpochBasedTrainLoop):  # type: ignore[misc]  # MMEngine has no types
+class ResumableTrainLoop(EpochBasedTrainLoop):
     """MMEngine's loop over epochs, which can be stopped and resumed within one.
 
     Args:
@@ -169,7 +169,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):  # type: ignore[misc]  # MMEngine
 
 
 @HOOKS.register_module()
-class StopInValidationHook(Hook):  # type: ignore[misc]
+class StopInValidationHook(Hook):
     """End a validation when a signal came: ``last.pth`` was saved before it began."""
 
     def after_val_iter(self, runner: Runner, *_: Any, **__: Any) -> None:

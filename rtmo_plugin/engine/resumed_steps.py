@@ -76,7 +76,7 @@ def _find_steps(runner: Any) -> int:
     return int(notes["iter"] // notes["epoch"])
 
 
-class ScheduleEndHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class ScheduleEndHook(Hook):
     """Warns before training if epochs and schedule end at different steps, or if nothing is left to train."""
 
     priority = "VERY_HIGH"

@@ -49,7 +49,7 @@ _BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, Impor
 _run_numbers = count()
 
 
-class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
+class QuietRunner(Runner):
     """A Runner that prints what is useful, writes checkpoints whole, and keeps to its own log and charts.
 
     Attributes:
@@ -131,7 +131,7 @@ class QuietRunner(Runner):  # type: ignore[misc]  # MMEngine has no types
         return f"{name}_{next(_run_numbers)}_{self.timestamp}"
 
 
-class ReadableCheckpointHook(Hook):  # type: ignore[misc]
+class ReadableCheckpointHook(Hook):
     """Refuses to write a checkpoint that ``read_checkpoint`` would refuse."""
 
     priority = 100  # after hooks that add their state
@@ -148,7 +148,7 @@ class ReadableCheckpointHook(Hook):  # type: ignore[misc]
         check_readable(checkpoint, "")
 
 
-class CheckpointGuardHook(Hook):  # type: ignore[misc]
+class CheckpointGuardHook(Hook):
     """Keep from MMEngine what it would take from a checkpoint on trust.
 
     ``Runner.resume`` runs the text of the config that wrote the file as Python: a file from

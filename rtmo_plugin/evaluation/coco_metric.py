@@ -39,7 +39,7 @@ _SAMPLES = "the samples' `raw_ann_info`"
 
 
 @METRICS.register_module()
-class CocoMetric(BaseMetric):  # type: ignore[misc]  # MMEngine has no types
+class CocoMetric(BaseMetric):
     """AP and AR of keypoints by OKS, with the options and to the digit the numbers of MMPose 1.3's ``CocoMetric``.
 
     Nothing goes through files.  Without any detection AP is 0; where there are no people of a size

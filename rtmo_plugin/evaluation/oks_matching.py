@@ -67,7 +67,7 @@ class Matcher:
         return COCO({"images": images, "categories": categories, "annotations": annotations})
 
 
-class _Evaluator(COCOeval_faster):  # type: ignore[misc]
+class _Evaluator(COCOeval_faster):
     """The library's evaluator with an OKS that is already there."""
 
     def __init__(

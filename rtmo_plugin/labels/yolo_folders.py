@@ -117,7 +117,7 @@ def is_empty(value: Any) -> bool:
     return value in (None, "", "~", "null", "Null", "NULL", [], {})
 
 
-class _PlainLoader(yaml.BaseLoader):  # type: ignore[misc]
+class _PlainLoader(yaml.BaseLoader):
     """Loads text, lists and dicts. An alias is refused: some that hold one another fill any memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:

@@ -26,7 +26,7 @@ _CATEGORY = {
 
 
 @DATASETS.register_module()
-class SyntheticPeople(BaseCocoStyleDataset):  # type: ignore[misc]
+class SyntheticPeople(BaseCocoStyleDataset):
     """Articulated people drawn with OpenCV, annotated as COCO is: the same records, no files.
 
     Image ``index`` of series ``seed`` is always the same, in any process and any order; a series

@@ -20,7 +20,7 @@ from rtmo_plugin.media.image_files import write_image
 _NUM_IMAGES = 16
 
 
-class FirstBatchHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class FirstBatchHook(Hook):
     """Draw the first batch of a run as ``first_batch.jpg``, and the first batch of each later dataset.
 
     Later ones, and the first batch of a resumed run, have the epoch in their name: ``first_batch_epoch_581.jpg``.

@@ -17,7 +17,7 @@ _KEPT, _NO_LIMIT = "keep_ckpt_ids", -1
 
 
 @HOOKS.register_module()
-class KeepingCheckpointHook(CheckpointHook):  # type: ignore[misc]  # MMEngine has no types
+class KeepingCheckpointHook(CheckpointHook):
     """MMEngine's ``CheckpointHook``, which removes old checkpoints last instead of first.
 
     With ``max_keep_ckpts=1``, MMEngine killed while it writes a checkpoint leaves none.  The list of kept

@@ -19,7 +19,7 @@ from rtmo_plugin.engine.hooks.batch_plots import write_batch_picture
 _FOLDER = "diverged"
 
 
-class DivergenceHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class DivergenceHook(Hook):
     """Remember the batch of the current step, and refuse to save weights that are not finite."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ _DONE = "validated_epoch"
 
 
 @HOOKS.register_module()
-class MissedValidationHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class MissedValidationHook(Hook):
     """Validate before a resumed training, if the validation of the checkpoint's epoch is due and missing."""
 
     priority = 100  # after hooks that prepare training

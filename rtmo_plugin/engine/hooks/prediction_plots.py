@@ -21,7 +21,7 @@ from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image
 
 
-class PictureHook(Hook):  # type: ignore[misc]  # MMEngine has no types
+class PictureHook(Hook):
     """Write one plot for each evaluated image, with the name of its file.
 
     MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.  Images with the same name in
