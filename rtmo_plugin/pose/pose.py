@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model, locate_exported
 from rtmo_plugin.errors import ConfigError, DataError, explain_missing_packages
@@ -17,7 +17,10 @@ from rtmo_plugin.pose.streaming import Model, stream_results
 from rtmo_plugin.pose.tiling import TilingModel
 from rtmo_plugin.runtime.pose_model import PoseModel
 
-__all__ = ["Pose", "PoseResult"]
+if TYPE_CHECKING:
+    from rtmo_plugin.pose.checkpoint_model import CheckpointModel
+
+__all__ = ["Pose", "PoseResult", "open_model"]
 
 # In the order of the documentation: first options of every model, then those of exported files only.
 _OPTIONS = (
@@ -62,7 +65,7 @@ class Pose:
         FRACTION.check("score_thr", score_thr)
         if tile is not None:
             SIDE.check("tile", tile)
-        self._model = _open_model(model, config, score_thr, options)
+        self._model: Model = open_model(model, config, score_thr, options)
         self.info = self._model.info
         self._streams = self._model.streams if isinstance(self._model, PoseModel) else 1
         if flip:
@@ -112,8 +115,14 @@ class Pose:
         return stream_results(self._model, read_frames(source, start=start), batch_size, self._streams)
 
 
-def _open_model(model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]) -> Model:
-    """Open a file, a checkpoint or a published name."""
+def open_model(
+    model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]
+) -> PoseModel | CheckpointModel:
+    """Open an exported file, a checkpoint or a published name; see ``Pose`` for the arguments.
+
+    Raises:
+        UserError: The model, its config or an option is wrong.
+    """
     name, kind = str(model), find_kind_of_model(model)
     if kind is ModelKind.EXPORTED:
         return PoseModel(locate_exported(model), score_thr=score_thr, **options)

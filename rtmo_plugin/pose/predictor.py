@@ -92,7 +92,6 @@ class Predictor:
         path = locate_checkpoint(checkpoint)
         self._model = _load_weights(model, path, self.metainfo).to(_choose_device(device)).eval()
 
-    @torch.no_grad()
     def predict(self, image: Image, name: str = "The image") -> Any:
         """Return MMPose's data sample with the people in ``image``, (height, width, 3) BGR.
 
@@ -100,12 +99,24 @@ class Predictor:
             DataError: The image is too thin to be scaled to the network's input; ``name`` is what
                 the message calls it.
         """
+        return self.compute(self.prepare(image, name))
+
+    def prepare(self, image: Image, name: str = "The image") -> Any:
+        """Return the network's batch for one image, see ``predict``.
+
+        Raises:
+            DataError: The image is too thin to be scaled to the network's input.
+        """
         info = {"img": image, "img_path": None, "id": 0, "img_id": 0, **self.metainfo}
         try:
-            batch = pseudo_collate([self._pipeline(info)])
+            return pseudo_collate([self._pipeline(info)])
         except cv2.error as error:
             size = " x ".join(map(str, image.shape[1::-1]))
             raise DataError(f"{name} has {size} pixels and cannot be scaled to the network's input.") from error
+
+    @torch.no_grad()
+    def compute(self, batch: Any) -> Any:
+        """Return MMPose's data sample for the one image of a batch of ``prepare``."""
         return self._model.test_step(batch)[0]  # type: ignore[operator]  # torch types it as a tensor
 
 

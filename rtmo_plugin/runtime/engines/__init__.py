@@ -13,7 +13,7 @@ from rtmo_plugin.number_ranges import STREAMS, THREADS
 from rtmo_plugin.runtime.engines import torch_archive
 from rtmo_plugin.runtime.engines.engine import Engine, count_cores
 
-__all__ = ["RUNTIMES", "Engine", "open_engine"]
+__all__ = ["RUNTIMES", "Engine", "choose_runtime", "open_engine"]
 
 # By name: the package, and how its files end.  On CPUs OpenVINO is the fastest, so it comes first.
 RUNTIMES = {
@@ -55,7 +55,7 @@ def open_engine(
         raise MissingFileError(f"There is no model file {path}.")
     if runtime is None and path.suffix.lower() == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
-    name = _choose(path, runtime)
+    name = choose_runtime(path, runtime)
     if options.get("threads") is not None:
         THREADS.check("threads", options["threads"])
     streams = _choose_streams(name, streams, options.get("threads"))
@@ -64,8 +64,12 @@ def open_engine(
     return _import_engine(name)(path, **options, **({} if streams == 1 else {"streams": streams}))
 
 
-def _choose(path: Path, runtime: str | None) -> str:
-    """Return the name of the runtime for a file."""
+def choose_runtime(path: Path, runtime: str | None = None) -> str:
+    """Return the name of the runtime that opens a file: the given one, or the first that is installed and reads it.
+
+    Raises:
+        ConfigError: The runtime is unknown, does not read such files, or is not installed.
+    """
     if runtime is not None and runtime not in RUNTIMES:
         raise ConfigError(f"There is no runtime {runtime!r}: choose {', '.join(RUNTIMES)}.")
     fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
