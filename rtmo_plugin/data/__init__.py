@@ -1,6 +1,6 @@
-"""Data: COCO files with keypoints of any kind (``coco_keypoints``), and people that need no download.
+"""Data: COCO files with any keypoints (``coco_keypoints``), and synthetic people, which need no download.
 
-From numbers to pixels: ``poses`` (body, ranges of joint angles) > ``figure`` (bodies in 3-D) >
+Synthetic people from numbers to pixels: ``poses`` (body, ranges of joint angles) > ``figure`` (bodies in 3-D) >
 ``scene`` (people placed in a frame) > ``parts`` and ``rendering`` (label map, image) >
 ``annotation`` (COCO ground truth) > ``synthetic_people`` (the dataset) and ``synthetic_images`` (its
 images as a transform and as files).

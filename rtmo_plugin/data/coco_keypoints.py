@@ -1,4 +1,4 @@
-"""The registered dataset of COCO files with any keypoints, any number of classes and ids of any value."""
+"""The registered dataset for COCO files: any keypoints, any number of classes, any ids."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,25 +19,25 @@ _MAX_CLASSES = 127  # MMPose's target codec holds labels in eight bits
 
 @DATASETS.register_module()
 class CocoKeypoints(BaseCocoStyleDataset):
-    """Images and people of a COCO file whose categories have the keypoints of a schema.
+    """Images and people of a COCO file whose categories have the keypoints of a keypoint set.
 
-    Categories are found by their names, so that files may number them differently.  Records carry
-    the class as MMPose's codecs want it, numbered from 1 in the order of ``classes``, and the metainfo
-    has ``classes`` and, for evaluation, the file's own ``category_ids`` in the same order.  Keypoints are
-    found by their names as well: a file may list them in another order, and records have that of the schema.
-    A box without area becomes one around the labelled keypoints with a margin (``keypoint_boxes``).
+    Categories are found by name, so files may number them differently.  Records carry the class as
+    MMPose's codecs expect it, numbered from 1 in the order of ``classes``.  The metainfo has ``classes``
+    and, for evaluation, the file's own ``category_ids`` in the same order.  Keypoints are found by name as
+    well: a file may list them in another order, and records have the order of the keypoint set.
+    A box without area is replaced by one around the labelled keypoints with a margin (``person_boxes``).
 
     Args:
         keypoints: Name of a keypoint set, or a dict of its fields.
         classes: Names of the C categories.
-        use_area: Whether to take people's own ``area``; else it is 0.53 of the box.
+        use_area: Whether to use the ``area`` of the annotations; otherwise the area is 0.53 of the box.
         data_mode: MMPose's ``'bottomup'`` (records of images) or ``'topdown'`` (records of people).
-        **options: For MMPose's ``BaseCocoStyleDataset`` (``ann_file``, ``data_root``, ``pipeline``, ...).
+        **options: Arguments of MMPose's ``BaseCocoStyleDataset`` (``ann_file``, ``data_root``, ``pipeline``, ...).
 
     Raises:
-        KeyError: An unknown keypoint set.
-        ConfigError: More classes than MMPose's codecs can hold.
-        DataError: Later, on reading: the file has no category of one of the names, or other keypoints.
+        KeyError: The keypoint set is unknown.
+        ConfigError: There are more classes than MMPose's codecs can hold.
+        DataError: On reading, if the file lacks a category or has other keypoints.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         **options: Any,
     ) -> None:
         if len(classes) > _MAX_CLASSES:
-            raise ConfigError(f"MMPose's targets hold {_MAX_CLASSES} classes, and there are {len(classes)}.")
+            raise ConfigError(f"MMPose's targets hold at most {_MAX_CLASSES} classes, got {len(classes)}.")
         self.classes = tuple(classes)
         self._use_area = use_area
         self._numbers: dict[Any, int] = {}
@@ -61,11 +61,11 @@ class CocoKeypoints(BaseCocoStyleDataset):
 
     @property
     def is_reordered(self) -> bool:
-        """Whether the file, once read, turned out to list the keypoints in another order than the schema."""
+        """Whether the file lists the keypoints in another order than the keypoint set; known after reading."""
         return bool(self._orders)
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the record of a person, or None for categories that are not asked for."""
+        """Return the record of a person; None if the category is not one of ``classes``."""
         if not self._numbers:  # the base class has just read the categories
             self._numbers = self._number_categories()
             self._orders = self._order_keypoints()
@@ -76,7 +76,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         if len(person["keypoints"]) != 3 * self._schema.num_keypoints:
             raise DataError(
                 f"Annotation {person.get('id')} of {self.ann_file} has {len(person['keypoints'])} numbers in "
-                f"`keypoints`, and {self._schema.num_keypoints} keypoints have {3 * self._schema.num_keypoints}."
+                f"`keypoints`; {self._schema.num_keypoints} keypoints need {3 * self._schema.num_keypoints}."
             )
         order = self._orders.get(person["category_id"])
         if order:
@@ -87,13 +87,13 @@ class CocoKeypoints(BaseCocoStyleDataset):
         record = super().parse_data_info({"raw_ann_info": person, "raw_img_info": image})
         if record is None:
             return None
-        outline = record["segmentation"] or None  # labelling programs write [], which no mask can be made of
+        outline = record["segmentation"] or None  # labelling programs write [], which is not a valid mask
         return {**record, "category_id": np.array(number), "segmentation": outline}
 
     def _order_keypoints(self) -> dict[Any, tuple[int, ...]]:
-        """Return the places of the schema's keypoints by category id, where a category has another order.
+        """Return the indices of the set's keypoints by category id, for categories with another order.
 
-        The metainfo's ``CLASSES`` get the order of the schema, which is that of all records.
+        The metainfo's ``CLASSES`` get the order of the keypoint set, like all records.
         """
         categories = [each for each in self._metainfo["CLASSES"] if each["name"] in self.classes]
         orders = find_category_orders(categories, self._schema.names, self.ann_file)
@@ -105,7 +105,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         return orders
 
     def _number_categories(self) -> dict[Any, int]:
-        """Return the class by category id, from 1, and note the ids for evaluation."""
+        """Return the class, from 1, by category id, and store the ids in the metainfo for evaluation."""
         ids = {category["name"]: category["id"] for category in self._metainfo.get("CLASSES", [])}
         missing = [name for name in self.classes if name not in ids]
         if missing:

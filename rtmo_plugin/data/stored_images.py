@@ -1,4 +1,4 @@
-"""Images where a data set says they are: in files, at web addresses, or in whatever else MMEngine reads."""
+"""Images of a data set: from files, web addresses, or any storage that MMEngine reads."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 from mmengine import fileio
+from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.media.images import decode_image, download_image, read_image
 
 
-def read_stored_image(address: str, backend_args: dict[str, Any] | None = None) -> np.ndarray:
-    """Return an image, (height, width, 3) BGR, upright.
+def read_stored_image(address: str, backend_args: dict[str, Any] | None = None) -> NDArray[np.uint8]:
+    """Return an upright image, (height, width, 3) BGR.
 
     Args:
         address: Path, web address, address of a synthetic image, or of a storage server that MMEngine knows.
@@ -20,7 +21,7 @@ def read_stored_image(address: str, backend_args: dict[str, Any] | None = None) 
 
     Raises:
         MissingFileError: The file does not exist.
-        DataError: It cannot be read, is not an image, is damaged, or exceeds a limit.
+        DataError: The file cannot be read, is not an image, is damaged, or exceeds a limit.
     """
     if backend_args is None and "://" not in address:
         return read_image(address)

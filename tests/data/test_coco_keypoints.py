@@ -59,7 +59,7 @@ def test_categories_that_are_not_asked_for_and_empty_outlines_are_left_out(build
 def test_missing_category_and_too_many_classes_are_refused(build):
     with pytest.raises(DataError, match=r"has no category 'rider': its categories are \['walker', 'dancer'\]"):
         build(make_set(), classes=["walker", "rider"])
-    with pytest.raises(ConfigError, match="127 classes, and there are 128"):
+    with pytest.raises(ConfigError, match="at most 127 classes, got 128"):
         build(make_set(), classes=[str(index) for index in range(128)])
     with pytest.raises(KeyError, match="Unknown keypoint set 'dogs'"):
         build(make_set(), keypoints="dogs")

@@ -161,7 +161,7 @@ def test_sizes_are_those_of_what_is_read(tmp_path, name, mode):
         assert read_header(path.read_bytes()).size_wh == size_wh
         assert read_image_size(path) == size_wh
         assert inspect_image(path) == ImageInspection(size_wh)
-        glanced = TRANSFORMS.build({"type": "rtmo_plugin.LoadImage"}).glance({"img_path": str(path)})
+        glanced = TRANSFORMS.build({"type": "rtmo_plugin.LoadImage"}).read_shape({"img_path": str(path)})
         assert glanced["img_shape"] == size_wh[::-1]
 
 

@@ -122,8 +122,8 @@ def test_a_list_of_frames_is_flipped_and_packed():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prob": None}, "prob of a flip is a number"),
-        ({"direction": None}, "direction of a flip is a name"),
+        ({"prob": None}, "prob of RandomFlip must be a number"),
+        ({"direction": None}, "direction of RandomFlip must be a name"),
         ({"prob": 2.0}, "must be between 0 and 1"),
         ({"prob": float("nan")}, "must be between 0 and 1"),
         ({"prob": [0.7, 0.7], "direction": ["horizontal", "vertical"]}, "must be between 0 and 1"),

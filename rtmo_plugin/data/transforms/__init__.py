@@ -1,11 +1,11 @@
-"""The transforms of RTMO's training, as fast as one core can run them.
+"""The transforms of RTMO's training, written for speed on one core.
 
-Options have the names that they have in MMPose, and the same random numbers give the same sample, so
-that a pipeline of MMPose becomes a fast one by the prefix ``rtmo_plugin.``:
+Options have the same names as in MMPose, and the same random numbers give the same sample, so the prefix
+``rtmo_plugin.`` turns a pipeline of MMPose into a fast one:
 
 ``loading`` and ``image_cache`` (files, decoded once) > ``mosaic`` (places four images on a canvas
-that is never drawn) > ``collage`` and ``affine`` (draw what is in view in one warp) > ``mixup`` >
-``colour`` > ``flip`` > ``packing``.  ``people`` moves the ground truth with the pixels.
+that is never drawn) > ``collage`` and ``affine`` (draw the visible part in one warp) > ``mixup`` >
+``color`` > ``flip`` > ``packing``.  ``person_labels`` transforms the ground truth like the pixels.
 """
 
 from rtmo_plugin.data.transforms.affine import BottomupRandomAffine

@@ -1,4 +1,4 @@
-"""Rotation, scale, shear and shift in one warp."""
+"""Random rotation, scale, shear and shift in one warp."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
 
-from rtmo_plugin.data.transforms.chance import draw_signed, toss
 from rtmo_plugin.data.transforms.collage import Matrix, wrap_image
+from rtmo_plugin.data.transforms.global_rng import coin_flip, draw_signed
 from rtmo_plugin.data.transforms.person_labels import clip_people, warp_people
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import TRANSFORMS
 
-# How many random values each needs, in the order of MMPose's transform.
+# Number of random values for each, in the order in which MMPose's transform draws them.
 _SIZES = {"shift": 2, "scale": 1, "rotate": 1, "shear": 2}
 # The values of MMPose's options that this transform has; MMPose's own transform has others as well.
 _FIXED = {"distribution": "uniform", "transform_mode": "perspective", "bbox_keep_corner": False, "clip_border": True}
@@ -24,35 +25,35 @@ _SCALE_TYPES = ("long", "short")
 
 @TRANSFORMS.register_module()
 class BottomupRandomAffine(BaseTransform):
-    """Draw a randomly moved view of an image or a mosaic.
+    """Draw a random view of an image or a mosaic.
 
     Equal to MMPose's transform of this name with ``transform_mode="perspective"`` (which knows no
     perspective), ``distribution="uniform"``, ``bbox_keep_corner=False`` and ``clip_border=True``, with
-    the same random numbers.  The view begins at the canvas's origin: of a mosaic it shows about the
-    first quarter.
+    the same random numbers.  The view starts at the origin of the canvas, so it shows about the first quarter of a
+    mosaic.
 
     Args:
-        input_size: Width and height of the view.
+        input_size: Width and height of the view in pixels.
         shift_factor: Largest shift, relative to ``input_size``.
-        rotate_factor: Largest rotation, degrees.
-        scale_factor: Least and largest scale.
-        shear_factor: Largest shear, degrees.
+        rotate_factor: Largest rotation in degrees.
+        scale_factor: Smallest and largest scale.
+        shear_factor: Largest shear in degrees.
         shift_prob: Probability of a shift.
         rotate_prob: Probability of a rotation.
         scale_prob: Probability of a scale other than 1.
         shear_prob: Probability of a shear.
         scale_type: ``long`` or ``short``; without effect, as in MMPose where ``transform_mode`` is ``"perspective"``.
         use_udp: Without effect, as in MMPose, where ``transform_mode`` decides.
-        pad_val: Gray value beside the image, or one for each channel; a mosaic has its own.
+        pad_val: Gray value around the image, or one value per channel; a mosaic has its own.
         border: Without effect, as in MMPose.
-        distribution: ``"uniform"``.
-        transform_mode: ``"perspective"``.
-        bbox_keep_corner: False.
-        clip_border: True.
+        distribution: ``"uniform"``; MMPose's other values are not supported.
+        transform_mode: ``"perspective"``; MMPose's other values are not supported.
+        bbox_keep_corner: False; True is not supported.
+        clip_border: True; False is not supported.
 
     Raises:
         ConfigError: A probability outside 0..1, a scale that is not positive, or a value that only MMPose's
-            transform has.
+            transform supports.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the schema of a config: every field but one has a default)
@@ -79,7 +80,7 @@ class BottomupRandomAffine(BaseTransform):
         _check(options)
         for name, value in options.items():  # under MMPose's names
             setattr(self, name, value)
-        self.input_size, self.scale_factor = tuple(input_size), tuple(scale_factor)
+        self.input_size, self.scale_factor = (input_size[0], input_size[1]), tuple(scale_factor)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the record with the view as ``img``, its people moved and clipped, ``input_size`` and ``warp_mat``.
@@ -87,7 +88,7 @@ class BottomupRandomAffine(BaseTransform):
         ``img_shape`` stays that of the whole image or canvas, from which ``warp_mat`` (2, 3) leads to the view.
 
         Args:
-            results: A record whose ``img`` is (H, W, 3) uint8 or a ``Collage``.
+            results: Record whose ``img`` is (H, W, 3) uint8 or a ``Collage``.
         """
         matrix = self._draw_matrix()
         image = wrap_image(results, self.pad_val).draw(matrix, self.input_size)
@@ -107,9 +108,9 @@ class BottomupRandomAffine(BaseTransform):
             shear_xy=shear * self.shear_factor,
         )
 
-    def _draw(self, name: str, size: int) -> np.ndarray:
-        """Return random values within -1..1, or none (of scale) or zeros if a first random number says so."""
-        if toss(getattr(self, f"{name}_prob")):
+    def _draw(self, name: str, size: int) -> NDArray[np.float64]:
+        """Return ``size`` random values within -1..1, or by chance zeros (for the scale an empty array)."""
+        if coin_flip(getattr(self, f"{name}_prob")):
             return draw_signed(size)
         return np.zeros(0 if name == "scale" else size)
 
@@ -118,7 +119,7 @@ class BottomupRandomAffine(BaseTransform):
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Raise a ``ConfigError`` for an option that this transform cannot have."""
+    """Raise a ``ConfigError`` if an option has a value that this transform does not support."""
     for name, value in _FIXED.items():
         if options[name] != value:
             raise ConfigError(
@@ -127,16 +128,27 @@ def _check(options: Mapping[str, Any]) -> None:
             )
     scale_type, scale_factor = options["scale_type"], options["scale_factor"]
     if scale_type not in _SCALE_TYPES:
-        raise ConfigError(f"scale_type of an affine is {' or '.join(_SCALE_TYPES)}, got {scale_type!r}.")
+        raise ConfigError(
+            f"scale_type of BottomupRandomAffine must be {' or '.join(_SCALE_TYPES)}, got {scale_type!r}."
+        )
     if not 0 < scale_factor[0] <= scale_factor[1]:
-        raise ConfigError(f"scale_factor of an affine must be two positive numbers in order, got {scale_factor}.")
+        raise ConfigError(
+            f"scale_factor of BottomupRandomAffine must be two positive numbers, the smaller first, got {scale_factor}."
+        )
     for name in _SIZES:
         if not 0 <= options[f"{name}_prob"] <= 1:
-            raise ConfigError(f"{name}_prob of an affine must be between 0 and 1, got {options[f'{name}_prob']}.")
+            raise ConfigError(
+                f"{name}_prob of BottomupRandomAffine must be between 0 and 1, got {options[f'{name}_prob']}."
+            )
 
 
 def make_affine(
-    size_wh: Sequence[int], *, shift_xy: np.ndarray, scale: float, rotation: float, shear_xy: np.ndarray
+    size_wh: Sequence[int],
+    *,
+    shift_xy: NDArray[np.float64],
+    scale: float,
+    rotation: float,
+    shear_xy: NDArray[np.float64],
 ) -> Matrix:
     """Return the (3, 3) matrix that scales, rotates and shears around the middle of a view, then shifts.
 

@@ -1,8 +1,8 @@
-"""Several images on one canvas that is drawn only where it is looked at.
+"""Several images on one canvas, of which only the visible part is drawn.
 
 A mosaic of four images has four times the pixels of a training sample, and the view of the affine
 transform that follows shows about one quarter of it.  So the mosaic only notes where each image
-lies; the view is drawn from the images themselves, one interpolation a pixel, and an image outside
+lies. The view is drawn from the images themselves with one interpolation per pixel, and an image outside
 the view is not even decoded.
 """
 
@@ -28,10 +28,10 @@ class Tile:
     """One image on a canvas.
 
     Attributes:
-        record: Record of the image, with its ``img_shape`` and perhaps ``img``.
+        record: Record of the image, with ``img_shape`` and optionally ``img``.
         matrix: Matrix from pixels of the image to pixels of the canvas.
-        crop: Part of the image, in its pixels, that the canvas has room for.
-        is_joint: Whether another image joins at the left, top, right and bottom edge.
+        crop: Part of the image, in its pixels, that lies on the canvas.
+        is_joint: Whether another image adjoins at the left, top, right and bottom edge.
         load: Function that returns the record with ``img``.
     """
 
@@ -42,21 +42,23 @@ class Tile:
     load: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
     def read(self, pad_value: float) -> Image:
-        """Return the cropped image with a frame of one pixel, so that interpolation covers its edges.
+        """Return the cropped image with a border of one pixel, so that interpolation covers its edges.
 
-        Where another image joins, the frame repeats the edge; elsewhere it has the canvas's value.
+        Where another image adjoins, the border repeats the edge; elsewhere it has the value of the canvas.
 
         Raises:
-            DataError: The image has another size than its header said.
+            DataError: The size of the decoded image differs from the size in its header.
         """
         image = self.record["img"] if "img" in self.record else self.load(dict(self.record))["img"]
         if image.shape[:2] != tuple(self.record["img_shape"][:2]):
             raise DataError(
-                f"The image {self.record.get('img_path')} decodes to {image.shape[:2]} (height, width), and its "
-                f"header says {tuple(self.record['img_shape'][:2])}: save it again."
+                f"The image {self.record.get('img_path')} decodes to {image.shape[:2]} (height, width), but its "
+                f"header says {tuple(self.record['img_shape'][:2])}: save the image again."
             )
         left, top, right, bottom = self.crop
-        framed = cv2.copyMakeBorder(image[top:bottom, left:right], 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        framed = np.asarray(
+            cv2.copyMakeBorder(image[top:bottom, left:right], 1, 1, 1, 1, cv2.BORDER_REPLICATE), dtype=np.uint8
+        )
         edges = (framed[:, 0], framed[0], framed[:, -1], framed[-1])
         for edge, is_joint in zip(edges, self.is_joint):
             if not is_joint:
@@ -66,13 +68,13 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Collage:
-    """Tiles on a canvas: takes the place of ``img`` between ``Mosaic`` and ``BottomupRandomAffine``."""
+    """Tiles on a canvas: the ``img`` of a record between ``Mosaic`` and ``BottomupRandomAffine``."""
 
     tiles: tuple[Tile, ...]
     pad_value: float
 
     def draw(self, matrix: Matrix, size_wh: tuple[int, int]) -> Image:
-        """Return a view of the canvas.
+        """Draw a view of the canvas.
 
         Args:
             matrix: Matrix from pixels of the canvas to pixels of the view.
@@ -98,7 +100,7 @@ class Collage:
 
 
 def wrap_image(record: Mapping[str, Any], pad_value: float) -> Collage:
-    """Return a canvas with the ``img`` of a record alone."""
+    """Return the ``img`` of a record as a canvas: a ``Collage`` as it is, an image as its only tile."""
     image = record["img"]
     if isinstance(image, Collage):
         return image
@@ -107,12 +109,12 @@ def wrap_image(record: Mapping[str, Any], pad_value: float) -> Collage:
 
 
 def find_fit(image: Image, size_wh: Sequence[int]) -> float:
-    """Return the scale at which an image just fits into a size."""
+    """Return the largest scale at which an image fits into a size."""
     return min(size_wh[0] / image.shape[1], size_wh[1] / image.shape[0])
 
 
 def make_resize_matrix(scale_xy: tuple[float, float], shift_xy: tuple[float, float]) -> Matrix:
-    """Return the matrix of resizing an image, edges to edges, and of shifting it then."""
+    """Return the matrix that resizes an image (edges to edges) and then shifts it."""
     (scale_x, scale_y), (x, y) = scale_xy, shift_xy
     return np.array([[scale_x, 0, scale_x / 2 - 0.5 + x], [0, scale_y, scale_y / 2 - 0.5 + y], [0, 0, 1.0]])
 
@@ -122,8 +124,8 @@ def _shift(x: float, y: float) -> Matrix:
 
 
 def _find_extent(crop: Edges, to_view: Matrix, size_wh: tuple[int, int]) -> Edges:
-    """Return the rectangle of the view, right and bottom excluded, that a framed image can reach."""
-    width, height = crop[2] - crop[0] + 1, crop[3] - crop[1] + 1  # centers of the frame's far pixels
+    """Return the rectangle of the view (right and bottom excluded) that an image with its border can cover."""
+    width, height = crop[2] - crop[0] + 1, crop[3] - crop[1] + 1  # centers of the far border pixels
     corners = to_view[:2, :2] @ np.array([[0, width, width, 0], [0, 0, height, height]]) + to_view[:2, 2:]
     low = np.maximum(np.floor(corners.min(axis=1)), 0)
     high = np.minimum(np.ceil(corners.max(axis=1)) + 1, size_wh)

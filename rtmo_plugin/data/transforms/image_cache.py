@@ -1,11 +1,11 @@
 """Decoded images in memory that all workers of a data loader share.
 
-The memory is a file without a name: it belongs to the processes that hold it open, workers inherit it whether
-they are forked or spawned, and nothing of it is left behind, however a run ends.  It holds
+The memory is an unnamed file: it belongs to the processes that hold it open. Workers inherit it whether they are
+forked or spawned, and it disappears with the last process, even after a crash. Its layout is
 
-    number of images, bytes used | one entry an image: key, offset, height, width | pixels ...
+    number of images, bytes used | one entry per image: key, offset, height, width | pixels ...
 
-Pixels are only ever appended, under a lock, so that a view of an image that was found stays true.
+Pixels are only appended, under a lock, so a view of a cached image stays valid.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError
 
 try:
     import fcntl
     from os import posix_fallocate
-except ImportError:  # not Linux: no cache, and a clear word in the constructor
-    fcntl = None  # type: ignore[assignment]
+except ImportError:  # not Linux: the constructor raises a ConfigError
+    fcntl = None  # type: ignore[assignment]  # mypy does not let a module be None
 
 _KEY_BYTES = 16
 _ENTRY = np.dtype([("key", f"S{_KEY_BYTES}"), ("offset", "u8"), ("height", "u4"), ("width", "u4")])
 _HEADER_BYTES = 16
-_LEAST_IMAGE_BYTES = 32 * 1024  # on average; with smaller images the entries end before the memory
+_LEAST_IMAGE_BYTES = 32 * 1024  # on average; with smaller images the entries run out before the memory
 _LEAST_BYTES = 2**20
 _MEMORY_FOLDER = Path("/dev/shm")
 
-Image = np.ndarray
+Image = NDArray[np.uint8]
 
 
 class NoCache:
-    """Keeps nothing."""
+    """Cache that stores nothing, for ``cache_bytes=0``."""
 
     max_bytes = 0
 
@@ -58,20 +59,20 @@ class NoCache:
 
 
 class ImageCache:
-    """At most so many bytes of uint8 images, for this process and those that it starts.
+    """Cache of uint8 images, shared by this process and the processes that it starts.
 
     Args:
-        max_bytes: Number of bytes of everything together; memory is taken image by image.
-        folder: Folder of the file system to keep it in. Default: ``/dev/shm`` (memory) if it has enough space, else
-            the folder for temporary files (the system's page cache, and disk space).
+        max_bytes: Largest size in bytes, entries included; memory is allocated image by image.
+        folder: Folder whose file system holds the cache. Default: ``/dev/shm`` (memory) if it has enough space, else
+            the folder for temporary files (disk space and the system's page cache).
 
     Raises:
-        ConfigError: The system is not Linux, or the file system has no such room.
+        ConfigError: The system is not Linux, or the file system has too little free space.
     """
 
     def __init__(self, max_bytes: int, folder: str | Path | None = None) -> None:
         if fcntl is None:
-            raise ConfigError("A cache of images needs Linux: set cache_bytes=0.")
+            raise ConfigError("The image cache needs Linux: set cache_bytes=0.")
         self.max_bytes = max_bytes
         with tempfile.TemporaryFile(dir=_choose_folder(max_bytes, folder)) as file:
             file.truncate(max_bytes)
@@ -88,7 +89,7 @@ class ImageCache:
         self._is_full = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a spawned process needs; the descriptor travels as multiprocessing's own do."""
+        """Return what a spawned process needs; multiprocessing passes the descriptor on."""
         return {"max_bytes": self.max_bytes, "descriptor": DupFd(self._descriptor)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -101,12 +102,12 @@ class ImageCache:
         return self
 
     def __del__(self) -> None:
-        """Let go of the memory."""
+        """Close the descriptor: the last process to do so frees the memory."""
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 
     def find(self, name: str) -> Image | None:
-        """Return the (H, W, 3) image of that name, which cannot be written to, or None."""
+        """Return the (H, W, 3) image of that name, read-only; None if it is not in the cache."""
         place = self._find_place(_make_key(name))
         if place is None:
             return None
@@ -116,12 +117,12 @@ class ImageCache:
         return image
 
     def find_shape(self, name: str) -> tuple[int, int] | None:
-        """Return height and width of the image of that name, or None."""
+        """Return height and width of the image of that name; None if it is not in the cache."""
         place = self._find_place(_make_key(name))
         return place and place[1][:2]
 
     def add(self, name: str, image: Image) -> None:
-        """Keep an image, if it is (H, W, 3) uint8, there is still room and it was not kept before."""
+        """Store an image if it is (H, W, 3) uint8, not stored yet, and the cache has room."""
         if self._is_full or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             return
         key = _make_key(name)
@@ -138,7 +139,7 @@ class ImageCache:
             return False
         try:
             posix_fallocate(self._descriptor, start, image.nbytes)
-        except OSError:  # writing to memory that the file system cannot give would end the process
+        except OSError:  # without this check, writing beyond the file system's space would kill the process
             return False
         self._memory[start:end] = image.reshape(-1)
         self._entries[number] = (key, start, *image.shape[:2])
@@ -146,7 +147,7 @@ class ImageCache:
         return True
 
     def _find_place(self, key: bytes) -> tuple[int, tuple[int, int, int]] | None:
-        """Return offset and shape of an image, after a look at what other processes have added."""
+        """Return offset and shape of an image, which another process may have added; None if it is not stored."""
         if key not in self._places and len(self._places) < int(self._counts[0]):
             with self._lock():
                 self._read_entries()
@@ -158,7 +159,7 @@ class ImageCache:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Wait until no other process writes; a process that dies lets go."""
+        """Hold the lock of the file; the system releases it when a process dies."""
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
         try:
             yield
@@ -173,7 +174,7 @@ def find_cache(max_bytes: int) -> ImageCache | NoCache:
     """Return the cache of this size that all loaders of this process share.
 
     Raises:
-        ConfigError: A negative size, or one that is not to be had.
+        ConfigError: The size is negative, not an integer, below 2**20 bytes, or larger than the free space.
     """
     if not isinstance(max_bytes, int) or 0 != max_bytes < _LEAST_BYTES:
         raise ConfigError(f"cache_bytes must be a whole number, 0 for no cache or at least 2**20, got {max_bytes!r}.")
@@ -191,7 +192,7 @@ def _choose_folder(max_bytes: int, folder: str | Path | None) -> Path:
         if candidate.is_dir() and shutil.disk_usage(candidate).free >= max_bytes:
             return candidate
     raise ConfigError(
-        f"There is no room for a cache of {max_bytes} bytes in {' or '.join(map(str, folders))}: lower cache_bytes."
+        f"No room for an image cache of {max_bytes} bytes in {' or '.join(map(str, folders))}: lower cache_bytes."
     )
 
 

@@ -1,4 +1,4 @@
-"""Images from files: the header first, and pixels decoded once where memory allows."""
+"""Image loading: only the header where the size is enough, and a cache of decoded images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.stored_images import read_stored_image
 from rtmo_plugin.data.transforms.image_cache import find_cache
@@ -13,20 +14,20 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.media.image_headers import read_image_size
 from rtmo_plugin.registry import TRANSFORMS
 
-# Options of MMPose's transform that choose another decoder, with the values for which this one is equal.
+# Options of MMPose's transform that choose a decoder, with the values for which this transform is equal.
 _DEFAULTS = {"color_type": "color", "imdecode_backend": "cv2", "file_client_args": None}
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """MMPose's transform of this name, with upright images in every format and a cache of decoded images.
+    """Load an image: MMPose's transform of this name, with upright images in every format and a cache.
 
-    Pixels equal those of MMPose's transform, which leaves WebP images as they are stored. All loaders of a process and
-    of its data loader's workers share one cache.
+    Pixels equal those of MMPose's transform, which leaves WebP images as they are stored. The loaders of a process and
+    of its data loader workers share one cache.
 
     Args:
-        cache_bytes: Memory for decoded images, for each training process; 0 for no cache. Images are kept until it is
-            full, and then stay: with random access no other choice has more hits. Cached images are read-only.
+        cache_bytes: Memory for decoded images in bytes, per training process; 0 disables the cache. A full cache keeps
+            its images: with random access no other policy has more hits. Cached images are read-only.
         to_float32: Whether pixels are float32 instead of uint8.
         ignore_empty: Whether an image that cannot be read gives None instead of an error.
         backend_args: Options of MMEngine's file backend. Default: chosen by the path.
@@ -59,19 +60,19 @@ class LoadImage(BaseTransform):
         """Return the record with ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (height, width).
 
         Args:
-            results: A record with ``img_path``, or with ``img`` already.
+            results: Record with ``img_path``, or with ``img`` already.
 
         Raises:
             DataError: The file is not an image, is damaged, or exceeds a limit of ``media.image_headers``.
             MissingFileError: The file does not exist.
         """
         if "img" in results:
-            return self._mmpose(dict(results))
+            loaded: dict[str, Any] | None = self._mmpose(dict(results))
+            return loaded
         image = self._cache.find(results["img_path"])
         if image is None:
             if self._is_mmpose:
-                loaded = self._mmpose(dict(results))
-                image = None if loaded is None else loaded["img"]
+                image = (self._mmpose(dict(results)) or {}).get("img")
             else:
                 image = self._read(results["img_path"])
             if image is None:
@@ -81,8 +82,8 @@ class LoadImage(BaseTransform):
             image = image.astype(np.float32)
         return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
 
-    def _read(self, path: str) -> np.ndarray | None:
-        """Return the image of a path or of another address that MMEngine reads."""
+    def _read(self, path: str) -> NDArray[np.uint8] | None:
+        """Return the image at a path or another address that MMEngine reads; None if it is ignored."""
         try:
             return read_stored_image(path, self._options["backend_args"])
         except (DataError, MissingFileError):
@@ -90,8 +91,8 @@ class LoadImage(BaseTransform):
                 return None
             raise
 
-    def glance(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with ``img_shape``, and with ``img`` only if it takes that to know the shape.
+    def read_shape(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the record with ``img_shape``, and with ``img`` only if the image had to be decoded for that.
 
         Args:
             results: Record with ``img_path``, or with ``img`` already.
@@ -107,11 +108,11 @@ class LoadImage(BaseTransform):
 
 
 def _find_shape(path: str) -> tuple[int, int] | None:
-    """Return height and width of the upright image in a file, from its header; None if decoding has to show them."""
+    """Return height and width of the upright image in a file from its header; None if it has to be decoded."""
     if "://" in path:
         return None
     try:
         width, height = read_image_size(path)
-    except (DataError, MissingFileError):  # decoding it says so, with its name
+    except (DataError, MissingFileError):  # decoding raises the error that names the file
         return None
     return height, width

@@ -1,4 +1,4 @@
-"""The other images that a sample is mixed with."""
+"""The other images that mosaic and mixup combine with a sample."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from mmengine.dataset import Compose
 
-from rtmo_plugin.data.transforms.chance import draw_integer, toss
+from rtmo_plugin.data.transforms.global_rng import coin_flip, draw_integer
 from rtmo_plugin.errors import ConfigError
 
 
-class Companions:
-    """Draws other records of a dataset, and loads their images as late as can be.
+class MixSampler:
+    """Draws other records of a dataset and loads their images as late as possible.
 
     Args:
         pre_transform: Configs of the transforms that load an image. Default: ``rtmo_plugin.LoadImage``.
-        prob: Probability that a sample has companions.
-        number: Number of companions.
+        prob: Probability that a sample is mixed with others.
+        number: Number of other records for each sample.
 
     Raises:
         ConfigError: ``prob`` is not a probability.
@@ -30,21 +30,21 @@ class Companions:
         self.load = Compose(steps)
         self.prob, self.number = prob, number
 
-    def toss(self) -> bool:
-        """Decide by one random number whether this sample has companions."""
-        return toss(self.prob)
+    def should_mix(self) -> bool:
+        """Return whether to mix this sample, from one random number."""
+        return coin_flip(self.prob)
 
     def draw(self, dataset: Any) -> list[dict[str, Any]]:
         """Return records drawn with replacement, without images."""
         indices = [draw_integer(len(dataset)) for _ in range(self.number)]
-        # these are copies already
+        # get_data_info returns copies
         return [{**dataset.get_data_info(index), "dataset": dataset} for index in indices]
 
-    def glance(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Return a record with its ``img_shape``, and with ``img`` unless the loader can do without."""
+    def read_shape(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return a record with ``img_shape``, and with ``img`` only if the loader has to decode it for that."""
         if "img" in record:
             return record
         steps = self.load.transforms
-        if len(steps) == 1 and hasattr(steps[0], "glance"):
-            return steps[0].glance(record)
-        return self.load(record)
+        can_read_shape = len(steps) == 1 and hasattr(steps[0], "read_shape")
+        with_shape: dict[str, Any] = steps[0].read_shape(record) if can_read_shape else self.load(record)
+        return with_shape

@@ -1,4 +1,4 @@
-"""Two images in one, each at half its contrast."""
+"""Mixup: the average of two images."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from numpy.typing import NDArray
 
-from rtmo_plugin.data.transforms.chance import draw_integer, draw_uniform
 from rtmo_plugin.data.transforms.collage import Image, find_fit
-from rtmo_plugin.data.transforms.mix_sampler import Companions
-from rtmo_plugin.data.transforms.person_labels import People, clip_people, flip_people, join_people, warp_people
+from rtmo_plugin.data.transforms.global_rng import draw_integer, draw_uniform
+from rtmo_plugin.data.transforms.mix_sampler import MixSampler
+from rtmo_plugin.data.transforms.person_labels import PersonLabels, clip_people, flip_people, join_people, warp_people
 from rtmo_plugin.registry import TRANSFORMS
 
-_FLOOR = -0.25  # addWeighted rounds, MMPose cuts off: n + 1/2 becomes n, and n stays
+_FLOOR = -0.25  # addWeighted rounds and MMPose truncates: with this offset n + 1/2 becomes n, and n stays n
 
 View = tuple[int, int, int, int]  # x, y, width, height in the frame
 
 
 @TRANSFORMS.register_module()
 class YOLOXMixUp(BaseTransform):
-    """Average a sample with a resized, perhaps mirrored and cropped other image of the dataset.
+    """Average a sample with another image of the dataset, which is resized, cropped and sometimes mirrored.
 
     Equal to MMPose's transform of this name, with the same random numbers, resizing once.  An image without
     people is not mixed in.
 
     Args:
-        img_scale: Width and height that the other image is made to fit at first.
-        ratio_range: Least and largest factor by which it is then resized.
-        flip_ratio: Probability that it is *not* mirrored.
-        pad_val: Gray value beside it.
+        img_scale: Width and height into which the other image is resized first.
+        ratio_range: Smallest and largest factor by which the other image is then resized.
+        flip_ratio: Probability that the other image is *not* mirrored.
+        pad_val: Gray value around the other image.
         bbox_clip_border: Without effect, as in MMPose: boxes are always clipped.
-        pre_transform: Configs of the transforms that load it. Default: ``rtmo_plugin.LoadImage``.
+        pre_transform: Configs of the transforms that load the other image. Default: ``rtmo_plugin.LoadImage``.
         prob: Probability of mixing.
 
     Raises:
@@ -54,30 +55,30 @@ class YOLOXMixUp(BaseTransform):
     ) -> None:
         self.img_scale, self.ratio_range = tuple(img_scale), tuple(ratio_range)
         self.flip_ratio, self.pad_val, self.bbox_clip_border = flip_ratio, pad_val, bbox_clip_border
-        self.companions = Companions(pre_transform, prob, self.num_aux_image)
-        self.pre_transform, self.prob = self.companions.load, prob
+        self.mix_sampler = MixSampler(pre_transform, prob, self.num_aux_image)
+        self.pre_transform, self.prob = self.mix_sampler.load, prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with the averaged image and the people of both.
+        """Return the record with the averaged image and the people of both, or unchanged (see ``prob``).
 
         Args:
-            results: A record with ``dataset``, and ``img`` of (H, W, 3) uint8.
+            results: Record with ``dataset``, and ``img`` of (H, W, 3) uint8.
         """
-        if not self.companions.toss():
+        if not self.mix_sampler.should_mix():
             return results
-        return self.apply_mix({**results, "mixed_data_list": self.companions.draw(results["dataset"])})
+        return self.apply_mix({**results, "mixed_data_list": self.mix_sampler.draw(results["dataset"])})
 
     def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return the record with the averaged image and the people of both.
 
         Args:
-            results: A record with ``img`` of (H, W, 3) uint8, and with one other record as ``mixed_data_list``.
+            results: Record with ``img`` of (H, W, 3) uint8, and with one other record in ``mixed_data_list``.
         """
         results = dict(results)
         (other,) = results.pop("mixed_data_list")
         if len(other["keypoints"]) == 0:
             return results
-        other = other if "img" in other else self.companions.load(other)
+        other = other if "img" in other else self.mix_sampler.load(other)
         size_wh = results["img"].shape[1::-1]
         factor = draw_uniform(*self.ratio_range)
         is_flipped = draw_uniform(0, 1) > self.flip_ratio
@@ -92,7 +93,7 @@ class YOLOXMixUp(BaseTransform):
         return {**results, **clip_people(people, size_wh), "img": mixed, "img_shape": mixed.shape}
 
     def _draw(self, image: Image, frame_wh: Sequence[int], is_flipped: bool, view: View) -> Image:
-        """Return the view of a frame with the image in its upper corner."""
+        """Return the view of a frame with the image in its upper left corner, or right if mirrored."""
         fit = find_fit(image, self.img_scale)
         scale_x, scale_y = (  # in two steps, as MMPose resizes, with its two roundings
             int(size * fit) / size * frame / whole
@@ -108,8 +109,8 @@ class YOLOXMixUp(BaseTransform):
         return f"{type(self).__name__}(img_scale={self.img_scale}, ratio_range={self.ratio_range})"
 
 
-def _paste(image: Image, corner_xy: tuple[int, int], size_wh: tuple[int, int], pad_value: float) -> Image:
-    """Return a gray image of some size, with another at a corner that may lie outside of it."""
+def _paste(image: NDArray[Any], corner_xy: tuple[int, int], size_wh: tuple[int, int], pad_value: float) -> Image:
+    """Return a gray image with ``image`` pasted at a corner, which may lie outside."""
     canvas = np.full((size_wh[1], size_wh[0], 3), pad_value, dtype=np.uint8)
     x, y = corner_xy
     part = image[max(-y, 0) : size_wh[1] - y, max(-x, 0) : size_wh[0] - x]
@@ -120,8 +121,8 @@ def _paste(image: Image, corner_xy: tuple[int, int], size_wh: tuple[int, int], p
 
 def _move_people(
     people: Mapping[str, Any], scale: float, frame_wh: Sequence[int], is_flipped: bool, view: View
-) -> People:
-    """Return people of the other image as they stand in the view; as MMPose 1.3, clipped to the frame first."""
+) -> PersonLabels:
+    """Return the people of the other image in pixels of the view; clipped to the frame first, as in MMPose 1.3."""
     moved = clip_people(warp_people(people, np.diag([scale, scale, 1.0])), frame_wh)
     if is_flipped:
         moved = flip_people(moved, frame_wh, people["flip_indices"])

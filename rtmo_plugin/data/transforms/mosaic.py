@@ -1,4 +1,4 @@
-"""Four images around a random point."""
+"""Mosaic: four images around a random point."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from rtmo_plugin.data.transforms.chance import draw_uniform
 from rtmo_plugin.data.transforms.collage import Collage, Tile, make_resize_matrix
-from rtmo_plugin.data.transforms.mix_sampler import Companions
-from rtmo_plugin.data.transforms.person_labels import clip_people, join_people, warp_people
+from rtmo_plugin.data.transforms.global_rng import draw_uniform
+from rtmo_plugin.data.transforms.mix_sampler import MixSampler
+from rtmo_plugin.data.transforms.person_labels import PersonLabels, clip_people, join_people, warp_people
 from rtmo_plugin.registry import TRANSFORMS
 
 
@@ -23,9 +23,9 @@ class Mosaic(BaseTransform):
     ``img`` becomes a ``Collage``, which only ``rtmo_plugin.BottomupRandomAffine`` can draw.
 
     Args:
-        img_scale: Width and height that each image is made to fit; the canvas is twice as wide and high.
-        center_range: Least and largest place of the point, relative to ``img_scale``.
-        pad_val: Gray value beside the images.
+        img_scale: Width and height into which each image is resized; the canvas is twice as wide and high.
+        center_range: Smallest and largest position of the point, relative to ``img_scale``.
+        pad_val: Gray value of the canvas.
         pre_transform: Configs of the transforms that load the other images. Default: ``rtmo_plugin.LoadImage``.
         prob: Probability of a mosaic.
 
@@ -44,27 +44,27 @@ class Mosaic(BaseTransform):
         prob: float = 1.0,
     ) -> None:
         self.img_scale, self.center_range, self.pad_val = tuple(img_scale), tuple(center_range), pad_val
-        self.companions = Companions(pre_transform, prob, self.num_aux_image)
-        self.pre_transform, self.prob = self.companions.load, prob
+        self.mix_sampler = MixSampler(pre_transform, prob, self.num_aux_image)
+        self.pre_transform, self.prob = self.mix_sampler.load, prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with the people of four images, and a ``Collage`` as ``img``.
+        """Return the record with the people of four images and a ``Collage`` as ``img``, or unchanged (see ``prob``).
 
         Args:
-            results: A record with ``img`` and ``dataset``.
+            results: Record with ``img`` and ``dataset``.
         """
-        if not self.companions.toss():
+        if not self.mix_sampler.should_mix():
             return results
-        return self.apply_mix({**results, "mixed_data_list": self.companions.draw(results["dataset"])})
+        return self.apply_mix({**results, "mixed_data_list": self.mix_sampler.draw(results["dataset"])})
 
     def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with the people of four images, and a ``Collage`` as ``img``.
+        """Return the record with the people of four images and a ``Collage`` as ``img``.
 
         Args:
-            results: A record with ``img``, and with three other records as ``mixed_data_list``.
+            results: Record with ``img``, and with three other records in ``mixed_data_list``.
         """
         results = dict(results)
-        others = map(self.companions.glance, results.pop("mixed_data_list"))
+        others = map(self.mix_sampler.read_shape, results.pop("mixed_data_list"))
         records = [
             record if "img_shape" in record else {**record, "img_shape": record["img"].shape[:2]}
             for record in (results, *others)
@@ -76,10 +76,8 @@ class Mosaic(BaseTransform):
         collage = Collage(tuple(tile for tile, _ in placed), self.pad_val)
         return {**results, **people, "img": collage, "img_shape": (2 * height, 2 * width, 3)}
 
-    def _place(
-        self, position: int, record: Mapping[str, Any], center_xy: Sequence[int]
-    ) -> tuple[Tile, dict[str, np.ndarray]]:
-        """Return the tile at a position, 0 to 3 row by row, and its people on the canvas."""
+    def _place(self, position: int, record: Mapping[str, Any], center_xy: Sequence[int]) -> tuple[Tile, PersonLabels]:
+        """Return the tile at a position (0 to 3, row by row) and its people in pixels of the canvas."""
         is_right, is_below = position % 2 == 1, position >= 2
         height, width = record["img_shape"][:2]
         ratio = min(self.img_scale[0] / width, self.img_scale[1] / height)
@@ -98,7 +96,7 @@ class Mosaic(BaseTransform):
             matrix=make_resize_matrix(scale_xy, (starts[0], starts[1])),
             crop=(crops[0][0], crops[1][0], crops[0][1], crops[1][1]),
             is_joint=(is_right, is_below, not is_right, not is_below),
-            load=self.companions.load,
+            load=self.mix_sampler.load,
         )
         # as MMPose 1.3: the exact ratio, and no half pixels
         return tile, warp_people(record, np.array([[ratio, 0, starts[0]], [0, ratio, starts[1]]]))
@@ -108,6 +106,6 @@ class Mosaic(BaseTransform):
 
 
 def _find_crop(start: int, room: int, size: int, scale: float) -> tuple[int, int]:
-    """Return which pixels of an image, first and behind the last, lie on a canvas 0..room."""
+    """Return the range of pixels of an image (end excluded) that lies on a canvas 0..room."""
     first, end = round(max(-start, 0) / scale), round((room - start) / scale)
     return first, max(min(end, size), first)

@@ -1,4 +1,4 @@
-"""Packing of a record into the input of a model."""
+"""Packing of a record into the input of the model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _NO_IMAGE = np.empty((0, 0, 3), dtype=np.uint8)
 
 @TRANSFORMS.register_module()
 class PackPoseInputs(Base):
-    """MMPose's transform of this name, with OpenCV's ``split``, which is twenty times as fast.
+    """Pack a record for the model: MMPose's transform of this name with a faster copy (OpenCV's ``split``).
 
     Args:
-        meta_keys: Keys of a record that become metainfo of its data sample, see MMPose.
-        pack_transformed: Whether transformed keypoints are packed too, see MMPose.
+        meta_keys: Keys of the record that become metainfo of its data sample, as in MMPose.
+        pack_transformed: Whether transformed keypoints are packed too, as in MMPose.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``inputs``, a (3, H, W) uint8 tensor, and ``data_samples``.
 
         Args:
-            results: A record whose ``img`` is (H, W, 3) uint8, or a list of F frames for ``inputs`` (F, 3, H, W).
+            results: Record whose ``img`` is (H, W, 3) uint8, or a list of F frames, which give ``inputs`` (F, 3, H, W).
         """
         image = results["img"]
         if not isinstance(image, np.ndarray) or image.ndim != 3:  # frames of a video

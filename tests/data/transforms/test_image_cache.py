@@ -85,7 +85,7 @@ def test_loaders_share_one_cache_and_read_a_file_once(tmp_path):
     for loader in (second, copy.deepcopy(second)):
         again = loader({"img_path": str(path)})
         np.testing.assert_array_equal(again["img"], expected["img"])
-        assert loader.glance({"img_path": str(path)})["img_shape"] == (60, 80)
+        assert loader.read_shape({"img_path": str(path)})["img_shape"] == (60, 80)
         assert {key: value for key, value in again.items() if key != "img"} == {
             key: value for key, value in expected.items() if key != "img"
         }
@@ -110,5 +110,5 @@ def test_wrong_sizes_are_named(size):
 
 
 def test_no_room_is_said():
-    with pytest.raises(ConfigError, match="no room for a cache of 1152921504606846976 bytes"):
+    with pytest.raises(ConfigError, match="No room for an image cache of 1152921504606846976 bytes"):
         find_cache(2**60)

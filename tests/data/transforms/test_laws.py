@@ -145,18 +145,18 @@ def test_headers_are_believed_only_if_they_are_true(files, tmp_path):
     path = files.records[0]["img_path"]
     image = cv2.imread(path)
     loader = LoadImage()
-    assert loader.glance({"img_path": path})["img_shape"] == image.shape[:2]
+    assert loader.read_shape({"img_path": path})["img_shape"] == image.shape[:2]
     cv2.imwrite(str(tmp_path / "picture.png"), image)
-    glanced = loader.glance({"img_path": str(tmp_path / "picture.png")})
+    glanced = loader.read_shape({"img_path": str(tmp_path / "picture.png")})
     assert (glanced["img_shape"], "img" in glanced) == (image.shape[:2], False)
     with pytest.raises(MissingFileError, match=r"nothing\.jpg"):
-        loader.glance({"img_path": str(tmp_path / "nothing.jpg")})
+        loader.read_shape({"img_path": str(tmp_path / "nothing.jpg")})
     turned = tmp_path / "turned.jpg"  # an EXIF header that asks OpenCV to turn the image
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     content = (tmp_path / "0.jpg").read_bytes()
     turned.write_bytes(content[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + content[2:])
     assert cv2.imread(str(turned)).shape[:2] == image.shape[1::-1]
-    assert loader.glance({"img_path": str(turned)})["img_shape"] == image.shape[1::-1]
+    assert loader.read_shape({"img_path": str(turned)})["img_shape"] == image.shape[1::-1]
 
 
 def test_an_image_of_another_size_than_its_header_says_is_named(files):

@@ -94,9 +94,17 @@ def test_packed_sample_is_the_same():
     [
         ("Mosaic", {"prob": 1.5}, "prob of a mosaic or mixup must be between 0 and 1, got 1.5"),
         ("YOLOXMixUp", {"prob": -0.1}, "got -0.1"),
-        ("RandomFlip", {"prob": 2}, "prob of a flip"),
-        ("BottomupRandomAffine", {"input_size": (8, 8), "scale_factor": (0, 1)}, "scale_factor of an affine"),
-        ("BottomupRandomAffine", {"input_size": (8, 8), "shift_prob": 3}, "shift_prob of an affine"),
+        ("RandomFlip", {"prob": 2}, "prob of RandomFlip"),
+        (
+            "BottomupRandomAffine",
+            {"input_size": (8, 8), "scale_factor": (0, 1)},
+            "scale_factor of BottomupRandomAffine",
+        ),
+        (
+            "BottomupRandomAffine",
+            {"input_size": (8, 8), "shift_prob": 3},
+            "shift_prob of BottomupRandomAffine",
+        ),
     ],
 )
 def test_wrong_options_are_named(name, options, message):

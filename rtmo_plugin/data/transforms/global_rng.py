@@ -1,4 +1,4 @@
-"""Random numbers from where MMCV and MMPose draw theirs: the generator that MMEngine seeds in each worker."""
+"""Draws from NumPy's global random generator, which MMEngine seeds in each worker and MMCV and MMPose use as well."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def toss(prob: float) -> bool:
-    """Return True as often as ``prob`` says."""
+def coin_flip(prob: float) -> bool:
+    """Return True with probability ``prob``."""
     return np.random.rand() < prob  # noqa: NPY002  (see above)
 
 
-def choose(probs: Sequence[float]) -> int:
+def draw_index(probs: Sequence[float]) -> int:
     """Return a random index with the given probabilities."""
     return int(np.random.choice(len(probs), p=probs))  # noqa: NPY002
 
@@ -24,15 +24,15 @@ def draw_uniform(low: float, high: float) -> float:
 
 
 def draw_signed(size: int) -> NDArray[np.float64]:
-    """Return numbers between -1 and 1."""
+    """Return ``size`` numbers between -1 and 1."""
     return np.random.uniform(-1, 1, size)  # noqa: NPY002
 
 
 def draw_integer(below: int) -> int:
-    """Return a whole number from 0, less than ``below``."""
+    """Return an integer from 0 to ``below`` - 1."""
     return int(np.random.randint(0, below))  # noqa: NPY002
 
 
 def draw_bits(size: int) -> NDArray[np.int64]:
-    """Return zeros and ones."""
+    """Return ``size`` zeros and ones."""
     return np.random.randint(0, 2, size)  # noqa: NPY002
