@@ -128,7 +128,7 @@ def test_a_list_of_frames_is_flipped_and_packed():
         ({"prob": float("nan")}, "must be between 0 and 1"),
         ({"prob": [0.7, 0.7], "direction": ["horizontal", "vertical"]}, "must be between 0 and 1"),
         ({"prob": [0.5]}, ""),
-        ({"prob": [0.5, 0.2]}, "for 1 direction"),
+        ({"prob": [0.5, 0.2]}, "one number per direction \\(1\\)"),
         ({"direction": "sideways"}, "got 'sideways'"),
     ],
 )

@@ -47,8 +47,8 @@ class RandomFlip(BaseTransform):
             raise ConfigError(f"prob of RandomFlip must be a number or a list of numbers, got {prob!r}.")
         if not all(0 <= each <= 1 for each in (*probs, sum(probs))) or len(probs) != len(directions):
             raise ConfigError(
-                f"prob of RandomFlip must be between 0 and 1, or a list of {len(directions)} such numbers with a "
-                f"sum of at most 1 (one per direction), got {prob}."
+                "prob of RandomFlip must be between 0 and 1, or a list with a sum of at most 1 and one "
+                f"number per direction ({len(directions)}), got {prob}."
             )
         self.prob, self.direction = prob, direction
         self._directions, self._probs = [*directions, None], [*probs, 1 - sum(probs)]
