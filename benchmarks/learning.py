@@ -23,7 +23,7 @@ from benchmarks.report import Report, Timing
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data import SyntheticPeople
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
-from rtmo_plugin.engine.console import leave_out_initialisation
+from rtmo_plugin.engine.console import suppress_initialization_log
 from rtmo_plugin.engine.hooks.curves import find_epoch, find_stages, read_scalars
 from rtmo_plugin.engine.training import train
 from rtmo_plugin.errors import ConfigError
@@ -176,7 +176,7 @@ def _write_weights(configs: Mapping[str, Config], path: Path, seed: int) -> None
     """Write our initial weights as MMPose's checkpoints hold them."""
     init_default_scope("mmpose")
     torch.manual_seed(seed)
-    with leave_out_initialisation():
+    with suppress_initialization_log():
         models = {name: MODELS.build(cfg.model) for name, cfg in configs.items()}
         models[OUR_SIDE].init_weights()
     models[THEIR_SIDE].load_state_dict(models[OUR_SIDE].state_dict(), strict=False)

@@ -17,6 +17,8 @@ EXIT_FAILURE = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
+# What constructors raise on values that they refuse.
+_BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, ImportError)
 _SHOWN = 60  # characters shown of a name that is too long
 
 
@@ -146,6 +148,25 @@ def write_install_line(extra: str) -> str:
         package = str(Path(__file__).resolve().parents[1])
     line = f'pip install "{package}[{extra}]"'
     return f"{line} && {_MMPOSE_LINE}" if extra == "train" else line
+
+
+@contextmanager
+def refuse_config_errors() -> Iterator[None]:
+    """Turn what constructors raise on wrong values into a ``ConfigError`` with the same message.
+
+    Raises:
+        ConfigError: Instead of the errors by which MMEngine, MMPose and this package refuse values.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except _BUILD_ERRORS as error:
+        words = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or "no reason given"
+        kind = type(error).__name__
+        raise ConfigError(
+            f"The config cannot be built: {' '.join(words.split())} ({kind}; {TRACEBACK_VARIABLE}=1 shows where)"
+        ) from error
 
 
 @contextmanager

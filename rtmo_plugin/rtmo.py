@@ -23,10 +23,10 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from rtmo_plugin.checkpoints.fit import check_fits, get_state_dict
+from rtmo_plugin.checkpoints.fit import load_weights
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
-from rtmo_plugin.engine.console import leave_out_initialisation
+from rtmo_plugin.engine.console import suppress_initialization_log
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
 from rtmo_plugin.models.heads.dense import densify
@@ -144,7 +144,7 @@ class RTMO(nn.Module):
         self.config = config or RTMOConfig()
         init_default_scope("mmpose")
         estimator = MODELS.build(_make_model_config(self.config))
-        with leave_out_initialisation():
+        with suppress_initialization_log():
             estimator.init_weights()
         self.backbone, self.neck, self.head = estimator.backbone, estimator.neck, estimator.head
 
@@ -191,9 +191,7 @@ class RTMO(nn.Module):
             UserError: It cannot be downloaded or read, or belongs to another model.
         """
         path = locate_checkpoint(checkpoint)
-        content = read_checkpoint(path)
-        check_fits(self, content, path)
-        self.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
+        load_weights(self, read_checkpoint(path), path)
 
     def _extract(self, images: Tensor) -> Sequence[Tensor]:
         """Return the features of images, once their shape is right."""

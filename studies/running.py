@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.report import describe_hardware, describe_versions
-from rtmo_plugin.engine.console import leave_out_noise
+from rtmo_plugin.engine.console import suppress_library_noise
 from studies.folder import Result, StudyFolder
 from studies.study import Request, Study, Variant
 from studies.tables import write_page
@@ -93,7 +93,7 @@ def run_study(
     """
     own = method or choose_method(study.method)
     folder = StudyFolder(work_dir or locate_default(study, request))
-    with leave_out_noise():
+    with suppress_library_noise():
         plan = folder.settle_plan(
             _identify(study, request),
             lambda budget: {**own.plan(study, request, budget, folder.path), "versions": describe_versions()},
@@ -104,7 +104,7 @@ def run_study(
     for number, (variant, seed) in enumerate(missing, 1):
         tell(f"[{number}/{len(missing)}] {study.name}: {variant.label}, seed {seed}")
         started = time.monotonic()
-        with leave_out_noise():
+        with suppress_library_noise():
             outcome = own.measure(study, plan, variant, seed, folder.make_run_dir(variant.name, seed))
         minutes = (time.monotonic() - started) / 60
         folder.write(Result(variant.name, seed, outcome.values, outcome.details, minutes, describe_hardware()))

@@ -88,6 +88,26 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advi
         check_checkpoint_names(checkpoint, path, {"keypoint_id2name": dict(enumerate(schema.names))}, advice)
 
 
+def load_weights(
+    model: nn.Module, checkpoint: Mapping[str, Any], path: Path, metainfo: Mapping[str, Any] | None = None
+) -> None:
+    """Load the weights of a checkpoint into a model, every one and no other.
+
+    Args:
+        model: Model, whose weights are replaced.
+        checkpoint: Content of the file, from ``read_checkpoint``.
+        path: Path of the checkpoint, for the message.
+        metainfo: Metainfo of the model's data, whose keypoints and classes must be those of the checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint has other weights, keypoints or classes; see ``check_fits``.
+        NonFiniteError: A weight is NaN or infinite.
+    """
+    check_fits(model, checkpoint, path)
+    check_checkpoint_names(checkpoint, path, metainfo)
+    model.load_state_dict(get_state_dict(checkpoint), strict=False)  # missing and unexpected names were checked
+
+
 def check_finite_weights(state: StateDict, path: Path) -> None:
     """Check that weights can be computed with.
 

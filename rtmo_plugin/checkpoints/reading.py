@@ -133,6 +133,24 @@ def _explain(error: Exception) -> str:
     return "the file is damaged, empty or of another format"
 
 
+def find_training_ap(checkpoint: Mapping[str, Any], name: str) -> float | None:
+    """Return the AP of the last validation before a checkpoint was written, or the published AP of a published name.
+
+    Args:
+        checkpoint: Content of the file.
+        name: Name by which the checkpoint was given.
+
+    Returns:
+        AP between 0 and 1, or None if neither is known.
+    """
+    hub = checkpoint.get("message_hub")
+    scalars = hub.get("log_scalars", {}) if isinstance(hub, Mapping) else {}
+    validated = [scalars[key] for key in scalars if key.endswith("/AP")]
+    if validated:
+        return float(validated[0].current())
+    return CATALOGUE[name].ap if name in CATALOGUE else None
+
+
 def check_resumable(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Check that training can continue from a checkpoint, not only start from its weights.
 

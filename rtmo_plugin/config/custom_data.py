@@ -25,7 +25,7 @@ _DATASET = "rtmo_plugin.CocoKeypoints"
 _METRIC = "rtmo_plugin.CocoMetric"
 
 
-def adopt_task(cfg: Config) -> Config:
+def fill_keypoints_from_data(cfg: Config) -> Config:
     """Return a copy of ``cfg`` with keypoints and classes of its data, and print what they are.
 
     A config that names its keypoints comes back as it is.

@@ -133,7 +133,7 @@ class _WithoutLines:
 
 
 @contextmanager
-def leave_out_noise(*left_out: str) -> Iterator[None]:
+def suppress_library_noise(*left_out: str) -> Iterator[None]:
     """Drop what libraries print and warn about themselves; everything else passes.
 
     Args:
@@ -156,7 +156,7 @@ def print_once(result: object) -> None:
 
 
 @contextmanager
-def leave_out_initialisation() -> Iterator[None]:
+def suppress_initialization_log() -> Iterator[None]:
     """Keep MMEngine from printing how it initialized each parameter."""
     logger = MMLogger.get_current_instance()
     level = logger.level

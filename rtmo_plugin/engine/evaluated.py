@@ -18,9 +18,8 @@ from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
 from rtmo_plugin.checkpoints.name_checks import check_data_names, has_converter
 from rtmo_plugin.checkpoints.reading import locate_checkpoint
 from rtmo_plugin.config.data_paths import check_data
-from rtmo_plugin.engine.console import SHOWN_BY_TABLE, leave_out_noise
+from rtmo_plugin.engine.console import SHOWN_BY_TABLE, suppress_library_noise
 from rtmo_plugin.engine.exported import Metrics, Sample, Speed, predict_infos
-from rtmo_plugin.engine.runner import refuse_config_errors
 from rtmo_plugin.engine.testing import (
     METRIC_FILES,
     build_test_runner,
@@ -29,7 +28,7 @@ from rtmo_plugin.engine.testing import (
     prepare_file,
     prepare_test,
 )
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import ConfigError, DataError, refuse_config_errors
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
@@ -78,7 +77,7 @@ def evaluate_source(
     if kind is ModelKind.EXPORTED:
         return _evaluate_exported(cfg, source, trust=bool(trust))
     path = locate_checkpoint(source)
-    with leave_out_noise(*SHOWN_BY_TABLE):
+    with suppress_library_noise(*SHOWN_BY_TABLE):
         runner = build_test_runner(cfg, path)
         metrics = runner.test()
     metric = _find_metric(runner.test_evaluator.metrics)
@@ -152,7 +151,7 @@ def _evaluate_exported(cfg: Config, model: str | Path, *, trust: bool) -> Evalua
 def _build_data(cfg: Config, evaluators: list[dict[str, Any]]) -> tuple[Any, CocoMetric]:
     """Build the test data and the metric of a config, and nothing else."""
     init_default_scope(cfg.get("default_scope", "mmpose"))
-    with leave_out_noise(), refuse_config_errors():
+    with suppress_library_noise(), refuse_config_errors():
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
         check_data_names(dataset, evaluators)
         metric = _find_metric([METRICS.build(evaluator) for evaluator in evaluators])

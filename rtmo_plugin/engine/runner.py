@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +23,7 @@ from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
 from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
 from rtmo_plugin.config.config_files import load_config, set_options
-from rtmo_plugin.config.custom_data import adopt_task
+from rtmo_plugin.config.custom_data import fill_keypoints_from_data
 from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.config.total_batch import set_total_batch
 from rtmo_plugin.data.transforms.memory import keep_freed_memory
@@ -34,7 +33,7 @@ from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import StopInValidationHook
 from rtmo_plugin.engine.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
-from rtmo_plugin.errors import TRACEBACK_VARIABLE, ConfigError, UserError
+from rtmo_plugin.errors import ConfigError, refuse_config_errors
 from rtmo_plugin.files import replace_file
 from rtmo_plugin.number_ranges import SEED
 
@@ -44,7 +43,6 @@ _LAUNCHERS = {
     "slurm": ("srun", "SLURM_PROCID"),
     "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
 }
-_BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, ImportError)
 
 _run_numbers = count()
 
@@ -190,7 +188,7 @@ def prepare_config(
     cfg.launcher = _check_launcher(launcher)
     if seed is not None or deterministic:
         cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
-    return adopt_task(set_total_batch(set_options(cfg, cfg_options), total_batch))
+    return fill_keypoints_from_data(set_total_batch(set_options(cfg, cfg_options), total_batch))
 
 
 def _check_launcher(launcher: str) -> str:
@@ -228,22 +226,3 @@ def get_model(runner: Runner) -> nn.Module:
     """Return the runner's model without the wrapper of distributed training."""
     model: nn.Module = getattr(runner.model, "module", runner.model)
     return model
-
-
-@contextmanager
-def refuse_config_errors() -> Iterator[None]:
-    """Turn what constructors raise on wrong values into a ``ConfigError`` with the same words.
-
-    Raises:
-        ConfigError: Instead of the errors by which MMEngine, MMPose and this package refuse values.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except _BUILD_ERRORS as error:
-        words = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or "no reason given"
-        kind = type(error).__name__
-        raise ConfigError(
-            f"The config cannot be built: {' '.join(words.split())} ({kind}; {TRACEBACK_VARIABLE}=1 shows where)"
-        ) from error

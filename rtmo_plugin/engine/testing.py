@@ -17,11 +17,11 @@ from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names, check_da
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.config.config_files import require
 from rtmo_plugin.config.data_paths import check_data, check_images
-from rtmo_plugin.engine.console import SHOWN_BY_TABLE, leave_out_noise
+from rtmo_plugin.engine.console import SHOWN_BY_TABLE, suppress_library_noise
 from rtmo_plugin.engine.exported import Metrics, Speed
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
-from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model, prepare_config
+from rtmo_plugin.errors import ConfigError, refuse_config_errors
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.media.image_files import make_folder
 
@@ -64,7 +64,7 @@ def evaluate(
     path = locate_checkpoint(checkpoint)
     cfg = prepare_test(config, **options)
     check_data(cfg, ("test",))
-    with leave_out_noise(*SHOWN_BY_TABLE):
+    with suppress_library_noise(*SHOWN_BY_TABLE):
         runner = build_test_runner(cfg, path, dump)
         if show_dir:
             runner.register_hook(PictureHook(show_dir))

@@ -24,7 +24,7 @@ from rtmo_plugin.config.custom_data import describe_flips
 from rtmo_plugin.config.data_paths import check_data, check_images
 from rtmo_plugin.config.embedded import carries_config
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
-from rtmo_plugin.engine.console import leave_out_noise
+from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.engine.hooks.batch_plots import FirstBatchHook
 from rtmo_plugin.engine.hooks.curves import CURVES_FILE, CurvesHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
@@ -34,9 +34,9 @@ from rtmo_plugin.engine.interruption import describe_kept
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.engine.people_count import count_people, note_unused_images
 from rtmo_plugin.engine.resuming import continue_seed, find_resumable
-from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model, prepare_config, refuse_config_errors
+from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model, prepare_config
 from rtmo_plugin.engine.work_folder import claim_work_dir, find_replaced
-from rtmo_plugin.errors import ConfigError, InterruptedRun, pass_on_interruptions
+from rtmo_plugin.errors import ConfigError, InterruptedRun, pass_on_interruptions, refuse_config_errors
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.number_ranges import GIGABYTES
 from rtmo_plugin.wording import show_path
@@ -139,7 +139,7 @@ def train(  # noqa: PLR0913  (what the tool offers: every option has a default)
             cfg = drop_pretrained(cfg)
         check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
         cfg = fetch_pretrained(cfg)
-        with leave_out_noise():
+        with suppress_library_noise():
             runner = _build(cfg, is_transferred=bool(transfer_from) and not cfg.resume)
             for path in replaced:
                 path.unlink(missing_ok=True)  # another process may have been faster

@@ -8,19 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS, MODELS
 
 from rtmo_plugin import __version__
-from rtmo_plugin.checkpoints.fit import check_fits, get_state_dict
-from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names
-from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
-from rtmo_plugin.checkpoints.zoo import CATALOGUE
 from rtmo_plugin.config.config_files import load_config, set_options
-from rtmo_plugin.config.custom_data import adopt_task
 from rtmo_plugin.config.sections import walk_sections
-from rtmo_plugin.engine.console import leave_out_noise
-from rtmo_plugin.engine.runner import refuse_config_errors
+from rtmo_plugin.engine.console import suppress_library_noise
+from rtmo_plugin.engine.loaded_model import LoadedModel, load_model
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.accuracy import QuantizedAccuracy, choose_images, compare_accuracy
 from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
@@ -93,20 +86,19 @@ def export(
     """
     path = Path(out)
     write = _find_writer(format, path)
-    cfg = adopt_task(set_options(load_config(config), cfg_options))
+    cfg = set_options(load_config(config), cfg_options)
     wanted = _read_options(cfg, options)
     if annotations is not None and not wanted.int8:
         raise ConfigError("--annotations is for the AP of --int8, which is not given.")
     scores = None if calibration is None else ScoreCalibration.read(calibration)
     make_folder(path.parent, "The folder of --out,")
-    with leave_out_noise():
-        model, content = _build_model(cfg, locate_checkpoint(checkpoint))
-        info = _describe(cfg, model, wanted, _find_ap(content, str(checkpoint)))
-        info = replace(info, score_calibration=scores)
-        differences = write(model, path, wanted, info)
+    with suppress_library_noise():
+        loaded = load_model(cfg, checkpoint, device="cpu", check=_check_model)
+        info = replace(_describe(loaded, wanted), score_calibration=scores)
+        differences = write(loaded.model, path, wanted, info)
         accuracy = None
         if annotations is not None:
-            accuracy = compare_accuracy(write, model, path, wanted, info, annotations)
+            accuracy = compare_accuracy(write, loaded.model, path, wanted, info, annotations)
     return ExportResult(path, info, differences, accuracy)
 
 
@@ -145,27 +137,19 @@ def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:
     return [step for step in walk_sections(pipeline) if "BottomupResize" in str(step.get("type"))]
 
 
-def _build_model(cfg: Config, path: Path) -> tuple[Any, Mapping[str, Any]]:
-    """Return the model with the checkpoint's weights, in eval mode, and the checkpoint."""
-    init_default_scope(cfg.get("default_scope", "mmpose"))
-    content = read_checkpoint(path)
-    with refuse_config_errors():
-        model = MODELS.build(cfg.model)
+def _check_model(model: Any, cfg: Config) -> None:
     if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
         name = cfg.filename or "The config"
         raise ConfigError(f"{name} does not describe an RTMO of this package, and only these export.")
-    check_fits(model, content, path)
-    check_checkpoint_names(content, path, {"classes": _name_classes(cfg, model.head.num_classes)})
-    model.load_state_dict(get_state_dict(content), strict=False)  # what may be missing or left over was checked
-    return model.eval(), content
 
 
-def _describe(cfg: Config, model: Any, options: ExportOptions, ap: float | None) -> ModelInfo:
+def _describe(loaded: LoadedModel, options: ExportOptions) -> ModelInfo:
+    cfg, head = loaded.cfg, loaded.model.head
     pads = [step.get("pad_val", 0) for step in _find_steps(cfg)] or [114]
     pad = tuple(pads[0]) if isinstance(pads[0], (tuple, list)) else (pads[0],) * 3
     return ModelInfo(
-        schema=model.head.schema,
-        classes=_name_classes(cfg, model.head.num_classes),
+        schema=head.schema,
+        classes=loaded.classes,
         size_wh=options.size_wh,
         cut=options.cut,
         input=options.input,
@@ -174,30 +158,9 @@ def _describe(cfg: Config, model: Any, options: ExportOptions, ap: float | None)
         score_thr=options.score_thr,
         nms_thr=options.nms_thr,
         max_people=options.max_people,
-        strides=model.head.strides,
+        strides=head.strides,
         pad_value=(pad[0], pad[1], pad[2]),
         name=Path(cfg.filename).stem if cfg.filename else "",
         version=__version__,
-        training_ap=ap,
+        training_ap=loaded.training_ap,
     )
-
-
-def _name_classes(cfg: Config, num_classes: int) -> tuple[str, ...]:
-    """Return the names that the test data give the classes; ``person`` and numbers where they give none."""
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset")
-    if dataset:
-        with refuse_config_errors():
-            classes = DATASETS.build({**dataset, "lazy_init": True}).metainfo.get("classes") or ()
-        if len(classes) == num_classes:
-            return tuple(classes)
-    return ("person",) if num_classes == 1 else tuple(f"class {index}" for index in range(num_classes))
-
-
-def _find_ap(checkpoint: Mapping[str, Any], name: str) -> float | None:
-    """Return the AP of the last validation before the checkpoint, or the published one of a named checkpoint."""
-    hub = checkpoint.get("message_hub")
-    scalars = hub.get("log_scalars", {}) if isinstance(hub, Mapping) else {}
-    validated = [scalars[key] for key in scalars if key.endswith("/AP")]
-    if validated:
-        return float(validated[0].current())
-    return CATALOGUE[name].ap if name in CATALOGUE else None

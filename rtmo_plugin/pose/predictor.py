@@ -21,11 +21,10 @@ from rtmo_plugin.checkpoints.fit import check_fits, get_state_dict
 from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names, check_model_names
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.config.config_files import load_config, set_options
-from rtmo_plugin.config.custom_data import adopt_task
-from rtmo_plugin.engine.console import leave_out_noise
+from rtmo_plugin.config.custom_data import fill_keypoints_from_data
+from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.engine.hooks.prediction_plots import name_classes, read_skeleton, select_people
-from rtmo_plugin.engine.runner import refuse_config_errors
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, refuse_config_errors
 from rtmo_plugin.files import check_outputs, write_file
 from rtmo_plugin.media.drawing import Image, draw_people
 from rtmo_plugin.media.drawn_files import PicturePlan
@@ -80,10 +79,10 @@ class Predictor:
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
-        cfg = adopt_task(set_options(load_config(config), cfg_options))
+        cfg = fill_keypoints_from_data(set_options(load_config(config), cfg_options))
         init_default_scope(cfg.get("default_scope", "mmpose"))
         dataset = cfg.test_dataloader.dataset
-        with leave_out_noise(), refuse_config_errors():
+        with suppress_library_noise(), refuse_config_errors():
             self.metainfo = DATASETS.build({**dataset, "lazy_init": True}).metainfo
             # Whatever loads an image of the test set comes first; here it is in memory already.
             self._pipeline = Compose([dict(type="LoadImage"), *dataset.pipeline[1:]])
@@ -170,7 +169,7 @@ def predict(
     check_outputs([Path(out) / PREDICTIONS_FILE], [*paths, checkpoint])
     folder = make_folder(out, "--out")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
-    with leave_out_noise():
+    with suppress_library_noise():
         bar = show_progress(paths, unit="image")
         results = [_predict_file(predictor, path, plan, score_thr) for path in bar]
     write_predictions(folder / PREDICTIONS_FILE, results, predictor.metainfo)
