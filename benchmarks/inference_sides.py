@@ -21,8 +21,8 @@ from rtmo_plugin.export.exporting import export
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
 from rtmo_plugin.export.quantization import quantize
+from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
-from rtmo_plugin.runtime.nms_arrays import suppress_duplicates
 from rtmo_plugin.runtime.pose_model import PoseModel
 
 CONFIG, _PUBLISHED = "rtmo-s_coco", "rtmo-s_body7"  # one architecture
@@ -96,7 +96,7 @@ def open_yolo(file: Path) -> dict[str, Find]:
         scores = rows[:, 4:-_YOLO_KEYPOINTS].max(axis=1)
         rows, scores = rows[scores > _SCORE_THR], scores[scores > _SCORE_THR]
         middles, halves = rows[:, :2], rows[:, 2:4] / 2
-        kept = suppress_duplicates(np.concatenate([middles - halves, middles + halves], axis=1), scores, _NMS_THR)
+        kept = box_nms(np.concatenate([middles - halves, middles + halves], axis=1), scores, _NMS_THR)
         return letterbox.restore(rows[kept, -_YOLO_KEYPOINTS:].reshape(-1, 17, 3)[..., :2])
 
     return {f"Ultralytics, {file.name}": find}

@@ -23,6 +23,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.models.heads.dense import densify
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.selection import Picked, select_people
+from rtmo_plugin.ops.arrays import UNMATCHED, match_by_score
 from rtmo_plugin.ops.oks import compute_pairwise_oks
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions
 
@@ -103,7 +104,9 @@ def _match_people(
     mine = picked.image == image
     keypoints, sigmas, priors = found.keypoints[mine], found.sigmas[mine], picked.prior[mine]
     oks = compute_pairwise_oks(keypoints[None], points[None], (visibility > 0)[None].float(), areas[None], oks_sigmas)
-    rows, columns = match_greedily(oks[0].cpu().numpy())
+    partner = match_by_score(oks[0].cpu().numpy(), np.array([_MIN_OKS]))[0]
+    rows = np.flatnonzero(partner != UNMATCHED)
+    columns = partner[rows]
     sizes = areas[columns].sqrt().clamp(min=1)[:, None]
     errors = (keypoints[rows] - points[columns]).abs().mean(dim=-1) / sizes
     is_labelled = visibility[columns] > 0
@@ -111,26 +114,6 @@ def _match_people(
     fields = (sigmas[rows], errors, visibility[columns], original)
     strides = predictions.priors.strides[priors[rows]].cpu().numpy()
     return strides, *(each[is_labelled].float().cpu().numpy() for each in fields)
-
-
-def match_greedily(oks: NDArray[Any]) -> tuple[list[int], list[int]]:
-    """Match detections with people: the best score first, each with the most similar person that is left.
-
-    Args:
-        oks: (N, G), detections by falling score.
-
-    Examples:
-        >>> match_greedily(np.array([[0.9, 0.6], [0.8, 0.7], [0.9, 0.9]]))
-        ([0, 1], [0, 1])
-    """
-    left, rows, columns = oks.copy(), [], []
-    for row in range(len(oks)):
-        column = int(left[row].argmax())
-        if left[row, column] >= _MIN_OKS:
-            rows.append(row)
-            columns.append(column)
-            left[:, column] = 0
-    return rows, columns
 
 
 def summarize_levels(found: FoundKeypoints, strides: Sequence[int]) -> dict[str, float]:

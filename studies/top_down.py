@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.engines.onnx_runtime import open_session
 from rtmo_plugin.runtime.letterbox import apply_letterbox
-from rtmo_plugin.runtime.nms_arrays import suppress_duplicates
 
 _OPSET = 17
 _NUM_BOXES = 100  # that enter NMS
@@ -173,7 +173,7 @@ class TopDownModel:
         padded, letterbox = apply_letterbox(image, self._sizes[0])
         boxes, scores = self._detector.run(None, {"images": padded[None]})
         best = np.argsort(-scores[0])[:_NUM_BOXES]
-        kept = best[suppress_duplicates(boxes[0, best], scores[0, best], _IOU_THR)]
+        kept = best[box_nms(boxes[0, best], scores[0, best], _IOU_THR)]
         return letterbox.restore(boxes[0, kept].reshape(-1, 2, 2)).reshape(-1, 4)
 
     def estimate(self, image: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:

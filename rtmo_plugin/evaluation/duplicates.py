@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from rtmo_plugin.evaluation.pairs import MAX_DETECTIONS
+from rtmo_plugin.ops.arrays import greedy_nms, keypoint_similarity
 
 NMS_MODES = ("oks_nms", "soft_oks_nms", "none")
-_TINY = np.spacing(1)
 
 
 def suppress(
@@ -33,26 +33,14 @@ def suppress(
     """
     if mode == "none" or not len(scores):
         return np.arange(len(scores))
-    oks = _compare_all(keypoints, areas, sigmas)
-    return _suppress_hard(oks, scores, threshold) if mode == "oks_nms" else _suppress_soft(oks, scores, threshold)
-
-
-def _compare_all(keypoints: np.ndarray, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Return the OKS (N, N) of detections with each other, each pair by its mean area, in single precision."""
-    offsets = keypoints[None] - keypoints[:, None]
-    variances = (sigmas * 2) ** 2
-    mean_areas = ((areas[:, None] + areas[None]) / 2 + _TINY)[..., None]
-    distances = (offsets[..., 0] ** 2 + offsets[..., 1] ** 2) / variances / mean_areas / 2
-    return (np.exp(-distances).sum(-1) / keypoints.shape[1]).astype(np.float32)
-
-
-def _suppress_hard(oks: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    order, kept = np.argsort(scores)[::-1], []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        order = order[oks[best, order] <= threshold]
-    return np.array(kept)
+    # each pair by its mean area, in single precision
+    similarities = keypoint_similarity(keypoints[None] - keypoints[:, None], (areas[:, None] + areas) / 2, sigmas)
+    oks = (similarities.sum(-1) / keypoints.shape[1]).astype(np.float32)
+    if mode == "soft_oks_nms":
+        return _suppress_soft(oks, scores, threshold)
+    order = np.argsort(scores)[::-1]
+    kept: np.ndarray = order[greedy_nms(oks[np.ix_(order, order)] > threshold)]
+    return kept
 
 
 def _suppress_soft(oks: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:

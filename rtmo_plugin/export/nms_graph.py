@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rtmo_plugin.ops.nms import suppress_duplicates
+from rtmo_plugin.ops.nms import apply_nms
 
 
 class SelectPeople(torch.autograd.Function):
@@ -39,7 +39,7 @@ class SelectPeople(torch.autograd.Function):
         each = []
         for image_boxes, image_scores in zip(boxes, scores):
             above = (image_scores > float(score_thr)).nonzero()[:, 0]
-            kept = above[suppress_duplicates(image_boxes[above], image_scores[above], float(nms_thr))]
+            kept = above[apply_nms(image_boxes[above], image_scores[above], float(nms_thr))]
             each.append(kept[: int(max_people)])
         num_rows = max(1, *map(len, each))
         priors = torch.stack([torch.nn.functional.pad(prior, (0, num_rows - len(prior))) for prior in each])

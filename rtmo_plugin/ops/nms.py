@@ -8,7 +8,7 @@ from torch import Tensor
 from rtmo_plugin.ops.geometry import compute_iou
 
 
-def suppress_duplicates(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+def apply_nms(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Keep each box that no better kept box overlaps by more than the threshold.
 
     Greedy NMS is the only fixed point of "a box is kept if no better *kept* box suppresses it".
@@ -25,7 +25,7 @@ def suppress_duplicates(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float
 
     Examples:
         >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10]])
-        >>> suppress_duplicates(boxes, torch.tensor([0.5, 0.9, 0.7]), 0.65).tolist()
+        >>> apply_nms(boxes, torch.tensor([0.5, 0.9, 0.7]), 0.65).tolist()
         [1, 2]
     """
     order = scores.argsort(descending=True, stable=True)

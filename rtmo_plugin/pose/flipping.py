@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.media.drawing import Image
-from rtmo_plugin.pose.similarity import compare_people, join
+from rtmo_plugin.ops.arrays import detection_oks, match_closest
 from rtmo_plugin.runtime.people import People
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 
-_SAME = 0.5  # OKS from which on two are one person
+_SAME = 0.5  # least OKS of two detections of one person
 
 
 class FlippingModel:
@@ -60,9 +60,9 @@ class FlippingModel:
     def _average(self, plain: People, other: People) -> People:
         """Return the mean of people found in both views, and people found in one view at half their score."""
         if not len(plain) or not len(other):
-            return _halve(join([plain, other]))
-        similarities = compare_people(plain, other, self._sigmas)
-        pairs = _match(similarities)
+            return _halve(People.join([plain, other]))
+        areas = np.maximum(plain.estimate_areas()[:, None], other.estimate_areas())
+        pairs = match_closest(detection_oks(plain, other, areas, self._sigmas), _SAME)
         first, second = plain.select([a for a, _ in pairs]), other.select([b for _, b in pairs])
         both = People(
             (first.boxes + second.boxes) / 2,
@@ -74,19 +74,8 @@ class FlippingModel:
         rest = [
             np.setdiff1d(np.arange(len(each)), [pair[i] for pair in pairs]) for i, each in enumerate((plain, other))
         ]
-        everyone = join([both, _halve(plain.select(rest[0])), _halve(other.select(rest[1]))])
+        everyone = People.join([both, _halve(plain.select(rest[0])), _halve(other.select(rest[1]))])
         return everyone.select(np.argsort(-everyone.scores, kind="stable"))
-
-
-def _match(similarities: Floats) -> list[tuple[int, int]]:
-    """Return pairs of a row and a column that are one person, the most similar first, each used once."""
-    pairs: list[tuple[int, int]] = []
-    remaining = similarities.copy()
-    while remaining.size and remaining.max() >= _SAME:
-        row, column = (int(n) for n in np.unravel_index(remaining.argmax(), remaining.shape))
-        pairs.append((row, column))
-        remaining[row], remaining[:, column] = -1, -1
-    return pairs
 
 
 def _halve(people: People) -> People:

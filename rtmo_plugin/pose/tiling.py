@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import SIDE, NumberRange
-from rtmo_plugin.pose.similarity import compare_people, join
+from rtmo_plugin.ops.arrays import detection_oks, greedy_nms, pairwise_ioa, pairwise_iou
 from rtmo_plugin.runtime.people import People
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 
-_SAME_POSE = 0.6  # OKS from which on two are one person
+_SAME_POSE = 0.6  # OKS above which two detections are one person
 _SAME_BOX = 0.65  # IoU likewise
 _INSIDE = 0.7  # share of a cut person's box within the box of another person, likewise
 _EDGE = 0.01  # a box that comes so near to the border of a tile, in sides of the tile, is cut by it
@@ -68,7 +68,7 @@ class TilingModel:
             moved = People(boxes, people.scores, people.keypoints + corner, people.keypoint_scores, people.labels)
             parts.append(moved)
             cut.append(self._find_cut(moved.boxes, (x, y), (width, height)))
-        return self._merge(join(parts), np.concatenate(cut))
+        return self._merge(People.join(parts), np.concatenate(cut))
 
     def _find_cut(self, boxes: Floats, corner: tuple[int, int], size_wh: tuple[int, int]) -> NDArray[np.bool_]:
         """Tell which (N, 4) boxes reach a border of their tile that is not the image's."""
@@ -83,14 +83,11 @@ class TilingModel:
         """Keep each person once: whole people before cut ones, then by score."""
         order = np.lexsort((-people.scores, is_cut))
         people, is_cut = people.select(order), is_cut[order]
-        iou, inside = _compare_boxes(people.boxes)
-        is_same = (compare_people(people, people, self._sigmas) > _SAME_POSE) | (iou > _SAME_BOX)
-        is_same |= (inside > _INSIDE) & is_cut
-        kept: list[int] = []
-        for n in range(len(people)):
-            if not is_same[kept, n].any():
-                kept.append(n)
-        merged = people.select(kept)
+        areas = people.estimate_areas()
+        oks = detection_oks(people, people, np.maximum(areas[:, None], areas), self._sigmas)
+        is_same = (oks > _SAME_POSE) | (pairwise_iou(people.boxes, people.boxes) > _SAME_BOX)
+        is_same |= (pairwise_ioa(people.boxes, people.boxes) > _INSIDE) & is_cut
+        merged = people.select(greedy_nms(is_same))
         return merged.select(np.argsort(-merged.scores, kind="stable"))
 
 
@@ -105,12 +102,3 @@ def place_tiles(length: int, side: int, overlap: float) -> list[int]:
         return [0]
     num_steps = max(1, int(np.ceil((length - side) / max(1, side * (1 - overlap)))))
     return [round(n * (length - side) / num_steps) for n in range(num_steps + 1)]
-
-
-def _compare_boxes(boxes: Floats) -> tuple[Floats, Floats]:
-    """Return the IoU (N, N) of all pairs, and which share of the second is within the first."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(axis=-1)
-    areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=-1), 1e-6)
-    return both / (areas[:, None] + areas - both), both / areas

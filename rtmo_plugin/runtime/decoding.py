@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import NonFiniteError
+from rtmo_plugin.ops.arrays import Floats, box_nms, decode_box_deltas, place_priors
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.nms_arrays import suppress_duplicates
 from rtmo_plugin.runtime.people import DIVERGED, People
 from rtmo_plugin.score_calibration import ScoreCalibration
 
-Floats = NDArray[np.floating[Any]]
 Outputs = Mapping[str, NDArray[Any]]
 
 
@@ -91,7 +90,7 @@ class Decoder:
             people = People(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
             people = people.select(people.scores > self._score_thr)
             if self._info.cut == "decoded":
-                people = people.select(suppress_duplicates(people.boxes, people.scores, self._info.nms_thr))
+                people = people.select(box_nms(people.boxes, people.scores, self._info.nms_thr))
             everyone.append(people.select(slice(self._info.max_people)))
         return everyone
 
@@ -103,12 +102,13 @@ class Decoder:
 
     def _decode_image(self, maps: Mapping[str, Floats], size_wh: tuple[int, int]) -> People:
         """Decode the (P, C) rows of one image."""
-        centers, strides = make_priors(size_wh, self._info.strides)
+        shapes_hw = [(size_wh[1] // stride, size_wh[0] // stride) for stride in self._info.strides]
+        centers, strides = place_priors(shapes_hw, self._info.strides)
         scores = _sigmoid(maps["class_logits"])
         best = scores.max(axis=-1)
         above = np.flatnonzero(best > self._score_thr)
-        boxes = _decode_boxes(maps["box_deltas"][above], centers[above], strides[above])
-        kept = suppress_duplicates(boxes, best[above], self._info.nms_thr)[: self._info.max_people]
+        boxes = decode_box_deltas(maps["box_deltas"][above], centers[above], strides[above])
+        kept = box_nms(boxes, best[above], self._info.nms_thr)[: self._info.max_people]
         rows, boxes = above[kept], boxes[kept]
         assert self._coordinates is not None  # PoseModel loads it for raw files
         keypoints = self._coordinates.locate(maps["pose_vectors"][rows], boxes, centers[rows], size_wh)
@@ -119,27 +119,10 @@ class Decoder:
 _MAPS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")
 
 
-def make_priors(size_wh: tuple[int, int], strides: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Return the (P, 2) middles and (P,) strides of all cells, level by level and row by row."""
-    centers, repeated = [], []
-    for stride in strides:
-        width, height = size_wh[0] // stride, size_wh[1] // stride
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        centers.append(np.stack([x, y], axis=-1).reshape(-1, 2) * stride + (stride - 1) / 2)
-        repeated.append(np.full(width * height, stride, np.float32))
-    return np.concatenate(centers).astype(np.float32), np.concatenate(repeated)
-
-
 def _flatten(outputs: Outputs, name: str, strides: tuple[int, ...]) -> Floats:
     """Return the maps of all levels as (B, P, C)."""
     levels = [outputs[f"{name}_{stride}"] for stride in strides]
     return np.concatenate([each.reshape(*each.shape[:2], -1).swapaxes(1, 2) for each in levels], axis=1)
-
-
-def _decode_boxes(deltas: Floats, centers: Floats, strides: Floats) -> Floats:
-    middles = deltas[:, :2] * strides[:, None] + centers
-    halves = np.exp(deltas[:, 2:]) * strides[:, None] / 2
-    return np.concatenate([middles - halves, middles + halves], axis=-1)
 
 
 def _sigmoid(logits: Floats) -> Floats:

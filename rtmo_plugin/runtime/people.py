@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import NonFiniteError
+from rtmo_plugin.keypoints.person_boxes import PERSON_SHARE
 from rtmo_plugin.runtime.letterbox import Letterbox
 
 Floats = NDArray[np.floating[Any]]
@@ -40,6 +42,18 @@ class People:
         return People(
             self.boxes[rows], self.scores[rows], self.keypoints[rows], self.keypoint_scores[rows], self.labels[rows]
         )
+
+    @classmethod
+    def join(cls, parts: Sequence[People]) -> People:
+        """Return all people of one or more groups as one group."""
+        names = ("boxes", "scores", "keypoints", "keypoint_scores", "labels")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def estimate_areas(self) -> Floats:
+        """Return (N,) areas of the people, a fixed share of their boxes, in square pixels; a side has at least 1."""
+        sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 1.0)
+        areas: Floats = PERSON_SHARE * sides.prod(axis=-1)
+        return areas
 
     def check_finite(self) -> None:
         """Check that all numbers are finite.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.evaluation.duplicates import suppress
-from rtmo_plugin.evaluation.oks_arrays import compute_oks
+from rtmo_plugin.evaluation.pairs import compare_pairs
 from rtmo_plugin.evaluation.records import GroundTruth
 from rtmo_plugin.evaluation.scoring import rescore
 from tests.evaluation.detections import COCO_SIGMAS
@@ -33,7 +33,7 @@ def test_oks_to_the_last_bit_in_the_order_of_the_coco_tools():
     truth = make_people(random, 300)
     people = random.integers(0, 300, 40_000)  # more than are computed at once
     points = truth.keypoints[people, :, :2] + random.normal(0, 5, (40_000, 17, 2))
-    oks = compute_oks(points, truth, people, COCO_SIGMAS)
+    oks = compare_pairs(points, truth, people, COCO_SIGMAS)
     for index in range(0, 40_000, 97):
         assert oks[index] == _compute_one(points[index], truth, people[index])
 

@@ -3,7 +3,7 @@ import torch
 from mmpose.evaluation.functional import nms_torch
 
 from rtmo_plugin.ops.geometry import compute_iou
-from rtmo_plugin.ops.nms import suppress_duplicates
+from rtmo_plugin.ops.nms import apply_nms
 
 
 def make_boxes(count, seed=0):
@@ -30,13 +30,13 @@ def test_equals_the_greedy_loop(count, threshold):
     for seed in range(4):
         boxes, scores = make_boxes(count, seed)
         for s in (scores, (scores * 5).round()):  # the second with many ties
-            assert suppress_duplicates(boxes, s, threshold).tolist() == suppress_by_loop(boxes, s, threshold)
+            assert apply_nms(boxes, s, threshold).tolist() == suppress_by_loop(boxes, s, threshold)
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.65])
 def test_equals_mmposes(threshold):
     boxes, scores = make_boxes(80)
-    kept = suppress_duplicates(boxes, scores, threshold)
+    kept = apply_nms(boxes, scores, threshold)
     assert len(kept) < 80
     assert torch.equal(kept, nms_torch(boxes, scores, threshold))
 
@@ -45,34 +45,32 @@ def test_chain_of_boxes_that_suppress_each_other():
     """Each box overlaps its neighbours alone: every other one stays, whatever the chain's length."""
     left = torch.arange(50.0) * 4
     boxes = torch.stack([left, torch.zeros(50), left + 10, torch.ones(50) * 10], dim=1)
-    assert suppress_duplicates(boxes, torch.arange(50.0, 0, -1), 0.3).tolist() == list(range(0, 50, 2))
+    assert apply_nms(boxes, torch.arange(50.0, 0, -1), 0.3).tolist() == list(range(0, 50, 2))
 
 
 def test_overlap_of_just_the_threshold_is_kept():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]])
-    assert suppress_duplicates(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() == [0, 1]
-    assert suppress_duplicates(boxes, torch.tensor([0.9, 0.8]), 0.49).tolist() == [0]
+    assert apply_nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() == [0, 1]
+    assert apply_nms(boxes, torch.tensor([0.9, 0.8]), 0.49).tolist() == [0]
 
 
 def test_equal_boxes_leave_the_first_of_the_best():
     boxes = torch.tensor([[0.0, 0, 10, 10]]).repeat(4, 1)
-    assert suppress_duplicates(boxes, torch.tensor([0.5, 0.7, 0.7, 0.1]), 0.65).tolist() == [1]
+    assert apply_nms(boxes, torch.tensor([0.5, 0.7, 0.7, 0.1]), 0.65).tolist() == [1]
 
 
 def test_threshold_of_one_keeps_equal_boxes():
     boxes = torch.tensor([[0.0, 0, 10, 10]]).repeat(3, 1)
-    assert suppress_duplicates(boxes, torch.tensor([0.1, 0.3, 0.2]), 1.0).tolist() == [1, 2, 0]
+    assert apply_nms(boxes, torch.tensor([0.1, 0.3, 0.2]), 1.0).tolist() == [1, 2, 0]
 
 
 def test_what_is_left_has_no_duplicates():
     boxes, scores = make_boxes(60)
-    kept = suppress_duplicates(boxes, scores, 0.5)
-    assert suppress_duplicates(boxes[kept], scores[kept], 0.5).tolist() == list(range(len(kept)))
+    kept = apply_nms(boxes, scores, 0.5)
+    assert apply_nms(boxes[kept], scores[kept], 0.5).tolist() == list(range(len(kept)))
 
 
 def test_order_of_boxes_does_not_matter():
     boxes, scores = make_boxes(60)
     order = torch.randperm(60)
-    assert torch.equal(
-        order[suppress_duplicates(boxes[order], scores[order], 0.5)], suppress_duplicates(boxes, scores, 0.5)
-    )
+    assert torch.equal(order[apply_nms(boxes[order], scores[order], 0.5)], apply_nms(boxes, scores, 0.5))

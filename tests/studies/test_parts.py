@@ -12,7 +12,7 @@ from studies import Request, Variant, list_studies, load_study
 from studies.budget import choose_num_images, limit_images
 from studies.costs import count_costs
 from studies.folder import Result
-from studies.observing import FoundKeypoints, match_greedily, summarize_levels, summarize_sigmas
+from studies.observing import FoundKeypoints, summarize_levels, summarize_sigmas
 from studies.people import find_crossings, refuse_options
 from studies.pictures import draw_levels, draw_sigmas
 from studies.study import DATA
@@ -72,10 +72,6 @@ def test_training_images_are_limited_and_the_config_stays(base):
     other.train_dataloader.dataset = {"type": "CombinedDataset"}
     with pytest.raises(ConfigError, match="a part of the training data of type CombinedDataset"):
         limit_images(other, 48)
-
-
-def test_best_detection_takes_the_most_similar_person():
-    assert match_greedily(np.array([[0.6, 0.9], [0.4, 0.95], [0.7, 0.2]])) == ([0, 2], [1, 0])
 
 
 def make_found(num=4000, seed=0):

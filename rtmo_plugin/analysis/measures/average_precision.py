@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmo_plugin.analysis.measures.matches import UNMATCHED, find_matches
+from rtmo_plugin.analysis.measures.matches import find_matches
 from rtmo_plugin.evaluation.oks_matching import OKS_THRESHOLDS, RECALL_THRESHOLDS
 from rtmo_plugin.evaluation.records import Comparison
+from rtmo_plugin.ops.arrays import UNMATCHED
 
 
 @dataclass(frozen=True)

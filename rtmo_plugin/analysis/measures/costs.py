@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtmo_plugin.analysis.measures.average_precision import average_precision
-from rtmo_plugin.analysis.measures.study import KINDS, Study, compare_poses
+from rtmo_plugin.analysis.measures.study import KINDS, Study, measure_oks
 from rtmo_plugin.evaluation.records import Comparison, Detections
 
 # In the order in which they are put right one after the other.
@@ -72,7 +72,7 @@ def correct(study: Study, errors: Iterable[str]) -> Comparison:
     moved = dataclasses.replace(study.comparison, detections=dataclasses.replace(detections, keypoints=keypoints))
     if "ranking" in errors:
         scores[study.rows] = 0
-        scores[study.pair_rows] = compare_poses(moved, study.pair_rows, study.pair_people)
+        scores[study.pair_rows] = measure_oks(moved, study.pair_rows, study.pair_people)
     is_background = study.is_false & ~study.is_duplicate
     is_left_out = (study.is_duplicate & ("duplicate" in errors)) | (is_background & ("background" in errors))
     return Comparison(

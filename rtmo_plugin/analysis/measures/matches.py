@@ -14,8 +14,7 @@ import numpy as np
 
 from rtmo_plugin.evaluation.pairs import choose_best, compare_groups
 from rtmo_plugin.evaluation.records import Comparison, GroundTruth
-
-UNMATCHED = -1
+from rtmo_plugin.ops.arrays import UNMATCHED, match_by_score
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def find_matches(comparison: Comparison, thresholds: np.ndarray, mirror: np.ndar
         place = np.searchsorted(group, name[0] * len(truth.category_ids) + name[1])
         columns = slice(place, place + len(values))
         among = people[name]
-        partner = match_group(values, truth.is_ignored[among], truth.is_crowd[among], thresholds)
+        partner = match_by_score(values, thresholds, truth.is_ignored[among], truth.is_crowd[among])
         is_matched = partner != UNMATCHED
         matches.person[:, columns] = np.where(is_matched, among[partner], UNMATCHED)
         matches.oks[:, columns] = np.where(is_matched, values[np.arange(len(values)), partner], 0)
@@ -70,34 +69,3 @@ def _list_people(truth: GroundTruth) -> dict[tuple[int, int], np.ndarray]:
     groups, starts = np.unique(group[order], return_index=True)
     names = [divmod(int(each), len(truth.category_ids)) for each in groups]
     return dict(zip(names, np.split(order, starts[1:])))
-
-
-def match_group(oks: np.ndarray, is_ignored: np.ndarray, is_crowd: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Match the detections of one image and category with its people by the rules of the COCO tools.
-
-    Each detection takes the most similar person who is free; a crowd is always free; people who do not
-    count are taken only where no other is similar enough; of equals the last.
-
-    Args:
-        oks: OKS (N, M) of detections, best score first, and people.
-        is_ignored: Whether (M,) a person does not count.
-        is_crowd: Whether (M,) a person is a crowd.
-        thresholds: Least OKS (T,) of a match.
-
-    Returns:
-        Index (T, N) of the person of each detection, UNMATCHED without one.
-    """
-    least = np.minimum(thresholds, 1 - 1e-10)[:, None]
-    is_free = np.ones((len(thresholds), oks.shape[1]), bool)
-    partner = np.full((len(thresholds), len(oks)), UNMATCHED)
-    for index, row in enumerate(oks):
-        if row.max() < least.min():
-            continue
-        is_possible = (row >= least) & is_free
-        counts = is_possible & ~is_ignored
-        is_possible = np.where(counts.any(1, keepdims=True), counts, is_possible)
-        last = oks.shape[1] - 1 - np.argmax(np.where(is_possible, row, -1.0)[:, ::-1], axis=1)
-        found = np.flatnonzero(is_possible.any(1))
-        partner[found, index] = last[found]
-        is_free[found, last[found]] = is_crowd[last[found]]
-    return partner

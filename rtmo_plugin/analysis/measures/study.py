@@ -23,8 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtmo_plugin.analysis.measures.matches import UNMATCHED, find_matches
+from rtmo_plugin.analysis.measures.matches import find_matches
 from rtmo_plugin.evaluation.records import Comparison
+from rtmo_plugin.ops.arrays import UNMATCHED, keypoint_similarity, labeled_oks
 
 LEAST_OKS = 0.1
 NEAR, GOOD = 0.5, 0.85
@@ -103,7 +104,7 @@ def study(comparison: Comparison, flip_pairs: tuple[tuple[int, int], ...]) -> St
         is_neutral=is_neutral,
         nearest_oks=matches.nearest_oks,
         pairs=pairs,
-        oks=compare_poses(comparison, rows, people),
+        oks=measure_oks(comparison, rows, people),
         similarity=similarity,
         kinds=_name_kinds(comparison, rows, people, similarity, mirror),
     )
@@ -130,15 +131,14 @@ def compare_keypoints(
     """
     points, truth = comparison.detections.keypoints[rows], comparison.truth
     there = truth.keypoints[people] if mirror is None else truth.keypoints[people][:, mirror]
-    distances = ((points - there[..., :2]) ** 2).sum(-1)
-    widths = 2 * (2 * comparison.sigmas) ** 2 * (truth.areas[people, None] + np.spacing(1))
-    return np.exp(-distances / widths) * (there[..., 2] > 0)
+    return keypoint_similarity(points - there[..., :2], truth.areas[people], comparison.sigmas) * (there[..., 2] > 0)
 
 
-def compare_poses(comparison: Comparison, rows: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Return the OKS (M,) of detections with people."""
-    num_labelled = (comparison.truth.keypoints[people, :, 2] > 0).sum(1)
-    return compare_keypoints(comparison, rows, people).sum(1) / np.maximum(num_labelled, 1)
+def measure_oks(comparison: Comparison, rows: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Return the OKS (M,) of detections with people; 0 for people without labeled keypoints."""
+    points, truth = comparison.detections.keypoints[rows], comparison.truth
+    there = truth.keypoints[people]
+    return labeled_oks(points, there[..., :2], there[..., 2] > 0, truth.areas[people], comparison.sigmas)
 
 
 def _name_kinds(

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from rtmo_plugin.errors import NonFiniteError
-from rtmo_plugin.ops.nms import suppress_duplicates
+from rtmo_plugin.ops.nms import apply_nms
 from rtmo_plugin.structures import DensePredictions
 
 _DIVERGED = (
@@ -49,7 +49,7 @@ def select_people(
     for image, (image_scores, boxes) in enumerate(zip(scores, predictions.boxes)):
         above = (image_scores > score_thr).nonzero()[:, 0]
         best = above[image_scores[above].argsort(descending=True, stable=True)[:nms_pre]]
-        prior = best[suppress_duplicates(boxes[best], image_scores[best], nms_thr)]
+        prior = best[apply_nms(boxes[best], image_scores[best], nms_thr)]
         each.append(Picked(torch.full_like(prior, image), prior, image_scores[prior], labels[image, prior]))
     return Picked(*(torch.cat(parts) for parts in zip(*each)))
 

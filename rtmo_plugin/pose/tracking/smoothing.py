@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.number_ranges import AMOUNT, POSITIVE
-from rtmo_plugin.pose.tracking.association import measure_areas
 from rtmo_plugin.pose.tracking.tracker import NO_ID
 from rtmo_plugin.runtime.people import People
 
@@ -107,7 +106,7 @@ class PoseSmoother:
         """
         self._states = {key: state for key, state in self._states.items() if time - state.time < _LONGEST_GAP}
         keypoints = people.keypoints.copy()
-        sizes = np.sqrt(measure_areas(people.boxes))
+        sizes = np.sqrt(people.estimate_areas())
         for n in np.flatnonzero(ids != NO_ID).tolist():
             keypoints[n] = self._smooth(int(ids[n]), people.keypoints[n], time, float(sizes[n]))
         return replace(people, keypoints=keypoints)

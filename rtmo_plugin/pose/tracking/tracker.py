@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.number_ranges import AMOUNT, COUNT, FRACTION
-from rtmo_plugin.pose.tracking.association import Poses, compare_poses, match_best, measure_areas
+from rtmo_plugin.pose.tracking.association import Poses, match_best
 from rtmo_plugin.pose.tracking.motion import Motion
 from rtmo_plugin.runtime.people import People
 
@@ -159,7 +159,7 @@ class Tracker:
         if not expected or not seen:
             return []
         slack = np.array([track.motion.variance for track in expected])
-        similarities = compare_poses(_stack(expected), _stack(seen), self._sigmas, slack)
+        similarities = _stack(expected).compare(_stack(seen), self._sigmas, slack)
         is_recent = np.array([track.lost <= elapsed for track in expected])
         pairs: list[tuple[int, int]] = []
         for tracks, people in ((is_recent, is_sure), (is_recent, ~is_sure), (~is_recent, is_sure)):
@@ -173,7 +173,7 @@ class Tracker:
         """Return the people of high score without a track who are not duplicates of others."""
         if not is_sure.any():
             return []
-        similarities = compare_poses(_stack(seen), _stack(seen), self._sigmas)
+        similarities = _stack(seen).compare(_stack(seen), self._sigmas)
         new: list[int] = []
         for person in np.flatnonzero(is_sure).tolist():
             others = [*known, *new]
@@ -195,7 +195,7 @@ class Tracker:
 
 def _start_tracks(people: People) -> list[Track]:
     """Return a new track for each of the people."""
-    rows = zip(people.keypoints, people.keypoint_scores, measure_areas(people.boxes), people.labels)
+    rows = zip(people.keypoints, people.keypoint_scores, people.estimate_areas(), people.labels)
     return [
         Track(keypoints, scores, float(area), int(label), Motion.start()) for keypoints, scores, area, label in rows
     ]

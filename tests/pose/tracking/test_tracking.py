@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.pose.tracking.association import Poses, compare_poses, match_best
+from rtmo_plugin.pose.tracking.association import Poses, match_best
 from rtmo_plugin.pose.tracking.motion import Motion
 from rtmo_plugin.pose.tracking.tracker import NO_ID, Tracker
 from rtmo_plugin.runtime.people import People
@@ -153,9 +153,10 @@ def test_oks_is_that_of_coco():
     areas = np.array([2000.0])
     poses = [Poses(keypoints, np.ones((1, 17)), areas, seen.labels) for keypoints in (seen.keypoints, moved)]
     expected = np.exp(-25 / (2 * (2 * SIGMAS) ** 2 * 2000)).mean()
-    assert compare_poses(*poses, SIGMAS) == pytest.approx(expected, rel=1e-6)
-    assert compare_poses(poses[0], poses[0], SIGMAS) == pytest.approx(1.0)
-    assert compare_poses(*poses, SIGMAS, np.array([0.1])) > compare_poses(*poses, SIGMAS)
+    before, after = poses
+    assert before.compare(after, SIGMAS) == pytest.approx(expected, rel=1e-6)
+    assert before.compare(before, SIGMAS) == pytest.approx(1.0)
+    assert before.compare(after, SIGMAS, np.array([0.1])) > before.compare(after, SIGMAS)
 
 
 def test_the_best_pairs_are_those_of_all_together():
