@@ -22,9 +22,9 @@ the same --work-dir. What the studies compare stands in configs/ablations; what 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", choices=_STUDIES, metavar="STUDY", help=", ".join(_STUDIES))
-    add("--data", default="synthetic", help="what to train on: synthetic or coco (%(default)s)")
+    add("--data", default="synthetic", help="what to train on: synthetic or coco")
     add("--data-root", metavar="DIR", help="folder that holds the data sets")
-    add("--seeds", type=COUNT, default=3, help="measurements of each variant (%(default)s)")
+    add("--seeds", type=COUNT, default=3, help="measurements of each variant")
     add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate time of the whole study: as many "
         "training images as fit (default: that of the folder, or 60)")  # fmt: skip
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")

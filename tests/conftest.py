@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch  # noqa: E402
 import rtmo_plugin.compat  # noqa: E402, F401  (tests import mmpose as the oracle)
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tools"))  # as Python does for a tool; tests run tools within this process
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import environment  # noqa: F401  (says what to do where packages are missing)
+
 from rtmo_plugin.cli.command import run_tool
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # ``studies`` is beside this folder, not installed

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import environment  # noqa: F401  (says what to do where packages are missing)
+
 from rtmo_plugin.cli.benchmark import COMMAND
 from rtmo_plugin.cli.command import run_tool
 

@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+import environment  # noqa: F401  (says what to do where packages are missing)
+
+from rtmo_plugin.cli.command import HelpFormatter
 from rtmo_plugin.demo import run_demo
 from rtmo_plugin.errors import report_user_errors
 
@@ -12,12 +15,11 @@ CONFIG = Path(__file__).parents[1] / "configs/rtmo-t_synthetic.py"
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
+        formatter_class=HelpFormatter,
         description="Train RTMO-t on drawn people, test it on held-out ones, and draw its predictions.",
         epilog="example: python tools/demo.py --work-dir work_dirs/demo",
     )
-    parser.add_argument(
-        "--work-dir", default="work_dirs/demo", metavar="DIR", help="folder of all results (%(default)s)"
-    )
+    parser.add_argument("--work-dir", default="work_dirs/demo", metavar="DIR", help="folder of all results")
     return parser
 
 

@@ -2,6 +2,9 @@
 
 import argparse
 
+import environment  # noqa: F401  (says what to do where packages are missing)
+
+from rtmo_plugin.cli.command import HelpFormatter
 from rtmo_plugin.data import write_robots
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, SEED
@@ -11,12 +14,13 @@ from rtmo_plugin.wording import count
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
+        formatter_class=HelpFormatter,
         description="Draw robots with five keypoints and two classes, labeled as with LabelMe. "
-        "docs/custom-data.md trains a model on them."
+        "docs/custom-data.md trains a model on them.",
     )
-    parser.add_argument("folder", help="where to write; made if it is missing")
-    parser.add_argument("--num-images", type=COUNT, default=200, help="how many images (%(default)s)")
-    parser.add_argument("--seed", type=SEED, default=0, help="seed of the images (%(default)s)")
+    parser.add_argument("folder", help="folder to write; made if it is missing")
+    parser.add_argument("--num-images", type=COUNT, default=200, metavar="N", help="number of images")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="seed of all random numbers")
     return parser
 
 

@@ -2,6 +2,9 @@
 
 import argparse
 
+import environment  # noqa: F401  (says what to do where packages are missing)
+
+from rtmo_plugin.cli.command import HelpFormatter
 from rtmo_plugin.data import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
@@ -21,18 +24,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Write images of synthetic people and their annotations as a COCO folder.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("folder", help="where to write; made if it is missing")
-    parser.add_argument("--split", default="train2017", help="name of the image folder (%(default)s)")
-    parser.add_argument("--num-images", type=COUNT, default=100, help="how many images (%(default)s)")
-    parser.add_argument("--seed", type=SEED, default=0, help="seed of the images (%(default)s)")
-    parser.add_argument("--size", type=SIDE, nargs=2, default=(320, 320), metavar=("W", "H"), help="pixels (320 320)")
-    parser.add_argument(
-        "--num-people", type=NUMBER, nargs=2, default=(0, 8), metavar=("MIN", "MAX"), help="people per image (0 8)"
-    )
-    parser.add_argument("--occlusion", type=FRACTION, default=0.4, help="overlap of people, 0 to 1 (%(default)s)")
-    parser.add_argument("--clutter", type=FRACTION, default=0.5, help="clutter of the background, 0 to 1 (%(default)s)")
+    add = parser.add_argument
+    add("folder", help="folder to write; made if it is missing")
+    add("--split", default="train2017", metavar="NAME", help="name of the image folder")
+    add("--num-images", type=COUNT, default=100, metavar="N", help="number of images")
+    add("--seed", type=SEED, default=0, metavar="N", help="seed of all random numbers")
+    add("--size", type=SIDE, nargs=2, default=(320, 320), metavar=("W", "H"), help="image size in pixels")
+    people = {"type": NUMBER, "nargs": 2, "default": (0, 8), "metavar": ("MIN", "MAX")}
+    add("--num-people", **people, help="lowest and highest number of people in an image")
+    add("--occlusion", type=FRACTION, default=0.4, metavar="SHARE", help="overlap of people, 0 to 1")
+    add("--clutter", type=FRACTION, default=0.5, metavar="SHARE", help="background clutter, 0 to 1")
     return parser
 
 
@@ -40,15 +43,10 @@ def main() -> None:
     """Draw the images and write them."""
     arguments = make_parser().parse_args()
     with report_user_errors():
+        options = {name: getattr(arguments, name) for name in ("num_people", "occlusion", "clutter")}
+        # test_mode keeps the images without people.
         dataset = SyntheticPeople(
-            arguments.num_images,
-            arguments.seed,
-            size_wh=arguments.size,
-            num_people=arguments.num_people,
-            occlusion=arguments.occlusion,
-            clutter=arguments.clutter,
-            test_mode=True,  # keep the images without people
-            lazy_init=True,
+            arguments.num_images, arguments.seed, size_wh=arguments.size, test_mode=True, lazy_init=True, **options
         )
         written = write_coco_folder(dataset, arguments.folder, arguments.split)
         for _ in show_progress(written, total=arguments.num_images + 1, unit="file"):  # the annotations come last

@@ -3,7 +3,10 @@
 import argparse
 import sys
 
+import environment  # noqa: F401  (says what to do where packages are missing)
+
 from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments
+from rtmo_plugin.cli.command import HelpFormatter
 from rtmo_plugin.cli.output import count_detections
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import FRACTION
@@ -12,12 +15,13 @@ from rtmo_plugin.number_ranges import FRACTION
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="Find people in images, draw them, and write their keypoints to predictions.json."
+        formatter_class=HelpFormatter,
+        description="Find people in images, draw them, and write their keypoints to predictions.json.",
     )
     add_config_arguments(parser)
     parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument("images", metavar="IMAGE_OR_DIR", help="an image, or a folder of images")
-    parser.add_argument("--score-thr", type=FRACTION, default=0.3, help="lowest score of a person (%(default)s)")
+    parser.add_argument("--score-thr", type=FRACTION, default=0.3, help="lowest score of a person")
     parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the plots and predictions.json")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_config_options, add_trust_argument
+from rtmo_plugin.cli.arguments import CONFIG, add_config_options, add_folder_arguments, add_trust_argument
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.number_ranges import NUMBER
 
@@ -17,17 +17,28 @@ _EXAMPLES = (
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("source", help="config: file or name; or a result file in COCO's format (.json), with --annotations")
-    add("model", nargs="?", help="after a config: a checkpoint, an exported file, or a result file of its test data")
-    add("--out", required=True, metavar="FILE", help="the page (.html)")
-    add("--annotations", metavar="FILE", help="annotation file of a result file without a config")
-    add("--images", metavar="DIR", help="folder of its images")
-    add("--keypoints", metavar="NAME", help="coco, crowdpose, or a JSON file with names, sigmas, flip_pairs, skeleton")
-    add("--run", metavar="DIR", help="work dir of a training, for its curves (default: the checkpoint's, if it is one)")
+    add("source", help=f"{CONFIG}; or a result file in COCO's format (.json), with --annotations")
+    add(
+        "model",
+        nargs="?",
+        help="model of the config: a checkpoint, an exported file, or a result file of its test data",
+    )
+    add("--out", required=True, metavar="FILE", help="HTML page to write")
+    add("--annotations", metavar="FILE", help="COCO annotations for a result file without a config")
+    add("--images", metavar="DIR", help="folder of the images that --annotations names")
+    add(
+        "--keypoints",
+        metavar="NAME",
+        help="keypoint set of --annotations: coco, crowdpose, or a JSON file with names, sigmas, flip_pairs, skeleton",
+    )
+    add(
+        "--run",
+        metavar="DIR",
+        help="work folder of a training run, to plot its curves (default: the folder of the checkpoint)",
+    )
     add("--calibration", metavar="FILE", help="write a calibration of the scores to FILE (.json)")
-    add("--num-worst", type=NUMBER, default=20, metavar="N", help="number of images to show (%(default)s)")
-    add("--data-root", metavar="DIR", help="folder that holds the data of the config")
-    add("--work-dir", metavar="DIR", help="folder for logs (default: work_dirs/CONFIG)")
+    add("--num-worst", type=NUMBER, default=20, metavar="N", help="number of images to show on the page")
+    add_folder_arguments(parser)
     add_trust_argument(parser)
     add_config_options(parser)
 
@@ -41,4 +52,4 @@ def _run(**arguments: Any) -> None:
         print(f"- {finding.title}: {finding.words}")
 
 
-COMMAND = Command("write one HTML page about where a model's errors are", _EXAMPLES, _add_arguments, _run)
+COMMAND = Command("write an HTML page that shows where a model goes wrong", _EXAMPLES, _add_arguments, _run)

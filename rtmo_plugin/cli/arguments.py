@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtmo_plugin.number_ranges import FRACTION, NUMBER, SEED, THREADS
+from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SEED, THREADS
 
-CHECKPOINT = "checkpoint: file, URL, or a published name such as rtmo-s_body7 (rtmo zoo list)"
+CONFIG = "config: a file, or the name of a shipped one such as rtmo-s_coco"
+CHECKPOINT = "checkpoint: a file, a URL, or a published name such as rtmo-s_body7 (see rtmo zoo list)"
 # Options of ``add_model_arguments``, without the model itself.
 MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision", "trust")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
@@ -28,33 +29,34 @@ class OptionAction(argparse.Action):
 
 def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) -> None:
     """Add a model in whatever form it is, as ``rtmo_plugin.Pose`` takes it."""
-    parser.add_argument("model", help=f"an exported file, such as rtmo-s.onnx; or a {CHECKPOINT}")
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="config of a checkpoint: a file or a shipped name (default: the one that the checkpoint carries)",
+    add = parser.add_argument
+    add("model", help=f"exported file, such as rtmo-s.onnx; or {CHECKPOINT}")
+    add("--config", metavar="FILE", help=f"{CONFIG} (default: the one that the checkpoint carries)")
+    add_score_argument(parser, score_thr)
+    add(
+        "--device",
+        metavar="NAME",
+        help="device to compute on, such as cpu or cuda:0 (default: cpu; for a checkpoint a GPU, if there is one)",
     )
+    add("--threads", type=THREADS, metavar="N", help="CPU threads (exported files only; default: all cores)")
+    add(
+        "--precision",
+        metavar="NAME",
+        help="precision of an exported file: float32, or auto for the fastest that is exact enough (default: auto)",
+    )
+    add_trust_argument(parser)
+
+
+def add_score_argument(parser: argparse.ArgumentParser, default: float | None) -> None:
+    """Add ``--score-thr``; without a ``default`` the config sets it."""
+    shown = " (default: set by the config)" if default is None else ""
     parser.add_argument(
         "--score-thr",
         type=FRACTION,
-        default=score_thr,
+        default=default,
         metavar="SCORE",
-        help="leave out people below this score (%(default)s)",
+        help=f"lowest score of a detected person, 0 to 1{shown}",
     )
-    parser.add_argument(
-        "--device",
-        metavar="NAME",
-        help="device, such as cpu or cuda:0 (default: cpu; for a checkpoint a GPU, if there is one)",
-    )
-    parser.add_argument(
-        "--threads", type=THREADS, metavar="N", help="CPU threads, for exported files only (default: all cores)"
-    )
-    parser.add_argument(
-        "--precision",
-        metavar="NAME",
-        help="precision of an exported file: float32 or auto, the fastest (default: auto)",
-    )
-    add_trust_argument(parser)
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
@@ -73,11 +75,8 @@ def choose_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a config and its changed values."""
-    parser.add_argument(
-        "config",
-        help="config: a file, the name of a shipped one such as rtmo-s_coco, or a checkpoint that carries its config",
-    )
+    """Add a config, or a checkpoint that carries it, and changed values."""
+    parser.add_argument("config", help=f"{CONFIG}; or a checkpoint that carries its config")
     add_config_options(parser)
 
 
@@ -92,19 +91,37 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that training and testing share."""
+def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folders of logs and of data."""
     parser.add_argument("--work-dir", metavar="DIR", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the data of all datasets of the config")
-    parser.add_argument(
-        "--show-dir", metavar="DIR", help="folder for the evaluated images with the predictions drawn on them"
+
+
+def add_seed_argument(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """Add ``--seed``; without a ``default`` it is drawn at random."""
+    shown = " (default: random)" if default is None else ""
+    parser.add_argument("--seed", type=SEED, default=default, metavar="N", help=f"seed of all random numbers{shown}")
+
+
+def add_batch_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size``."""
+    parser.add_argument("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images or frames per batch")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    add_folder_arguments(parser)
+    add = parser.add_argument
+    add("--show-dir", metavar="DIR", help="folder for the evaluated images with the predictions drawn on them")
+    add_seed_argument(parser)
+    add("--deterministic", action="store_true", help="choose reproducible GPU algorithms")
+    add(
+        "--launcher",
+        choices=_LAUNCHERS,
+        default="none",
+        help="launcher that started the processes of a distributed run",
     )
-    parser.add_argument("--seed", type=SEED, metavar="N", help="seed of all random numbers")
-    parser.add_argument("--deterministic", action="store_true", help="choose reproducible GPU algorithms")
-    parser.add_argument(
-        "--launcher", choices=_LAUNCHERS, default="none", help="launcher that started the processes (%(default)s)"
-    )
-    parser.add_argument("--local-rank", "--local_rank", type=NUMBER, default=0, help=argparse.SUPPRESS)
+    add("--local-rank", "--local_rank", type=NUMBER, default=0, help=argparse.SUPPRESS)
 
 
 def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:

@@ -10,10 +10,7 @@ from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, GIGABYTES, SEED, THREADS
 
-_EXAMPLES = (
-    "{command} infer --images photos/ --rounds 6",
-    "{command} eval --out eval.json",
-)
+_EXAMPLES = ("{command} infer --images photos/ --rounds 6", "{command} eval --out eval.json")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,46 +30,45 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str) -> None:
-    parser.add_argument("--rounds", type=COUNT, default=default, metavar="N", help=f"{what} (%(default)s)")
+    parser.add_argument("--rounds", type=COUNT, default=default, metavar="N", help=what)
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--num-images",
-        type=COUNT,
-        default=5000,
-        metavar="N",
-        help="number of images; COCO's val2017 has 5000 (%(default)s)",
-    )
-    add("--num-detections", type=COUNT, default=20, metavar="N", help="detections per image (%(default)s)")
-    add("--settings", choices=("recipe", "default"), default="recipe", help="settings of the metric (%(default)s)")
-    _add_rounds(parser, 3, "how often each side runs")
+    add("--num-images", type=COUNT, default=5000, metavar="N", help="number of images; COCO's val2017 has 5000")
+    add("--num-detections", type=COUNT, default=20, metavar="N", help="detections per image")
+    add("--settings", choices=("recipe", "default"), default="recipe", help="settings of the metric")
+    _add_rounds(parser, 3, "number of runs of each side")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
-    add("--num-samples", type=COUNT, default=100, metavar="N", help="samples per side and round (%(default)s)")
-    add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images (%(default)s)")
-    add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side (%(default)s)")
-    _add_rounds(parser, 3, "how often each side runs")
+    add("--num-samples", type=COUNT, default=100, metavar="N", help="samples per side and round")
+    add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images")
+    add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side")
+    _add_rounds(parser, 3, "number of runs of each side")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
-    add("--batch-size", type=BATCH_SIZE, default=8, metavar="N", help="images of 640 x 640 in a step (%(default)s)")
-    add("--compile", dest="compiled", action="store_true", help="ours compiled as well; on CPUs it takes minutes")
+    add("--batch-size", type=BATCH_SIZE, default=8, metavar="N", help="images of 640 x 640 in a step")
+    add(
+        "--compile",
+        dest="compiled",
+        action="store_true",
+        help="measure a compiled step as well; on CPUs it takes minutes",
+    )
     add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
     _add_rounds(parser, 5, "steps of each side")
 
 
 def _add_learning(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs (%(default)s)")
+    add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs")
     add("--num-images", type=COUNT, metavar="N", help="training images (default: the recipe's 2800, half an hour)")
-    add("--seed", type=SEED, default=0, help="seed of weights and transforms (%(default)s)")
+    add("--seed", type=SEED, default=0, help="seed of weights and transforms")
 
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +84,10 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
         "downloaded the first time)")  # fmt: skip
     add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
     add("--images", metavar="DIR", help="image or folder (default: an image of noise)")
-    add("--num-images", type=COUNT, default=5, metavar="N", help="number of images of the folder (%(default)s)")
+    add("--num-images", type=COUNT, default=5, metavar="N", help="number of images of the folder")
     add("--threads", type=THREADS, metavar="N", help="CPU threads of our sides (default: all cores, as the others)")
     add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
-    _add_rounds(parser, 20, "how often each side sees every image")
+    _add_rounds(parser, 20, "number of times that each side sees every image")
 
 
 def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:

@@ -25,6 +25,21 @@ class _CommandParser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Adds the default to the help text of each option that has one, and keeps the line breaks of examples."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        has_default = (
+            action.option_strings and action.nargs != 0 and action.default not in (None, (), argparse.SUPPRESS)
+        )
+        return f"{text} (default: {_show_default(action.default)})" if has_default and "default: " not in text else text
+
+
+def _show_default(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else "%(default)s"
+
+
 @dataclass(frozen=True)
 class Command:
     """A command.
@@ -58,7 +73,7 @@ class Command:
             prog=prog,
             description=f"{self.summary[0].upper()}{self.summary[1:]}.",
             epilog="\n".join([title, *lines, *(["", self.notes] if self.notes else [])]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         self.add_arguments(parser)
         return parser
@@ -84,7 +99,7 @@ def add_subcommand(
         help=summary,
         description=description or f"{summary[0].upper()}{summary[1:]}.",
         epilog=f"example:\n  %(prog)s {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""``rtmo dataset``: check labels before training, split and convert them."""
+"""``rtmo dataset``: check, fix, split and convert keypoint labels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from rtmo_plugin.cli.arguments import add_seed_argument
 from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.errors import EXIT_FAILURE
-from rtmo_plugin.number_ranges import NUMBER, SEED, SHARE
+from rtmo_plugin.number_ranges import NUMBER, SHARE
 
 _ACTIONS = {
-    "check": ("say what is wrong with a COCO keypoint file", "people.json --images photos/ --fix clean.json"),
+    "check": (
+        "report what is wrong with a COCO keypoint file, and write a fixed copy",
+        "people.json --images photos/ --fix clean.json",
+    ),
     "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
     "convert": (
         "convert labels from YOLO, LabelMe or CVAT to COCO, or from COCO to one of them",
@@ -36,24 +40,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import check_file
 
-    parser.add_argument("file", metavar="FILE", help="COCO keypoint file")
-    parser.add_argument("--images", metavar="DIR", help="open the images too, which are in DIR")
-    parser.add_argument("--fix", metavar="OUT", help="write a cleaned copy to OUT; FILE itself is never changed")
+    parser.add_argument("file", metavar="FILE", help="COCO keypoint file to check; never changed")
     parser.add_argument(
-        "--examples", type=NUMBER, default=3, metavar="N", help="examples per kind of finding (%(default)s)"
+        "--images", metavar="DIR", help="folder of the images, to open each of them and compare its size"
     )
+    parser.add_argument("--fix", metavar="OUT", help="write a fixed copy to OUT; FILE itself is never changed")
+    parser.add_argument("--examples", type=NUMBER, default=3, metavar="N", help="examples shown per kind of finding")
     parser.set_defaults(action=check_file)
 
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import split_file
 
-    parser.add_argument("file", metavar="FILE", help="COCO file; never changed")
-    parser.add_argument("out", metavar="OUT", help="folder for the two")
-    parser.add_argument(
-        "--val", type=SHARE, default=0.2, metavar="SHARE", help="share of the images for validation (%(default)s)"
-    )
-    parser.add_argument("--seed", type=SEED, default=0, help="seed of the random choice of images (%(default)s)")
+    parser.add_argument("file", metavar="FILE", help="COCO keypoint file to split; never changed")
+    parser.add_argument("out", metavar="OUT", help="folder to write train.json and val.json to")
+    parser.add_argument("--val", type=SHARE, default=0.2, metavar="SHARE", help="share of the images for validation")
+    add_seed_argument(parser, 0)
     parser.set_defaults(action=split_file)
 
 
@@ -65,16 +67,21 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", metavar="OUT", help="file or folder to write; it must not exist yet")
     for side, name, whose in (("--from", "source_format", "SOURCE"), ("--to", "target_format", "OUT")):
-        what = f"format of {whose} [%(default)s]"
+        what = f"format of {whose}"
         parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help=what)
-    parser.add_argument("--images", metavar="DIR", help="folder of a YOLO data set's images [where its data.yaml says]")
     parser.add_argument(
-        "--keypoints", nargs="+", metavar="NAME", help="keypoint names in order [those that the labels tell]"
+        "--images", metavar="DIR", help="folder of a YOLO data set's images (default: where its data.yaml says)"
     )
     parser.add_argument(
-        "--skeleton", nargs="+", metavar="A,B", help="bones, each as the names of two keypoints [those of the labels]"
+        "--keypoints", nargs="+", metavar="NAME", help="keypoint names in order (default: those in the labels)"
     )
-    parser.add_argument("--split", default="train", help="split of a YOLO folder [%(default)s]")
+    parser.add_argument(
+        "--skeleton",
+        nargs="+",
+        metavar="A,B",
+        help="bones, each as the names of two keypoints (default: those in the labels)",
+    )
+    parser.add_argument("--split", default="train", metavar="NAME", help="split of a YOLO folder")
     parser.set_defaults(action=convert_file)
 
 
@@ -82,4 +89,6 @@ def _run(*, action: Callable[..., bool], **arguments: Any) -> int:
     return 0 if action(**arguments) else EXIT_FAILURE
 
 
-COMMAND = Command("check labels before training, split and convert them", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command(
+    "check, fix, split and convert keypoint labels before training", _EXAMPLES, _add_arguments, _run, _NOTES
+)

@@ -1,4 +1,4 @@
-"""``rtmo eval``: evaluate a model on the test data of a config, or compare two."""
+"""``rtmo eval``: measure the accuracy of a model on the test data of a config, or compare two models."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help="write the metrics to FILE (.json, .yaml or .pkl)")
     parser.add_argument("--dump", metavar="FILE", help="write the predictions to FILE (.pkl)")
     parser.add_argument(
-        "--compare", nargs=2, metavar=("A", "B"), help="two models of any kind: is the difference more than noise?"
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="compare two models of any kind, and say whether the difference is more than noise",
     )
     add_trust_argument(parser)
     add_json_argument(parser, "the metrics")
@@ -66,4 +69,6 @@ def _measure(checkpoint: str | None, as_json: bool, **options: Any) -> None:
         print(f"\n{metrics.speed.describe()}")
 
 
-COMMAND = Command("evaluate a model on the test data of a config, or compare two", _EXAMPLES, _add_arguments, _run)
+COMMAND = Command(
+    "measure the accuracy of a model on a test set, or compare two models", _EXAMPLES, _add_arguments, _run
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument
+from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json_argument, add_score_argument
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.export.export_options import FORMATS
@@ -21,57 +21,63 @@ _EXAMPLES = (
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
-    parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; not needed where the config is a checkpoint")
+    parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; left out if the config is a checkpoint")
     parser.add_argument("--out", required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="format of the file (%(default)s)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="format of the file")
     parser.add_argument(
         "--cut",
         choices=CUTS,
         default="end2end",
-        help="end of the file: people, boxes before NMS, or the head's maps (%(default)s)",
+        help="last step in the file: decoded stops before NMS, raw after the head",
     )
     parser.add_argument(
-        "--size", metavar="WxH", help="width and height of the input, multiples of 32 (default: the config's)"
+        "--size", metavar="WxH", help="width and height of the input, multiples of 32 (default: set by the config)"
     )
     parser.add_argument(
         "--dynamic",
         default="batch",
         metavar="WHAT",
-        help="axes that may differ from call to call: batch, size, batch,size or none (%(default)s)",
+        help="axes whose size may change between calls: batch, size, batch,size or none",
     )
     parser.add_argument(
-        "--input",
-        choices=INPUTS,
-        default="float32",
-        help="type of the input; uint8: images as OpenCV reads them (%(default)s)",
+        "--input", choices=INPUTS, default="float32", help="type of the input; uint8 takes images as OpenCV reads them"
     )
     parser.add_argument("--half", action="store_true", help="compute in float16, except coordinates")
-    parser.add_argument("--int8", action="store_true", help="convolutions in eight bits; needs --calibration-images")
     parser.add_argument(
-        "--calibration-images", metavar="DIR", help="folder with about a hundred images such as the model will see"
+        "--int8", action="store_true", help="quantize the convolutions to eight bits; needs --calibration-images"
     )
     parser.add_argument(
-        "--annotations", metavar="FILE", help="annotations of these images: prints the AP of --int8 and of float32"
+        "--calibration-images",
+        metavar="DIR",
+        help="folder of about a hundred typical images, from which --int8 measures its value ranges",
     )
     parser.add_argument(
-        "--calibration", metavar="FILE", help="score calibration that rtmo analyze wrote; PoseModel can apply it"
+        "--annotations",
+        metavar="FILE",
+        help="COCO annotations of the calibration images, to print the AP with --int8 and without",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="score calibration from `rtmo analyze --calibration FILE`, to store in the exported file",
     )
     _add_limits(parser)
     add_json_argument(parser, "the file's name and its differences from PyTorch")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
+    add_score_argument(parser, None)
     parser.add_argument(
-        "--score-thr", type=FRACTION, metavar="SCORE", help="lowest score of a person (default: the config's)"
+        "--nms-thr",
+        type=FRACTION,
+        metavar="IOU",
+        help="IoU above which two boxes are one person (default: set by the config)",
     )
     parser.add_argument(
-        "--nms-thr", type=FRACTION, metavar="IOU", help="boxes of higher IoU are one person (default: the config's)"
+        "--max-people", type=PRIORS, default=100, metavar="N", help="largest number of people per image"
     )
     parser.add_argument(
-        "--max-people", type=PRIORS, default=100, metavar="N", help="largest number of people per image (%(default)s)"
-    )
-    parser.add_argument(
-        "--top-k", type=PRIORS, default=300, metavar="N", help="priors per image of the cut `decoded` (%(default)s)"
+        "--top-k", type=PRIORS, default=300, metavar="N", help="priors per image in a file of --cut decoded"
     )
 
 
@@ -90,5 +96,7 @@ def _run(*, as_json: bool, **arguments: Any) -> None:
         print(result.describe())
 
 
-COMMAND = Command("write a model as a file for other runtimes, and compare the file with PyTorch", _EXAMPLES,
-                  _add_arguments, _run)  # fmt: skip
+COMMAND = Command(
+    "convert a model to ONNX, OpenVINO, ncnn or a PyTorch file, and compare the file with the model",
+    _EXAMPLES, _add_arguments, _run,
+)  # fmt: skip

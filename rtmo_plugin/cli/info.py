@@ -32,9 +32,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        help="an exported file, a checkpoint, or a config: file or name; without it, what is installed",
+        help="exported file, checkpoint or config to describe: a file or a name (default: the installed packages)",
     )
-    add_json_argument(parser, "it")
+    add_json_argument(parser, "the description")
 
 
 def _run(*, what: str | None, as_json: bool) -> None:
@@ -116,4 +116,6 @@ def _format(value: Any) -> str:
     return str(value)
 
 
-COMMAND = Command("say what a file or a config is, or what is installed here", _EXAMPLES, _add_arguments, _run)
+COMMAND = Command(
+    "describe a model file, a checkpoint or a config, or list the installed packages", _EXAMPLES, _add_arguments, _run
+)

@@ -16,22 +16,24 @@ from rtmo_plugin.wording import count, show_path
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that make a prediction a job."""
-    about = (
-        "Records are written to files in --out, in place of images; the same command again does what is still missing."
-    )
+    about = "Write records to files in --out instead of images. The same command again continues an unfinished job."
     group = parser.add_argument_group("many images", about)
-    group.add_argument("--records", choices=("jsonl", "parquet"), help="write records as JSON lines or as Parquet")
-    group.add_argument("--ray", action="store_true", help="use Ray on all cores of this machine")
     group.add_argument(
-        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster to use; auto: the cluster of this machine"
+        "--records", choices=("jsonl", "parquet"), help="file format of the records: JSON lines or Parquet"
+    )
+    group.add_argument("--ray", action="store_true", help="run on all cores of this machine with Ray")
+    group.add_argument(
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster to run on; auto: the cluster of this machine"
     )
     group.add_argument(
         "--workers",
         type=WORKERS,
         metavar="N",
-        help="number of Ray workers; each runs one engine with --threads threads (1)",
+        help="number of Ray workers, each with one engine of --threads threads (default: one per CPU or GPU)",
     )
-    group.add_argument("--shard-size", type=COUNT, metavar="N", help="images or frames per file of records (1000)")
+    group.add_argument(
+        "--shard-size", type=COUNT, metavar="N", help="images or frames per file of records (default: 1000)"
+    )
 
 
 def is_job(arguments: dict[str, Any]) -> bool:

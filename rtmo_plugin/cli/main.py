@@ -29,10 +29,11 @@ COMMANDS = {
     "dataset": "dataset",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota, or what a file may hold
-_NOTES = """`rtmo COMMAND --help` says more, with examples.
+_EXAMPLE = """example, with a published model that is downloaded the first time (40 MB):
+  rtmo predict rtmo-s_body7-onnx photo.jpg --out found/"""
+_NOTES = """`rtmo COMMAND --help` shows the options of a command, with examples.
 
-exit codes: 0 done, 1 not everything could be done, 2 something in the input is wrong (one sentence
-says what), 130 interrupted."""
+exit codes: 0 done; 1 part of the work failed; 2 the input is wrong, and one sentence says what; 130 interrupted"""
 
 
 def find_command(name: str) -> Command:
@@ -91,8 +92,8 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rtmo",
         usage="rtmo COMMAND ...",
-        description="RTMO, one-stage real-time multi-person pose estimation.",
-        epilog="\n".join(["commands:", *lines, "", _NOTES]),
+        description="RTMO: find people and their keypoints in images and videos, in real time.",
+        epilog="\n".join([_EXAMPLE, "", "commands:", *lines, "", _NOTES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rtmo_plugin {__version__}")

@@ -1,4 +1,4 @@
-"""``rtmo predict``: find the people in images, videos and cameras."""
+"""``rtmo predict``: detect the people in images, videos and cameras."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument, add_model_arguments, choose_options
+from rtmo_plugin.cli.arguments import add_batch_argument, add_json_argument, add_model_arguments, choose_options
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json, print_json
 from rtmo_plugin.errors import EXIT_FAILURE, escape_control_characters
-from rtmo_plugin.number_ranges import BATCH_SIZE, SIDE, STREAMS
+from rtmo_plugin.number_ranges import SIDE, STREAMS
 
 _EXAMPLES = (
     "{command} rtmo-s.onnx photo.jpg --out found/               # an exported file: needs neither torch nor MMPose",
@@ -40,22 +40,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="source",
-        help="image, folder, pattern such as 'photos/*.jpg', address, video, or camera (0); several are possible",
+        help="image, video, folder, pattern such as 'photos/*.jpg', web address, or camera number; or several",
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="folder for images with the people drawn on them; no input is overwritten"
+        "--out", metavar="DIR", help="folder for copies of the images with the people drawn; no input is overwritten"
     )
-    parser.add_argument("--flip", action="store_true", help="look at the mirrored image as well: twice the time")
-    parser.add_argument("--tile", type=SIDE, metavar="PIXELS", help="look at tiles of this side, for small people")
-    parser.add_argument("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images at once (%(default)s)")
+    parser.add_argument(
+        "--flip", action="store_true", help="detect in the mirrored image too and combine both: twice the time"
+    )
+    parser.add_argument(
+        "--tile", type=SIDE, metavar="PIXELS", help="side of square tiles, to detect small people in large images"
+    )
+    add_batch_argument(parser)
     parser.add_argument(
         "--streams",
         type=STREAMS,
         metavar="N",
-        help="batches side by side, each with its share of --threads: more images a second, each of them later "
-        "(default: 2 for several images or a video, where the runtime has streams)",
+        help="number of batches computed side by side, each with its share of --threads: more images per second, "
+        "each of them later (default: 2 for several images or a video, if the runtime supports it)",
     )
-    add_json_argument(parser, "a line for each image (or shard)")
+    add_json_argument(parser, "one line for each image (or shard)")
     add_job_arguments(parser)
 
 
@@ -155,4 +159,7 @@ def _make_rows(result: Any) -> list[str]:
     return rows or [f"    -{'-':>8}{'-':>8}{'-':>8}{'-':>8}  {'-':>9}  {name}"]
 
 
-COMMAND = Command("find the people in images, videos and cameras", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command(
+    "detect the people in images, videos and cameras, and draw them or print their keypoints",
+    _EXAMPLES, _add_arguments, _run, _NOTES,
+)  # fmt: skip

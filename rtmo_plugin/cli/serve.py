@@ -26,20 +26,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address to listen at (%(default)s: this machine only)",
+        help="address to listen on; 127.0.0.1 is for this machine only",
     )
-    parser.add_argument(
-        "--port", type=PORT, default=8000, metavar="N", help="port number; 0 takes any free port (%(default)s)"
-    )
+    parser.add_argument("--port", type=PORT, default=8000, metavar="N", help="port number; 0 takes any free port")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
-        "--max-megabytes", type=MEGA, default=20, metavar="MB", help="largest file, in megabytes (%(default)s)"
+        "--max-megabytes", type=MEGA, default=20, metavar="MB", help="largest accepted file, in megabytes"
     )
     parser.add_argument(
-        "--max-megapixels", type=MEGA, default=50, metavar="MP", help="largest image, in megapixels (%(default)s)"
+        "--max-megapixels", type=MEGA, default=50, metavar="MP", help="largest accepted image, in megapixels"
     )
     parser.add_argument(
-        "--allow-host", nargs="+", default=(), metavar="NAME", help="names by which other machines reach this one"
+        "--allow-host",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="host names to answer to, besides localhost and IP addresses",
     )
 
 
@@ -75,4 +77,6 @@ def _run(
         server.run(app, listener)
 
 
-COMMAND = Command("open a page that takes dropped images or the webcam", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command(
+    "serve a web page that shows the people in your images or webcam", _EXAMPLES, _add_arguments, _run, _NOTES
+)

@@ -7,11 +7,16 @@ import sys
 from contextlib import closing
 from typing import Any
 
-from rtmo_plugin.cli.arguments import MODEL_OPTIONS, add_json_argument, add_model_arguments, choose_options
+from rtmo_plugin.cli.arguments import (
+    MODEL_OPTIONS,
+    add_batch_argument,
+    add_json_argument,
+    add_model_arguments,
+    choose_options,
+)
 from rtmo_plugin.cli.command import Command, raise_when_terminated
 from rtmo_plugin.cli.output import print_json
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.number_ranges import BATCH_SIZE
 from rtmo_plugin.wording import count
 
 _EXAMPLES = (
@@ -32,11 +37,11 @@ _HOW_TO_PLAY = "it is MPEG-4 Part 2; install ffmpeg for H.264, or choose a name 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser, score_thr=0.1)  # so that ids stay with people who are hard to see
-    parser.add_argument("source", help="a video: file or address; or a camera: 0 is the first")
-    parser.add_argument("--out", required=True, metavar="FILE", help="the video to write, or a folder for it")
-    parser.add_argument("--smooth", action="store_true", help="smooth the keypoints over time (One-Euro filter)")
-    parser.add_argument("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="frames at once (%(default)s)")
-    add_json_argument(parser, "a line for each frame")
+    parser.add_argument("source", help="video: a file or a web address; or a camera number, 0 for the first")
+    parser.add_argument("--out", required=True, metavar="FILE", help="video file to write, or a folder for it")
+    parser.add_argument("--smooth", action="store_true", help="smooth the keypoints over time with a One-Euro filter")
+    add_batch_argument(parser)
+    add_json_argument(parser, "one line for each frame")
 
 
 def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
@@ -71,4 +76,7 @@ def _run(*, model: str, source: str, as_json: bool, **arguments: Any) -> None:
         raise DataError(summary.error)
 
 
-COMMAND = Command("follow the people in a video, each with an id", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command(
+    "follow the people in a video, each with an id, and write the video with them drawn",
+    _EXAMPLES, _add_arguments, _run, _NOTES,
+)  # fmt: skip

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_config_options, add_run_arguments
+from rtmo_plugin.cli.arguments import CONFIG, add_config_options, add_run_arguments
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.number_ranges import COUNT, GIGABYTES
@@ -23,7 +23,7 @@ _SHORTEST = len("--r")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="config: a file, or the name of a shipped one such as rtmo-s_coco")
+    parser.add_argument("config", help=CONFIG)
     add_config_options(parser)
     add_run_arguments(parser)
     parser.add_argument(
@@ -31,15 +31,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="continue from CHECKPOINT, or, without a name, from the last one in the work folder",
+        help="continue from CHECKPOINT, or without a value from the last checkpoint in the work folder",
     )
     parser.add_argument(
-        "--load-from", metavar="CHECKPOINT", help="start from these weights: file, URL, or name as rtmo zoo lists"
+        "--load-from",
+        metavar="CHECKPOINT",
+        help="start from the weights of a checkpoint: a file, a URL, or a published name (see rtmo zoo list)",
     )
     parser.add_argument(
         "--transfer-from",
         metavar="CHECKPOINT",
-        help="start from the weights of a model with other keypoints or classes, matched by name",
+        help="start from the weights of a model with other keypoints or classes, which are matched by name",
     )
     parser.add_argument(
         "--overwrite",
@@ -47,7 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="remove the checkpoints of an earlier run in the work folder; without it, a new run there is refused",
     )
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights, without a download")
-    parser.add_argument("--amp", action="store_true", help="train in half precision, on GPUs and CPUs")
+    parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
     parser.add_argument(
         "--compile",
         dest="compiled",
@@ -56,7 +58,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
-        "--total-batch", type=COUNT, metavar="IMAGES", help="images per optimizer step, gathered from several batches"
+        "--total-batch",
+        type=COUNT,
+        metavar="IMAGES",
+        help="images per optimizer step, accumulated over several batches (default: one batch)",
     )
     parser.add_argument(
         "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
@@ -102,5 +107,9 @@ def _run(**arguments: Any) -> None:
 
 
 COMMAND = Command(
-    "train the model of a config", _EXAMPLES, _add_arguments, _run, list_resuming_arguments=list_resuming_arguments
+    "train a model on COCO, CrowdPose or your own keypoints",
+    _EXAMPLES,
+    _add_arguments,
+    _run,
+    list_resuming_arguments=list_resuming_arguments,
 )

@@ -11,9 +11,9 @@ from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.cli.output import print_json
 
 _ACTIONS = {
-    "list": "show names, published AP, hashes, and which files are here",
-    "fetch": "download what is not here, check it, and print where it is",
-    "path": "print where a file is, or has to be put; download nothing",
+    "list": "show names, published AP, hashes, and which files are on this machine",
+    "fetch": "download the files that are missing, check them, and print where they are",
+    "path": "print where a file is or has to be put, without a download",
 }
 _EXAMPLES = (
     "{command} list",
@@ -36,7 +36,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         if action == "list":
             add_json_argument(own, "the list")
         else:
-            own.add_argument("names", nargs="+", metavar="NAME", help="such as rtmo-s_body7")
+            own.add_argument("names", nargs="+", metavar="NAME", help="published names, such as rtmo-s_body7")
 
 
 def _run(*, action: str, names: tuple[str, ...] = (), as_json: bool = False) -> None:
@@ -57,4 +57,4 @@ def _describe(weights: Any) -> dict[str, Any]:
     return {**asdict(weights), "path": str(path), "is_here": path.is_file()}
 
 
-COMMAND = Command("list, fetch and find published weights", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command("list, download and locate published weights", _EXAMPLES, _add_arguments, _run, _NOTES)

@@ -109,7 +109,8 @@ def test_check_of_labels_draws_its_bar_there_and_not_into_a_pipe(tmp_path):
 
 def test_drawing_of_data_shows_its_bar_there_and_not_into_a_pipe(tmp_path):
     code = (
-        "import runpy, sys\nsys.argv[0] = 'tools/make_synthetic.py'\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+        "import runpy, sys\nsys.path.append('tools')\nsys.argv[0] = 'tools/make_synthetic.py'\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     _, drawn = run_on_terminal(code, str(tmp_path / "a"), "--num-images", "2", columns=0, rows=0)
     assert "3/3" in drawn

@@ -178,7 +178,7 @@ def test_what_it_imports_comes_with_the_package():
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    others = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - {"rtmo_plugin"}
+    others = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - {"environment", "rtmo_plugin"}
     (declared,) = re.findall(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.M)
     names = {"PIL": "pillow", "yaml": "pyyaml"}
     assert others == {"PIL", "numpy", "tqdm", "yaml"}
