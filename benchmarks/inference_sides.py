@@ -15,12 +15,12 @@ from benchmarks.official import load_official_recipe
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, fetch
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.errors import MissingFileError
-from rtmo_plugin.export.accuracy import choose_images
+from rtmo_plugin.export.checks.accuracy import choose_images
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.exporting import export
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
-from rtmo_plugin.export.quantization import quantize
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, replace_constants
+from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
 from rtmo_plugin.runtime.pose_model import PoseModel

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_writer import convert_to_onnx, replace_constants
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, replace_constants
 from rtmo_plugin.files import write_file
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.runtime.pose_model import PoseModel

@@ -15,9 +15,9 @@ from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.engine.loaded_model import LoadedModel, load_model
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.accuracy import QuantizedAccuracy, choose_images, compare_accuracy
+from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy, choose_images, compare_accuracy
+from rtmo_plugin.export.checks.tolerance import Differences, choose_tolerance
 from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
-from rtmo_plugin.export.tolerance import Differences, choose_tolerance
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.runtime.model_info import ModelInfo
@@ -122,10 +122,10 @@ def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, M
         raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
     if path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
-    from rtmo_plugin.export.ncnn_file import write_ncnn
-    from rtmo_plugin.export.onnx_file import write_onnx
-    from rtmo_plugin.export.openvino_file import write_openvino
-    from rtmo_plugin.export.torch_files import write_program, write_torchscript
+    from rtmo_plugin.export.writers.ncnn_file import write_ncnn
+    from rtmo_plugin.export.writers.onnx_file import write_onnx
+    from rtmo_plugin.export.writers.openvino_file import write_openvino
+    from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
 
     writers = (write_onnx, write_openvino, write_torchscript, write_program, write_ncnn)
     return dict(zip(FORMATS, writers, strict=True))[name]

@@ -196,3 +196,15 @@ def build_graph(model: nn.Module, options: ExportOptions) -> RawGraph:
     if getattr(model.head, "coordinates", "dcc") != "dcc":
         raise ConfigError("Files hold the classifier, and the config says coordinates='proxy': this does not export.")
     return _GRAPHS[options.cut](model, options).eval()
+
+
+def make_example(options: ExportOptions) -> Tensor:
+    """Return a gray input of the kind that ``options`` describe, to trace a graph with.
+
+    A dynamic batch has two images, so that a tracer cannot take their number for a constant 1.
+    """
+    num_images = 2 if "batch" in options.dynamic else 1
+    width, height = options.size_wh
+    if options.input == "uint8":
+        return torch.full((num_images, height, width, 3), 114, dtype=torch.uint8)
+    return torch.full((num_images, 3, height, width), 114.0)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rtmo_plugin.export.tolerance import FLOAT16, FLOAT32, INT8
+from rtmo_plugin.export.checks.tolerance import FLOAT16, FLOAT32, INT8
 from rtmo_plugin.runtime.people import People
 from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.conftest import ROOT

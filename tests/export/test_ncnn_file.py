@@ -17,8 +17,8 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def folder(tiny, tmp_path_factory):
-    from rtmo_plugin.export.ncnn_file import write_ncnn
-    from rtmo_plugin.export.onnx_file import write_onnx
+    from rtmo_plugin.export.writers.ncnn_file import write_ncnn
+    from rtmo_plugin.export.writers.onnx_file import write_onnx
 
     folder, options = tmp_path_factory.mktemp("ncnn"), make_options(cut="raw", dynamic=())
     info = replace(make_info(tiny, options), dynamic=())
@@ -41,7 +41,7 @@ def test_people_are_those_of_onnx_runtime(folder):
 
 @pytest.mark.parametrize("changes", [{"cut": "end2end"}, {"dynamic": ("batch",)}, {"input": "uint8"}, {"half": True}])
 def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
-    from rtmo_plugin.export.ncnn_file import write_ncnn
+    from rtmo_plugin.export.writers.ncnn_file import write_ncnn
 
     options = make_options(**{"cut": "raw", "dynamic": (), **changes})
     with pytest.raises(ConfigError, match=r"model\.param can hold the head's maps of one image alone"):

@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from rtmo_plugin.errors import ConfigError, DataError, ExportError
-from rtmo_plugin.export import onnx_file
-from rtmo_plugin.export.comparison import compare
+from rtmo_plugin.export.checks.comparison import compare_with_pytorch
+from rtmo_plugin.export.checks.reference import Reference
+from rtmo_plugin.export.checks.tolerance import FLOAT32, INT8
 from rtmo_plugin.export.export_options import ExportOptions, parse_size
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_file import open_content, write_onnx
-from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.reference import Reference
-from rtmo_plugin.export.tolerance import FLOAT32, INT8
+from rtmo_plugin.export.writers import onnx_file
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, open_content, write_onnx
 from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.export.conftest import build_tiny
 
@@ -183,7 +182,7 @@ def change(model, layer, index, addend):
 def test_file_of_other_weights_is_told_apart(tiny, default, layer, index, addend, sentence):
     other, run = change(tiny, layer, index, addend), open_content(default[0].read_bytes())
     with pytest.raises(ExportError, match=sentence):
-        compare(other, run, make_options(), FLOAT32).check("The file", FLOAT32)
+        compare_with_pytorch(other, run, make_options(), FLOAT32).check("The file", FLOAT32)
 
 
 def test_eight_bits_may_be_wrong_about_some_people_and_not_about_most(tiny, default):
@@ -196,7 +195,7 @@ def test_eight_bits_may_be_wrong_about_some_people_and_not_about_most(tiny, defa
             moved[:, : int(share * moved.shape[1])] += 100
             return {**outputs, "keypoints": moved}
 
-        return compare(tiny, run_wrongly, make_options(), INT8)
+        return compare_with_pytorch(tiny, run_wrongly, make_options(), INT8)
 
     move(0.4).check("The file", INT8)
     with pytest.raises(ExportError, match="a score differs by"):  # of keypoints

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from rtmo_plugin.errors import ConfigError, DataError, ExportError
-from rtmo_plugin.export import openvino_file
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.openvino_file import write_openvino
+from rtmo_plugin.export.writers import openvino_file
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
+from rtmo_plugin.export.writers.openvino_file import write_openvino
 from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.export.test_onnx_file import make_info, make_options
 

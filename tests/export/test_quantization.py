@@ -11,7 +11,7 @@ from rtmo_plugin.api import export
 from rtmo_plugin.engine.exported import predict_infos
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.quantization import is_sensitive
+from rtmo_plugin.export.writers.quantization import is_sensitive
 from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
 

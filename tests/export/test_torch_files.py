@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.export.torch_files import write_program, write_torchscript
+from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
 from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.export.test_onnx_file import make_info, make_options
 

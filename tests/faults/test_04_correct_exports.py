@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from rtmo_plugin.errors import ConfigError, ExportError, OutputError
-from rtmo_plugin.export import onnx_file, openvino_file
-from rtmo_plugin.export.comparison import verify
+from rtmo_plugin.export.checks.comparison import verify
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_file import open_content, write_onnx
-from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.openvino_file import write_openvino
-from rtmo_plugin.export.torch_files import write_torchscript
+from rtmo_plugin.export.writers import onnx_file, openvino_file
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, open_content, write_onnx
+from rtmo_plugin.export.writers.openvino_file import write_openvino
+from rtmo_plugin.export.writers.torch_files import write_torchscript
 from rtmo_plugin.runtime.engines import open_engine
 from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.conftest import run_command

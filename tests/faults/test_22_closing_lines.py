@@ -7,8 +7,8 @@ import pytest
 from rtmo_plugin.cli.output import count_detections
 from rtmo_plugin.demo import DemoResult
 from rtmo_plugin.engine.training import TrainResult
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.exporting import ExportResult
-from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.runtime.model_info import ModelInfo

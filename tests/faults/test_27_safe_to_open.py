@@ -14,7 +14,7 @@ import torch
 from rtmo_plugin import Pose
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError
-from rtmo_plugin.export.torch_files import write_program, write_torchscript
+from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.runtime.engines import open_engine
 from rtmo_plugin.runtime.engines.torch_archive import TorchArchive

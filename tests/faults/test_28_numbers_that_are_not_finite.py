@@ -13,9 +13,15 @@ import torch
 from rtmo_plugin import Pose
 from rtmo_plugin.cli.output import print_json
 from rtmo_plugin.errors import DataError, ExportError, NonFiniteError, StoppedError
-from rtmo_plugin.export.comparison import _check_labels, _find_largest, _leave_out_unlikely, _measure_distance, verify
+from rtmo_plugin.export.checks.comparison import (
+    _check_labels,
+    _find_largest,
+    _leave_out_unlikely,
+    _measure_distance,
+    verify,
+)
+from rtmo_plugin.export.checks.tolerance import FLOAT32, Differences, find_worst
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.tolerance import FLOAT32, Differences, find_worst
 from rtmo_plugin.jobs import open_job, run_job
 from rtmo_plugin.models.heads.selection import select_people
 from rtmo_plugin.runtime.people import People

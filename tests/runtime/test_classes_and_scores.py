@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from rtmo_plugin.errors import ConfigError, DataError, ExportError
-from rtmo_plugin.export.comparison import compare
+from rtmo_plugin.export.checks.comparison import compare_with_pytorch
+from rtmo_plugin.export.checks.tolerance import FLOAT32
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.onnx_file import open_content, write_onnx
-from rtmo_plugin.export.tolerance import FLOAT32
+from rtmo_plugin.export.writers.onnx_file import open_content, write_onnx
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.runtime.pose_model import PoseModel
@@ -63,9 +63,9 @@ def test_other_classes_are_told_apart(files, model):
         return {**outputs, "labels": (outputs["labels"] + 1) % len(CLASSES)}
 
     options = ExportOptions(size_wh=(96, 64), dynamic=())
-    assert compare(model, run, options, FLOAT32).num_people > 0
+    assert compare_with_pytorch(model, run, options, FLOAT32).num_people > 0
     with pytest.raises(ExportError, match="gives a person another class"):
-        compare(model, run_wrongly, options, FLOAT32)
+        compare_with_pytorch(model, run_wrongly, options, FLOAT32)
 
 
 @pytest.mark.parametrize("cut", CUTS)

@@ -15,8 +15,8 @@ from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.labelled_people import read_annotations
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.tolerance import Differences
 from rtmo_plugin.media.image_files import list_images
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count

@@ -17,12 +17,11 @@ from typing import Any
 import torch
 
 from rtmo_plugin.errors import ConfigError, ExportError
-from rtmo_plugin.export.comparison import Run
-from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.checks.comparison import Run
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.graphs import RawGraph, build_graph
-from rtmo_plugin.export.onnx_writer import make_example
-from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
+from rtmo_plugin.export.writers.draft import write_verified
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 _SCRIPT = "model.pt"
@@ -81,8 +80,7 @@ def _convert(graph: RawGraph, path: Path, options: ExportOptions) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
-            example = (make_example(options, 1),)
-            script = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call]
+            script = torch.jit.trace(graph, make_example(options), check_trace=False)  # type: ignore[no-untyped-call]
             torch.jit.save(script, str(Path(folder, _SCRIPT)))
         command = [pnnx.EXEC_PATH, _SCRIPT, f"inputshape=[1,3,{height},{width}]", "fp16=0"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

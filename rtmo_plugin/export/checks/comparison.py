@@ -31,11 +31,11 @@ from rtmo_plugin.data.synthetic.rendering import draw_image, draw_labels
 from rtmo_plugin.data.synthetic.scene import sample_scene
 from rtmo_plugin.data.synthetic.settings import SceneSettings
 from rtmo_plugin.errors import ExportError, NonFiniteError
-from rtmo_plugin.export.decoys import check_image
+from rtmo_plugin.export.checks.decoys import check_image
+from rtmo_plugin.export.checks.reference import Reference
+from rtmo_plugin.export.checks.tolerance import Differences, Tolerance, choose_tolerance, find_worst
 from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import RAW_OUTPUTS
-from rtmo_plugin.export.reference import Reference
-from rtmo_plugin.export.tolerance import Differences, Tolerance, choose_tolerance, find_worst
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.ops.geometry import compute_iou
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
@@ -70,7 +70,7 @@ def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differen
     """
     tolerance = choose_tolerance(options.precision)
     try:
-        found = compare(model, run, options, tolerance)
+        found = compare_with_pytorch(model, run, options, tolerance)
     except ExportError as error:
         raise ExportError(f"{path} does not compute what PyTorch computes, and was not kept: {error}") from error
     found.check(str(path), tolerance)
@@ -94,7 +94,7 @@ def check_constants(constants: Mapping[str, float], options: ExportOptions, path
             raise ExportError(f"{path} was not kept: its {name} is {found:g} instead of {wanted:g}.")
 
 
-def compare(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) -> Differences:
+def compare_with_pytorch(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) -> Differences:
     """Compare a file with the model that it was made of, on images of every shape that it takes.
 
     A quantized file is shown some of its calibration images: it knows no ranges but theirs.

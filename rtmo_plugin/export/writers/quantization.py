@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.onnx_writer import INPUT_NAME
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
 from rtmo_plugin.runtime.model_info import ModelInfo
@@ -58,7 +57,7 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums:
         quantization.quantize_static(
             given,
             path,
-            _Reader(options, info),
+            _Reader(model.graph.input[0].name, options, info),
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -89,14 +88,15 @@ def read_calibration_images(options: ExportOptions, pad_value: tuple[int, int, i
 class _Reader:
     """Inputs of the graph, one by one, as ONNX Runtime's calibration asks for them."""
 
-    def __init__(self, options: ExportOptions, info: ModelInfo) -> None:
+    def __init__(self, input_name: str, options: ExportOptions, info: ModelInfo) -> None:
+        self._name = input_name
         self._kind = options.input
         self._images = read_calibration_images(options, info.pad_value)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """Return the next input, or None after the last."""
         image = next(self._images, None)
-        return None if image is None else {INPUT_NAME: make_input(image[None], self._kind)}
+        return None if image is None else {self._name: make_input(image[None], self._kind)}
 
 
 @contextmanager

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.comparison import Run
-from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.checks.comparison import Run
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.graphs import RawGraph, build_graph
-from rtmo_plugin.export.onnx_writer import make_example
-from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
+from rtmo_plugin.export.writers.draft import write_verified
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 from rtmo_plugin.runtime.trusted_files import trust
 
@@ -32,7 +31,7 @@ def write_torchscript(model: Any, path: Path, options: ExportOptions, info: Mode
     """Write a model as TorchScript, see ``write_onnx`` for arguments and errors."""
 
     def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
-        script = torch.jit.trace(graph, (_make_example(options),), check_trace=False)  # type: ignore[no-untyped-call]
+        script = torch.jit.trace(graph, (make_example(options),), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(script, str(draft), _extra_files=strings)
 
     def load(draft: Path) -> _Forward:
@@ -48,17 +47,13 @@ def write_program(model: Any, path: Path, options: ExportOptions, info: ModelInf
 
     def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
         shapes = {"image": {0: torch.export.Dim("batch", min=1, max=1024)}} if "batch" in options.dynamic else None
-        program = torch.export.export(graph, (_make_example(options),), dynamic_shapes=shapes)
+        program = torch.export.export(graph, (make_example(options),), dynamic_shapes=shapes)
         torch.export.save(program, draft, extra_files=strings)
 
     def load(draft: Path) -> _Forward:
         return torch.export.load(draft).module()
 
     return _write(model, path, options, info, save, load)
-
-
-def _make_example(options: ExportOptions) -> Tensor:
-    return make_example(options, 2 if "batch" in options.dynamic else 1)
 
 
 def _write(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtmo_plugin.errors import ExportError
-from rtmo_plugin.export.reference import Reference
+from rtmo_plugin.export.checks.reference import Reference
 
 Misfit = Callable[[Reference, Mapping[str, NDArray[Any]]], float]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import ExportError
+from rtmo_plugin.export.checks.tolerance import FLOAT32
 from rtmo_plugin.export.folding import fold
-from rtmo_plugin.export.tolerance import FLOAT32
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder, CoordinateParameters
 
 _NUM_PEOPLE = 20

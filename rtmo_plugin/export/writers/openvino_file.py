@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.comparison import Run, check_constants
-from rtmo_plugin.export.draft import write_verified
+from rtmo_plugin.export.checks.comparison import Run, check_constants
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.onnx_writer import convert_to_onnx
-from rtmo_plugin.export.quantization import quantize
-from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
+from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.runtime.model_info import ModelInfo
 
 _SCORE_INPUT = 4  # of OpenVINO's NonMaxSuppression

@@ -1,4 +1,4 @@
-"""Write a graph as ONNX: standard operators, named axes, metadata inside."""
+"""An ONNX file: standard operators, named axes, metadata inside; compared with PyTorch before it gets its name."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import inspect
 import io
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.checks.comparison import Run, check_constants
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
-from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph
+from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph, build_graph, make_example
+from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.export.writers.quantization import quantize
+from rtmo_plugin.runtime.model_info import ModelInfo
 
 try:
     import onnx
@@ -25,6 +31,38 @@ OPSET = 17
 INPUT_NAME = "input"
 SCORE_THRESHOLD = "score_thr"  # the initializer of an end-to-end file
 _FIRST_CONSTANT = 2  # input of NonMaxSuppression
+
+
+def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
+    """Write a model as ONNX, see ``write_verified``.
+
+    Args:
+        model: Trained model, in eval mode.
+        path: Name of the file.
+        options: Options of the file.
+        info: Metadata to be stored in the file.
+
+    Returns:
+        Differences between the file, run by ONNX Runtime, and PyTorch.
+
+    Raises:
+        ExportError: The file does not compute what PyTorch computes, and was not kept.
+        OutputError: The file cannot be written.
+        ConfigError: A package is missing.
+    """
+    proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
+    if options.int8:
+        proto = quantize(proto, options, info, keeps_sums=False)
+
+    def save(draft: Path) -> None:
+        draft.write_bytes(proto.SerializeToString())
+
+    def load(draft: Path) -> Run:
+        content = draft.read_bytes()
+        check_constants(read_constants(content), options, path)
+        return open_content(content)
+
+    return write_verified(model, path, options, save, load)
 
 
 def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[str, str]) -> Any:
@@ -53,29 +91,17 @@ def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[s
     return model
 
 
-def make_example(options: ExportOptions, num_images: int = 2) -> Tensor:
-    """Return an input of the kind that ``options`` describe, grey all over.
-
-    Two images, so that a tracer cannot take the number for a constant 1.
-    """
-    width, height = options.size_wh
-    if options.input == "uint8":
-        return torch.full((num_images, height, width, 3), 114, dtype=torch.uint8)
-    return torch.full((num_images, 3, height, width), 114.0)
-
-
 def _trace(graph: RawGraph, options: ExportOptions) -> bytes:
     buffer = io.BytesIO()
     keywords: dict[str, Any] = {"opset_version": OPSET, "input_names": [INPUT_NAME]}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # torch 2.5 and newer
         keywords["dynamo"] = False
-    example = make_example(options, 2 if "batch" in options.dynamic else 1)
     with warnings.catch_warnings(), torch.no_grad():
         # of the exporter's age, and of tests of shapes whose outcome a file of one size fixes
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
-            (example,),
+            (make_example(options),),
             buffer,  # type: ignore[arg-type]  # its annotation allows file paths only
             output_names=list(graph.output_names),
             dynamic_axes=_list_axes(graph.output_names, options),
@@ -146,3 +172,24 @@ def expose_score_threshold(model: Any) -> bytes:
         changed.graph.input.append(value)
     content: bytes = changed.SerializeToString()
     return content
+
+
+def open_content(content: bytes) -> Run:
+    """Return what runs a file's content in ONNX Runtime, with any score threshold."""
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(f"Comparing needs the package {error.name}: {write_install_line('export')}") from error
+    exposed = expose_score_threshold(onnx.load_from_string(content))
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3  # it warns of the input that was added
+    session = onnxruntime.InferenceSession(exposed, settings, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    takes_threshold = SCORE_THRESHOLD in {each.name for each in session.get_overridable_initializers()}
+
+    def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
+        threshold = {SCORE_THRESHOLD: np.array([score_thr], np.float32)} if takes_threshold else {}
+        return dict(zip(names, session.run(names, {INPUT_NAME: images, **threshold})))
+
+    return run

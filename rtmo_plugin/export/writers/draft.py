@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.export.comparison import Run, verify
+from rtmo_plugin.export.checks.comparison import Run, verify
+from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.parameters import collect_parameters
-from rtmo_plugin.export.tolerance import Differences
+from rtmo_plugin.export.writers.parameters import collect_parameters
 from rtmo_plugin.files import replace_file
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 

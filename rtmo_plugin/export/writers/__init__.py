@@ -1,0 +1,1 @@
+"""One writer for each format: a draft is written, compared with PyTorch, and only then gets its name."""
