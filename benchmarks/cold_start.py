@@ -12,10 +12,10 @@ _ROUNDS = 3
 _PROGRAM = """
 from time import perf_counter
 start = perf_counter()
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 imported = perf_counter()
 import sys, numpy
-PoseModel(sys.argv[1], runtime=sys.argv[2]).predict(numpy.zeros((480, 640, 3), numpy.uint8))
+ExportedModel(sys.argv[1], runtime=sys.argv[2]).predict(numpy.zeros((480, 640, 3), numpy.uint8))
 print(imported - start, perf_counter() - start)
 """
 

@@ -24,8 +24,8 @@ from benchmarks.report import Report, time_alternately
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.media.image_files import list_images, write_image
 from rtmo_plugin.media.images import read_image
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import Image
-from rtmo_plugin.runtime.pose_model import PoseModel
 
 # ONNX Runtime's threads wait for more in a busy loop, and slow down the next side.
 _PAUSE_S = 0.15
@@ -65,7 +65,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
         ours = export_ours(weights, file, threads, images if int8 else None)
-        models = {name: PoseModel(**side) for name, side in ours.items()}
+        models = {name: ExportedModel(**side) for name, side in ours.items()}
         crowds = open_crowds(file, threads)
         theirs = {**open_theirs(weights, their_file), **(open_yolo(Path(yolo)) if yolo else {})}
         finders = {**theirs, **{name: model.predict for name, model in {**models, **crowds}.items()}}
@@ -108,7 +108,7 @@ def _make_side(find: Find, samples: Sequence[Image]) -> Callable[[], int]:
     return lambda: sum(len(find(sample)) for sample in samples)
 
 
-def _measure_parts(model: PoseModel, samples: Sequence[Image], rounds: int) -> dict[str, float]:
+def _measure_parts(model: ExportedModel, samples: Sequence[Image], rounds: int) -> dict[str, float]:
     """Return the median milliseconds of the three parts of ``predict``."""
     each = [model.time_parts(sample) for _ in range(rounds) for sample in samples]
     return {name: round(1000 * float(np.median([parts[name] for parts in each])), 2) for name in each[0]}
@@ -125,11 +125,11 @@ def _measure_files(
     def read_one_by_one(find: Find) -> Callable[[], int]:
         return lambda: sum(len(find(read_image(path))) for path in paths)
 
-    def read_ahead(model: PoseModel) -> Callable[[], int]:
+    def read_ahead(model: ExportedModel) -> Callable[[], int]:
         return lambda: sum(1 for _ in model.predict_files(paths))
 
     sides = {name: read_one_by_one(find) for name, find in theirs.items()}
-    sides |= {name: read_ahead(PoseModel(**side, streams=None)) for name, side in ours.items()}
+    sides |= {name: read_ahead(ExportedModel(**side, streams=None)) for name, side in ours.items()}
     for side in sides.values():
         side()  # what is made or loaded at the first image
     timings, _ = time_alternately(sides, _FILE_ROUNDS, pause=_PAUSE_S)

@@ -22,8 +22,8 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, replace_constants
 from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.ops.arrays import box_nms
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
-from rtmo_plugin.runtime.pose_model import PoseModel
 
 CONFIG, _PUBLISHED = "rtmo-s_coco", "rtmo-s_body7"  # one architecture
 WEIGHTS, THEIR_FILE = "rtmo-s_weights.pth", "rtmo-s_mmdeploy-1.3.1.onnx"
@@ -103,7 +103,7 @@ def open_yolo(file: Path) -> dict[str, Find]:
 
 
 def export_ours(weights: Path, file: Path, threads: int | None, calibration: str | None) -> dict[str, dict[str, Any]]:
-    """Export a model to ``file``, and return what ``PoseModel`` takes to run it in each runtime that is installed.
+    """Export a model to ``file``, and return what ``ExportedModel`` takes to run it in each runtime that is installed.
 
     Args:
         weights: Weights of the model.
@@ -121,7 +121,7 @@ def export_ours(weights: Path, file: Path, threads: int | None, calibration: str
 def _export_int8(weights: Path, file: Path, calibration: str) -> dict[str, dict[str, Any]]:
     """Export in eight bits, unchecked: weights that were not trained, as the peers', do not stand it."""
     options = ExportOptions(input="uint8", int8=True, calibration_images=choose_images(calibration))
-    info = replace(PoseModel(file, runtime="onnxruntime").info, precision="int8")
+    info = replace(ExportedModel(file, runtime="onnxruntime").info, precision="int8")
     graph = build_graph(init_model(load_config(CONFIG), str(weights), device="cpu"), options)
     plain, sides = convert_to_onnx(graph, options, info.to_strings()), {}
     for name, (runtime, keeps_sums) in _INT8.items():
@@ -132,7 +132,7 @@ def _export_int8(weights: Path, file: Path, calibration: str) -> dict[str, dict[
     return sides
 
 
-def open_crowds(file: Path, threads: int | None) -> dict[str, PoseModel]:
+def open_crowds(file: Path, threads: int | None) -> dict[str, ExportedModel]:
     """Return models that always find one person, and a hundred: the best priors of ``file``, with no threshold."""
     models = {}
     for count in (1, _CROWD):
@@ -140,5 +140,5 @@ def open_crowds(file: Path, threads: int | None) -> dict[str, PoseModel]:
         crowd.write_bytes(replace_constants(file.read_bytes(), score_thr=0.0, nms_thr=1.0, max_people=count))
         for name, options in _OURS.items():
             if find_spec(options["runtime"]) and name != "OpenVINO float32":
-                models[f"{count:3} people, {name}"] = PoseModel(crowd, score_thr=0.0, threads=threads, **options)
+                models[f"{count:3} people, {name}"] = ExportedModel(crowd, score_thr=0.0, threads=threads, **options)
     return models

@@ -18,8 +18,8 @@ from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, replace_constants
 from rtmo_plugin.files import write_file
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.pose_model import PoseModel
 
 _NO_LIMIT = 10**6  # of people
 
@@ -60,20 +60,20 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
     write_file(path, content)
 
 
-def open_untrained(path: Path, num_people: int, **options: Any) -> PoseModel:
+def open_untrained(path: Path, num_people: int, **options: Any) -> ExportedModel:
     """Open a file so that it finds this number of people in any image: its best priors, none suppressed.
 
     Args:
         path: File of ``write_untrained``.
         num_people: Number of people, at most the number of priors.
-        **options: Options of ``PoseModel``.
+        **options: Options of ``ExportedModel``.
     """
     score_thr = 0.0 if num_people else 1.0
     content = replace_constants(path.read_bytes(), score_thr=score_thr, nms_thr=1.0, max_people=max(1, num_people))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, path.name)
         file.write_bytes(content)
-        return PoseModel(file, score_thr=score_thr, **options)
+        return ExportedModel(file, score_thr=score_thr, **options)
 
 
 def make_image(size_wh: tuple[int, int], seed: int) -> NDArray[Any]:

@@ -80,8 +80,8 @@ def _predict(
     as_json: bool,
     **options: Any,
 ) -> int:
-    from rtmo_plugin.media.drawn_files import PicturePlan
     from rtmo_plugin.media.image_files import make_folder
+    from rtmo_plugin.media.plot_plan import PlotPlan
     from rtmo_plugin.media.sources import expand_all
     from rtmo_plugin.pose.pose import Pose
     from rtmo_plugin.progress_bar import show_progress
@@ -90,7 +90,7 @@ def _predict(
     with keep_stdout_for_json(as_json):
         pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
         found = expand_all(sources)
-        plan = None if out is None else PicturePlan(out, found, inputs=[model])
+        plan = None if out is None else PlotPlan(out, found, inputs=[model])
         results = pose.stream(source if found == sources else found, batch_size=batch_size)
     if out is not None:
         make_folder(out, "--out")

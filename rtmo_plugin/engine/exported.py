@@ -15,8 +15,8 @@ from rtmo_plugin.checkpoints.model_names import locate_exported
 from rtmo_plugin.checkpoints.name_checks import order_outputs
 from rtmo_plugin.data.stored_images import read_stored_image
 from rtmo_plugin.progress_bar import show_progress
-from rtmo_plugin.runtime.people import People
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.detections import Detections
+from rtmo_plugin.runtime.exported_model import ExportedModel
 
 Sample = dict[str, Any]
 
@@ -75,7 +75,7 @@ def predict_infos(
         UserError: The file or an image cannot be used.
     """
     path = locate_exported(file)
-    model, samples, seconds = PoseModel(path, precision=precision, trust=trust), [], []
+    model, samples, seconds = ExportedModel(path, precision=precision, trust=trust), [], []
     names = (model.info.schema.names, model.info.classes)
     order, classes = order_outputs(file, names, metainfo) if metainfo else (None, None)
     for info in show_progress(infos, unit="image"):
@@ -93,7 +93,7 @@ def predict_infos(
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)
 
 
-def _make_sample(image_id: Any, people: People) -> Sample:
+def _make_sample(image_id: Any, people: Detections) -> Sample:
     found = {
         "keypoints": people.keypoints,
         "keypoint_scores": people.keypoint_scores,

@@ -13,13 +13,13 @@ from rtmo_plugin.engine.hooks.prediction_plots import read_skeleton, select_peop
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import FRACTION
 from rtmo_plugin.pose.predictor import Predictor
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.people import People
 from rtmo_plugin.structures import KeypointSchema
 
 
 class CheckpointModel:
-    """A model of a config with the weights of a checkpoint, where ``PoseModel`` is an exported file.
+    """A model of a config with the weights of a checkpoint, where ``ExportedModel`` is an exported file.
 
     Args:
         config: Path of a config file, or the name of a shipped one.
@@ -44,7 +44,7 @@ class CheckpointModel:
         schema = KeypointSchema(names, tuple(round(float(sigma), 6) for sigma in meta["sigmas"]), **pairs)
         self.info = ModelInfo(schema, tuple(meta.get("classes") or ("person",)))
 
-    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
         """Return the people in each of some images, in their pixels.
 
         Raises:
@@ -54,7 +54,7 @@ class CheckpointModel:
         return [self._select(self._predictor.predict(image, name)) for image, name in zip(images, names)]
 
     def time_parts(self, image: Image) -> dict[str, float]:
-        """Return the seconds of the parts of ``predict_batch``, as ``PoseModel.time_parts``; NMS is in the network."""
+        """Return the seconds of the parts of ``predict_batch``, as in ``ExportedModel``; NMS counts as network."""
         start = perf_counter()
         batch = self._predictor.prepare(image)
         prepared = perf_counter()
@@ -63,7 +63,7 @@ class CheckpointModel:
         self._select(sample)
         return {"before": prepared - start, "network": computed - prepared, "after": perf_counter() - computed}
 
-    def _select(self, sample: Any) -> People:
+    def _select(self, sample: Any) -> Detections:
         """Return the people of a data sample above the threshold."""
         keypoints, visibility, scores, boxes, labels = select_people(sample, self._score_thr)
-        return People(boxes, scores, keypoints, visibility, labels.astype(np.int64))
+        return Detections(boxes, scores, keypoints, visibility, labels.astype(np.int64))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.ops.arrays import detection_oks, match_closest
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 
 if TYPE_CHECKING:
     from rtmo_plugin.pose.streaming import Model
@@ -38,7 +38,7 @@ class FlippingModel:
             order[[left, right]] = right, left
         self._order, self._sigmas = order, np.array(model.info.schema.sigmas)
 
-    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
         """Return the people in each of some images, in their pixels.
 
         Raises:
@@ -50,21 +50,21 @@ class FlippingModel:
         everyone = [self._average(plain, self._mirror(other, image.shape[1])) for image, plain, other in pairs]
         return [people.select(people.scores > self._score_thr) for people in everyone]
 
-    def _mirror(self, people: People, width: int) -> People:
+    def _mirror(self, people: Detections, width: int) -> Detections:
         """Return the people of a mirror image as they are in the image."""
         last = width - 1  # pixel 0 shows what the last one does
         boxes = np.stack([last - people.boxes[:, 2], people.boxes[:, 1], last - people.boxes[:, 0], people.boxes[:, 3]])
         points = people.keypoints[:, self._order] * [-1, 1] + [last, 0]
-        return People(boxes.T, people.scores, points, people.keypoint_scores[:, self._order], people.labels)
+        return Detections(boxes.T, people.scores, points, people.keypoint_scores[:, self._order], people.labels)
 
-    def _average(self, plain: People, other: People) -> People:
+    def _average(self, plain: Detections, other: Detections) -> Detections:
         """Return the mean of people found in both views, and people found in one view at half their score."""
         if not len(plain) or not len(other):
-            return _halve(People.join([plain, other]))
+            return _halve(Detections.join([plain, other]))
         areas = np.maximum(plain.estimate_areas()[:, None], other.estimate_areas())
         pairs = match_closest(detection_oks(plain, other, areas, self._sigmas), _SAME)
         first, second = plain.select([a for a, _ in pairs]), other.select([b for _, b in pairs])
-        both = People(
+        both = Detections(
             (first.boxes + second.boxes) / 2,
             (first.scores + second.scores) / 2,
             (first.keypoints + second.keypoints) / 2,
@@ -74,9 +74,9 @@ class FlippingModel:
         rest = [
             np.setdiff1d(np.arange(len(each)), [pair[i] for pair in pairs]) for i, each in enumerate((plain, other))
         ]
-        everyone = People.join([both, _halve(plain.select(rest[0])), _halve(other.select(rest[1]))])
+        everyone = Detections.join([both, _halve(plain.select(rest[0])), _halve(other.select(rest[1]))])
         return everyone.select(np.argsort(-everyone.scores, kind="stable"))
 
 
-def _halve(people: People) -> People:
-    return People(people.boxes, people.scores / 2, people.keypoints, people.keypoint_scores, people.labels)
+def _halve(people: Detections) -> Detections:
+    return Detections(people.boxes, people.scores / 2, people.keypoints, people.keypoint_scores, people.labels)

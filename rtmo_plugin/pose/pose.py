@@ -15,7 +15,7 @@ from rtmo_plugin.pose.flipping import FlippingModel
 from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.pose.streaming import Model, stream_results
 from rtmo_plugin.pose.tiling import TilingModel
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 
 if TYPE_CHECKING:
     from rtmo_plugin.pose.checkpoint_model import CheckpointModel
@@ -67,7 +67,7 @@ class Pose:
             SIDE.check("tile", tile)
         self._model: Model = open_model(model, config, score_thr, options)
         self.info = self._model.info
-        self._streams = self._model.streams if isinstance(self._model, PoseModel) else 1
+        self._streams = self._model.streams if isinstance(self._model, ExportedModel) else 1
         if flip:
             self._model = FlippingModel(self._model, score_thr)
         if tile is not None:
@@ -117,7 +117,7 @@ class Pose:
 
 def open_model(
     model: str | Path, config: str | Path | None, score_thr: float, options: dict[str, Any]
-) -> PoseModel | CheckpointModel:
+) -> ExportedModel | CheckpointModel:
     """Open an exported file, a checkpoint or a published name; see ``Pose`` for the arguments.
 
     Raises:
@@ -125,7 +125,7 @@ def open_model(
     """
     name, kind = str(model), find_kind_of_model(model)
     if kind is ModelKind.EXPORTED:
-        return PoseModel(locate_exported(model), score_thr=score_thr, **options)
+        return ExportedModel(locate_exported(model), score_thr=score_thr, **options)
     if kind is not ModelKind.CHECKPOINT:
         raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
     if foreign := sorted(set(options) - {"device"}):

@@ -27,10 +27,10 @@ from rtmo_plugin.engine.hooks.prediction_plots import name_classes, read_skeleto
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, refuse_config_errors
 from rtmo_plugin.files import check_outputs, write_file
 from rtmo_plugin.media.drawing import Image, draw_people
-from rtmo_plugin.media.drawn_files import PicturePlan
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import list_images, make_folder, write_image
 from rtmo_plugin.media.images import read_image
+from rtmo_plugin.media.plot_plan import PlotPlan
 from rtmo_plugin.number_ranges import FRACTION
 from rtmo_plugin.progress_bar import show_progress
 
@@ -165,7 +165,7 @@ def predict(
     """
     FRACTION.check("score_thr", score_thr)
     paths = list_images(images)
-    plan = PicturePlan(out, paths, inputs=[checkpoint])
+    plan = PlotPlan(out, paths, inputs=[checkpoint])
     check_outputs([Path(out) / PREDICTIONS_FILE], [*paths, checkpoint])
     folder = make_folder(out, "--out")
     predictor = Predictor(config, checkpoint, device=device, cfg_options=cfg_options)
@@ -179,7 +179,7 @@ def predict(
     return results
 
 
-def _predict_file(predictor: Predictor, path: Path, plan: PicturePlan, score_thr: float) -> ImagePrediction:
+def _predict_file(predictor: Predictor, path: Path, plan: PlotPlan, score_thr: float) -> ImagePrediction:
     """Predict one image, write it with its people drawn, and return them or the error."""
     try:
         image = read_image(path)

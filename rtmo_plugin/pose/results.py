@@ -19,8 +19,8 @@ from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.number_ranges import FRACTION
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.people import People
 from rtmo_plugin.wording import count
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class PoseResult:
     """
 
     frame: Frame
-    people: People
+    people: Detections
     info: ModelInfo
     ids: NDArray[np.int64] | None = None
 

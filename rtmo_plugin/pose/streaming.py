@@ -15,16 +15,16 @@ from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.read_ahead import map_ahead, read_ahead
 from rtmo_plugin.pose.results import PoseResult
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.people import People
 
 
 class Model(Protocol):
-    """A model that finds people: ``PoseModel``, a checkpoint, or one of these with flipped images or tiles."""
+    """A model that finds people: ``ExportedModel``, a checkpoint, or one of these with flipped images or tiles."""
 
     info: ModelInfo
 
-    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
         """Return the people in each of some images, in their pixels.
 
         Raises:
@@ -70,5 +70,5 @@ def predict_frames(model: Model, frames: Sequence[Frame]) -> list[PoseResult]:
 def _make_empty(info: ModelInfo, frame: Frame) -> PoseResult:
     num_keypoints = info.schema.num_keypoints
     points, scores = np.zeros((0, num_keypoints, 2)), np.zeros((0, num_keypoints))
-    people = People(np.zeros((0, 4)), np.zeros(0), points, scores, np.zeros(0, np.int64))
+    people = Detections(np.zeros((0, 4)), np.zeros(0), points, scores, np.zeros(0, np.int64))
     return PoseResult(frame, people, info)

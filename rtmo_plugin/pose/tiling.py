@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import SIDE, NumberRange
 from rtmo_plugin.ops.arrays import detection_oks, greedy_nms, pairwise_ioa, pairwise_iou
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 
 if TYPE_CHECKING:
     from rtmo_plugin.pose.streaming import Model
@@ -43,7 +43,7 @@ class TilingModel:
         self._model, self._side, self._overlap = model, side, overlap
         self.info, self._sigmas = model.info, np.array(model.info.schema.sigmas)
 
-    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
         """Return the people in each of some images, in their pixels.
 
         Raises:
@@ -52,7 +52,7 @@ class TilingModel:
         names = names or [f"Image {index}" for index in range(len(images))]
         return [self._predict(image, name) for image, name in zip(images, names)]
 
-    def _predict(self, image: Image, name: str) -> People:
+    def _predict(self, image: Image, name: str) -> Detections:
         height, width = image.shape[:2]
         whole = self._model.predict_batch([image], [name])[0]
         parts = [whole]
@@ -65,10 +65,10 @@ class TilingModel:
             people = self._model.predict_batch([tile], [name])[0]
             corner = np.array([x, y])
             boxes = people.boxes + np.tile(corner, 2)
-            moved = People(boxes, people.scores, people.keypoints + corner, people.keypoint_scores, people.labels)
+            moved = Detections(boxes, people.scores, people.keypoints + corner, people.keypoint_scores, people.labels)
             parts.append(moved)
             cut.append(self._find_cut(moved.boxes, (x, y), (width, height)))
-        return self._merge(People.join(parts), np.concatenate(cut))
+        return self._merge(Detections.join(parts), np.concatenate(cut))
 
     def _find_cut(self, boxes: Floats, corner: tuple[int, int], size_wh: tuple[int, int]) -> NDArray[np.bool_]:
         """Tell which (N, 4) boxes reach a border of their tile that is not the image's."""
@@ -79,7 +79,7 @@ class TilingModel:
         cut: NDArray[np.bool_] = (is_cut_low | is_cut_high).any(axis=1)
         return cut
 
-    def _merge(self, people: People, is_cut: NDArray[np.bool_]) -> People:
+    def _merge(self, people: Detections, is_cut: NDArray[np.bool_]) -> Detections:
         """Keep each person once: whole people before cut ones, then by score."""
         order = np.lexsort((-people.scores, is_cut))
         people, is_cut = people.select(order), is_cut[order]

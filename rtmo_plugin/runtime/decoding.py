@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rtmo_plugin.errors import NonFiniteError
 from rtmo_plugin.ops.arrays import Floats, box_nms, decode_box_deltas, place_priors
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder
+from rtmo_plugin.runtime.detections import DIVERGED, Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.people import DIVERGED, People
 from rtmo_plugin.score_calibration import ScoreCalibration
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -45,7 +45,7 @@ class Decoder:
         self._least_calibrated = score_thr or 0.0
         self._score_thr = info.score_thr if score_thr is None or calibration else score_thr
 
-    def decode(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+    def decode(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
         """Return the people of each image.
 
         Args:
@@ -74,33 +74,33 @@ class Decoder:
         if not all(np.isfinite(each).all() for each in scores):
             raise NonFiniteError(DIVERGED)
 
-    def _calibrate(self, people: People) -> People:
+    def _calibrate(self, people: Detections) -> Detections:
         """Return the people with calibrated scores, best first, without those below the threshold."""
         assert self._calibration is not None
         scores = self._calibration.apply(people.scores, people.keypoint_scores).astype(people.scores.dtype)
         order = np.argsort(-scores, kind="stable")
         return replace(people, scores=scores).select(order[scores[order] > self._least_calibrated])
 
-    def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+    def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
         """Take the people from the rows of a file, once duplicates are gone."""
         labels = outputs.get("labels")
         everyone = []
         for image, (dets, keypoints) in enumerate(zip(outputs["dets"], outputs["keypoints"])):
             classes = np.zeros(len(dets), np.int64) if labels is None else labels[image].astype(np.int64)
-            people = People(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
+            people = Detections(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
             people = people.select(people.scores > self._score_thr)
             if self._info.cut == "decoded":
                 people = people.select(box_nms(people.boxes, people.scores, self._info.nms_thr))
             everyone.append(people.select(slice(self._info.max_people)))
         return everyone
 
-    def _decode_maps(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[People]:
+    def _decode_maps(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
         """Decode the head's maps, coordinates of the kept priors alone."""
         flat = {name: _flatten(outputs, name, self._info.strides) for name in _MAPS}
         images = [{name: value[i] for name, value in flat.items()} for i in range(len(flat["class_logits"]))]
         return [self._decode_image(maps, size_wh) for maps in images]
 
-    def _decode_image(self, maps: Mapping[str, Floats], size_wh: tuple[int, int]) -> People:
+    def _decode_image(self, maps: Mapping[str, Floats], size_wh: tuple[int, int]) -> Detections:
         """Decode the (P, C) rows of one image."""
         shapes_hw = [(size_wh[1] // stride, size_wh[0] // stride) for stride in self._info.strides]
         centers, strides = place_priors(shapes_hw, self._info.strides)
@@ -110,10 +110,10 @@ class Decoder:
         boxes = decode_box_deltas(maps["box_deltas"][above], centers[above], strides[above])
         kept = box_nms(boxes, best[above], self._info.nms_thr)[: self._info.max_people]
         rows, boxes = above[kept], boxes[kept]
-        assert self._coordinates is not None  # PoseModel loads it for raw files
+        assert self._coordinates is not None  # ExportedModel loads it for raw files
         keypoints = self._coordinates.locate(maps["pose_vectors"][rows], boxes, centers[rows], size_wh)
         visibility = _sigmoid(maps["visibility_logits"][rows])
-        return People(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1))
+        return Detections(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1))
 
 
 _MAPS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")

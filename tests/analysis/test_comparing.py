@@ -10,7 +10,7 @@ from rtmo_plugin.analysis.comparing import compare_models
 from rtmo_plugin.api import evaluate, export
 from rtmo_plugin.engine.evaluated import evaluate_source
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.tools.test_tools import run_in_process
 
 EVERYONE = {"model.test_cfg.score_thr": 0.0}
@@ -85,7 +85,7 @@ def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, train
     out = tmp_path / "metrics.json"
     code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
     assert code == 0
-    precision = PoseModel(file).computes_in  # what test_mixed_precision.py looks at
+    precision = ExportedModel(file).computes_in  # what test_mixed_precision.py looks at
     assert f" ms an image (median; one at a time from image to people, onnx, {precision})" in printed
     assert json.loads(out.read_text()) == exported.metrics
     code, _, err = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--dump", "people.pkl")

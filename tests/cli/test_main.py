@@ -174,7 +174,7 @@ def test_without_the_training_packages_it_says_how_to_install_them(arguments):
 
 _BEFORE_THE_MODEL = """
 import sys, time
-import rtmo_plugin.runtime.pose_model as pose_model
+import rtmo_plugin.runtime.exported_model as exported_model
 from rtmo_plugin.cli.main import main
 
 def stop(*_, **__):
@@ -182,7 +182,7 @@ def stop(*_, **__):
     print(time.process_time(), *heavy)
     raise SystemExit
 
-pose_model.open_engine = stop
+exported_model.open_engine = stop
 main(["predict", "model.onnx", sys.argv[1]])
 """
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from rtmo_plugin.export.checks.tolerance import FLOAT16, FLOAT32, INT8
-from rtmo_plugin.runtime.people import People
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.detections import Detections
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs/export.md").read_text(encoding="utf-8")
@@ -34,8 +34,8 @@ def test_options_exist(capsys, monkeypatch):
 
 
 def test_names_exist():
-    assert set(re.findall(r"people\.(\w+)", TEXT)) <= set(People.__dataclass_fields__)
-    assert set(re.findall(r"model\.(\w+)\(", TEXT)) <= set(dir(PoseModel))
+    assert set(re.findall(r"people\.(\w+)", TEXT)) <= set(Detections.__dataclass_fields__)
+    assert set(re.findall(r"model\.(\w+)\(", TEXT)) <= set(dir(ExportedModel))
 
 
 def test_tolerances_are_those_of_the_code():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.export.test_onnx_file import make_info, make_options
 
 pytest.importorskip("ncnn", reason="the package ncnn is not installed")
@@ -31,7 +31,10 @@ def folder(tiny, tmp_path_factory):
 
 
 def test_people_are_those_of_onnx_runtime(folder):
-    model, other = PoseModel(folder / "model.param", threads=1), PoseModel(folder / "other.onnx", runtime="onnxruntime")
+    model, other = (
+        ExportedModel(folder / "model.param", threads=1),
+        ExportedModel(folder / "other.onnx", runtime="onnxruntime"),
+    )
     assert model.info == other.info
     for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
         assert len(people) == len(expected) > 0
@@ -53,13 +56,13 @@ def test_damaged_files_are_refused(folder, tmp_path):
     path = tmp_path / "model.param"
     path.write_bytes((folder / "model.param").read_bytes())
     with pytest.raises(DataError, match=r"model\.json cannot be read: it describes the model"):
-        PoseModel(path)
+        ExportedModel(path)
     path.with_suffix(".json").write_text("{}")
     with pytest.raises(DataError, match="does not describe an RTMO"):
-        PoseModel(path)
+        ExportedModel(path)
     path.with_suffix(".json").write_bytes((folder / "model.json").read_bytes())
     path.with_suffix(".npz").write_bytes((folder / "model.npz").read_bytes())
     with pytest.raises(DataError, match=r"model\.bin is not there"):
-        PoseModel(path)
+        ExportedModel(path)
     with pytest.raises(ConfigError, match="ncnn runs here on the cpu in float32"):
-        PoseModel(path, precision="bfloat16")
+        ExportedModel(path, precision="bfloat16")

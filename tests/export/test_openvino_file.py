@@ -12,7 +12,7 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers import openvino_file
 from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
 from rtmo_plugin.export.writers.openvino_file import write_openvino
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.export.test_onnx_file import make_info, make_options
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
@@ -33,8 +33,8 @@ def test_file_agrees_with_pytorch_and_with_onnx_runtime(tiny, default):
     assert sorted(each.name for each in path.parent.iterdir()) == ["model.bin", "model.onnx", "model.xml"]
     assert (found.num_images, found.num_people > 50) == (15, True)
     assert max(found.score, found.box, found.keypoint) < 1
-    models = [PoseModel(file, precision="float32") for file in (path, other)]
-    models.append(PoseModel(other, runtime="onnxruntime"))
+    models = [ExportedModel(file, precision="float32") for file in (path, other)]
+    models.append(ExportedModel(other, runtime="onnxruntime"))
     assert [model.info for model in models] == [make_info(tiny, make_options())] * 3
     first, *others = (model.predict(IMAGE) for model in models)
     assert len(first) > 0
@@ -57,13 +57,13 @@ def test_damaged_files_are_refused(default, tmp_path):
     path = tmp_path / "model.xml"
     path.write_bytes(default[0].read_bytes())
     with pytest.raises(DataError, match=r"its weights, model\.bin, are not beside it"):
-        PoseModel(path)
+        ExportedModel(path)
     path.with_suffix(".bin").write_bytes(b"")
     with pytest.raises(DataError, match=r"model\.xml cannot be read as a model"):
-        PoseModel(path)
+        ExportedModel(path)
     path.write_text("<net>")
     with pytest.raises(DataError, match=r"model\.xml cannot be read as a model"):
-        PoseModel(path)
+        ExportedModel(path)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_damaged_files_are_refused(default, tmp_path):
 )
 def test_options_that_cannot_be_are_refused(default, options, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        PoseModel(default[0], **options)
+        ExportedModel(default[0], **options)
 
 
 def test_onnx_runtime_has_one_precision(default):
     with pytest.raises(ConfigError, match="ONNX Runtime does not compute in bfloat16"):
-        PoseModel(default[2], runtime="onnxruntime", precision="bfloat16")
+        ExportedModel(default[2], runtime="onnxruntime", precision="bfloat16")

@@ -12,7 +12,7 @@ from rtmo_plugin.engine.exported import predict_infos
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.writers.quantization import is_sensitive
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
 
 
@@ -54,7 +54,7 @@ def test_ap_before_and_after_is_reported(trained, images, annotations, tmp_path,
     assert "in float32, " in result.describe()
     assert result.accuracy.before.precision > 0.3  # the file whose answers are the truth, on a part of its people
     assert 0 <= result.accuracy.after.precision <= result.accuracy.before.precision + 0.1
-    model = PoseModel(tmp_path / name)
+    model = ExportedModel(tmp_path / name)
     assert model.info.precision == "int8"
     if form == "onnx":  # coordinates and scores are not rounded to a 255th of their range
         rounded = [node.input[0] for node in onnx.load(tmp_path / name).graph.node if node.op_type == "QuantizeLinear"]

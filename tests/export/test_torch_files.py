@@ -5,7 +5,7 @@ import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.export.test_onnx_file import make_info, make_options
 
 pytestmark = pytest.mark.slow
@@ -28,8 +28,8 @@ def folder(tiny, tmp_path_factory):
 
 
 def test_both_find_the_same_people(folder):
-    script, program = PoseModel(folder / "model.pt"), PoseModel(folder / "model.pt2")
-    assert PoseModel(folder / "model.pt", streams=None).streams == 1  # this runtime has no others
+    script, program = ExportedModel(folder / "model.pt"), ExportedModel(folder / "model.pt2")
+    assert ExportedModel(folder / "model.pt", streams=None).streams == 1  # this runtime has no others
     ours, others = script.predict(IMAGE), program.predict(IMAGE)
     assert len(ours) > 0
     np.testing.assert_allclose(ours.scores, others.scores, rtol=0, atol=1e-4)
@@ -48,8 +48,8 @@ def test_what_cannot_be_is_refused(tiny, folder, tmp_path):
     for name in ("junk.pt", "junk.pt2"):
         (tmp_path / name).write_bytes(b"junk")
         with pytest.raises(DataError, match="cannot be read as a file of PyTorch"):
-            PoseModel(tmp_path / name)
+            ExportedModel(tmp_path / name)
     with pytest.raises(ConfigError, match="The precision int4 is unknown"):
-        PoseModel(folder / "model.pt", precision="int4")
+        ExportedModel(folder / "model.pt", precision="int4")
     with pytest.raises(ConfigError, match="The device cuda:99 cannot be used"):
-        PoseModel(folder / "model.pt", device="cuda:99", runtime="torch")
+        ExportedModel(folder / "model.pt", device="cuda:99", runtime="torch")

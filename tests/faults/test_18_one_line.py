@@ -13,8 +13,8 @@ from rtmo_plugin.pose.predictor import ImagePrediction
 from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.pose.tracking.track_video import track_video
 from rtmo_plugin.rtmo import RTMOOutput
-from rtmo_plugin.runtime.people import People
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.detections import Detections
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.pose.tracking.test_track_video import ColourFinder
 from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
@@ -40,12 +40,12 @@ def test_results_are_one_line(pose):
     assert_one_line(result[:0], "0 people")
     assert repr([result, result]).count("PoseResult") == 2
     assert_one_line(result.frame, "Frame('image 0', 150x70, index=0)")
-    assert_one_line(result.people, f"People({num_people} of 17 keypoints)")
+    assert_one_line(result.people, f"Detections({num_people} of 17 keypoints)")
 
 
 def test_frames_of_videos_and_errors_are_one_line(pose):
     points = np.zeros((0, 17, 2))
-    nobody = People(np.zeros((0, 4)), np.zeros(0), points, points[..., 0], np.zeros(0, np.int64))
+    nobody = Detections(np.zeros((0, 4)), np.zeros(0), points, points[..., 0], np.zeros(0, np.int64))
     frame = Frame(make_image(), "walk.mp4", None, 12, 0.4)
     assert_one_line(PoseResult(frame, nobody, pose.info), "'walk.mp4', frame 12, 0.400 s, 0 people")
     failed = Frame(None, "a.jpg", None, 3, error="a.jpg cannot be read.")
@@ -80,7 +80,7 @@ def test_an_unknown_option_is_our_sentence(files, trained, option, meant, model)
 def test_an_option_like_no_other_lists_what_there_is(files):  # noqa: F811
     with pytest.raises(ConfigError, match=r"^Pose has no option 'xyzzy': it has score_thr, .*, calibrated, trust\.$"):
         Pose(files["decoded"], xyzzy=1)
-    with pytest.raises(ConfigError, match=r"^PoseModel has no option 'conf': did you mean score_thr\?"):
-        PoseModel(files["decoded"], conf=0.3)
+    with pytest.raises(ConfigError, match=r"^ExportedModel has no option 'conf': did you mean score_thr\?"):
+        ExportedModel(files["decoded"], conf=0.3)
     with pytest.raises(ConfigError, match=r"^track_video has no option 'max_age': did you mean max_lost\?"):
         next(track_video(ColourFinder(), "in.mp4", "out.mp4", max_age=3))

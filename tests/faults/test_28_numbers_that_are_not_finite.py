@@ -24,7 +24,7 @@ from rtmo_plugin.export.checks.tolerance import FLOAT32, Differences, find_worst
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.jobs import open_job, run_job
 from rtmo_plugin.models.heads.selection import select_people
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.score_calibration import ScoreCalibration
 from tests.conftest import run_command
 from tests.export.conftest import build_tiny
@@ -100,7 +100,7 @@ def test_selection_sees_scores_that_are_not_finite(value):
         select_people(Predictions)
 
 
-@pytest.mark.parametrize("field", [each.name for each in fields(People) if each.name != "labels"])
+@pytest.mark.parametrize("field", [each.name for each in fields(Detections) if each.name != "labels"])
 def test_people_are_finite(field):
     arrays = {
         "boxes": np.zeros((1, 4)),
@@ -109,10 +109,10 @@ def test_people_are_finite(field):
         "keypoint_scores": np.zeros((1, 2)),
         "labels": np.zeros(1, np.int64),
     }
-    People(**arrays).check_finite()
+    Detections(**arrays).check_finite()
     arrays[field].flat[0] = NAN
     with pytest.raises(NonFiniteError):
-        People(**arrays).check_finite()
+        Detections(**arrays).check_finite()
 
 
 def test_a_calibration_of_scores_is_finite():

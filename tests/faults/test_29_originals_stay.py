@@ -12,8 +12,8 @@ from rtmo_plugin import Pose
 from rtmo_plugin.api import predict
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
 from rtmo_plugin.errors import OutputError
-from rtmo_plugin.media.drawn_files import PicturePlan
 from rtmo_plugin.media.frames import Frame
+from rtmo_plugin.media.plot_plan import PlotPlan
 from tests.conftest import run_command
 from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
@@ -127,7 +127,7 @@ def test_what_no_run_reads_may_be_replaced(model, place, capsys):
 
 @pytest.mark.parametrize("name", ["A.png", "a.png"])
 def test_names_of_one_file_where_case_does_not_count(place, name):
-    plan = PicturePlan(place / "out", ["x/a.png", f"y/{name}"])
+    plan = PlotPlan(place / "out", ["x/a.png", f"y/{name}"])
     names = [plan.choose_path(Frame(None, each, Path(each))).name for each in ("x/a.png", f"y/{name}")]
     assert names == ["a.png", name.replace(".", "_2.")]
 
@@ -135,7 +135,7 @@ def test_names_of_one_file_where_case_does_not_count(place, name):
 def test_long_names_are_cut_and_stay_apart(place):
     stems = ["n" * 250 + end for end in ("1", "2")]
     sources = [f"x/{stem}.gif.tga" for stem in stems]
-    plan = PicturePlan(place / "out", sources)
+    plan = PlotPlan(place / "out", sources)
     paths = [plan.choose_path(Frame(None, each, Path(each))) for each in sources]
     assert len(set(paths)) == 2
     assert all(len(path.name) <= 255 and path.suffix == ".png" for path in paths)

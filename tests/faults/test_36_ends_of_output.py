@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.media.drawn_files import PicturePlan
+from rtmo_plugin.media.plot_plan import PlotPlan
 from rtmo_plugin.media.single_images import is_web
 from tests.conftest import ROOT, run_command
 from tests.serving.conftest import model  # noqa: F401  (a fixture)
@@ -69,7 +69,7 @@ def test_an_empty_value_is_refused_by_the_name_of_its_argument(arguments, named,
 
 
 def test_one_image_given_three_times_keeps_its_name(images, tmp_path):
-    plan = PicturePlan(tmp_path / "out", [f"{images}/0.png", f"{images}/0.png", f"{images}/./0.png"])
+    plan = PlotPlan(tmp_path / "out", [f"{images}/0.png", f"{images}/0.png", f"{images}/./0.png"])
     assert list(plan._images.values()) == ["0.png"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.pose.flipping import FlippingModel
 from rtmo_plugin.pose.tiling import TilingModel, place_tiles
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.people import People
 from rtmo_plugin.structures import KeypointSchema
 
 INFO = ModelInfo(KeypointSchema(("left", "right"), (0.1, 0.1), flip_pairs=((0, 1),)))
@@ -41,7 +41,7 @@ def make_people(rows):
     x1, x2, y, scores = np.array(rows, float).reshape(-1, 4).T
     boxes = np.stack([x1, y - HEIGHT / 2, x2, y + HEIGHT / 2], 1)
     points = np.stack([np.stack([x2, y], 1), np.stack([x1, y], 1)], 1)
-    return People(boxes, scores, points, np.ones((len(y), 2)), np.zeros(len(y), np.int64))
+    return Detections(boxes, scores, points, np.ones((len(y), 2)), np.zeros(len(y), np.int64))
 
 
 def draw(size_wh, *people):

@@ -10,7 +10,7 @@ import pytest
 
 from rtmo_plugin import Pose
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError, MissingFileError, OutputError
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.media.test_sources import write_video
 from tests.tiny_files import make_image
 
@@ -26,7 +26,7 @@ def result(pose):
 
 
 def test_people_are_those_of_the_file(files, result):
-    people = PoseModel(files["end2end"], score_thr=0.1, threads=1).predict(make_image())
+    people = ExportedModel(files["end2end"], score_thr=0.1, threads=1).predict(make_image())
     assert len(result) == len(people) > 3
     np.testing.assert_array_equal(result.keypoints, people.keypoints)
     np.testing.assert_array_equal(result.visibility, people.keypoint_scores)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.cli.predict import choose_streams
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.conftest import run_command
 from tests.tiny_files import make_image
 
@@ -23,7 +23,7 @@ def test_images_become_lines_and_pictures(files, tmp_path, capsys):
     )
     assert code == 1  # not every image could be used
     first, second = map(json.loads, printed.splitlines())
-    people = PoseModel(files["decoded"], score_thr=0.2).predict(image)
+    people = ExportedModel(files["decoded"], score_thr=0.2).predict(image)
     assert len(people) > 0
     assert [person["score"] for person in first["people"]] == pytest.approx(people.scores.tolist(), abs=1e-4)
     assert first["people"][0]["keypoints"][0][:2] == pytest.approx(people.keypoints[0, 0].tolist(), abs=0.01)

@@ -11,9 +11,9 @@ from rtmo_plugin.export.checks.comparison import compare_with_pytorch
 from rtmo_plugin.export.checks.tolerance import FLOAT32
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.writers.onnx_file import open_content, write_onnx
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.pose_model import PoseModel
 from rtmo_plugin.score_calibration import METADATA_KEY, ScoreCalibration
 from tests.export.conftest import build_tiny
 from tests.tiny_files import make_image
@@ -46,7 +46,7 @@ def test_everybody_has_the_class_of_pytorch(files, model, cut):
         maps = model.head(model.extract_feat(torch.from_numpy(make_input(image, "float32"))[None]))
     logits = torch.cat([each[0].flatten(1).T for each in maps.class_logits])
     scores, labels = logits.sigmoid().max(dim=-1)
-    exported = PoseModel(files[cut])
+    exported = ExportedModel(files[cut])
     people = exported.predict(image)
     assert len(people) > 3
     priors = np.abs(people.scores[:, None] - scores.numpy()).argmin(axis=1)
@@ -71,14 +71,17 @@ def test_other_classes_are_told_apart(files, model):
 @pytest.mark.parametrize("cut", CUTS)
 def test_calibrated_scores_rank_and_threshold(files, cut):
     image = make_image()
-    plain, calibrated = PoseModel(files[cut]).predict(image), PoseModel(files[cut], calibrated=True).predict(image)
+    plain, calibrated = (
+        ExportedModel(files[cut]).predict(image),
+        ExportedModel(files[cut], calibrated=True).predict(image),
+    )
     expected = CALIBRATION.apply(plain.scores, plain.keypoint_scores)
     order = np.argsort(-expected, kind="stable")
     assert order.tolist() != sorted(order.tolist())
     np.testing.assert_allclose(calibrated.scores, expected[order], rtol=1e-6)
     np.testing.assert_array_equal(calibrated.keypoints, plain.keypoints[order])
     middle = float(np.median(expected))
-    fewer = PoseModel(files[cut], calibrated=True, score_thr=middle).predict(image)
+    fewer = ExportedModel(files[cut], calibrated=True, score_thr=middle).predict(image)
     assert len(fewer) == (expected > middle).sum() < len(plain)
 
 
@@ -98,4 +101,4 @@ def test_calibrated_needs_a_calibration(model, tmp_path):
     info = ModelInfo(model.head.schema, CLASSES, (96, 64), "raw", dynamic=())
     write_onnx(model, tmp_path / "x.onnx", options, info)
     with pytest.raises(ConfigError, match=r"x\.onnx holds no calibration of scores: export it with --calibration"):
-        PoseModel(tmp_path / "x.onnx", calibrated=True)
+        ExportedModel(tmp_path / "x.onnx", calibrated=True)

@@ -5,7 +5,7 @@ import pytest
 
 from rtmo_plugin.runtime.engines.openvino_mixed import compile_mixed, is_divisible
 from rtmo_plugin.runtime.engines.openvino_runtime import get_core
-from rtmo_plugin.runtime.pose_model import PoseModel
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.tiny_files import make_image
 
 CORE = get_core()
@@ -49,16 +49,16 @@ def test_layers_keep_the_precision_that_keypoints_need(files):
 
 def test_models_say_what_they_compute_in(files):
     mixed = "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    assert PoseModel(files["decoded"], runtime="openvino").computes_in == (
+    assert ExportedModel(files["decoded"], runtime="openvino").computes_in == (
         "bfloat16 and float32" if mixed else "float32"
     )
-    assert PoseModel(files["decoded"], runtime="openvino", precision="float32").computes_in == "float32"
-    assert PoseModel(files["decoded"], runtime="onnxruntime").computes_in == "float32"
+    assert ExportedModel(files["decoded"], runtime="openvino", precision="float32").computes_in == "float32"
+    assert ExportedModel(files["decoded"], runtime="onnxruntime").computes_in == "float32"
 
 
 def test_default_is_close_to_float32(files):
     image = make_image()
-    default, exact = PoseModel(files["decoded"]), PoseModel(files["decoded"], precision="float32")
+    default, exact = ExportedModel(files["decoded"]), ExportedModel(files["decoded"], precision="float32")
     ours, theirs = default.predict(image), exact.predict(image)
     assert len(theirs) > 3
     nearest = [np.abs(ours.boxes - box).max(axis=1).argmin() for box in theirs.boxes]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import apply_letterbox
-from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.tiny_files import make_image
 
 rtmlib = pytest.importorskip("rtmlib", reason="the package rtmlib is not installed")
@@ -12,7 +12,7 @@ rtmlib = pytest.importorskip("rtmlib", reason="the package rtmlib is not install
 
 def test_rtmlib_finds_our_people(files):
     image, _ = apply_letterbox(make_image(), (96, 64))
-    model = PoseModel(files["end2end"], size_wh=(96, 64), precision="float32")
+    model = ExportedModel(files["end2end"], size_wh=(96, 64), precision="float32")
     # rtmlib wants height before width, and suppresses duplicates once more with a threshold of its own.
     theirs = rtmlib.RTMO(str(files["end2end"]), (64, 96), nms_thr=1.0, score_thr=0.1, backend="onnxruntime")
     keypoints, scores = theirs(image)

@@ -15,10 +15,10 @@ from mmpose.structures import PoseDataSample
 from rtmo_plugin.data.stored_images import read_stored_image
 from rtmo_plugin.keypoints.sides import split_side
 from rtmo_plugin.media.drawing import Image, draw_people
-from rtmo_plugin.media.drawn_files import PicturePlan
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image
+from rtmo_plugin.media.plot_plan import PlotPlan
 
 
 class PictureHook(Hook):
@@ -35,7 +35,7 @@ class PictureHook(Hook):
     def __init__(self, out_dir: str | Path, score_thr: float = 0.3) -> None:
         self._out_dir = Path(out_dir)
         self._score_thr = score_thr
-        self._plan: PicturePlan | None = None
+        self._plan: PlotPlan | None = None
 
     def before_val(self, runner: Runner) -> None:
         """Choose the names of the plots of a validation, in ``epoch_N`` after epoch N."""
@@ -63,14 +63,14 @@ class PictureHook(Hook):
             write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta), texts=texts))
 
 
-def _plan_pictures(folder: Path, dataset: Any) -> PicturePlan:
+def _plan_pictures(folder: Path, dataset: Any) -> PlotPlan:
     """Return the names of the plots of a data set.
 
     Raises:
         OutputError: A plot would replace an image of the data set.
     """
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
-    return PicturePlan(folder, paths, suffix=".jpg")
+    return PlotPlan(folder, paths, suffix=".jpg")
 
 
 def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any, Any]:

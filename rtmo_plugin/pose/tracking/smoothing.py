@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.number_ranges import AMOUNT, POSITIVE
 from rtmo_plugin.pose.tracking.tracker import NO_ID
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 
 Floats = NDArray[np.floating[Any]]
 
@@ -96,7 +96,7 @@ class PoseSmoother:
         self._filter = one_euro or OneEuro()
         self._states: dict[int, Smoothed] = {}
 
-    def update(self, people: People, ids: NDArray[np.int64], time: float) -> People:
+    def update(self, people: Detections, ids: NDArray[np.int64], time: float) -> Detections:
         """Return the people of the next frame, their keypoints smoothed.
 
         Args:

@@ -2,7 +2,7 @@
 
 A person's pose is carried on at the speed of the body (see ``motion``), and compared by OKS with the
 people of the next frame, where what the motion leaves open adds to the tolerance.  The best pairs of
-all are taken together, first for those seen in the last frame, then for those out of sight.  People
+all are taken together, first for those seen in the last frame, then for those out of sight.  Detections
 of low score continue a track and start none, which is ByteTrack's idea (Zhang et al., ECCV 2022).
 
 Why no tracking library: supervision's ByteTrack is deprecated in favor of ``trackers``, which compares
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.number_ranges import AMOUNT, COUNT, FRACTION
 from rtmo_plugin.pose.tracking.association import Poses, match_best
 from rtmo_plugin.pose.tracking.motion import Motion
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -77,7 +77,7 @@ class Tracker:
 
     Args:
         sigmas: (K,) sigmas of the keypoints, as in ``KeypointSchema``.
-        start_score: People below this score continue a track, and start none.
+        start_score: Detections below this score continue a track, and start none.
         min_seen: Frames in which a person must be seen to get an id; those of the first frame get one at once.
         max_lost: Seconds out of sight after which a person who comes back gets a new id.
 
@@ -88,7 +88,7 @@ class Tracker:
         >>> def walk(x):
         ...     keypoints = np.array([[[x + 20.0, 10], [x + 20, 80]]])
         ...     boxes = np.array([[x, 0.0, x + 40, 90]])
-        ...     return People(boxes, np.ones(1), keypoints, np.ones((1, 2)), np.zeros(1, int))
+        ...     return Detections(boxes, np.ones(1), keypoints, np.ones((1, 2)), np.zeros(1, int))
         >>> tracker = Tracker(sigmas=(0.1, 0.1))
         >>> [tracker.update(walk(x), time=x / 100).tolist() for x in (0, 4, 8)]
         [[1], [1], [1]]
@@ -116,7 +116,7 @@ class Tracker:
         """Ids of the people who are followed at the moment, also out of sight."""
         return frozenset(track.id for track in self._tracks) - {NO_ID}
 
-    def update(self, people: People, time: float | None = None) -> NDArray[np.int64]:
+    def update(self, people: Detections, time: float | None = None) -> NDArray[np.int64]:
         """Return the id of each of the people in the next frame.
 
         Args:
@@ -193,7 +193,7 @@ class Tracker:
         return track.lost == 0 or track.lost + elapsed <= self._max_lost
 
 
-def _start_tracks(people: People) -> list[Track]:
+def _start_tracks(people: Detections) -> list[Track]:
     """Return a new track for each of the people."""
     rows = zip(people.keypoints, people.keypoint_scores, people.estimate_areas(), people.labels)
     return [

@@ -15,8 +15,8 @@ from rtmo_plugin.media.sources import read_frames
 from rtmo_plugin.media.video_writer import VideoWriter
 from rtmo_plugin.pose.streaming import stream_results
 from rtmo_plugin.pose.tracking.track_video import TrackSummary, track_video
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.runtime.people import People
 
 NUM_FRAMES = 16
 
@@ -38,7 +38,7 @@ class ColourFinder:
         share = np.linspace(0, 1, 17)[:, None]
         keypoints = boxes[:, None, :2] * (1 - share) + boxes[:, None, 2:] * share
         ones = np.ones(len(boxes))
-        return People(boxes, ones * 0.9, keypoints, np.ones((len(boxes), 17)), np.zeros(len(boxes), np.int64))
+        return Detections(boxes, ones * 0.9, keypoints, np.ones((len(boxes), 17)), np.zeros(len(boxes), np.int64))
 
 
 def draw_frame(index, size_wh=(160, 96)):

@@ -7,7 +7,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.pose.tracking.association import Poses, match_best
 from rtmo_plugin.pose.tracking.motion import Motion
 from rtmo_plugin.pose.tracking.tracker import NO_ID, Tracker
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 from tests.pose.tracking.walkers import SIGMAS, Detector, Walkers, compute_idf1, make_people
 
 FPS = 25.0
@@ -33,7 +33,9 @@ def stand(x, y=300.0, height=180.0, score=0.9):
 
 
 def join(*people):
-    return People(*(np.concatenate([getattr(each, name) for each in people]) for name in People.__annotations__))
+    return Detections(
+        *(np.concatenate([getattr(each, name) for each in people]) for name in Detections.__annotations__)
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -123,7 +125,7 @@ def test_a_person_found_twice_is_one():
 
 def test_classes_are_not_mixed():
     cat = stand(100)
-    dog = People(cat.boxes, cat.scores, cat.keypoints, cat.keypoint_scores, cat.labels + 1)
+    dog = Detections(cat.boxes, cat.scores, cat.keypoints, cat.keypoint_scores, cat.labels + 1)
     tracker = Tracker(SIGMAS)
     assert tracker.update(cat).tolist() == [1]
     assert tracker.update(dog).tolist() == [NO_ID]

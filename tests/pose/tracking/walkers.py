@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtmo_plugin.keypoints.sets import COCO
-from rtmo_plugin.runtime.people import People
+from rtmo_plugin.runtime.detections import Detections
 
 SIZE_WH = np.array([1280.0, 720.0])
 SIGMAS = np.array(COCO.sigmas)
@@ -81,7 +81,7 @@ class Detector:
 def make_people(keypoints, scores):
     """Return people whose boxes lie around their keypoints."""
     boxes = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=-1)
-    return People(boxes, scores, keypoints, np.full(keypoints.shape[:2], 0.8), np.zeros(len(scores), np.int64))
+    return Detections(boxes, scores, keypoints, np.full(keypoints.shape[:2], 0.8), np.zeros(len(scores), np.int64))
 
 
 def _find_visible(keypoints, heights):

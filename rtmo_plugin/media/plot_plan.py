@@ -24,7 +24,7 @@ _NUMBERED = re.compile(r"(.*)_\d{6,}\.jpg", re.IGNORECASE | re.DOTALL)
 _ROOM = len(os.fsencode("_999999999.jpg"))  # what a frame's number and suffix may need
 
 
-class PicturePlan:
+class PlotPlan:
     """The pictures of some sources, all in one folder.
 
     Args:

@@ -20,10 +20,10 @@ from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION
 from rtmo_plugin.option_names import check_option_names
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder, CoordinateParameters, locate_parameters
 from rtmo_plugin.runtime.decoding import Decoder, Outputs
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.engines import open_engine
 from rtmo_plugin.runtime.letterbox import Image, Letterbox, apply_letterbox, make_input
 from rtmo_plugin.runtime.output_checks import check_arrays
-from rtmo_plugin.runtime.people import People
 
 _SIZE_DIVISOR = 32
 _NUM_READERS = 2
@@ -38,11 +38,11 @@ class ImageResult:
     """The people in an image file, or the reason why it could not be used."""
 
     path: Path
-    people: People | None
+    people: Detections | None
     error: str | None = None
 
 
-class PoseModel:
+class ExportedModel:
     """An exported file, ready for images.
 
     Args:
@@ -72,7 +72,7 @@ class PoseModel:
         calibrated: bool = False,
         **options: Any,
     ) -> None:
-        check_option_names("PoseModel", options, _OPTIONS)
+        check_option_names("ExportedModel", options, _OPTIONS)
         if score_thr is not None:
             FRACTION.check("score_thr", score_thr)
         self._engine = open_engine(file, **options)
@@ -86,7 +86,7 @@ class PoseModel:
             raise ConfigError(f"{file} holds no calibration of scores: export it with --calibration FILE.")
         self._decoder = Decoder(self.info, coordinates, score_thr, calibration)
 
-    def predict(self, image: Image, name: str = "The image") -> People:
+    def predict(self, image: Image, name: str = "The image") -> Detections:
         """Return the people in ``image``, (height, width, 3) BGR, in its pixels.
 
         Raises:
@@ -94,7 +94,7 @@ class PoseModel:
         """
         return self.predict_batch([image], [name])[0]
 
-    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[People]:
+    def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
         """Return the people in each of some images, which may differ in size.
 
         Raises:

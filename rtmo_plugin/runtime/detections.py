@@ -21,7 +21,7 @@ DIVERGED = (
 
 
 @dataclass(frozen=True)
-class People:
+class Detections:
     """N people, best first, in pixels of the image, or of the input before ``restore``."""
 
     boxes: Floats  # (N, 4) x1, y1, x2, y2
@@ -32,19 +32,19 @@ class People:
 
     def __repr__(self) -> str:
         """Return the numbers of people and keypoints in one line."""
-        return f"People({len(self)} of {self.keypoint_scores.shape[-1]} keypoints)"
+        return f"Detections({len(self)} of {self.keypoint_scores.shape[-1]} keypoints)"
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def select(self, rows: Any) -> People:
+    def select(self, rows: Any) -> Detections:
         """Return some of the people: a mask, a slice or indices."""
-        return People(
+        return Detections(
             self.boxes[rows], self.scores[rows], self.keypoints[rows], self.keypoint_scores[rows], self.labels[rows]
         )
 
     @classmethod
-    def join(cls, parts: Sequence[People]) -> People:
+    def join(cls, parts: Sequence[Detections]) -> Detections:
         """Return all people of one or more groups as one group."""
         names = ("boxes", "scores", "keypoints", "keypoint_scores", "labels")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -64,9 +64,9 @@ class People:
         if not all(np.isfinite(each).all() for each in (self.boxes, self.scores, self.keypoints, self.keypoint_scores)):
             raise NonFiniteError(DIVERGED)
 
-    def restore(self, letterbox: Letterbox) -> People:
+    def restore(self, letterbox: Letterbox) -> Detections:
         """Return the people in pixels of the image, their boxes cut at the edge of the input, as in testing."""
         limit = np.array(letterbox.size_wh, self.boxes.dtype)
         corners = np.clip(self.boxes.reshape(-1, 2, 2), 0, limit)
         boxes = letterbox.restore(corners).reshape(-1, 4)
-        return People(boxes, self.scores, letterbox.restore(self.keypoints), self.keypoint_scores, self.labels)
+        return Detections(boxes, self.scores, letterbox.restore(self.keypoints), self.keypoint_scores, self.labels)

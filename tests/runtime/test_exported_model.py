@@ -19,8 +19,8 @@ from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.media.images import decode_image
 from rtmo_plugin.runtime.engines import open_engine
 from rtmo_plugin.runtime.engines.onnx_runtime import list_harmful
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import apply_letterbox
-from rtmo_plugin.runtime.pose_model import PoseModel
 from tests.tiny_files import make_image
 
 CUTS = ("end2end", "decoded", "raw")
@@ -45,30 +45,30 @@ def test_people_are_those_of_pytorch(files, predictor, cut, size_wh, runtime):
     image = make_image(*size_wh)
     expected = predictor.predict(image).pred_instances
     assert len(expected.bbox_scores) > 0
-    model = PoseModel(files[cut], runtime=runtime, precision="float32")
+    model = ExportedModel(files[cut], runtime=runtime, precision="float32")
     assert_same_people(model.predict(image), expected)
 
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_one_pixel_is_an_image(files, predictor, cut):
     image = make_image(1, 1)
-    people, expected = PoseModel(files[cut]).predict(image), predictor.predict(image).pred_instances
+    people, expected = ExportedModel(files[cut]).predict(image), predictor.predict(image).pred_instances
     # Many priors see the same, and which of equals comes first is rounding.
     np.testing.assert_allclose(people.scores, expected.bbox_scores, rtol=0, atol=1e-3)
     assert np.isfinite(people.keypoints).all()
 
 
 def test_other_sizes_of_a_dynamic_file(files, predictor):
-    assert len(PoseModel(files["end2end"], size_wh=(128, 96)).predict(make_image())) > 0
+    assert len(ExportedModel(files["end2end"], size_wh=(128, 96)).predict(make_image())) > 0
     with pytest.raises(ConfigError, match="takes 96x64 pixels alone"):
-        PoseModel(files["raw"], size_wh=(128, 96))
+        ExportedModel(files["raw"], size_wh=(128, 96))
     with pytest.raises(ConfigError, match="The size 100x96 cannot be"):
-        PoseModel(files["end2end"], size_wh=(100, 96))
+        ExportedModel(files["end2end"], size_wh=(100, 96))
 
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_batch_gives_the_people_of_each_image(files, cut):
-    model = PoseModel(files[cut], threads=1)
+    model = ExportedModel(files[cut], threads=1)
     images = [make_image(150, 70, seed) for seed in range(3)] + [np.zeros((20, 20, 3), np.uint8)]
     together = model.predict_batch(images)
     for image, people in zip(images, together):
@@ -79,12 +79,12 @@ def test_batch_gives_the_people_of_each_image(files, cut):
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_higher_threshold_leaves_people_out(files, cut):
-    everyone = PoseModel(files[cut]).predict(make_image())
+    everyone = ExportedModel(files[cut]).predict(make_image())
     middle = float(np.median(everyone.scores))
-    fewer = PoseModel(files[cut], score_thr=middle).predict(make_image())
+    fewer = ExportedModel(files[cut], score_thr=middle).predict(make_image())
     assert 0 < len(fewer) < len(everyone)
     assert len(fewer) == (everyone.scores > middle).sum()
-    assert len(PoseModel(files[cut], score_thr=1.0).predict(make_image())) == 0
+    assert len(ExportedModel(files[cut], score_thr=1.0).predict(make_image())) == 0
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (3, 1), (1, 3)])
 @pytest.mark.parametrize("cut", ["end2end", "raw"])
 def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size, streams):
-    model = PoseModel(files[cut], streams=streams)
+    model = ExportedModel(files[cut], streams=streams)
     paths = [*sorted(folder.iterdir()), folder / "nowhere.jpg"]
     results = list(model.predict_files(paths, batch_size=batch_size))
     assert [result.path for result in results] == paths
@@ -126,8 +126,8 @@ def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size, str
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_streams_compute_side_by_side_what_one_would(files, runtime):
     images = [make_image(90 + 7 * i, 60, seed=i) for i in range(12)]
-    expected = PoseModel(files["end2end"], runtime=runtime, precision="float32").predict_batch(images)
-    model = PoseModel(files["end2end"], runtime=runtime, precision="float32", streams=3)
+    expected = ExportedModel(files["end2end"], runtime=runtime, precision="float32").predict_batch(images)
+    model = ExportedModel(files["end2end"], runtime=runtime, precision="float32", streams=3)
     assert model.streams == 3
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(model.predict, images))
@@ -137,13 +137,13 @@ def test_streams_compute_side_by_side_what_one_would(files, runtime):
 
 
 def test_streams_are_chosen_where_a_runtime_has_them(files, tmp_path):
-    assert PoseModel(files["end2end"], streams=None, threads=2).streams == 2
-    assert PoseModel(files["end2end"], streams=None, threads=1).streams == 1
+    assert ExportedModel(files["end2end"], streams=None, threads=2).streams == 2
+    assert ExportedModel(files["end2end"], streams=None, threads=1).streams == 1
     (tmp_path / "a.pt").touch()
     with pytest.raises(ConfigError, match="torch computes one batch at a time: streams are for openvino, onnxruntime"):
-        PoseModel(tmp_path / "a.pt", streams=2)
+        ExportedModel(tmp_path / "a.pt", streams=2)
     with pytest.raises(ConfigError, match="streams must be a whole number from 1 to 64, got 0"):
-        PoseModel(files["end2end"], streams=0)
+        ExportedModel(files["end2end"], streams=0)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="not an x86-64 processor")
@@ -159,9 +159,9 @@ def test_maps_keep_their_layout_in_onnx_runtime(files, tmp_path):
 
 
 def test_no_file_is_no_result(files):
-    assert list(PoseModel(files["raw"]).predict_files([])) == []
+    assert list(ExportedModel(files["raw"]).predict_files([])) == []
     with pytest.raises(ConfigError, match="batch_size must be a whole number from 1 to"):
-        list(PoseModel(files["raw"]).predict_files([], batch_size=0))
+        list(ExportedModel(files["raw"]).predict_files([], batch_size=0))
 
 
 def test_pictures_of_all_kinds():
@@ -193,7 +193,7 @@ def test_pictures_of_all_kinds():
 
 
 def test_huge_images_are_right_or_refused(files):
-    model = PoseModel(files["raw"])
+    model = ExportedModel(files["raw"])
     small = make_image(60, 40)
     large = cv2.resize(small, (6000, 4000), interpolation=cv2.INTER_NEAREST)
     people = model.predict(large)  # 24 million pixels
@@ -218,34 +218,34 @@ def make_other_model(outputs=("logits",)):
 def test_files_that_are_no_rtmo_are_refused(files, tmp_path):
     path = tmp_path / "model.onnx"
     with pytest.raises(MissingFileError, match=r"There is no model file .*model\.onnx"):
-        PoseModel(path)
+        ExportedModel(path)
     for content in (b"", b"not ONNX at all", files["raw"].read_bytes()[:5000]):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"model\.onnx (cannot be read as an ONNX model|is not an RTMO model)"):
-            PoseModel(path, runtime="onnxruntime")
+            ExportedModel(path, runtime="onnxruntime")
         with pytest.raises(DataError, match=r"model\.onnx (cannot be read as a model|is not an RTMO model)"):
-            PoseModel(path, runtime="openvino")
+            ExportedModel(path, runtime="openvino")
     for outputs in (["logits"], ["dets", "keypoints"]):
         onnx.save(make_other_model(outputs), path)
         with pytest.raises(DataError, match=r"model\.onnx is not an RTMO model: it has the outputs"):
-            PoseModel(path)
+            ExportedModel(path)
     outside = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
     onnx.save(onnx.load(files["end2end"]), path, **outside)
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(DataError, match=r"weights\.bin"):
-        PoseModel(path, runtime="onnxruntime")
+        ExportedModel(path, runtime="onnxruntime")
     with pytest.raises(DataError, match=r"model\.onnx cannot be read as a model"):
-        PoseModel(path, runtime="openvino")
+        ExportedModel(path, runtime="openvino")
 
 
 def test_raw_file_needs_its_parameters(files, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(files["raw"].read_bytes())
     with pytest.raises(MissingFileError, match=r"model\.npz is missing"):
-        PoseModel(path)
+        ExportedModel(path)
     path.with_suffix(".npz").write_bytes(b"junk")
     with pytest.raises(DataError, match="does not hold the parameters"):
-        PoseModel(path)
+        ExportedModel(path)
 
 
 def test_runtimes_are_chosen_by_file_and_name(files, tmp_path):
@@ -263,7 +263,7 @@ def test_file_of_mmdeploy_is_understood_without_metadata(files, tmp_path):
     model = onnx.load(files["end2end"])
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "model.onnx")
-    ours, theirs = PoseModel(files["end2end"]), PoseModel(tmp_path / "model.onnx", size_wh=(96, 64))
+    ours, theirs = ExportedModel(files["end2end"]), ExportedModel(tmp_path / "model.onnx", size_wh=(96, 64))
     assert theirs.info.schema == ours.info.schema
     np.testing.assert_array_equal(theirs.predict(make_image()).keypoints, ours.predict(make_image()).keypoints)
 
@@ -274,7 +274,7 @@ def test_image_without_pixels_is_refused():
 
 
 def test_inference_imports_neither_torch_nor_openmmlab():
-    code = "import sys, rtmo_plugin.runtime.pose_model, rtmo_plugin.runtime.engines.onnx_runtime; " \
+    code = "import sys, rtmo_plugin.runtime.exported_model, rtmo_plugin.runtime.engines.onnx_runtime; " \
         "print([name for name in ('torch', 'mmengine', 'mmcv', 'mmpose') if name in sys.modules])"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
