@@ -29,9 +29,9 @@ from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.engine.console import suppress_initialization_log
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
-from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.models.heads.selection import select_priors
 from rtmo_plugin.number_ranges import COUNT, FRACTION
 from rtmo_plugin.shipped_configs import FOLDER
 from rtmo_plugin.structures import KeypointSchema
@@ -158,8 +158,8 @@ class RTMO(nn.Module):
             DataError: Another shape.
         """
         feats = self._extract(images)
-        predictions = densify(self.head(feats), self.head.strides)
-        picked = select_people(predictions, score_thr=self.config.score_thr, nms_thr=self.config.nms_thr)
+        predictions = decode_dense(self.head(feats), self.head.strides)
+        picked = select_priors(predictions, score_thr=self.config.score_thr, nms_thr=self.config.nms_thr)
         size_wh = find_size_wh(feats, self.head.strides)
         located = self.head.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
         return RTMOOutput(

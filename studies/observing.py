@@ -20,9 +20,9 @@ from torch import Tensor
 from rtmo_plugin.analysis.measures.calibration import correlate_ranks
 from rtmo_plugin.engine.runner import get_model
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
-from rtmo_plugin.models.heads.selection import Picked, select_people
+from rtmo_plugin.models.heads.selection import Selection, select_priors
 from rtmo_plugin.ops.arrays import UNMATCHED, match_by_score
 from rtmo_plugin.ops.oks import compute_pairwise_oks
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions
@@ -64,9 +64,9 @@ def _observe_batch(model: Any, batch: Any) -> Iterator[tuple[NDArray[Any], ...]]
     data = model.data_preprocessor(batch, False)
     feats = model.extract_feat(data["inputs"])
     head = model.head
-    predictions = densify(head.head_module(feats), head.strides)
+    predictions = decode_dense(head.head_module(feats), head.strides)
     thresholds = {name: value for name, value in model.test_cfg.items() if name in ("score_thr", "nms_thr")}
-    picked = select_people(predictions, **thresholds)
+    picked = select_priors(predictions, **thresholds)
     size_wh = find_size_wh(feats, head.strides)
     found = head.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
     for image, sample in enumerate(data["data_samples"]):
@@ -93,7 +93,7 @@ def _read_people(metainfo: dict[str, Any], like: Tensor) -> tuple[Tensor, Tensor
 
 def _match_people(
     predictions: DensePredictions,
-    picked: Picked,
+    picked: Selection,
     found: CoordinateDistribution,
     image: int,
     truth: tuple[Tensor, Tensor, Tensor, Tensor],

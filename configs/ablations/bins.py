@@ -14,7 +14,7 @@ study = dict(
         },
         **{
             f"padding-{padding}": dict(
-                label=f"192 x 256 bins, box x {padding}", options={"model.head.box_padding": padding}
+                label=f"192 x 256 bins, box x {padding}", options={"model.head.dcc.box_padding": padding}
             )
             for padding in (1.0, 1.5)
         },

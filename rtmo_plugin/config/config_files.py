@@ -138,8 +138,10 @@ def _check_key(cfg: Config, key: str) -> None:
         if part not in allowed:
             raise UnknownKeyError(_describe_unknown_key(key, parts[:depth], part, allowed))
         section = section[int(part)] if isinstance(section, (list, tuple)) else section.get(part)
-        if section is None:  # a parameter that the config leaves to its default: its class checks it
-            return
+        if section is None:
+            if not find_parameters({}, parts[: depth + 1]):  # left to its default: its class checks it
+                return
+            section = {}
 
 
 def _list_keys(section: Any, path: list[str]) -> list[str]:

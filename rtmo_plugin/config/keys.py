@@ -15,6 +15,7 @@ from rtmo_plugin.config.registered_classes import find_class
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
 from rtmo_plugin.models.heads.rtmo_head import OWNED_OPTIONS
 from rtmo_plugin.models.heads.rtmo_head_module import RTMOHeadModule
+from rtmo_plugin.models.heads.stages import DEFAULT_STAGES, LOSS_NAMES, Stage
 
 # Readers of the sections that name no class, or a default one: MMEngine's Runner, and the head.
 _READERS: Mapping[str, tuple[Any, ...]] = {
@@ -26,6 +27,7 @@ _READERS: Mapping[str, tuple[Any, ...]] = {
     "test_dataloader": (DataLoader, Runner.build_dataloader),
     "model.head.dcc": (DynamicCoordinateClassifier,),
     "model.head.head_module": (RTMOHeadModule,),
+    **{f"model.head.stages.{stage}": (Stage,) for stage in DEFAULT_STAGES},
 }
 _EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
     "": (
@@ -40,6 +42,8 @@ _EXTRA_KEYS: Mapping[str, tuple[str, ...]] = {
     "train_cfg": ("by_epoch", "type"),
     "optim_wrapper": ("constructor", "type", "optimizer", "paramwise_cfg", "clip_grad"),
     "auto_scale_lr": ("enable", "base_batch_size"),
+    "model.head.stages": tuple(DEFAULT_STAGES),
+    **{f"model.head.stages.{stage}.weights": LOSS_NAMES for stage in DEFAULT_STAGES},
     **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), ("num_batch_per_epoch",)),
 }
 _NOT_CONFIGURED = ("self", "cls", "runner", "args", "kwargs", "params")

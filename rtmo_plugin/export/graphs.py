@@ -19,7 +19,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.folding import fix_size, fold
 from rtmo_plugin.export.nms_graph import select_rows
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.structures import DensePredictions
@@ -131,7 +131,7 @@ class DecodedGraph(RawGraph):
         """Return predictions at all priors, and the width and height of the input."""
         maps = self.compute_maps(image)
         strides = self.head.strides
-        return densify(maps, strides), find_size_wh(maps.class_logits, strides)
+        return decode_dense(maps, strides), find_size_wh(maps.class_logits, strides)
 
     def describe(
         self, predictions: DensePredictions, scores: Tensor, priors: Tensor, size_wh: tuple[int, int]

@@ -14,7 +14,7 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import nn
 
 from rtmo_plugin.keypoints.sets import COCO
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.ops.nms import apply_nms
 from rtmo_plugin.registry import MODELS
@@ -32,7 +32,7 @@ def test_defect_01_predict_without_suppression():
         with pytest.raises(UnboundLocalError, match="keep_idxs_nms"):
             theirs.predict(feats, their_samples, test_cfg)
     instances = ours.predict(feats, samples, {"score_thr": 0.1, "nms_thr": 1.0})
-    scores = densify(ours(feats), ours.strides).class_logits.sigmoid()
+    scores = decode_dense(ours(feats), ours.strides).class_logits.sigmoid()
     assert [len(each) for each in instances] == (scores > 0.1).sum(dim=(1, 2)).tolist()
     assert sum(map(len, instances)) > sum(map(len, ours.predict(feats, samples, {})))
 
@@ -58,7 +58,7 @@ def test_defect_06_priors_of_an_input_that_is_not_square(size_wh):
         torch.testing.assert_close(a.keypoints, b.keypoints, rtol=0, atol=0.01)
     for is_training in (False, True):
         maps = ours.train(is_training).head_module(feats, with_proxy=is_training)
-        assert torch.equal(densify(maps, ours.strides).priors.centers, right)
+        assert torch.equal(decode_dense(maps, ours.strides).priors.centers, right)
 
 
 def test_defect_11_is_a_defect_of_mmpose():
@@ -115,7 +115,7 @@ def test_defect_15_mask_of_unlabelled_people_that_is_not_square():
     mask = torch.zeros(1, 128, 256)
     mask[:, 96:] = 1
     samples[0].gt_fields = PixelData(heatmap_mask=mask)
-    predictions = densify(ours.head_module(feats, with_proxy=True), ours.strides)
+    predictions = decode_dense(ours.head_module(feats, with_proxy=True), ours.strides)
     poses = torch.zeros_like(predictions.proxy_keypoints)
     poses[..., 0], poses[0, 0, :, 1], poses[0, 1, :, 1] = 100.0, 110.0, 80.0  # in the mask, and above it
     visibility = torch.full_like(predictions.visibility_logits, 5.0)

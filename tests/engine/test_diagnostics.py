@@ -8,7 +8,7 @@ from torch import nn
 
 from rtmo_plugin.engine.hooks import DiagnosticsHook
 from rtmo_plugin.engine.hooks.diagnostics import FILE_NAME, read_diagnostics
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.ground_truth import collect_people
 from tests.small_head import SIZE_WH, build_ours, make_batch
 
@@ -26,7 +26,7 @@ def count_by_hand(head, batches):
     """Return the positives of each stride and the mean sigmas, from the assigner and the classifier themselves."""
     counts, sigmas = {"16": 0, "32": 0}, []
     for feats, samples in batches:
-        predictions = densify(head.head_module(feats, with_proxy=True), head.strides)
+        predictions = decode_dense(head.head_module(feats, with_proxy=True), head.strides)
         people = collect_people(samples, 1, 17, predictions.boxes.dtype)
         image, prior = (head.assigner.assign(predictions, people, head.sigmas).person >= 0).nonzero(as_tuple=True)
         for stride in counts:

@@ -27,16 +27,25 @@ def test_owned_key_is_refused_with_its_owner(cfg, part, name):
 
 
 def test_owners_can_be_set(cfg):
-    changed = set_options(cfg, {"model.head.box_padding": 1.5, "model.head.head_module": {"stacked_convs": 1}})
+    changed = set_options(cfg, {"model.head.keypoints": "crowdpose", "model.head.head_module": {"stacked_convs": 1}})
     head = RTMOHead(**{name: value for name, value in changed.model.head.items() if name != "type"})
-    assert head.dcc.box_padding == 1.5
+    assert head.dcc.num_keypoints == 14
+
+
+@pytest.mark.parametrize("key", ["model.head.dcc.box_padding", "model.head.box_padding"])
+def test_box_padding_is_the_classifiers_and_has_an_earlier_name(cfg, key):
+    changed = set_options(cfg, {key: 1.5})
+    options = {name: value for name, value in changed.model.head.items() if name != "type"}
+    assert RTMOHead(**options).dcc.box_padding == 1.5
+    with pytest.raises(ValueError, match=r"^head\.box_padding is an earlier name of head\.dcc\.box_padding"):
+        RTMOHead(box_padding=1.5, dcc={"box_padding": 1.5})
 
 
 def test_command_says_it_in_one_sentence(capsys, tmp_path):
     code, _, printed = run_command(
-        capsys, "train", "rtmo-t_synthetic", "--work-dir", tmp_path, "--cfg-options", "model.head.dcc.box_padding=1.5"
+        capsys, "train", "rtmo-t_synthetic", "--work-dir", tmp_path, "--cfg-options", "model.head.dcc.num_keypoints=4"
     )
     assert code == 2
     assert printed.splitlines()[-1].endswith(
-        "model.head.dcc.box_padding: box_padding follows from model.head.box_padding: set that instead."
+        "model.head.dcc.num_keypoints: num_keypoints follows from model.head.keypoints: set that instead."
     )

@@ -23,7 +23,7 @@ from rtmo_plugin.export.checks.comparison import (
 from rtmo_plugin.export.checks.tolerance import FLOAT32, Differences, find_worst
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.jobs import open_job, run_job
-from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.models.heads.selection import select_priors
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.score_calibration import ScoreCalibration
 from tests.conftest import run_command
@@ -97,7 +97,7 @@ def test_selection_sees_scores_that_are_not_finite(value):
 
     Predictions.class_logits[0, 1] = value
     with pytest.raises(NonFiniteError, match="not finite"):
-        select_people(Predictions)
+        select_priors(Predictions)
 
 
 @pytest.mark.parametrize("field", [each.name for each in fields(Detections) if each.name != "labels"])

@@ -38,7 +38,8 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="PoseVisualizationHook", enable=False),
     badcase=dict(type="BadCaseAnalysisHook", enable=False, out_dir="badcase", metric_type="loss", badcase_thr=5),
-    # What a stage is stands in model.head.stages; the data files add what `finish` trains on.
+    # What a stage changes in the loss: rtmo_plugin/models/heads/stages.py, and model.head.stages where it differs.
+    # The data files add what `finish` trains on.
     training_stages=dict(
         type="rtmo_plugin.TrainingStageHook",
         schedule=dict(warmup=dict(begin=0), refine=dict(begin=280), finish=dict(begin=580)),

@@ -45,16 +45,8 @@ model = dict(
         keypoints="coco",
         widen_factor=0.5,
         assigner=dict(type="rtmo_plugin.SimOTAAssigner", center="box"),
-        # A stage inherits what it does not name from the one before; the schedule says when each begins.
-        stages=dict(
-            warmup=dict(
-                weights=dict(cls=1.0, bbox=5.0, oks=30.0, vis=1.0, mle=1.0, bbox_aux=0.0),
-                class_target_power=0.5,
-                proxy_target="truth",
-            ),
-            refine=dict(weights=dict(mle=5.0, oks=10.0), proxy_target="dcc"),
-            finish=dict(weights=dict(bbox_aux=1.0)),
-        ),
+        # `stages` names what differs from the loss weights in rtmo_plugin/models/heads/stages.py, which are RTMO-s's;
+        # the schedule says when each stage begins.
     ),
     test_cfg=dict(score_thr=0.1, nms_thr=0.65),
 )

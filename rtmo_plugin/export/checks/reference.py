@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from rtmo_plugin.export.graphs import ImageInput
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
-from rtmo_plugin.models.heads.selection import select_people
+from rtmo_plugin.models.heads.selection import select_priors
 from rtmo_plugin.structures import DensePredictions
 
 _NUM_DISTURBED = 4
@@ -32,7 +32,7 @@ class Reference:
         self._head: Any = model.head
         self._size_wh = (images.shape[3], images.shape[2])
         self.maps = self._head(model.extract_feat(ImageInput(model.data_preprocessor, "float32")(images)))
-        self.predictions = densify(self.maps, self._head.strides)
+        self.predictions = decode_dense(self.maps, self._head.strides)
         self.scores = self.predictions.class_logits.sigmoid().amax(dim=-1)  # (B, P)
 
     def is_finite(self) -> bool:
@@ -42,7 +42,7 @@ class Reference:
     @torch.no_grad()
     def select(self, score_thr: float, nms_thr: float) -> list[Tensor]:
         """Return, for each image, the priors that are people, best first."""
-        picked = select_people(self.predictions, score_thr=score_thr, nms_thr=nms_thr)
+        picked = select_priors(self.predictions, score_thr=score_thr, nms_thr=nms_thr)
         return [picked.prior[picked.image == image] for image in range(len(self.scores))]
 
     @torch.no_grad()

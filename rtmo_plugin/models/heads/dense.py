@@ -12,7 +12,7 @@ from rtmo_plugin.ops.geometry import decode_boxes, decode_keypoints, make_priors
 from rtmo_plugin.structures import DensePredictions
 
 
-def densify(maps: RawMaps, strides: Sequence[int]) -> DensePredictions:
+def decode_dense(maps: RawMaps, strides: Sequence[int]) -> DensePredictions:
     """Flatten the raw maps level by level, row by row, and decode boxes and proxy keypoints.
 
     Geometry is computed in at least float32, whatever the precision of the convolutions; pose vectors

@@ -13,10 +13,10 @@ from torch import Tensor
 from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.models.heads.criterion import RTMOCriterion, raise_if_not_finite
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
-from rtmo_plugin.models.heads.selection import collect_instances, select_people
+from rtmo_plugin.models.heads.selection import collect_instances, select_priors
 from rtmo_plugin.models.heads.stages import Stage, build_stages
 from rtmo_plugin.registry import MODELS, TASK_UTILS
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, KeypointSchema
@@ -32,7 +32,7 @@ OWNED_OPTIONS: Mapping[str, Mapping[str, str]] = {
         "num_levels": "strides",
         "widen_factor": "widen_factor",
     },
-    "dcc": {"num_keypoints": "keypoints", "in_channels": "head_module.pose_channels", "box_padding": "box_padding"},
+    "dcc": {"num_keypoints": "keypoints", "in_channels": "head_module.pose_channels"},
 }
 
 
@@ -47,7 +47,7 @@ class RTMOHead(BaseModule):
         strides: Of the feature maps, pixels.
         head_module: Options of ``RTMOHeadModule`` that differ from its defaults.
         dcc: Options of ``DynamicCoordinateClassifier`` that differ from its defaults.
-        box_padding: The classifier's bins cover this times the box.
+        box_padding: Earlier name of ``dcc.box_padding``, for configs written before it moved there.
         coordinates: What the predicted keypoints come from: ``"dcc"``, or, for ablation, ``"proxy"``, the
             regression that otherwise only helps to train; give the classifier's loss no weight then.
         assigner: Config of the assigner.
@@ -72,7 +72,7 @@ class RTMOHead(BaseModule):
         strides: Sequence[int] = (16, 32),
         head_module: Mapping[str, Any] | None = None,
         dcc: Mapping[str, Any] | None = None,
-        box_padding: float = 1.25,
+        box_padding: float | None = None,
         coordinates: str = "dcc",
         assigner: Mapping[str, Any] | None = None,
         stages: Mapping[str, Mapping[str, Any]] | None = None,
@@ -83,6 +83,11 @@ class RTMOHead(BaseModule):
         self.coordinates = _check_coordinates(coordinates)
         self.schema = find_schema(keypoints)
         _check_owned(head_module=head_module, dcc=dcc)
+        dcc = dict(dcc or {})
+        if box_padding is not None:
+            if "box_padding" in dcc:
+                raise ValueError("head.box_padding is an earlier name of head.dcc.box_padding: set the latter alone.")
+            dcc["box_padding"] = box_padding
         self.num_classes, self.strides = num_classes, tuple(strides)
         self.head_module = RTMOHeadModule(
             num_classes=num_classes,
@@ -94,8 +99,7 @@ class RTMOHead(BaseModule):
         self.dcc = DynamicCoordinateClassifier(
             num_keypoints=self.schema.num_keypoints,
             in_channels=self.head_module.pose_channels,
-            box_padding=box_padding,
-            **(dcc or {}),
+            **dcc,
         )
         self.assigner = TASK_UTILS.build({"type": "rtmo_plugin.SimOTAAssigner", **(assigner or {})})
         self.criterion = RTMOCriterion(losses)
@@ -137,7 +141,7 @@ class RTMOHead(BaseModule):
             ValueError: A data sample does not fit the model, see ``collect_people``.
             FloatingPointError: A loss is not finite.
         """
-        predictions = densify(self.head_module(feats, with_proxy=True), self.strides)
+        predictions = decode_dense(self.head_module(feats, with_proxy=True), self.strides)
         dtype = predictions.boxes.dtype
         people = collect_people(batch_data_samples, self.num_classes, self.schema.num_keypoints, dtype)
         sigmas = self.sigmas.to(dtype)
@@ -172,15 +176,15 @@ class RTMOHead(BaseModule):
         if not all(isinstance(feat, Tensor) for feat in feats):
             raise ValueError("RTMOHead takes one feature pyramid: turn flip_test and multiscale_test off.")
         is_regressed = self.coordinates == "proxy"
-        predictions = densify(self.head_module(feats, with_proxy=is_regressed), self.strides)
-        picked = select_people(predictions, **{k: v for k, v in (test_cfg or {}).items() if k in _SELECTION})
+        predictions = decode_dense(self.head_module(feats, with_proxy=is_regressed), self.strides)
+        selected = select_priors(predictions, **{k: v for k, v in (test_cfg or {}).items() if k in _SELECTION})
         if is_regressed:
             assert predictions.proxy_keypoints is not None
-            keypoints = predictions.proxy_keypoints[picked.image, picked.prior]
+            keypoints = predictions.proxy_keypoints[selected.image, selected.prior]
         else:
             size_wh = find_size_wh(feats, self.strides)
-            keypoints = self.classify_coordinates(predictions, picked.image, picked.prior, size_wh).keypoints
-        return collect_instances(predictions, picked, keypoints, batch_data_samples)
+            keypoints = self.classify_coordinates(predictions, selected.image, selected.prior, size_wh).keypoints
+        return collect_instances(predictions, selected, keypoints, batch_data_samples)
 
     def classify_coordinates(
         self, predictions: DensePredictions, image: Tensor, prior: Tensor, size_wh: tuple[int, int]

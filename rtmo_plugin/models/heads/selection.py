@@ -19,7 +19,7 @@ _DIVERGED = (
 )
 
 
-class Picked(NamedTuple):
+class Selection(NamedTuple):
     """N selected priors, image by image, best first."""
 
     image: Tensor  # (N,)
@@ -28,9 +28,9 @@ class Picked(NamedTuple):
     labels: Tensor  # (N,)
 
 
-def select_people(
+def select_priors(
     predictions: DensePredictions, *, score_thr: float = 0.1, nms_thr: float = 0.65, nms_pre: int | None = None
-) -> Picked:
+) -> Selection:
     """Select the priors that are people, in each image of the batch.
 
     Args:
@@ -50,12 +50,12 @@ def select_people(
         above = (image_scores > score_thr).nonzero()[:, 0]
         best = above[image_scores[above].argsort(descending=True, stable=True)[:nms_pre]]
         prior = best[apply_nms(boxes[best], image_scores[best], nms_thr)]
-        each.append(Picked(torch.full_like(prior, image), prior, image_scores[prior], labels[image, prior]))
-    return Picked(*(torch.cat(parts) for parts in zip(*each)))
+        each.append(Selection(torch.full_like(prior, image), prior, image_scores[prior], labels[image, prior]))
+    return Selection(*(torch.cat(parts) for parts in zip(*each)))
 
 
 def collect_instances(
-    predictions: DensePredictions, picked: Picked, keypoints: Tensor, data_samples: Sequence[Any]
+    predictions: DensePredictions, picked: Selection, keypoints: Tensor, data_samples: Sequence[Any]
 ) -> list[InstanceData]:
     """Pack the (N, K, 2) keypoints of the selected people as MMPose's estimator expects them, an image each.
 

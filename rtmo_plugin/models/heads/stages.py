@@ -9,7 +9,8 @@ from typing import Any
 LOSS_NAMES = ("cls", "bbox", "oks", "vis", "mle", "bbox_aux")
 PROXY_TARGETS = ("truth", "dcc")
 
-# Of RTMO-s on COCO; configs name what differs.
+# The one copy of the loss weights: those of RTMO-s on COCO.  A stage inherits what it does not name from the one
+# before; configs name what differs, in ``model.head.stages``.
 DEFAULT_STAGES: dict[str, dict[str, Any]] = {
     "warmup": {
         "weights": {"cls": 1.0, "bbox": 5.0, "oks": 30.0, "vis": 1.0, "mle": 1.0, "bbox_aux": 0.0},
@@ -26,7 +27,7 @@ class Stage:
     """One stage of training.
 
     Attributes:
-        weights: Of each loss, by the names in ``LOSS_NAMES``.
+        weights: Weight of each loss, by the names in ``LOSS_NAMES``.
         class_target_power: A positive's class target is its OKS to this power.
         proxy_target: What teaches the proxy keypoints, and whose OKS is the class target: the
             ``"truth"`` and the proxy itself, or, once it is the better one, ``"dcc"``.

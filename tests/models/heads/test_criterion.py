@@ -16,7 +16,7 @@ from rtmo_plugin.models.heads.criterion import (
     place_class_targets,
     raise_if_not_finite,
 )
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.models.heads.stages import Stage, build_stages
 from rtmo_plugin.models.losses import KLCCLoss
@@ -79,7 +79,7 @@ def test_dcc_teaches_nothing_about_keypoints_without_a_label():
 
 
 def test_class_targets_are_placed_at_prior_and_label():
-    predictions = densify(build_ours(num_classes=3).head_module(make_batch()[0], with_proxy=True), (16, 32))
+    predictions = decode_dense(build_ours(num_classes=3).head_module(make_batch()[0], with_proxy=True), (16, 32))
     picked = {"image": torch.tensor([0, 1]), "prior": torch.tensor([4, 2]), "labels": torch.tensor([2, 0])}
     placed = place_class_targets(predictions, make_targets(2, **picked), torch.tensor([0.25, 0.75]))
     assert placed.nonzero().tolist() == [[0, 4, 2], [1, 2, 0]]
@@ -108,7 +108,7 @@ def inputs():
     """Return what the head gives to the criterion, of a batch with several positives."""
     head = build_ours()
     feats, samples, _ = make_batch([3, 1])
-    predictions = densify(head.head_module(feats, with_proxy=True), head.strides)
+    predictions = decode_dense(head.head_module(feats, with_proxy=True), head.strides)
     people = collect_people(samples, 1, 17)
     targets = build_targets(predictions, people, head.assigner.assign(predictions, people, head.sigmas), samples)
     distribution = head.classify_coordinates(predictions, targets.image, targets.prior, SIZE_WH)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.structures import Assignment, DensePredictions
 from tests.oracle import make_samples
@@ -26,7 +26,7 @@ def samples():
 
 @pytest.fixture
 def predictions():
-    return densify(build_ours().head_module(make_features(3), with_proxy=True), (16, 32))
+    return decode_dense(build_ours().head_module(make_features(3), with_proxy=True), (16, 32))
 
 
 def test_people_are_padded_with_zeros(samples):

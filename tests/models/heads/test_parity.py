@@ -10,7 +10,7 @@ import torch
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from mmpose.structures import PoseDataSample
 
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.ground_truth import collect_people
 from rtmo_plugin.registry import MODELS
 from tests.oracle import (
@@ -118,7 +118,7 @@ def test_assignment_equal(recipe, seed):
     feats = make_feats(ours, seed=seed)
     samples = make_samples(COUNTS, ours.schema.num_keypoints, SIZE_WH, seed)
     with torch.no_grad():
-        predictions = densify(ours.head_module(feats, with_proxy=True), ours.strides)
+        predictions = decode_dense(ours.head_module(feats, with_proxy=True), ours.strides)
     people = collect_people(samples, 1, ours.schema.num_keypoints)
     assignment = ours.assigner.assign(predictions, people, ours.sigmas)
     person, quality = assign_as_mmpose(theirs, predictions, samples)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from rtmo_plugin.models.heads.dense import densify
+from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.losses import KLCCLoss
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import KeypointSchema
@@ -115,7 +115,7 @@ def test_coordinates_of_the_proxy_are_its_regression():
     head = build_ours(coordinates="proxy").eval()
     feats, samples = make_features(1), make_samples([0])
     (found,) = head.predict(feats, samples, TEST_CFG)
-    candidates = densify(head.head_module(feats, with_proxy=True), head.strides).proxy_keypoints[0]
+    candidates = decode_dense(head.head_module(feats, with_proxy=True), head.strides).proxy_keypoints[0]
     assert len(found) > 0
     for keypoints in torch.as_tensor(found.keypoints):
         assert (candidates - keypoints).abs().amax((1, 2)).min() < 1e-3
@@ -223,7 +223,7 @@ def test_stage_is_no_part_of_the_state():
 
 
 def test_options_reach_the_classifier():
-    dcc = build_ours(box_padding=1.5, dcc={"temperature": 100.0}).dcc
+    dcc = build_ours(dcc={"box_padding": 1.5, "temperature": 100.0}).dcc
     assert (dcc.box_padding, dcc.temperature, dcc.num_keypoints) == (1.5, 100.0, 17)
 
 
