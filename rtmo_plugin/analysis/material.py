@@ -20,7 +20,7 @@ from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoints.order import list_category_names, match_order, reorder_schema
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
-from rtmo_plugin.labels.task import read_task
+from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
 from rtmo_plugin.structures import KeypointSchema
 
 
@@ -105,7 +105,7 @@ def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotatio
             continue
         orders = ((schema, match_order(schema.names, names)) for schema in KEYPOINT_SCHEMAS.values())
         known = [reorder_schema(schema, order) for schema, order in orders if order is not None]
-        return known[0] if known else read_task(annotations).schema
+        return known[0] if known else read_dataset_keypoints(annotations).schema
     found = [schema for schema in KEYPOINT_SCHEMAS.values() if lengths == {schema.num_keypoints}]
     if not found:
         raise ConfigError(

@@ -19,7 +19,7 @@ from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.keypoints.order import describe_difference, is_identity, match_order
 from rtmo_plugin.keypoints.sides import read_sides
-from rtmo_plugin.labels.task import Task, read_task
+from rtmo_plugin.labels.dataset_keypoints import DatasetKeypoints, read_dataset_keypoints
 
 _DATASET = "rtmo_plugin.CocoKeypoints"
 _METRIC = "rtmo_plugin.CocoMetric"
@@ -47,14 +47,14 @@ def fill_keypoints_from_data(cfg: Config) -> Config:
             f"The annotation file {path}, whose keypoints the model is to have, does not exist: pass --data-root with "
             "its folder, or, for a trained model, the config that training wrote beside the checkpoint."
         )
-    task = read_task(path, wanted.get("sigmas"))
+    data = read_dataset_keypoints(path, wanted.get("sigmas"))
     files = {_find_file(dataset): None for dataset in _list_datasets(cfg._cfg_dict)}
-    others = [_read_other(other, path, task) for other in files if other != path and other.is_file()]
-    print(f"{path}: {task}")
-    for note in dict.fromkeys(note for each in (task, *others) for note in each.notes):
+    others = [_read_other(other, path, data) for other in files if other != path and other.is_file()]
+    print(f"{path}: {data}")
+    for note in dict.fromkeys(note for each in (data, *others) for note in each.notes):
         print(note)
-    has_areas = task.has_areas and all(other.has_areas for other in others)
-    return _fill_in(cfg, task, has_areas)
+    has_areas = data.has_areas and all(other.has_areas for other in others)
+    return _fill_in(cfg, data, has_areas)
 
 
 def describe_flips(metainfo: Mapping[str, Any]) -> str:
@@ -76,17 +76,17 @@ def describe_flips(metainfo: Mapping[str, Any]) -> str:
     return f"warning: a flip may leave keypoints on the wrong side: {doubts[0]}{more}; {what_to_do}"
 
 
-def _fill_in(cfg: Config, task: Task, has_areas: bool) -> Config:
-    """Return a copy of ``cfg`` with the task in its head, its datasets and its metrics."""
+def _fill_in(cfg: Config, data: DatasetKeypoints, has_areas: bool) -> Config:
+    """Return a copy of ``cfg`` with classes and keypoints in its head, its datasets and its metrics."""
     changed = copy.deepcopy(cfg)
     keypoints = {
         name: [list(each) if isinstance(each, tuple) else each for each in value]
-        for name, value in asdict(task.schema).items()
+        for name, value in asdict(data.schema).items()
     }
     changed.model.head.keypoints = keypoints  # not `update`, which would merge the two
-    changed.model.head.num_classes = len(task.classes)
+    changed.model.head.num_classes = len(data.classes)
     for dataset in _list_datasets(changed._cfg_dict):
-        dataset.update(keypoints=keypoints, classes=list(task.classes), **({} if has_areas else {"use_area": False}))
+        dataset.update(keypoints=keypoints, classes=list(data.classes), **({} if has_areas else {"use_area": False}))
     for section in walk_sections(changed._cfg_dict):
         if section.get("type") == _METRIC and not has_areas:
             section["use_area"] = False
@@ -101,15 +101,15 @@ def _find_file(dataset: Mapping[str, Any]) -> Path:
     return Path(dataset.get("data_root") or "", dataset["ann_file"])
 
 
-def _read_other(path: Path, first: Path, task: Task) -> Task:
-    """Return the task of another file, which must be that of the ``first``; its keypoints may have another order."""
-    other = read_task(path, task.schema.sigmas)
-    found, expected = sorted(other.classes), sorted(task.classes)
+def _read_other(path: Path, first: Path, data: DatasetKeypoints) -> DatasetKeypoints:
+    """Return classes and keypoints of another file, which must be those of the ``first``, in any order."""
+    other = read_dataset_keypoints(path, data.schema.sigmas)
+    found, expected = sorted(other.classes), sorted(data.classes)
     if found != expected:
         raise DataError(f"{path} has the classes {found}, and {first} has {expected}: both must have the same.")
-    order = match_order(other.schema.names, task.schema.names)
+    order = match_order(other.schema.names, data.schema.names)
     if order is None:
-        difference = describe_difference(other.schema.names, task.schema.names)
+        difference = describe_difference(other.schema.names, data.schema.names)
         raise DataError(f"{path} does not have the keypoints of {first}: it {difference}.")
     if not is_identity(order):
         print(f"{path} has the same keypoints in another order: they are found by name")

@@ -1,35 +1,35 @@
-"""Files of labels before training: check, fix and split COCO files, convert other formats to COCO and back.
+"""Label files before training: check, fix and split COCO files, convert YOLO, LabelMe and CVAT to COCO and back.
 
-- Check and fix: ``coco_files`` (JSON), ``normalizing`` (``"1"`` is 1), ``problems`` (what can be wrong),
-  ``categories``, ``annotations``, ``conventions``, ``image_inspection``, ``moved_images`` (each finds some of it),
-  ``checking``, ``fixing``, ``check_report``, and ``check_tool``, which is the command.
-- Convert: ``label_set`` (what all formats have), ``yolo``, ``labelme``, ``cvat``, ``formats``, ``conversion``.
-- Train: ``sigmas`` and ``task`` (what a file asks a model to learn), ``splitting``.
+- Data: ``coco_files`` reads and writes COCO, ``label_set`` is what all formats have in common.
+- Check: ``problems`` lists what can be wrong; ``normalizing`` (``"1"`` is 1), ``categories``, ``annotations``,
+  ``conventions`` and ``image_inspection`` find it, ``checking`` collects it, ``fixing`` corrects it, and ``check_tool``
+  is the command.
+- Convert: a module for each format, ``yolo``, ``labelme`` and ``cvat``; ``conversion`` is the command.
+- Train: ``dataset_keypoints`` and ``sigmas`` (what a model learns from a file), ``splitting``.
 
-Neither torch nor OpenMMLab is needed, and nothing here changes what it is given.
+Neither torch nor OpenMMLab is needed. Functions return new values and change nothing that they are given.
 """
 
 from rtmo_plugin.labels.check_tool import check_file
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import read_coco
-from rtmo_plugin.labels.conversion import convert_file
+from rtmo_plugin.labels.conversion import FORMATS, convert_file
+from rtmo_plugin.labels.dataset_keypoints import DatasetKeypoints, read_dataset_keypoints
 from rtmo_plugin.labels.fixing import Fixed, fix_coco
-from rtmo_plugin.labels.formats import FORMATS
 from rtmo_plugin.labels.problems import KINDS, Problem
 from rtmo_plugin.labels.splitting import split_file
-from rtmo_plugin.labels.task import Task, read_task
 
 __all__ = [
     "FORMATS",
     "KINDS",
+    "DatasetKeypoints",
     "Fixed",
     "Problem",
-    "Task",
     "check_coco",
     "check_file",
     "convert_file",
     "fix_coco",
     "read_coco",
-    "read_task",
+    "read_dataset_keypoints",
     "split_file",
 ]

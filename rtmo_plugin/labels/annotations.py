@@ -1,7 +1,7 @@
-"""Annotations of a COCO file: problems of keypoints, boxes and areas, and counts of what is labelled.
+"""Annotations of a COCO file: problems of keypoints, boxes and areas, and numbers of labelled people and keypoints.
 
-A file of COCO's size holds 262,000 of them, so the common case of each question is a few built-in
-calls over plain lists; turning these into arrays first would take longer than asking.
+A file of COCO's size holds 262,000 annotations, so each check handles the common case with a few built-in calls
+over plain lists; converting these to arrays first would take longer than the checks.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from rtmo_plugin.keypoints.person_areas import find_area_faults
 from rtmo_plugin.labels.categories import find_name_fault, is_category
-from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.coco_files import Coco, list_entries, split_points
 from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number
 from rtmo_plugin.labels.problems import Problem
 
 _VISIBILITIES = {0, 1, 2}
 _NUM_UNCOUNTED = 2
-_LEAST_BOX = 16  # pixels: keypoints beside a smaller box are a matter of exactness
-_ORIGIN_MARGIN = 0.1  # of the longer side of a box, within which its keypoints may lie outside
+_LEAST_BOX = 16  # pixels; around a smaller box, distances are measured in sides of this length
+_ORIGIN_MARGIN = 0.1  # share of a box's longer side by which its keypoints may lie outside of it
 Size = tuple[int, int]
 
 
@@ -37,7 +37,11 @@ def find_in_annotations(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterato
         for index, person in enumerate(coco["annotations"])
         if isinstance(person, dict) and are_numbers(person.get("bbox"), 4)
     }
-    yield from _find_wrong_areas(boxed)
+    sized = [index for index, each in boxed.items() if is_number(each.get("area")) and each["area"] >= 0]
+    for place, fault in find_area_faults([boxed[index] for index in sized]).items():  # judged over all of them
+        person = boxed[sized[place]]
+        words = f"annotation {person.get('id')!r} (image {person.get('image_id')!r}): {fault}"
+        yield Problem("area-size", sized[place], words)
     yield from _find_copies(boxed, sizes)
     for index, person in enumerate(coco["annotations"]):
         if not isinstance(person, dict) or not is_id(person.get("id")):
@@ -46,16 +50,6 @@ def find_in_annotations(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterato
             continue
         for kind, fault in _find_faults(person, index in boxed, sizes, names):
             yield Problem(kind, index, f"annotation {person['id']} (image {person.get('image_id')!r}): {fault}")
-
-
-def _find_wrong_areas(boxed: Mapping[int, dict[str, Any]]) -> Iterator[Problem]:
-    """Yield people whose area does not fit their box, judged over all people of the file with a box."""
-    usable = {index: person for index, person in boxed.items() if is_number(person.get("area")) and person["area"] >= 0}
-    places = list(usable)
-    for number, fault in find_area_faults(list(usable.values())).items():
-        person = usable[places[number]]
-        words = f"annotation {person.get('id')!r} (image {person.get('image_id')!r}): {fault}"
-        yield Problem("area-size", places[number], words)
 
 
 def _find_copies(boxed: Mapping[int, dict[str, Any]], sizes: Mapping[int, Size | None]) -> Iterator[Problem]:
@@ -77,8 +71,7 @@ def _find_copies(boxed: Mapping[int, dict[str, Any]], sizes: Mapping[int, Size |
 
 def list_sizes(coco: Coco) -> dict[int, Size | None]:
     """Return (width, height) of each image by its id; None where the entry has no usable size."""
-    entries = [entry for entry in coco["images"] if isinstance(entry, dict) and is_id(entry.get("id"))]
-    sides = {entry["id"]: (entry.get("width"), entry.get("height")) for entry in entries}
+    sides = {entry["id"]: (entry.get("width"), entry.get("height")) for entry in list_entries(coco["images"])}
     return {key: wh if all(is_number(side) for side in wh) else None for key, wh in sides.items()}  # type: ignore[misc]
 
 
@@ -138,12 +131,11 @@ def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]
     count = count_labelled(keypoints) - len(at_origin)
     if width <= 0 or height <= 0 or count <= 0:
         return
-    # Unlabelled ones are mostly zeros, so that the sums give the center without a loop.
+    # Unlabelled keypoints are mostly zeros, so the sums give the center without a loop.
     px, py = sum(keypoints[0::3]) / count, sum(keypoints[1::3]) / count
     if x - width <= px <= x + 2 * width and y - height <= py <= y + 2 * height:
         return
-    triples = zip(keypoints[0::3], keypoints[1::3], keypoints[2::3])
-    points = [(px, py) for px, py, v in triples if v > 0 and (px or py)]
+    points = [(px, py) for px, py, v in split_points(keypoints) if v > 0 and (px or py)]
     sides = [
         max(x - px, px - x - width, y - py, py - y - height, 0) / max(width, height, _LEAST_BOX) for px, py in points
     ]
@@ -153,7 +145,7 @@ def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]
 
 
 def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
-    """Return the indices of keypoints labelled at (0, 0), where other programs put those that are not labelled.
+    """Return the indices of keypoints labelled at (0, 0), where other programs put unlabelled keypoints.
 
     Examples:
         >>> find_at_origin([0, 0, 2, 50, 60, 2], [40, 40, 20, 30]), find_at_origin([0, 0, 2], [0, 0, 20, 30])
@@ -165,8 +157,7 @@ def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
     margin = _ORIGIN_MARGIN * max(box[2], box[3])
     if box[0] <= margin and box[1] <= margin:
         return []
-    triples = zip(xs, keypoints[1::3], keypoints[2::3])
-    return [index for index, (x, y, v) in enumerate(triples) if v > 0 and x == 0 and y == 0]
+    return [index for index, (x, y, v) in enumerate(split_points(keypoints)) if v > 0 and x == 0 and y == 0]
 
 
 def _find_box_faults(person: dict[str, Any], has_box: bool, size: Size | None) -> Iterator[tuple[str, str]]:
@@ -193,28 +184,28 @@ def count_labelled(keypoints: list[float]) -> int:
 def count_labelled_people(coco: Coco) -> int:
     """Return how many annotations of a COCO file have a labelled keypoint and an image in the file."""
     sizes = list_sizes(coco)
-    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
-    known = [each for each in people if each["image_id"] in sizes and isinstance(each.get("keypoints"), list)]
+    people = [each for each in list_entries(coco["annotations"], "image_id") if each["image_id"] in sizes]
+    known = [each for each in people if isinstance(each.get("keypoints"), list)]
     return sum(any(type(v) in (int, float) and v > 0 for v in each["keypoints"][2::3]) for each in known)
 
 
 def count_labelled_points(coco: Coco) -> tuple[int, int]:
     """Return the number of labelled keypoints of a COCO file, and how many of them lie outside their image.
 
-    Those at (0, 0), where other programs put what is not labelled, do not count.
+    Keypoints at (0, 0), where other programs put unlabelled ones, do not count.
     """
     sizes, num_labelled, num_outside = list_sizes(coco), 0, 0
     for person in coco["annotations"]:
         keypoints = person.get("keypoints") if isinstance(person, dict) else None
         if are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
             size = sizes.get(person["image_id"]) if is_id(person.get("image_id")) else None
-            num_labelled += sum(v > 0 and (x != 0 or y != 0) for x, y, v in zip(*(keypoints[i::3] for i in range(3))))
+            num_labelled += sum(v > 0 and (x != 0 or y != 0) for x, y, v in split_points(keypoints))
             num_outside += len(find_outside(keypoints, size)) if size else 0
     return num_labelled, num_outside
 
 
 def find_outside(keypoints: list[float], size_wh: Size) -> list[int]:
-    """Return the indices of labelled keypoints outside an image, whose borders belong to it.
+    """Return the indices of labelled keypoints outside an image; its borders are inside.
 
     Examples:
         >>> find_outside([0, 0, 2, 641, 5, 1, 900, 900, 0], (640, 480))
@@ -224,8 +215,11 @@ def find_outside(keypoints: list[float], size_wh: Size) -> list[int]:
     width, height = size_wh
     if min(xs) >= 0 and min(ys) >= 0 and max(xs) <= width and max(ys) <= height:
         return []
-    triples = zip(xs, ys, keypoints[2::3])
-    return [i for i, (x, y, v) in enumerate(triples) if v > 0 and not (0 <= x <= width and 0 <= y <= height)]
+    return [
+        index
+        for index, (x, y, v) in enumerate(split_points(keypoints))
+        if v > 0 and not (0 <= x <= width and 0 <= y <= height)
+    ]
 
 
 def _count_more(indices: list[int]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rtmo_plugin.keypoints.sides import read_sides
-from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.coco_files import Coco, list_entries
 from rtmo_plugin.labels.json_values import is_id
 from rtmo_plugin.labels.problems import Problem
 from rtmo_plugin.wording import shorten
@@ -47,19 +47,16 @@ def find_in_categories(coco: Coco) -> Iterator[Problem]:
 def list_others(coco: Coco) -> list[dict[str, Any]]:
     """Return the categories without keypoints beside those with keypoints, such as cars or a supercategory.
 
-    None of their annotations has a labelled keypoint, which would need a name.
+    A category is not among them if one of its annotations has keypoints, because these need names.
     """
     categories = [each for each in coco["categories"] if is_category(each)]
     others = [each for each in categories if each.get("keypoints") in (None, [])]
     if not others or len(others) == len(categories):
         return []
     with_points = {
-        each.get("category_id")
-        for each in coco["annotations"]
-        if isinstance(each, dict)
-        and is_id(each.get("category_id"))
-        and isinstance(each.get("keypoints"), list)
-        and any(each["keypoints"])
+        each["category_id"]
+        for each in list_entries(coco["annotations"], "category_id")
+        if isinstance(each.get("keypoints"), list) and any(each["keypoints"])
     }
     return [each for each in others if each["id"] not in with_points]
 
@@ -86,7 +83,7 @@ def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
     Args:
         names: K names.
         pairs: ``flip_pairs`` of the category: pairs of names, or of numbers from 1 as in ``skeleton``.
-            Default: the pairs that the names tell (see ``keypoint_sides``).
+            Default: the pairs that the names tell (see ``keypoints.sides``).
     """
     if pairs is None:
         return list(read_sides(names).faults)
@@ -123,7 +120,7 @@ def list_partners(names: Sequence[str], pairs: Any = None) -> list[int]:
 
 
 def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
-    """Return the bones of a category that lead nowhere; COCO counts keypoints from 1.
+    """Return the bones of a category that join no two keypoints; COCO counts keypoints from 1.
 
     Examples:
         >>> find_skeleton_faults(3, [[1, 2], [0, 4]])
@@ -137,7 +134,7 @@ def find_skeleton_faults(num_keypoints: int, skeleton: Any) -> list[str]:
 
 
 def list_bones(skeleton: Any, num_keypoints: int) -> list[list[int]]:
-    """Return the bones of a category that lead somewhere, counted from 1.
+    """Return the valid bones of a category, counted from 1.
 
     Examples:
         >>> list_bones([[1, 2], [2, 9]], 3), list_bones([[0, 1], [1, 2]], 3)
@@ -150,7 +147,7 @@ def list_bones(skeleton: Any, num_keypoints: int) -> list[list[int]]:
 
 
 def counts_from_zero(skeleton: Any, num_keypoints: int) -> bool:
-    """Whether a skeleton counts keypoints from 0: it has a 0, and nothing that is too high for that.
+    """Whether a skeleton counts keypoints from 0: it has a 0, and no number above K - 1.
 
     Examples:
         >>> counts_from_zero([[0, 1], [1, 2]], 3), counts_from_zero([[0, 1], [2, 3]], 3)

@@ -1,23 +1,25 @@
-"""The command that checks a COCO file, and fixes it where asked for, as a function."""
+"""The command `rtmo dataset check` as a function: checks a COCO file, prints a report, and writes a fixed copy."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.errors import DataError, escape_control_characters
 from rtmo_plugin.files import pause_collector
 from rtmo_plugin.labels.annotations import count_labelled_people, count_labelled_points
-from rtmo_plugin.labels.check_report import format_check, format_fix
+from rtmo_plugin.labels.categories import find_name_fault, is_category
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import Coco, read_coco, write_coco
 from rtmo_plugin.labels.fixing import Fixed, fix_coco
-from rtmo_plugin.labels.image_inspection import ImageInspection, inspect_images
-from rtmo_plugin.labels.moved_images import find_moved_images
+from rtmo_plugin.labels.image_inspection import open_images
 from rtmo_plugin.labels.normalizing import normalize_coco
-from rtmo_plugin.progress_bar import show_progress
+from rtmo_plugin.labels.problems import KINDS, Problem
+from rtmo_plugin.wording import count
 
-_KEPT_SHARE = 0.5  # of the labelled people, and of their keypoints, below which a fixed copy is not a success
+_KEPT_SHARE = 0.5  # share of the labelled people, and of their keypoints, below which a fixed copy is a failure
+_MAX_CATEGORIES = 5
+_MAX_LENGTH = 300
 
 
 def check_file(
@@ -41,8 +43,8 @@ def check_file(
     if fix is not None and _is_same_file(Path(file), Path(fix)):
         raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
     coco = read_coco(file)
-    inspections = None if images is None else _inspect_images(coco, images)
-    with pause_collector():  # which would look at millions of lists of numbers again and again
+    inspections = None if images is None else open_images(coco, images)
+    with pause_collector():  # it would examine millions of lists of numbers again and again
         problems = check_coco(coco, inspections)
     print(format_check(file, coco, problems, examples))
     if fix is None:
@@ -55,35 +57,8 @@ def check_file(
 
 
 def _is_same_file(file: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, through links of either sort as well."""
-    if other.exists() and file.exists():
-        return file.samefile(other)
-    return file.resolve() == other.resolve()
-
-
-def _inspect_images(coco: Coco, folder: str | Path) -> dict[str, ImageInspection]:
-    """Open the images of a COCO file, each once."""
-    entries = [entry for entry in coco["images"] if isinstance(entry, dict)]
-    names = {entry["file_name"]: None for entry in entries if isinstance(entry.get("file_name"), str)}
-    places = find_moved_images(names, folder)
-    looked = inspect_images([places.get(name, name) for name in names], folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's about damaged files, which the report will name
-        bar = show_progress(looked, desc="opening images", total=len(names))
-        found = {
-            name: inspection for (_, inspection), name in zip(bar, names)
-        }  # the bar first, so that it sees its end
-    if found and all(inspection.kind == "image-missing" for inspection in found.values()):
-        raise DataError(
-            f"{folder} has none of the {len(found):,} images, such as {next(iter(found))}: name the folder that the "
-            "file names are relative to."
-        )
-    moved = {places[name]: inspection for name, inspection in found.items() if name in places}
-    for name, place in places.items():
-        if not found[name].fault:
-            fault = f"no file {name}, but {place}"
-            found[name] = found[name]._replace(kind="image-elsewhere", fault=fault, place=place)
-    return {**moved, **found}
+    """Whether two paths lead to one file, also through hard and symbolic links."""
+    return file.samefile(other) if file.exists() and other.exists() else file.resolve() == other.resolve()
 
 
 def _keeps_labels(before: Coco, fixed: Fixed) -> bool:
@@ -106,3 +81,40 @@ def _keeps_labels(before: Coco, fixed: Fixed) -> bool:
         "copy to be of use: mend the original where the findings above say"
     )
     return False
+
+
+def format_check(path: str | Path, coco: Coco, problems: Mapping[str, list[Problem]], num_examples: int = 3) -> str:
+    """Return the report of a check: what the file holds, then each kind of finding with examples."""
+    lines = [f"{path}: {describe_contents(coco)}"]
+    for kind, found in problems.items():
+        lines.append(f"\n{KINDS[kind].describe(len(found))}  [{kind}]")
+        lines += [f"    {escape_control_characters(problem.text[:_MAX_LENGTH])}" for problem in found[:num_examples]]
+        if len(found) > num_examples:
+            lines.append(f"    ... and {len(found) - num_examples:,} more")
+    if not problems:
+        lines.append("Nothing is wrong with it.")
+    return "\n".join(lines)
+
+
+def format_fix(out: str | Path, coco: Coco, changes: Mapping[str, int], remaining: Mapping[str, list[Problem]]) -> str:
+    """Return what a fix changed, and what it leaves to the user."""
+    lines = [f"\n{out}: {describe_contents(coco)}"]
+    for kind, meaning in KINDS.items():
+        if kind in changes:
+            lines.append(f"  {meaning.describe(changes[kind])}: {meaning.remedy}  [{kind}]")
+        elif kind in remaining:
+            lines.append(f"  {meaning.describe(len(remaining[kind]))}: left to you  [{kind}]")
+    return "\n".join(lines if len(lines) > 1 else [*lines, "  nothing to change"])
+
+
+def describe_contents(coco: Coco) -> str:
+    """Return the counts of a COCO file, such as ``'2 images, 5 annotations, 1 category: person (17 keypoints)'``."""
+    named = []
+    for category in filter(is_category, coco["categories"]):
+        names = category.get("keypoints")
+        num_keypoints = 0 if find_name_fault(names) else len(names)
+        named.append(f"{escape_control_characters(category['name'])} ({count(num_keypoints, 'keypoint')})")
+    listed = ", ".join(named[:_MAX_CATEGORIES]) + (", ..." if len(named) > _MAX_CATEGORIES else "")
+    images, annotations = count(len(coco["images"]), "image"), count(len(coco["annotations"]), "annotation")
+    categories = count(len(coco["categories"]), "category", "categories")
+    return f"{images}, {annotations}, {categories}{': ' if listed else ''}{listed}"

@@ -1,14 +1,15 @@
-"""COCO files on disk, read and written."""
+"""COCO files: read, written, and the parts that all checks look at."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_json, write_file
+from rtmo_plugin.labels.json_values import is_id
 
 Coco = dict[str, Any]
 SECTIONS = ("images", "annotations", "categories")
@@ -33,18 +34,28 @@ def read_coco(path: str | Path) -> Coco:
 
 
 def write_coco(path: str | Path, coco: Coco, *, overwrite: bool = True) -> None:
-    """Write a COCO file, an entry a line, without holding the text of all of it at once."""
-    write_file(path, _spell_coco(coco), overwrite=overwrite)
+    """Write a COCO file with one entry a line, without holding its whole text in memory."""
+    write_file(path, _encode_coco(coco), overwrite=overwrite)
 
 
-def _spell_coco(coco: Coco) -> Iterator[str]:
-    spell = json.JSONEncoder(ensure_ascii=False).encode
+def list_entries(entries: Iterable[Any], key: str = "id") -> list[dict[str, Any]]:
+    """Return the entries of a list that are objects with a whole number under ``key``."""
+    return [entry for entry in entries if isinstance(entry, dict) and is_id(entry.get(key))]
+
+
+def split_points(keypoints: list[float]) -> Iterator[tuple[float, float, float]]:
+    """Return an iterator over (x, y, visibility) of K keypoints, given as 3K numbers."""
+    return zip(keypoints[0::3], keypoints[1::3], keypoints[2::3])
+
+
+def _encode_coco(coco: Coco) -> Iterator[str]:
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     for number, (key, value) in enumerate(coco.items()):
-        yield f"{',' if number else '{'}\n{spell(key)}: "
+        yield f"{',' if number else '{'}\n{encode(key)}: "
         if key not in SECTIONS:
-            yield spell(value)
+            yield encode(value)
             continue
         yield "["
-        yield from (f"{',' if index else ''}\n{spell(entry)}" for index, entry in enumerate(value))
+        yield from (f"{',' if index else ''}\n{encode(entry)}" for index, entry in enumerate(value))
         yield "]"
     yield "}\n"

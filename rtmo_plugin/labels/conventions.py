@@ -1,9 +1,9 @@
-"""Labels of another convention than COCO's: valid numbers with another meaning.
+"""Labels in another convention than COCO's: valid numbers with another meaning.
 
-Boxes of two corners or around a center, x and y exchanged, keypoints that count from the corner of their box,
-numbers that are shares or percent of the image, visibility 0 and 1 or a probability: a file is in such a
-convention as a whole, so that it is decided over all its people, and only if COCO's reading is
-contradicted. Keypoints tell: in the right reading they lie in their boxes, and boxes in their images.
+Boxes as two corners or around a center, x and y exchanged, keypoints relative to the corner of their box, numbers
+that are fractions or percent of the image, visibility 0 and 1 or a probability: a whole file is in such a
+convention, so it is decided over all its people, and only if COCO's reading is contradicted. Keypoints tell: in the
+right reading they lie in their boxes, and boxes in their images.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rtmo_plugin.labels.annotations import Size
-from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.coco_files import Coco, list_entries, split_points
 from rtmo_plugin.labels.json_values import are_numbers, is_id
 from rtmo_plugin.labels.problems import Problem
 
 Entry = dict[str, Any]
 Numbers = list[float]
-_MARGIN = 0.25  # of the longer side of a box, by which keypoints may lie outside, as 3 % of COCO's people have them
-_IMAGE_MARGIN = 0.025  # of the longer side of an image, by which boxes may lie outside
-_MIN_SHARE = 0.85  # of the people that the other reading must fit
-_TURNED = 0.1  # of a side, by which labels are beyond it in an image whose sides are exchanged
+_MARGIN = 0.25  # share of a box's longer side by which keypoints may lie outside; 3 % of COCO's people have such
+_IMAGE_MARGIN = 0.025  # share of an image's longer side by which boxes may lie outside
+_MIN_SHARE = 0.85  # share of the people that the other reading must fit
+_TURNED = 0.1  # share of a side by which labels are beyond it in an image whose sides are exchanged
 _MIN_POINTS = 3
-_FEW = 5  # people, who may fit another reading by accident
-_MIN_CONTRADICTED = 0.1  # of the people that COCO's reading does not fit
-_MIN_PEOPLE = 10  # for what only many people can show
+_FEW = 5  # people; fewer may fit another reading by accident
+_MIN_CONTRADICTED = 0.1  # share of the people that COCO's reading does not fit
+_MIN_PEOPLE = 10  # lowest number of people that can show percent
 _SAMPLE = 2_000
 _PERCENT = 100
-_MIN_SIDE = 300  # of an image, from which on numbers up to 100 may be percent
+_MIN_SIDE = 300  # pixels; in larger images numbers up to 100 may be percent
 
 
 class _Case(NamedTuple):
@@ -111,9 +111,8 @@ def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
         section: ``images`` or ``categories``.
         key: Key of the reference in annotations.
     """
-    ids = {each["id"] for each in coco[section] if isinstance(each, dict) and is_id(each.get("id"))}
-    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get(key))]
-    given = {each[key] for each in people}
+    ids = {each["id"] for each in list_entries(coco[section])}
+    given = {each[key] for each in list_entries(coco["annotations"], key)}
     if given <= ids or len(given) < 2:
         return
     for step in (1, -1):
@@ -145,7 +144,12 @@ def apply_reading(person: Entry, size_wh: Size, reading: str) -> Entry:
 def _find_turned(coco: Coco, cases: dict[int, _Case]) -> Iterator[Problem]:
     """Yield images whose width and height seem exchanged: labels are far beyond one side, and all within the other."""
     people = [case for case in cases.values() if not case.is_crowd]
-    candidates = {case.image_id for case in people if _is_beyond(case)}
+    candidates = set()
+    for case in people:  # a label is far beyond the right or the lower side of its image
+        x, y, width, height = case.box
+        most_x, most_y = max(x + width, *case.keypoints[0::3]), max(y + height, *case.keypoints[1::3])
+        if most_x > (1 + _TURNED) * case.size_wh[0] or most_y > (1 + _TURNED) * case.size_wh[1]:
+            candidates.add(case.image_id)
     corners: dict[int, list[tuple[float, float]]] = {image_id: [] for image_id in candidates}
     for case in people if candidates else ():
         if case.image_id in candidates:
@@ -162,13 +166,6 @@ def _find_turned(coco: Coco, cases: dict[int, _Case]) -> Iterator[Problem]:
             yield Problem("image-turned", index, f"image {image_id} ({image.get('file_name')}): {where}")
 
 
-def _is_beyond(case: _Case) -> bool:
-    """Whether labels are far beyond the right or the lower side of their image."""
-    x, y, width, height = case.box
-    most_x, most_y = max(x + width, *case.keypoints[0::3]), max(y + height, *case.keypoints[1::3])
-    return most_x > (1 + _TURNED) * case.size_wh[0] or most_y > (1 + _TURNED) * case.size_wh[1]
-
-
 def _list_cases(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterator[tuple[int, _Case]]:
     for index, person in enumerate(coco["annotations"]):
         if not isinstance(person, dict) or not is_id(person.get("image_id")):
@@ -179,7 +176,7 @@ def _list_cases(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterator[tuple[
 
 
 def _list_points(keypoints: Numbers) -> list[tuple[float, float]]:
-    return [(x, y) for x, y, v in zip(keypoints[0::3], keypoints[1::3], keypoints[2::3]) if v > 0]
+    return [(x, y) for x, y, v in split_points(keypoints) if v > 0]
 
 
 def _find_shares(cases: dict[int, _Case]) -> Iterator[Problem]:

@@ -7,17 +7,28 @@ must be there again. What a format cannot hold is listed in one sentence.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, escape_control_characters
 from rtmo_plugin.files import check_outputs, create_folder, join_inside, replace_file
 from rtmo_plugin.labels.categories import is_bone
-from rtmo_plugin.labels.check_report import describe_contents
+from rtmo_plugin.labels.check_tool import describe_contents
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
-from rtmo_plugin.labels.formats import FORMATS, Format
-from rtmo_plugin.labels.label_set import LabelSet, Person, ReadOptions, from_coco, strip_suffix, to_coco
+from rtmo_plugin.labels.cvat import read_cvat, write_cvat
+from rtmo_plugin.labels.label_set import (
+    LabelSet,
+    Person,
+    ReadOptions,
+    check_categories,
+    from_coco,
+    strip_suffix,
+    to_coco,
+)
+from rtmo_plugin.labels.labelme import read_labelme, write_labelme
+from rtmo_plugin.labels.yolo import read_yolo, write_yolo
 from rtmo_plugin.wording import count
 
 _TOLERANCE = 1e-6  # pixels
@@ -27,6 +38,40 @@ _HELD = {
     "annotations": {"image_id", "category_id", "bbox", "keypoints", "num_keypoints", "iscrowd"},
     "categories": {"name", "keypoints"},
 }
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one format is read and written.
+
+    Attributes:
+        title: Name of the format in messages.
+        read: Reads a path.
+        write: Writes labels to a path that does not exist yet, for a split.
+        holds: Fields of a category that the format has besides the keypoints.
+        is_folder: Whether the format is a folder rather than a file.
+        about: Sentence on what the labels need on the way back, if anything.
+    """
+
+    title: str
+    read: Callable[[Path, ReadOptions], LabelSet]
+    write: Callable[[LabelSet, Path, str], None]
+    holds: frozenset[str] = frozenset()
+    is_folder: bool = True
+    about: str = ""
+
+
+FORMATS = {
+    "yolo": Format(
+        "YOLO", read_yolo, write_yolo, frozenset({"flip_pairs"}),
+        about="YOLO labels are fractions of the image: its images belong in images/ beside labels/.",
+    ),
+    "labelme": Format(
+        "LabelMe", read_labelme, write_labelme,
+        about="LabelMe has no order of keypoints: name them with --keypoints on the way back.",
+    ),
+    "cvat": Format("CVAT", read_cvat, write_cvat, frozenset({"skeleton"}), is_folder=False),
+}  # fmt: skip
 
 
 def convert_file(
@@ -117,7 +162,9 @@ def convert_to_coco(source: Path, name: str, options: ReadOptions | None = None)
     options = options or ReadOptions()
     if options.images and not options.images.is_dir():
         raise MissingFileError(f"There is no image folder {options.images}.")
-    labels = FORMATS[name].read(source, options).complete_boxes()
+    labels = FORMATS[name].read(source, options)
+    check_categories(labels.categories, str(source))
+    labels = labels.complete_boxes()
     return to_coco(labels), labels.notes
 
 
@@ -197,9 +244,8 @@ def _check_same(labels: LabelSet, read: LabelSet, title: str) -> None:
 
 
 def _are_same(person: Person, other: Person) -> bool:
-    return person.category == other.category and all(
-        abs(a - b) <= _TOLERANCE * max(1.0, abs(a)) for a, b in zip(_list_values(person), _list_values(other))
-    )
+    pairs = zip(_list_values(person), _list_values(other))
+    return person.category == other.category and all(abs(a - b) <= _TOLERANCE * max(1.0, abs(a)) for a, b in pairs)
 
 
 def _list_values(person: Person) -> Iterator[float]:

@@ -27,8 +27,8 @@ from rtmo_plugin.labels.label_set import (
     Person,
     Point,
     ReadOptions,
-    check_categories,
     clean_name,
+    describe_left_out,
     write_new,
 )
 
@@ -52,7 +52,6 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
         raise DataError(f"{path} is a ZIP archive: unpack it, and name the annotations.xml in it.")
     root = parse_cvat(read_text(path), str(path))
     categories = _find_categories(root, options)
-    check_categories(categories, str(path))
     images: dict[str, LabelledImage] = {}
     unused: Counter[str] = Counter(child.tag for child in root if child.tag == "track")
     for element in root.findall("image"):
@@ -68,9 +67,7 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
             raise DataError(f"{path}, image {name!r}: {reason}.") from None
     num_loose = unused.pop(_LOOSE, 0)
     notes = [f"Boxes without a group, taken for the skeleton in them: {num_loose:,}."] if num_loose else []
-    left = ", ".join(f"{count:,} {tag}" for tag, count in sorted(unused.items()))
-    notes += [f"Left out, as COCO keypoints cannot hold them: {left}."] if left else []
-    return LabelSet(categories, images, notes)
+    return LabelSet(categories, images, [*notes, *describe_left_out(unused)])
 
 
 def parse_cvat(text: str, name: str) -> Element:
@@ -220,9 +217,6 @@ def _read_people(image: Element, categories: dict[str, dict[str, Any]], unused: 
         unused["attribute"] += len(box.findall("attribute"))
         unused["box"] += not category and id(box) not in used
     unused.update(shape.tag for shape in image if shape.tag not in ("skeleton", "box"))
-    for tag in ("attribute", "box"):
-        if not unused[tag]:
-            del unused[tag]
     return people
 
 
@@ -256,7 +250,7 @@ def _read_skeleton(shape: Element, box: list[float] | None, categories: dict[str
         if name in points:
             raise ValueError(f"a skeleton {category!r} has the point {name!r} twice")
         points[name] = _read_point(part.attrib)
-    return Person.from_points(category, box, (points.get(name, (0, 0, 0)) for name in names), _get_group(shape))
+    return Person.from_named_points(category, box, points, names, _get_group(shape))
 
 
 def _read_point(attributes: dict[str, str]) -> Point:

@@ -1,4 +1,4 @@
-"""Clean a COCO file: a copy without what a check found, as far as that can be put right."""
+"""Fix a COCO file: a copy in which the findings of a check are corrected or dropped where a remedy is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtmo_plugin.keypoints.person_boxes import complete_box, estimate_area
 from rtmo_plugin.labels.annotations import Size, count_labelled, find_at_origin, find_outside, list_sizes
 from rtmo_plugin.labels.categories import list_bones
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.coco_files import SECTIONS, Coco
+from rtmo_plugin.labels.coco_files import SECTIONS, Coco, list_entries
 from rtmo_plugin.labels.conventions import apply_reading
 from rtmo_plugin.labels.image_inspection import ImageInspection
 from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number
@@ -19,8 +19,8 @@ from rtmo_plugin.labels.normalizing import normalize_coco
 from rtmo_plugin.labels.problems import KINDS, Problem
 
 Entry = dict[str, Any]
-_VISIBLE_SHARE = 0.5  # from which on a keypoint counts as visible
-_MAX_ROUNDS = 10  # dropping an image orphans its people, a keypoint less needs a new count, ...
+_VISIBLE_SHARE = 0.5  # lowest probability of a visible keypoint
+_MAX_ROUNDS = 10  # one fix leads to the next: dropping an image orphans its people, ...
 
 
 class Fixed(NamedTuple):
@@ -87,7 +87,7 @@ def fix_coco(
 def _apply(coco: Coco, problems: dict[str, list[Problem]], inspections: Mapping[str, ImageInspection]) -> Coco:
     """Return a copy of a normalized file in which each problem met its remedy once."""
     scales = _find_scales(coco, problems.get("image-size", []), inspections)
-    used = [each["id"] for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("id"))]
+    used = [each["id"] for each in list_entries(coco["annotations"])]
     context = _Context(list_sizes(coco), inspections, count(max([0, *used]) + 1), scales)
     by_place: dict[tuple[str, int], list[Problem]] = defaultdict(list)
     for problem in chain.from_iterable(problems.values()):
@@ -130,8 +130,8 @@ def _find_scales(coco: Coco, problems: list[Problem], inspections: Mapping[str, 
             factor = width / image["width"]
             if abs(factor * image["height"] - height) <= 1 + 0.01 * height:
                 factors[image["id"]], sizes[image["id"]] = factor, (width, height)
-    people = [each for each in coco["annotations"] if isinstance(each, dict) and is_id(each.get("image_id"))]
-    judged = [each for each in people if each["image_id"] in sizes and are_numbers(each.get("keypoints"))]
+    people = [each for each in list_entries(coco["annotations"], "image_id") if each["image_id"] in sizes]
+    judged = [each for each in people if are_numbers(each.get("keypoints"))]
     is_beyond = any(each["keypoints"] and find_outside(each["keypoints"], sizes[each["image_id"]]) for each in judged)
     return factors if is_beyond else {}
 
@@ -150,11 +150,6 @@ def _scale(entry: Entry, scales: Mapping[int, float]) -> Entry:
     if is_number(entry.get("area")):
         scaled["area"] = entry["area"] * factor**2
     return scaled
-
-
-def _take_size(entry: Entry, context: _Context) -> Entry:
-    width, height = context.inspections[entry["file_name"]].size_wh
-    return {**entry, "width": width, "height": height}
 
 
 def _give_id(entry: Any, context: _Context) -> Entry | None:
@@ -180,20 +175,14 @@ def _set_keypoints(entry: Entry, keypoints: list[float]) -> Entry:
     }
 
 
-def _unlabel_outside(entry: Entry, context: _Context) -> Entry:
-    size = context.sizes[entry["image_id"]]
-    return _unlabel(entry, find_outside(entry["keypoints"], size) if size else [])
-
-
 def _set_visibilities(entry: Entry, choose: Callable[[float], float]) -> Entry:
     keypoints = list(entry["keypoints"])
     keypoints[2::3] = map(choose, keypoints[2::3])
     return _set_keypoints(entry, keypoints)
 
 
-def _turn_box(entry: Entry, context: _Context) -> Entry:
-    x, y, width, height = entry["bbox"]
-    return {**entry, "bbox": [min(x, x + width), min(y, y + height), abs(width), abs(height)]}
+def _turn_box(x: float, y: float, width: float, height: float) -> list[float]:
+    return [min(x, x + width), min(y, y + height), abs(width), abs(height)]
 
 
 def _draw_box(entry: Entry, context: _Context) -> Entry | None:
@@ -215,20 +204,26 @@ _REMEDIES: dict[str, Callable[[Any, _Context], Entry | None]] = {
     "category-skeleton": lambda entry, _: {**entry, "skeleton": list_bones(entry["skeleton"], len(entry["keypoints"]))},
     "image-elsewhere": lambda entry, context: {**entry, "file_name": context.inspections[entry["file_name"]].place},
     "image-turned": lambda entry, _: {**entry, "width": entry["height"], "height": entry["width"]},
-    "image-size": _take_size,
+    "image-size": lambda entry, context: {
+        **entry,
+        **dict(zip(("width", "height"), context.inspections[entry["file_name"]].size_wh)),
+    },
     "annotation-broken": _give_id,
     "annotation-conflict": _give_id,
     "keypoint-number": lambda entry, _: _unlabel(
         entry, [place // 3 for place, value in enumerate(entry["keypoints"]) if not is_number(value)]
     ),
     "keypoint-visibility": lambda entry, _: _set_visibilities(entry, lambda v: v if v in (0, 1, 2) else 2 * (v > 0)),
-    "keypoint-outside": _unlabel_outside,
+    "keypoint-outside": lambda entry, context: _unlabel(
+        entry,
+        find_outside(entry["keypoints"], context.sizes[entry["image_id"]]),  # type: ignore[arg-type]  # it was found
+    ),
     "keypoint-origin": lambda entry, _: _unlabel(entry, find_at_origin(entry["keypoints"], entry["bbox"])),
     "visibility-share": lambda entry, _: _set_visibilities(entry, lambda v: 2 * (v >= _VISIBLE_SHARE)),
     "visibility-never-2": lambda entry, _: _set_visibilities(entry, lambda v: 2 * (v > 0)),
     "num-keypoints": lambda entry, _: {**entry, "num_keypoints": count_labelled(entry["keypoints"])},
     "box-number": _draw_box,
-    "box-inverted": _turn_box,
+    "box-inverted": lambda entry, _: {**entry, "bbox": _turn_box(*entry["bbox"])},
     "box-empty": _draw_box,
     "area": _mend_area,
     "area-size": _mend_area,

@@ -1,8 +1,10 @@
-"""Inspection of a data set's images: whether each is there and whole, and its size."""
+"""The image files of a data set: whether each is there and whole, its size, and where it is if it was moved."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -11,7 +13,9 @@ from typing import NamedTuple
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import read_bytes
+from rtmo_plugin.labels.coco_files import Coco
 from rtmo_plugin.media.image_headers import MAX_IMAGE_BYTES, SUFFIXES, check_pixel_data, read_header
+from rtmo_plugin.progress_bar import show_progress
 
 _CHUNK = 256
 
@@ -30,6 +34,36 @@ class ImageInspection(NamedTuple):
     kind: str = ""
     fault: str = ""
     place: str = ""
+
+
+def open_images(coco: Coco, folder: str | Path) -> dict[str, ImageInspection]:
+    """Open the images of a COCO file, each once, and return what was found by file name.
+
+    Raises:
+        MissingFileError: The folder does not exist.
+        DataError: It has none of the images.
+    """
+    entries = [entry for entry in coco["images"] if isinstance(entry, dict)]
+    names = {entry["file_name"]: None for entry in entries if isinstance(entry.get("file_name"), str)}
+    places = find_moved_images(names, folder)
+    looked = inspect_images([places.get(name, name) for name in names], folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about damaged files, which the report names
+        bar = show_progress(looked, desc="opening images", total=len(names))
+        found = {
+            name: inspection for (_, inspection), name in zip(bar, names)
+        }  # the bar first, so that it sees its end
+    if found and all(inspection.kind == "image-missing" for inspection in found.values()):
+        raise DataError(
+            f"{folder} has none of the {len(found):,} images, such as {next(iter(found))}: name the folder that the "
+            "file names are relative to."
+        )
+    moved = {places[name]: inspection for name, inspection in found.items() if name in places}
+    for name, place in places.items():
+        if not found[name].fault:
+            fault = f"no file {name}, but {place}"
+            found[name] = found[name]._replace(kind="image-elsewhere", fault=fault, place=place)
+    return {**moved, **found}
 
 
 def inspect_images(names: Iterable[str], folder: str | Path) -> Iterator[tuple[str, ImageInspection]]:
@@ -67,3 +101,41 @@ def find_image_files(folder: Path) -> dict[str, Path]:
     """Return the image files in and below a folder, by their name there; nothing if the folder is missing."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return {path.relative_to(folder).as_posix(): path for path in files}
+
+
+def find_moved_images(names: Iterable[str], folder: str | Path) -> dict[str, str]:
+    """Return the path below ``folder`` of files that are not where their names say, if only one can be meant.
+
+    Leading folders of a name may be missing, separators may be those of Windows, and case may differ.
+
+    Args:
+        names: File names of a label file.
+        folder: Folder of the images.
+    """
+    lost = [name for name in names if name and not Path(folder, name).is_file()]
+    if not lost:
+        return {}
+    root = Path(folder)
+    present = {
+        Path(parent, name).relative_to(root).as_posix(): None for parent, _, files in os.walk(root) for name in files
+    }
+    by_tail: dict[str, set[str]] = defaultdict(set)
+    for place in present:
+        parts = place.casefold().split("/")
+        for start in range(len(parts)):
+            by_tail["/".join(parts[start:])].add(place)
+    found = {name: _find_place(name, set(present), by_tail) for name in lost}
+    return {name: place for name, place in found.items() if place is not None}
+
+
+def _find_place(name: str, present: set[str], by_tail: dict[str, set[str]]) -> str | None:
+    """Return the file with the longest common end, or None if there is none or more than one."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    for start in range(len(parts)):
+        tail = "/".join(parts[start:])
+        if tail in present:
+            return tail
+        candidates = by_tail.get(tail.casefold(), set())
+        if candidates:
+            return next(iter(candidates)) if len(candidates) == 1 else None
+    return None

@@ -8,7 +8,7 @@ was left out, in sentences for the user.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from rtmo_plugin.keypoints.person_boxes import complete_box, has_area, span_keyp
 from rtmo_plugin.labels.annotations import count_labelled
 from rtmo_plugin.labels.categories import find_name_fault, list_bones, list_others
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.coco_files import Coco, split_points
 from rtmo_plugin.labels.normalizing import normalize_coco
 
 Point = tuple[float, float, int]
@@ -53,10 +53,22 @@ class Person(NamedTuple):
         """Return a person whose keypoints are K points (x, y, visibility)."""
         return cls(category, bbox, [tidy(number) for point in points for number in point], group_id)
 
+    @classmethod
+    def from_named_points(
+        cls,
+        category: str,
+        bbox: list[float] | None,
+        points: Mapping[str, Point],
+        names: Sequence[str],
+        group_id: int | None,
+    ) -> Person:
+        """Return a person from its labelled points by keypoint name; the other keypoints are unlabelled."""
+        return cls.from_points(category, bbox, (points.get(name, (0, 0, 0)) for name in names), group_id)
+
     @property
     def points(self) -> list[Point]:
         """K points (x, y, visibility)."""
-        return list(zip(self.keypoints[0::3], self.keypoints[1::3], self.keypoints[2::3]))  # type: ignore[arg-type]
+        return list(split_points(self.keypoints))  # type: ignore[arg-type]
 
 
 class LabelledImage(NamedTuple):
@@ -168,6 +180,12 @@ def write_new(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
+
+
+def describe_left_out(unused: Counter[str]) -> list[str]:
+    """Return a sentence with the numbers of shapes that were left out, by kind, or nothing."""
+    left = ", ".join(f"{count:,} {kind}" for kind, count in sorted(unused.items()) if count)
+    return [f"Left out, as COCO keypoints cannot hold them: {left}."] if left else []
 
 
 def check_categories(categories: Mapping[str, dict[str, Any]], origin: str) -> None:

@@ -21,8 +21,8 @@ from rtmo_plugin.labels.label_set import (
     Person,
     Point,
     ReadOptions,
-    check_categories,
     clean_name,
+    describe_left_out,
     strip_suffix,
     write_new,
 )
@@ -48,7 +48,6 @@ def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
         raise MissingFileError(f"There is no LabelMe file (*.json) in {folder}{found}.")
     people_by_file = {file: _group_shapes(file, document["shapes"]) for file, document in documents.items()}
     keypoints = _find_keypoints([group for groups in people_by_file.values() for group in groups.values()], options)
-    check_categories({name: {"keypoints": names} for name, names in keypoints.items()}, str(folder))
     images: dict[str, LabelledImage] = {}
     unused: Counter[str] = Counter()
     for file, document in documents.items():
@@ -59,10 +58,7 @@ def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
         people = [_read_person(file, group, shapes, keypoints) for group, shapes in groups]
         images[name] = LabelledImage(document["imageWidth"], document["imageHeight"], people)
         unused.update(shape["shape_type"] for shape in document["shapes"] if shape["shape_type"] not in _USED)
-    notes = []
-    if unused:
-        left = ", ".join(f"{count:,} {kind}" for kind, count in sorted(unused.items()))
-        notes.append(f"Left out, as COCO keypoints cannot hold them: {left}.")
+    notes = describe_left_out(unused)
     if others:
         more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
         notes.append(f"Not LabelMe files, and not read: {others[0]}{more}.")
@@ -257,8 +253,7 @@ def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str
     if boxes:
         xs, ys = zip(*boxes[0]["points"])
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    ordered = (points.get(name, (0, 0, 0)) for name in keypoints[category])
-    return Person.from_points(category, box, ordered, group if is_id(group) else None)
+    return Person.from_named_points(category, box, points, keypoints[category], group if is_id(group) else None)
 
 
 def _draw(kind: str, label: str, points: list[list[float]], group: int, is_occluded: bool = False) -> Shape:

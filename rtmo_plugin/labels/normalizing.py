@@ -12,7 +12,7 @@ from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any
 
-from rtmo_plugin.labels.coco_files import Coco
+from rtmo_plugin.labels.coco_files import Coco, list_entries
 from rtmo_plugin.labels.json_values import are_numbers, is_id, is_number, read_whole
 from rtmo_plugin.labels.problems import Problem
 from rtmo_plugin.wording import shorten
@@ -28,10 +28,10 @@ def normalize_coco(coco: Coco) -> tuple[Coco, list[Problem]]:
     """Return a COCO file in COCO's own form, and what was converted."""
     image_ids, category_ids = _number(coco["images"]), _number(coco["categories"])
     categories = [_convert_category(each, category_ids) for each in coco["categories"]]
-    free = _count_free(chain(_list_ids(coco["images"], "id"), _list_ids(coco["annotations"], "image_id")))
+    free = _count_free((coco["images"], "id"), (coco["annotations"], "image_id"))
     images = [_convert_image(each, image_ids, free) for each in coco["images"]]
     references = _References(images, categories, image_ids, category_ids, coco["annotations"])
-    new_ids = _count_free(_list_ids(coco["annotations"], "id"))
+    new_ids = _count_free((coco["annotations"], "id"))
     people = [_convert_person(each, references, new_ids) for each in coco["annotations"]]
     converted = {**coco, "images": images, "annotations": people, "categories": categories}
     return converted, list(_list_changes(coco, converted))
@@ -81,14 +81,10 @@ def _number(entries: list[Any]) -> dict[Any, int]:
     return {**numbers, **{value: next(free) for value in waiting if value not in numbers}}
 
 
-def _list_ids(entries: list[Any], key: str) -> Iterator[int]:
-    """Yield the whole numbers that entries have under ``key``, or spell."""
-    values = (read_whole(entry.get(key)) for entry in entries if isinstance(entry, dict))
-    return (value for value in values if value is not None)
-
-
-def _count_free(used: Iterator[int]) -> Iterator[int]:
-    return count(max(used, default=0) + 1)
+def _count_free(*used: tuple[list[Any], str]) -> Iterator[int]:
+    """Count from the first number above all that lists of entries have, or spell, under a key."""
+    values = [read_whole(each.get(key)) for entries, key in used for each in entries if isinstance(each, dict)]
+    return count(max((value for value in values if value is not None), default=0) + 1)
 
 
 def _convert_image(image: Any, ids: dict[Any, int], free: Iterator[int]) -> Any:
@@ -161,8 +157,7 @@ class _References:
         people: list[Any],
     ) -> None:  # fmt: skip
         self._new = {"image_id": image_ids, "category_id": category_ids}
-        named = [each for each in images if isinstance(each, dict) and is_id(each.get("id"))]
-        kinds = [each for each in categories if isinstance(each, dict) and is_id(each.get("id"))]
+        named, kinds = list_entries(images), list_entries(categories)
         self._ids = {
             "image_id": {each["id"] for each in named},
             "category_id": {each["id"] for each in kinds},

@@ -11,7 +11,7 @@ from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import check_outputs
-from rtmo_plugin.labels.check_report import describe_contents
+from rtmo_plugin.labels.check_tool import describe_contents
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.json_values import is_id
 from rtmo_plugin.labels.normalizing import normalize_coco

@@ -1,39 +1,43 @@
 """YOLO pose folders: data.yaml, and a text file for each image with a line for each person.
 
-Coordinates are fractions of the image, so its size must be known. ``yolo_folders`` knows where the files are.
+Coordinates are fractions of the image, so its size must be known. The images and labels of a split may be at
+
+    ROOT/images/train, ROOT/labels/train    Ultralytics and CVAT
+    ROOT/train/images, ROOT/train/labels    Roboflow, whose split ``val`` is in ``valid``
+    ROOT/images, ROOT/labels                no splits
+
+data.yaml names the images: a folder, a text file that lists them, or several folders. The folder of the labels has
+``labels`` in place of the last ``images`` of that path; without ``images`` labels are beside the images.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import reprlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import read_text
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.categories import list_partners
 from rtmo_plugin.labels.image_inspection import find_image_files
 from rtmo_plugin.labels.json_values import parse_number
-from rtmo_plugin.labels.label_set import (
-    LabelledImage,
-    LabelSet,
-    Person,
-    ReadOptions,
-    check_categories,
-    strip_suffix,
-    tidy,
-    write_new,
-)
-from rtmo_plugin.labels.yolo_folders import find_split, is_empty, read_yaml
+from rtmo_plugin.labels.label_set import LabelledImage, LabelSet, Person, ReadOptions, strip_suffix, tidy, write_new
 from rtmo_plugin.media.image_headers import read_image_size
 
-_FRACTION_DECIMALS = 15  # survive the way to pixels and back, which ``tidy`` rounds to 10
-_LARGEST_FRACTION = 2.0  # of a box that leaves the image; larger ones are pixels
+_FRACTION_DECIMALS = 15  # enough for the way to pixels and back, where ``tidy`` rounds to 10
+_LARGEST_FRACTION = 2.0  # of a box that leaves the image; larger numbers are pixels
+_MAX_YAML_BYTES = 2 * 10**6  # of data.yaml; a larger file would take a minute to parse
+_LAYOUTS = ("labels/{split}", "{split}/labels")
+_NO_LABELS = ("classes.txt", "labels.txt")  # lists of classes that other tools write among the labels
+_SAME_SPLIT = {"val": "valid", "valid": "val"}
 
 
 def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
@@ -41,19 +45,18 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
 
     Args:
         source: Folder, or its data.yaml.
-        options: Split, folder of the images and keypoint names.
+        options: _Split, folder of the images and keypoint names.
 
     Raises:
         MissingFileError: There is no data.yaml, or no folder of labels.
         DataError: A file is not what it should be, or an image is missing or cannot be read; the message
             names file and line.
     """
-    folder, data = read_yaml(source)
-    place = find_split(folder, data, options.split)
+    folder, data = _read_yaml(source)
+    place = _find_split(folder, data, options.split)
     num_keypoints, dims = data["kpt_shape"]
     notes: list[str] = []
     categories = _find_categories(data, options, notes)
-    check_categories(categories, "data.yaml")
     sizes = options.sizes
     if sizes is None:
         files_by_name = find_image_files(options.images or place.images)
@@ -122,10 +125,10 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
     num_keypoints = data["kpt_shape"][0]
     categories = {}
     for number, name in enumerate(data["names"]):
-        found = options.choose_keypoints(name, _find_names(data, number))
+        found = options.choose_keypoints(name, _find_keypoint_names(data, number))
         if not found:
             flip_idx, own = data.get("flip_idx"), [str(partner) for partner in read_sides(COCO.names).partners]
-            is_coco = num_keypoints == len(COCO.names) and (is_empty(flip_idx) or flip_idx == own)
+            is_coco = num_keypoints == len(COCO.names) and (_is_empty(flip_idx) or flip_idx == own)
             found = list(COCO.names) if is_coco else [f"keypoint_{index}" for index in range(num_keypoints)]
             assumed = "taken for COCO's" if is_coco else "numbered"
             note = f"data.yaml does not name the {num_keypoints} keypoints: they are {assumed}; --keypoints names them."
@@ -139,7 +142,7 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
 def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Return the ``flip_pairs`` of a category where ``flip_idx`` says something else than the names."""
     given = data.get("flip_idx")
-    if is_empty(given):
+    if _is_empty(given):
         return {}
     words = [str(word) for word in given] if isinstance(given, list) else []
     partners = [int(word) if word.isdecimal() and len(word) < 10 else -1 for word in words]
@@ -156,7 +159,7 @@ def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
     return {"flip_pairs": [[names[a], names[b]] for a, b in enumerate(partners) if a < b]}
 
 
-def _find_names(data: dict[str, Any], number: int) -> list[str] | None:
+def _find_keypoint_names(data: dict[str, Any], number: int) -> list[str] | None:
     """Return ``kpt_names`` of a class: by its number, in a list of lists, or one list for all.
 
     The one list may be by the numbers of the keypoints, too.
@@ -227,3 +230,187 @@ def _decode_row(row: list[float], names: list[str], size_wh: tuple[int, int], di
         points.append((x * width, y * height, v))
     box = [tidy(cx - w / 2), tidy(cy - h / 2), tidy(w), tidy(h)]
     return Person.from_points(names[int(row[0])], box, points)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Where the images and labels of a split are.
+
+    Attributes:
+        root: Folder of the data set.
+        images: Folder that the names of images are relative to; it need not exist.
+        labels: Folder of their labels.
+        listing: Text file that lists the images, if one does.
+        chosen: Stems and folders below ``images`` that belong to the split. None: all of them.
+    """
+
+    root: Path
+    images: Path
+    labels: Path
+    listing: Path | None = None
+    chosen: frozenset[str] | None = None
+
+    def has(self, stem: str) -> bool:
+        """Whether the image of a stem belongs to the split."""
+        parents = (parent.as_posix() for parent in Path(stem).parents)
+        return self.chosen is None or not self.chosen.isdisjoint([stem, *parents])
+
+    def list_missing(self, stems: Container[str]) -> list[str]:
+        """Return the listed images that are not among the images with these stems."""
+        return [] if self.listing is None else sorted(stem for stem in self.chosen or () if stem not in stems)
+
+    def list_labels(self, stems: Container[str]) -> dict[str, Path]:
+        """Return the label files by the stem of their image.
+
+        Args:
+            stems: Stems of the images, which tell a label file from a list of classes of the same name.
+        """
+        files = [path for path in sorted(self.labels.rglob("*.txt")) if path != self.listing]
+        named = {strip_suffix(path.relative_to(self.labels).as_posix()): path for path in files}
+        return {
+            stem: path
+            for stem, path in named.items()
+            if self.has(stem) and (stem in stems or path.name not in _NO_LABELS)
+        }
+
+
+def _read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a data.yaml and what it holds.
+
+    Args:
+        source: Folder, or YAML file of any name.
+
+    Raises:
+        MissingFileError: The file does not exist.
+        DataError: It is not YAML, or not of a pose data set.
+    """
+    path = source
+    if not source.is_file():  # data.yaml, or else the only YAML file in the folder
+        others = [each for each in sorted(source.glob("*.y*ml")) if each.suffix in (".yaml", ".yml")]
+        usual = source / "data.yaml"
+        path = usual if usual in others or len(others) != 1 else others[0]
+    data = _parse_yaml(read_text(path, _MAX_YAML_BYTES), str(path))
+    names, shape = (data.get("names"), data.get("kpt_shape")) if isinstance(data, dict) else (None, None)
+    shape = shape if isinstance(shape, list) else []
+    is_shape = re.fullmatch("[1-9][0-9]{0,3},[23]", ",".join(map(str, shape)))
+    if not names or not isinstance(names, (list, dict)) or not is_shape:
+        raise DataError(f"{path} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")
+    return path.parent, {**data, "names": _read_class_names(data["names"]), "kpt_shape": [int(n) for n in shape]}
+
+
+def _parse_yaml(text: str, name: str) -> Any:
+    """Return what a YAML text holds, with all scalars as text: ``no`` is a word, not a truth value.
+
+    Raises:
+        DataError: ``text`` is not valid YAML, has aliases or is nested too deeply; the message calls it ``name``.
+    """
+    try:
+        return yaml.load(text, _PlainLoader)
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" at line {place.line + 1}" if place else ""
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise DataError(f"{name} is not YAML{where}: {reason}.") from None
+    except RecursionError:
+        raise DataError(f"{name} is nested too deeply.") from None
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a value of ``parse_yaml`` is missing, empty or YAML's null."""
+    return value in (None, "", "~", "null", "Null", "NULL", [], {})
+
+
+class _PlainLoader(yaml.BaseLoader):
+    """Loads text, lists and dicts. An alias is refused: some that hold one another fill any memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
+def _find_split(folder: Path, data: dict[str, Any], split: str) -> _Split:
+    """Return the folders of a split: those of data.yaml, else those of the usual layouts.
+
+    Raises:
+        MissingFileError: No folder has the split; the message names the places.
+        DataError: A list of images is empty.
+    """
+    names = [name for name in (split, _SAME_SPLIT.get(split)) if name]
+    own = data.get("path")
+    roots = list(dict.fromkeys((folder / (own if isinstance(own, str) and not _is_empty(own) else ""), folder)))
+    entries = [data[name] for name in names if not _is_empty(data.get(name))]
+    tried = [_read_entry(root, entry) for root in roots for entry in entries]
+    usual = [folder / pattern.format(split=name) for name in names for pattern in _LAYOUTS]
+    tried += [_Split(folder, _swap_last(labels, "labels", "images"), labels) for labels in usual]
+    found = [place for place in tried if place.labels.is_dir()]
+    if not found:
+        places = ", ".join(dict.fromkeys(os.path.normpath(place.labels) for place in tried))
+        raise MissingFileError(
+            f"There are no labels of the split {split!r} (looked in {places}): name another, such as --split val."
+        )
+    return found[0]
+
+
+def _read_entry(root: Path, entry: Any) -> _Split:
+    """Return the split that one entry of data.yaml means, below a root."""
+    entries = entry if isinstance(entry, list) else [entry]
+    if not all(isinstance(each, str) for each in entries):
+        raise DataError("A split in data.yaml must be a folder, a list of folders or a list of images (.txt).")
+    places = []
+    for each in entries:
+        path, inner = (Path(os.path.abspath(root / name)) for name in (each, each.removeprefix("../")))
+        # Roboflow writes ../train/images and means train/images.
+        places.append(inner if not _swap_last(path, "images", "labels").exists() else path)
+    if len(places) == 1 and places[0].suffix == ".txt":
+        return _read_listing(root, places[0])
+    images = Path(os.path.commonpath(places))
+    inner = images / "images"  # images are looked for below a folder, too
+    if "images" not in images.parts and (inner.is_dir() or (images / "labels").is_dir()):
+        images = inner
+    chosen = frozenset(place.relative_to(images).as_posix() for place in places) if len(places) > 1 else None
+    return _Split(root, images, _swap_last(images, "images", "labels"), chosen=chosen)
+
+
+def _read_listing(root: Path, listing: Path) -> _Split:
+    """Return the split of a list of images, which may come from another machine.
+
+    A path that begins with a dot is relative to the list. A path that does not exist stands for its longest end that
+    is a file below the root.
+    """
+    if not listing.is_file():
+        return _Split(root, listing, listing)
+    lines = [line.strip().replace("\\", "/") for line in read_text(listing).splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{listing} lists no images.")
+    paths = []
+    for line in lines:
+        path = Path(os.path.abspath((listing.parent if line.startswith(".") else root) / line))
+        parts = PurePosixPath(line).parts if not path.is_file() else ()
+        ends = (Path(os.path.abspath(root.joinpath(*parts[start:]))) for start in range(1, len(parts)))
+        paths.append(next((end for end in ends if end.is_file()), path))
+    images = Path(os.path.commonpath([path.parent for path in paths]))
+    chosen = frozenset(path.relative_to(images).with_suffix("").as_posix() for path in paths)
+    return _Split(root, images, _swap_last(images, "images", "labels"), listing, chosen)
+
+
+def _swap_last(path: Path, old: str, new: str) -> Path:
+    """Return a path with its last part that is ``old`` replaced."""
+    if old not in path.parts:
+        return path
+    place = len(path.parts) - 1 - path.parts[::-1].index(old)
+    return Path(*path.parts[:place], new, *path.parts[place + 1 :])
+
+
+def _read_class_names(names: Any) -> list[str]:
+    """Return the class names, which YAML holds as a list or by number."""
+    if isinstance(names, dict):
+        if sorted(names) != sorted(str(number) for number in range(len(names))):
+            raise DataError(f"`names` in data.yaml must number the classes from 0, not {list(names)[:10]}.")
+        names = [names[str(number)] for number in range(len(names))]
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    if wrong or len(set(names)) < len(names):
+        fault = f"{reprlib.repr(wrong[0])} is not one" if wrong else "one is there twice"
+        raise DataError(f"`names` in data.yaml must be different names of classes: {fault}.")
+    return list(names)

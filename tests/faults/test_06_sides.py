@@ -15,7 +15,7 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoints.order import match_names
 from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.keypoints.sides import read_sides, split_side, swap_side
-from rtmo_plugin.labels import check_coco, convert_file, read_coco, read_task
+from rtmo_plugin.labels import check_coco, convert_file, read_coco, read_dataset_keypoints
 from rtmo_plugin.labels.sigmas import choose_sigmas
 
 METAINFO = sorted((Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets").glob("*.py"))
@@ -101,12 +101,12 @@ def test_mmposes_sets_flip_as_mmpose_says_or_are_refused(path, tmp_path):
         with pytest.raises(
             DataError, match=r"do not tell left from right: give the category flip_pairs.*category-flip"
         ):
-            read_task(file)
+            read_dataset_keypoints(file)
         assert read_pairs(names) <= own
     else:
-        assert {frozenset((names[a], names[b])) for a, b in read_task(file).schema.flip_pairs} == own
+        assert {frozenset((names[a], names[b])) for a, b in read_dataset_keypoints(file).schema.flip_pairs} == own
     given = write_coco(tmp_path, names, flip_pairs=[sorted(pair) for pair in own])
-    assert {frozenset((names[a], names[b])) for a, b in read_task(given).schema.flip_pairs} == own
+    assert {frozenset((names[a], names[b])) for a, b in read_dataset_keypoints(given).schema.flip_pairs} == own
 
 
 def test_all_of_mmposes_files_were_read():
@@ -125,7 +125,7 @@ def test_all_of_mmposes_files_were_read():
 def test_doubtful_sides_are_a_finding_and_a_line_before_training(tmp_path, names, words):
     coco = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "x", "keypoints": names}]}
     assert words in check_coco(coco)["category-sides"][0].text
-    schema = read_task(write_coco(tmp_path, names)).schema
+    schema = read_dataset_keypoints(write_coco(tmp_path, names)).schema
     assert words in describe_flips(parse_pose_metainfo(describe_schema("x", schema)))
     coco["categories"][0]["flip_pairs"] = []
     assert check_coco(coco) == {}
@@ -163,7 +163,7 @@ def test_numbered_keypoints_of_yolo_keep_the_flips_that_it_gives(tmp_path):
     (tmp_path / "data.yaml").write_text(json.dumps(data))
     convert_file(tmp_path, tmp_path / "people.json", "yolo")
     assert read_coco(tmp_path / "people.json")["categories"][0]["flip_pairs"] == []
-    assert read_task(tmp_path / "people.json").schema.flip_pairs == ()
+    assert read_dataset_keypoints(tmp_path / "people.json").schema.flip_pairs == ()
 
 
 @pytest.mark.parametrize(

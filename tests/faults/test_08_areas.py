@@ -10,7 +10,7 @@ from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.evaluation.labelled_people import make_ground_truth
 from rtmo_plugin.evaluation.metric_options import MetricOptions
 from rtmo_plugin.keypoints.person_areas import find_area_faults
-from rtmo_plugin.labels import check_coco, fix_coco, read_task
+from rtmo_plugin.labels import check_coco, fix_coco, read_dataset_keypoints
 from tests.conftest import ROOT
 from tests.faults.label_files import BOXES, NAMES, make_file, make_people, write
 
@@ -65,14 +65,14 @@ def test_training_takes_the_box_and_says_so(tmp_path, area):
     if area is None:
         for person in people:
             del person["area"]
-    task = read_task(write(tmp_path, make_file(people)))
+    task = read_dataset_keypoints(write(tmp_path, make_file(people)))
     assert not task.has_areas
     (note,) = task.notes
     assert note.endswith("0.53 of the box is taken in training and evaluation")
 
 
 def test_areas_that_fit_are_no_line(tmp_path):
-    task = read_task(write(tmp_path, make_file(make_people())))
+    task = read_dataset_keypoints(write(tmp_path, make_file(make_people())))
     assert (task.has_areas, task.notes) == (True, ())
 
 

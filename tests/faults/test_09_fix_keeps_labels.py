@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from rtmo_plugin.labels import check_coco, fix_coco, read_coco
+from rtmo_plugin.labels.image_inspection import find_moved_images
 from rtmo_plugin.labels.json_values import read_whole
-from rtmo_plugin.labels.moved_images import find_moved_images
 from tests.faults.label_files import NAMES, make_file, make_people, write
 from tests.tools.test_tools import run_in_process
 

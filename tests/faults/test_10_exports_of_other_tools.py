@@ -12,8 +12,8 @@ from rtmo_plugin.evaluation.metric_options import MetricOptions
 from rtmo_plugin.labels import check_file, convert_file
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import read_coco
+from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
 from rtmo_plugin.labels.fixing import fix_coco
-from rtmo_plugin.labels.task import read_task
 
 NAMES = ["nose", "left_eye", "right_eye", "left_hip", "right_hip"]
 
@@ -119,7 +119,7 @@ def test_a_fix_that_loses_most_keypoints_is_no_success(tmp_path, capsys):
     assert "labelled keypoints are left, too few" in capsys.readouterr().out
     assert read_coco(file) == coco
     with pytest.raises(Exception, match=r"cannot be trained on.*\[keypoint-outside\]"):
-        read_task(file)
+        read_dataset_keypoints(file)
 
 
 def test_evaluation_leaves_out_categories_without_keypoints():

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.labels import check_coco, fix_coco, read_coco, read_task
+from rtmo_plugin.labels import check_coco, fix_coco, read_coco, read_dataset_keypoints
 from rtmo_plugin.labels.categories import list_bones
 from tests.faults.label_files import SIZE, make_file, make_people, write
 from tests.labels.conftest import make_set
@@ -82,7 +82,7 @@ def test_conventions_are_found_converted_and_refused(name, tmp_path, capsys):
     assert coco == before
     if kind != "visibility-never-2":  # which training reads as it is meant
         with pytest.raises(DataError, match=rf"\[{kind}\]"):
-            read_task(path)
+            read_dataset_keypoints(path)
 
 
 @pytest.mark.parametrize("name", [name for name, (kind, _) in CONVENTIONS.items() if not kind.startswith("vis")])
@@ -107,10 +107,10 @@ def test_keypoints_far_outside_their_box(tmp_path):
     coco = make_file([person])
     assert "bbox is [10, 10, 20, 20], and a keypoint is at (310, 210)" in check_coco(coco)["keypoint-far"][0].text
     with pytest.raises(DataError, match="keypoint-far"):
-        read_task(write(tmp_path, coco))
+        read_dataset_keypoints(write(tmp_path, coco))
     others = make_file([*make_people(), {**person, "id": 9}])
     assert len(check_coco(others)["keypoint-far"]) == 1
-    (note,) = read_task(write(tmp_path, others)).notes  # one of six does not stop training
+    (note,) = read_dataset_keypoints(write(tmp_path, others)).notes  # one of six does not stop training
     assert "1 annotation whose keypoints are far outside its box" in note
 
 
@@ -119,7 +119,7 @@ def test_one_file_under_two_ids(tmp_path, name):
     coco = make_file(make_people())
     coco["images"][2]["file_name"] = name
     assert check_coco(coco)["image-file"][0].text == f"image 3 ({name}): image 1 has this file"
-    assert "same file under several ids" in read_task(write(tmp_path, coco)).notes[0]
+    assert "same file under several ids" in read_dataset_keypoints(write(tmp_path, coco)).notes[0]
 
 
 def test_bones_from_zero(tmp_path, capsys):
@@ -130,7 +130,7 @@ def test_bones_from_zero(tmp_path, capsys):
     assert code == 0
     assert "bone [0, 1], with keypoints 1 to 3: the skeleton counts from 0" in printed
     assert read_coco(out)["categories"][0]["skeleton"] == [[1, 2], [2, 3]]
-    task = read_task(path)
+    task = read_dataset_keypoints(path)
     assert task.schema.skeleton == ((0, 1), (1, 2))
     assert task.notes == ("the skeleton has a 0, so that its bones are counted from 0",)
     assert list_bones([[0, 1], [2, 3]], 3) == [[2, 3]]  # a 0 and a K: counted from neither
@@ -145,7 +145,7 @@ def test_image_ids_that_count_from_another_number(tmp_path, step):
     assert len(fixed.coco["annotations"]) == 5  # left to the user, and no person is dropped
     assert "image-shift" in fixed.remaining
     with pytest.raises(DataError, match="image-shift"):
-        read_task(write(tmp_path, coco))
+        read_dataset_keypoints(write(tmp_path, coco))
 
 
 @pytest.mark.parametrize("step", [1, -1])

@@ -27,7 +27,7 @@ _NOT_COMMON = ("keypoint-far", "keypoint-outside")  # those that half of the peo
 
 
 @dataclass(frozen=True)
-class Task:
+class DatasetKeypoints:
     """Classes and keypoints of a COCO file.
 
     Attributes:
@@ -56,7 +56,7 @@ class Task:
         )
 
 
-def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
+def read_dataset_keypoints(path: str | Path, sigmas: Sequence[float] | None = None) -> DatasetKeypoints:
     """Return classes and keypoints of a COCO file that training can read.
 
     Categories without keypoints do not count.  Flip pairs are the categories' own ``flip_pairs``, or
@@ -94,7 +94,7 @@ def read_task(path: str | Path, sigmas: Sequence[float] | None = None) -> Task:
     classes = tuple(category["name"] for category in categories)
     has_areas = all(each.get("area") is not None for each in people)
     notes = tuple(_list_notes(problems, has_areas, len(people)))
-    return Task(classes, schema, sources, has_areas and "area-size" not in problems, notes)
+    return DatasetKeypoints(classes, schema, sources, has_areas and "area-size" not in problems, notes)
 
 
 def _list_notes(problems: dict[str, list[Problem]], has_areas: bool, num_people: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from rtmo_plugin.keypoints.order import match_names
 from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
 from rtmo_plugin.keypoints.sides import split_side, swap_side
-from rtmo_plugin.labels import read_coco, read_task
+from rtmo_plugin.labels import read_coco, read_dataset_keypoints
 from rtmo_plugin.labels.sigmas import choose_sigmas, estimate_sigmas
 from tests.labels.conftest import NAMES, make_category, make_person, make_set
 
@@ -24,52 +24,52 @@ def write(folder, coco):
 
 
 def test_classes_keypoints_pairs_and_bones(tmp_path):
-    task = read_task(write(tmp_path, make_set()), sigmas=[0.1, 0.2, 0.2, 0.3, 0.3])
-    assert task.classes == ("walker", "dancer")
-    assert task.schema.names == tuple(NAMES)
-    assert task.schema.flip_pairs == ((1, 2), (3, 4))
-    assert task.schema.skeleton == ((0, 1), (0, 2), (0, 3), (0, 4))
-    assert (task.schema.sigmas, task.sigma_sources) == ((0.1, 0.2, 0.2, 0.3, 0.3), ("given",) * 5)
-    assert task.has_areas
-    assert str(task).startswith(
+    found = read_dataset_keypoints(write(tmp_path, make_set()), sigmas=[0.1, 0.2, 0.2, 0.3, 0.3])
+    assert found.classes == ("walker", "dancer")
+    assert found.schema.names == tuple(NAMES)
+    assert found.schema.flip_pairs == ((1, 2), (3, 4))
+    assert found.schema.skeleton == ((0, 1), (0, 2), (0, 3), (0, 4))
+    assert (found.schema.sigmas, found.sigma_sources) == ((0.1, 0.2, 0.2, 0.3, 0.3), ("given",) * 5)
+    assert found.has_areas
+    assert str(found).startswith(
         "2 classes: walker, dancer; a flip exchanges left_hand-right_hand, left_foot-right_foot"
     )
-    assert "head 0.1 (given), left_hand 0.2 (given)" in str(task)
+    assert "head 0.1 (given), left_hand 0.2 (given)" in str(found)
 
 
 def test_own_flip_pairs_and_broken_bones(tmp_path):
     coco = make_set()
     for category in coco["categories"]:
         category.update(flip_pairs=[["head", 5], [3, 2]], skeleton=[[1, 2], [0, 9]])
-    task = read_task(write(tmp_path, coco))
-    assert task.schema.flip_pairs == ((0, 4), (1, 2))
-    assert task.schema.skeleton == ((0, 1),)
+    found = read_dataset_keypoints(write(tmp_path, coco))
+    assert found.schema.flip_pairs == ((0, 4), (1, 2))
+    assert found.schema.skeleton == ((0, 1),)
 
 
 def test_classes_come_by_id_and_categories_without_keypoints_do_not_count(tmp_path):
     coco = make_set()
     coco["categories"] = [{"id": 1, "name": "car"}, *reversed(coco["categories"])]
     coco["annotations"].append({"id": 50, "image_id": 100, "category_id": 1, "bbox": [1, 1, 5, 5]})
-    assert read_task(write(tmp_path, coco)).classes == ("walker", "dancer")
+    assert read_dataset_keypoints(write(tmp_path, coco)).classes == ("walker", "dancer")
 
 
 def test_somebody_without_area(tmp_path):
     coco = make_set()
     del coco["annotations"][0]["area"]
-    assert not read_task(write(tmp_path, coco)).has_areas
+    assert not read_dataset_keypoints(write(tmp_path, coco)).has_areas
 
 
 @pytest.mark.parametrize("name", ["coco", "crowdpose"])
 def test_real_files_give_the_schemas_that_are_known_by_name(data_dir, name):
     files = {"coco": "annotations/person_keypoints_val2017.json", "crowdpose": "annotations/mmpose_crowdpose_val.json"}
-    task, schema = read_task(data_dir / name / files[name]), {"coco": COCO, "crowdpose": CROWDPOSE}[name]
-    assert task.classes == ("person",)
-    assert [*map(split_side, task.schema.names)] == [*map(split_side, schema.names)]
-    assert task.schema.flip_pairs == schema.flip_pairs
-    assert task.schema.sigmas == pytest.approx(schema.sigmas)
-    assert set(task.sigma_sources) == {"known"}
+    found, schema = read_dataset_keypoints(data_dir / name / files[name]), {"coco": COCO, "crowdpose": CROWDPOSE}[name]
+    assert found.classes == ("person",)
+    assert [*map(split_side, found.schema.names)] == [*map(split_side, schema.names)]
+    assert found.schema.flip_pairs == schema.flip_pairs
+    assert found.schema.sigmas == pytest.approx(schema.sigmas)
+    assert set(found.sigma_sources) == {"known"}
     if name == "coco":
-        assert set(task.schema.skeleton) == {tuple(bone) for bone in schema.skeleton}
+        assert set(found.schema.skeleton) == {tuple(bone) for bone in schema.skeleton}
 
 
 REFUSED = {
@@ -92,19 +92,19 @@ def test_what_training_could_not_use_is_one_sentence(tmp_path, kind):
     coco = make_set()
     spoil(coco)
     with pytest.raises(ValueError, match=words):
-        read_task(write(tmp_path, coco), [1, 1] if kind == "sigmas" else None)
+        read_dataset_keypoints(write(tmp_path, coco), [1, 1] if kind == "sigmas" else None)
 
 
 @pytest.mark.parametrize("sigmas", [0.1, "abcde", [0.1, None]])
 def test_sigmas_that_are_no_numbers_are_refused(tmp_path, sigmas):
     with pytest.raises(ValueError, match="Sigmas are a list of numbers, one a keypoint, not"):
-        read_task(write(tmp_path, make_set()), sigmas)
+        read_dataset_keypoints(write(tmp_path, make_set()), sigmas)
 
 
 def test_what_training_leaves_out_by_itself_is_not_refused(tmp_path):
     coco = make_set()
     coco["annotations"] += [make_person(9, 555), make_person(10, 100, bbox=[1, 1, 0, 3]), make_person(1, 100)]
-    assert read_task(write(tmp_path, coco)).schema.num_keypoints == 5
+    assert read_dataset_keypoints(write(tmp_path, coco)).schema.num_keypoints == 5
 
 
 @pytest.mark.parametrize("name", ["left_eye", "eye_left", "LeftEye", "l_eye", "Eye-L", "left eye", "lefteye", "L Eye"])

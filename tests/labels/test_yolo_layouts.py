@@ -7,8 +7,8 @@ import yaml
 
 from rtmo_plugin.files import write_json
 from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
+from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
 from rtmo_plugin.labels.label_set import ReadOptions
-from rtmo_plugin.labels.task import read_task
 from tests.labels.conftest import NAMES
 from tests.tools.test_tools import run_in_process
 
@@ -119,7 +119,7 @@ def test_flips_that_the_names_do_not_tell_come_along(tmp_path, pictures):
     convert_from_coco(coco, tmp_path / "back", "yolo")
     assert yaml.safe_load((tmp_path / "back/data.yaml").read_text())["flip_idx"] == [0, 2, 1, 4, 3]
     write_json(tmp_path / "people.json", coco)
-    assert read_task(tmp_path / "people.json").schema.flip_pairs == ((1, 2), (3, 4))
+    assert read_dataset_keypoints(tmp_path / "people.json").schema.flip_pairs == ((1, 2), (3, 4))
 
 
 @pytest.mark.parametrize("kpt_names", [NAMES, [NAMES], {0: NAMES}], ids=["names", "a list a class", "by class"])
