@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed, nn
 
-from rtmo_plugin.engine.sync_batch_norm import synchronise_batch_norms
+from rtmo_plugin.engine.sync_batch_norm import synchronize_batch_norms
 
 
 def join_processes() -> None:
@@ -23,7 +23,7 @@ def wrap_for_cpus(model: nn.Module, cfg: Config) -> nn.Module:
         cfg: Config; ``sync_bn`` and ``find_unused_parameters`` have the meaning that MMEngine gives them.
     """
     if cfg.get("sync_bn"):
-        model = synchronise_batch_norms(model)
+        model = synchronize_batch_norms(model)
     find_unused = cfg.get("find_unused_parameters", False)
     wrapped: nn.Module = MMDistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=find_unused)
     return wrapped

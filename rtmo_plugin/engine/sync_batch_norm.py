@@ -27,36 +27,47 @@ class _SumOverRanks(torch.autograd.Function):
         return total, None
 
 
-class CPUSyncBatchNorm(_BatchNorm):
-    """Normalize with the statistics of the joint batch of all processes."""
+def _sum_over_ranks(values: Tensor, group: distributed.ProcessGroup) -> Tensor:
+    total: Tensor = _SumOverRanks.apply(values, group)  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return total
 
-    group: distributed.ProcessGroup  # of the class: modules are copied, for the moving average among others
+
+class CPUSyncBatchNorm(_BatchNorm):
+    """Batch norm with the statistics of the joint batch of all processes."""
+
+    # Of the class, since modules are copied (for the moving average, for example) and a group cannot be.
+    group: distributed.ProcessGroup
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  (torch's name)
-        """Accept what the batch norm that this one replaces was given."""
+        """Accept every shape that the replaced batch norm accepts."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        """Normalize (N, C, ...) values; ranks may have different N, and other sizes but C.
+        """Normalize (N, C, ...) values; N and the sizes after C may differ between ranks.
 
-        With fewer than two values in all there is no variance; running statistics are used.
+        With fewer than two values in total there is no variance; running statistics are used.
         """
         if not self.training:
             return super().forward(input)
         values = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         dims, shape = [0, *range(2, input.ndim)], (1, -1, *[1] * (input.ndim - 2))
         sums = torch.cat([values.sum(dims), values.new_tensor([values[:, 0].numel()])])
-        total = _SumOverRanks.apply(sums, self.group)
+        total = _sum_over_ranks(sums, self.group)
         count = total[-1].detach()
         if count < 2:
             return functional.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         mean = total[:-1] / count
-        centred = values - mean.view(shape)
-        variance = _SumOverRanks.apply((centred**2).sum(dims), self.group) / count
+        centered = values - mean.view(shape)
+        variance = _sum_over_ranks((centered**2).sum(dims), self.group) / count
         self._update_statistics(mean.detach(), variance.detach(), count)
         scale = torch.rsqrt(variance + self.eps) * self.weight
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+        normalized: Tensor = (centered * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+        return normalized
 
     @torch.no_grad()
     def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
@@ -65,14 +76,14 @@ class CPUSyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
 
 
-def synchronise_batch_norms(model: nn.Module) -> nn.Module:
-    """Let all batch norms of a model use the statistics of all processes; parameters and buffers stay the same.
+def synchronize_batch_norms(model: nn.Module) -> nn.Module:
+    """Make all batch norms of a model use the statistics of all processes; parameters and buffers stay the same.
 
-    Every process must call this at the same time: they agree on a channel of their own, so that
-    these sums and those of the gradients cannot be taken for each other.
+    All processes must call this together: it creates a process group, so that these sums cannot be
+    mixed up with those of the gradients.
     """
     CPUSyncBatchNorm.group = distributed.new_group()
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.__class__ = CPUSyncBatchNorm  # which has the same state
+            module.__class__ = CPUSyncBatchNorm  # it has the same state
     return model

@@ -175,5 +175,5 @@ def reorder_schema(schema: KeypointSchema, order: Sequence[int]) -> KeypointSche
     links = {
         name: tuple((places[a], places[b]) for a, b in getattr(schema, name)) for name in ("flip_pairs", "skeleton")
     }
-    names, sigmas = (tuple(values[index] for index in order) for values in (schema.names, schema.sigmas))
+    names, sigmas = tuple(schema.names[index] for index in order), tuple(schema.sigmas[index] for index in order)
     return replace(schema, names=names, sigmas=sigmas, **links)

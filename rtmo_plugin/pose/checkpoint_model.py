@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmo_plugin.engine.hooks.prediction_plots import read_skeleton, select_people
+from rtmo_plugin.engine.hooks.prediction_plots import read_skeleton, select_predictions
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import FRACTION
 from rtmo_plugin.pose.predictor import Predictor
@@ -65,5 +65,5 @@ class CheckpointModel:
 
     def _select(self, sample: Any) -> Detections:
         """Return the people of a data sample above the threshold."""
-        keypoints, visibility, scores, boxes, labels = select_people(sample, self._score_thr)
+        keypoints, visibility, scores, boxes, labels = select_predictions(sample, self._score_thr)
         return Detections(boxes, scores, keypoints, visibility, labels.astype(np.int64))

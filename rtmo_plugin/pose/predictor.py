@@ -23,7 +23,7 @@ from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.custom_data import fill_keypoints_from_data
 from rtmo_plugin.engine.console import suppress_library_noise
-from rtmo_plugin.engine.hooks.prediction_plots import name_classes, read_skeleton, select_people
+from rtmo_plugin.engine.hooks.prediction_plots import name_classes, read_skeleton, select_predictions
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, refuse_config_errors
 from rtmo_plugin.files import check_outputs, write_file
 from rtmo_plugin.media.drawing import Image, draw_people
@@ -186,7 +186,7 @@ def _predict_file(predictor: Predictor, path: Path, plan: PlotPlan, score_thr: f
         sample = predictor.predict(image, str(path))
     except (DataError, MissingFileError) as error:
         return ImagePrediction(path.name, [], str(error))
-    keypoints, keypoint_scores, scores, boxes, labels = select_people(sample, score_thr)
+    keypoints, keypoint_scores, scores, boxes, labels = select_predictions(sample, score_thr)
     names = name_classes(labels, predictor.metainfo)
     drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo), texts=names)
     write_image(plan.choose_path(Frame(None, str(path), path)), drawn)

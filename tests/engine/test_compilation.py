@@ -98,12 +98,12 @@ def test_a_machine_without_compiler_is_told_before_training():
     without = {"CXX": "/nowhere/c++", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
     command = [sys.executable, "-c", code.format(model)]
     done = subprocess.run(command, env={**os.environ, **without}, capture_output=True, text=True, check=False)
-    assert "ConfigError: torch.compile does not work here, leave it out: " in done.stderr
+    assert "ConfigError: torch.compile does not work here, train without --compile: " in done.stderr
     assert "ompiler" in done.stderr.splitlines()[-1]
 
 
 def test_an_unknown_backend_is_told_before_training():
-    with pytest.raises(ConfigError, match=r"leave it out: .*no-such"):
+    with pytest.raises(ConfigError, match=r"train without --compile: .*no-such"):
         compile_network(make_model(), backend="no-such")
 
 

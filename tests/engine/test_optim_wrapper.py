@@ -64,7 +64,7 @@ def test_other_precisions_are_refused(dtype):
 
 @pytest.mark.skipif(get_device() == "cuda", reason="this machine has a GPU")
 def test_float16_without_gpu_is_refused():
-    with pytest.raises(ValueError, match="float16 needs a GPU, and this is a cpu: choose dtype='bfloat16'"):
+    with pytest.raises(ValueError, match="float16 needs a GPU, and the device is cpu: choose dtype='bfloat16'"):
         make(dtype="float16")
 
 

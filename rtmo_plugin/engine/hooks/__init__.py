@@ -1,12 +1,16 @@
-"""Hooks: training stages, random numbers, resume points, progress, curves, and evidence of what went wrong."""
+"""Hooks: training stages, random seeds, resume points, progress, plots, and diagnostics of failed runs."""
 
 from rtmo_plugin.engine.hooks.accumulation import AccumulationHook
+from rtmo_plugin.engine.hooks.batch_plots import FirstBatchHook
 from rtmo_plugin.engine.hooks.broken_samples import BrokenSampleHook
 from rtmo_plugin.engine.hooks.checkpoint_keeping import KeepingCheckpointHook
 from rtmo_plugin.engine.hooks.compilation import CompileHook
 from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.diagnostics import DiagnosticsHook
+from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.engine.hooks.memory_format import ChannelsLastHook
+from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
+from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.hooks.randomness import RandomnessHook
 from rtmo_plugin.engine.hooks.resume_point import ResumePointHook
@@ -20,7 +24,11 @@ __all__ = [
     "CompileHook",
     "CurvesHook",
     "DiagnosticsHook",
+    "DivergenceHook",
+    "FirstBatchHook",
     "KeepingCheckpointHook",
+    "MissedValidationHook",
+    "PictureHook",
     "ProgressBarHook",
     "RandomnessHook",
     "ResumableTrainLoop",

@@ -1,4 +1,4 @@
-"""Gradient accumulation that ends with each epoch, so that a checkpoint holds all there is."""
+"""Gradient accumulation that ends with each epoch, so that a checkpoint misses no gradients."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rtmo_plugin.registry import HOOKS
 
 @HOOKS.register_module()
 class AccumulationHook(Hook):
-    """Begin to accumulate gradients with each epoch.
+    """Restart gradient accumulation with each epoch.
 
-    MMEngine counts batches through the whole run: where their number in an epoch is not a multiple of
-    those in a step, a checkpoint would miss the gradients of an unfinished step.  So the last step
+    MMEngine counts batches over the whole run: if the batches of an epoch are not a multiple of the
+    batches of a step, a checkpoint would miss the gradients of an unfinished step.  So the last step
     of an epoch has fewer batches, as the last batch of an epoch has fewer images.
     """
 
-    priority = "BELOW_NORMAL"  # after the stage's dataloader is there
+    priority = "BELOW_NORMAL"  # after TrainingStageHook has built the dataloader
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Let the optimizer wrapper count from the first batch of this epoch to the last."""
-        first = getattr(runner.train_loop, "first_batch", 0)  # not 0 where a run resumes within an epoch
+        """Make the optimizer wrapper count the batches of this epoch only."""
+        first = getattr(runner.train_loop, "first_batch", 0)  # not 0 if the run was resumed within this epoch
         runner.optim_wrapper.initialize_count_status(runner.model, first, len(runner.train_loop.dataloader))

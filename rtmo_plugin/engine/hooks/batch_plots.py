@@ -16,36 +16,38 @@ from torch import Tensor
 from rtmo_plugin.engine.hooks.prediction_plots import read_skeleton, tile_images
 from rtmo_plugin.media.drawing import Image, draw_people
 from rtmo_plugin.media.image_files import write_image
+from rtmo_plugin.registry import HOOKS
 
 _NUM_IMAGES = 16
 
 
+@HOOKS.register_module()
 class FirstBatchHook(Hook):
-    """Draw the first batch of a run as ``first_batch.jpg``, and the first batch of each later dataset.
+    """Plot the first batch of a run as ``first_batch.jpg``, and the first batch of each new dataloader.
 
-    Later ones, and the first batch of a resumed run, have the epoch in their name: ``first_batch_epoch_581.jpg``.
+    Plots after the first epoch have the epoch in their name: ``first_batch_epoch_581.jpg``.
     """
 
     def __init__(self) -> None:
-        self._drawn: object = None
+        self._plotted: object = None
 
-    @master_only  # type: ignore[untyped-decorator]
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Draw the batch, if the dataloader is a new one."""
+        """Plot the batch if the dataloader is new."""
         loader = runner.train_loop.dataloader
-        if self._drawn is loader or not isinstance(data_batch, dict):
+        if self._plotted is loader or not isinstance(data_batch, dict):
             return
-        self._drawn = loader
+        self._plotted = loader
         name = f"first_batch_epoch_{runner.epoch + 1}" if runner.epoch else "first_batch"
-        write_batch_picture(Path(runner.work_dir) / f"{name}.jpg", data_batch, loader.dataset.metainfo)
+        write_batch_plot(Path(runner.work_dir) / f"{name}.jpg", data_batch, loader.dataset.metainfo)
 
 
-def write_batch_picture(path: Path, batch: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-    """Write up to sixteen images of a batch, with their targets, as one plot.
+def write_batch_plot(path: Path, batch: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """Plot up to sixteen images of a batch with their targets.
 
     Args:
-        path: Path of the plot.
-        batch: Batch of a dataloader: B ``inputs`` of (3, H, W) and B ``data_samples``.
+        path: Output path of the plot.
+        batch: Batch of a dataloader with B ``inputs`` of shape (3, H, W) and B ``data_samples``.
         meta: Metainfo of the dataset.
     """
     pairs = list(zip(batch["inputs"], batch["data_samples"]))[:_NUM_IMAGES]
@@ -53,7 +55,7 @@ def write_batch_picture(path: Path, batch: Mapping[str, Any], meta: Mapping[str,
 
 
 def _draw_targets(values: Tensor, sample: Any, meta: Mapping[str, Any]) -> Image:
-    """Return (3, H, W) values of 0..255 as an image (H, W, 3) with its targets."""
+    """Return (3, H, W) values in 0..255 as an (H, W, 3) image with the targets drawn."""
     image = np.ascontiguousarray(values.float().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
     labels = sample.get("gt_instance_labels", {})
     if "keypoints" not in labels:

@@ -1,4 +1,4 @@
-"""Regular checkpoints: an old one is removed only after its successor is on disk."""
+"""Regular checkpoints: an old one is removed only after the next one is on disk."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _KEPT, _NO_LIMIT = "keep_ckpt_ids", -1
 
 @HOOKS.register_module()
 class KeepingCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook``, which removes old checkpoints last instead of first.
+    """MMEngine's ``CheckpointHook``, but old checkpoints are removed after the new one is written.
 
-    With ``max_keep_ckpts=1``, MMEngine killed while it writes a checkpoint leaves none.  The list of kept
-    checkpoints in a file also names the one that is about to go, so that a resumed run removes it if need be.
+    With ``max_keep_ckpts=1``, MMEngine leaves no checkpoint if it is killed while writing one.  The list of kept
+    checkpoints in a file includes the one about to be removed, so that a resumed run can remove it.
     """
+
+    max_keep_ckpts: int
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         limit = self.max_keep_ckpts
@@ -52,14 +54,14 @@ class KeepingCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _hide_best(self) -> Iterator[dict[str, str]]:
-        """Let the base class see no best checkpoint that it would remove before it writes the next one."""
+        """Hide the best checkpoints from the base class, which would remove them before it writes the next ones."""
         hidden = self._list_best()
         self._set_best({})
         yield hidden
         self._set_best({**hidden, **self._list_best()})
 
     def _list_best(self) -> dict[str, str]:
-        """Return the best checkpoints by metric; the name of the only one is empty."""
+        """Return the best checkpoints by metric; the key of a single one is empty."""
         if not self.save_best:
             return {}
         found = {"": self.best_ckpt_path} if hasattr(self, "best_ckpt_path") else self.best_ckpt_path_dict

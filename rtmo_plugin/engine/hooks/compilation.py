@@ -1,4 +1,4 @@
-"""``torch.compile`` in training, of the part of a model whose shapes do not depend on who is in the images."""
+"""``torch.compile`` in training, for the parts of the model whose shapes do not depend on the number of people."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import nn
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import HOOKS
 
-OLDEST = "2.6"  # of PyTorch; 2.1 fails within its tracer, 2.13 was tried
+OLDEST = "2.6"  # PyTorch version; 2.1 fails in its tracer, 2.13 works
 NETWORK = ("backbone", "neck", "head.head_module")
-_MAX_SIZES = 64  # that are compiled before torch falls back to its interpreter: eleven in training, and those of tests
+_MAX_SIZES = 64  # image sizes compiled before torch falls back to eager mode: 11 in training, others in validation
 
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Train with a compiled network; see ``compile_network``.
+    """Train with a compiled network (see ``compile_network``).
 
     Args:
         **options: Arguments of ``torch.compile``, such as ``mode="max-autotune-no-cudagraphs"``.
@@ -30,21 +30,21 @@ class CompileHook(Hook):
         self._options = options
 
     def before_train(self, runner: Runner) -> None:
-        """Compile the network; before this the moving average has made its copy of the model.
+        """Compile the network; the moving average has copied the model before.
 
         Raises:
             ConfigError: See ``compile_network``.
         """
-        runner.logger.info("torch.compile: the first steps, and those of other image sizes, compile and take longer.")
+        runner.logger.info("torch.compile: the first steps with each image size compile and take longer.")
         compile_network(getattr(runner.model, "module", runner.model), **self._options)
 
 
 def compile_network(model: nn.Module, **options: Any) -> None:
-    """Have backbone, neck and the head's convolutions compiled when they are first called.
+    """Compile backbone, neck and the head's convolutions in place, when they are first called.
 
-    It is done in place: names of weights and what checkpoints hold stay as they are.  Assignment, classifier
-    and losses are left out, since they would be compiled again for each number of people.  Each image size is
-    compiled for itself: of channels-last maps whose size may change, PyTorch 2.13 cannot sort the strides.
+    Parameter names and checkpoints do not change.  Assignment, classifier and losses are not compiled, since each
+    number of people would compile them again.  Each image size is compiled separately (``dynamic=False``), because
+    PyTorch 2.13 cannot sort the strides of channels-last maps of dynamic size.
     https://docs.pytorch.org/docs/stable/generated/torch.compile.html
 
     Args:
@@ -52,11 +52,12 @@ def compile_network(model: nn.Module, **options: Any) -> None:
         **options: Arguments of ``torch.compile``.
 
     Raises:
-        ConfigError: There is nothing to compile, or no way to, as without a C++ compiler or before PyTorch 2.6.
+        ConfigError: The model has none of these parts, or compiling fails, as without a C++ compiler or before
+            PyTorch 2.6.
     """
     if digit_version(torch.__version__) < digit_version(OLDEST):
         raise ConfigError(
-            f"torch.compile needs PyTorch {OLDEST} or newer, and this is {torch.__version__}: leave it out."
+            f"torch.compile needs PyTorch {OLDEST} or newer, and this is {torch.__version__}: train without --compile."
         )
     options = {"dynamic": False, **options}
     parts = [part for part in (_find_part(model, name) for name in NETWORK) if part is not None]
@@ -76,17 +77,17 @@ def _find_part(model: nn.Module, name: str) -> nn.Module | None:
 
 
 def _check_compiler(device: torch.device, options: dict[str, Any]) -> None:
-    """Compile something small, so that what is missing shows before the data are loaded."""
+    """Compile a small function, so that a missing compiler is reported before the data are loaded."""
     try:
         square: Any = torch.compile(torch.square, **options)
         square(torch.ones(2, device=device))
-    except (RuntimeError, TypeError) as error:  # whatever a backend raises, torch wraps in a RuntimeError
+    except (RuntimeError, TypeError) as error:  # torch wraps the errors of backends in a RuntimeError
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # "backend='inductor' raised:"
-        raise ConfigError(f"torch.compile does not work here, leave it out: {reason}") from error
+        raise ConfigError(f"torch.compile does not work here, train without --compile: {reason}") from error
 
 
 def _allow_recompiling() -> None:
     config: Any = torch._dynamo.config
-    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # as it was called
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # the older name
     setattr(config, name, max(getattr(config, name), _MAX_SIZES))

@@ -1,4 +1,4 @@
-"""``curves.png``: losses by training stage, learning rate and AP of a run, from its own log."""
+"""``curves.png``: losses by training stage, learning rate and AP of a run, from its log."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _STAGE_COLORS = ("#4c72b0", "#dd8452", "#55a868")
 
 
 def read_scalars(work_dir: str | Path) -> list[dict[str, Any]]:
-    """Return the log entries of the runs in a work folder, oldest first; a resumed run replaces those after its begin.
+    """Return the log entries of the runs in a work folder, oldest first.
+
+    A resumed run replaces the entries after the place where it resumed.
 
     Returns:
-        Dicts as MMEngine's ``LocalVisBackend`` writes them: those with ``epoch`` from training, the
-        others from validation, whose ``step`` is the epoch.
+        Dicts as MMEngine's ``LocalVisBackend`` writes them: entries with ``epoch`` are from training, the
+        others from validation, and their ``step`` is the epoch.
     """
     scalars: list[dict[str, Any]] = []
     for path in sorted(Path(work_dir).glob("*/vis_data/scalars.json")):
-        # an interruption may cut the last line
+        # an interruption may truncate the last line
         entries = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         if entries:
             first = _find_place(entries[0])
@@ -43,7 +45,7 @@ def find_epoch(entry: Mapping[str, Any]) -> float:
 
 
 def _find_place(entry: Mapping[str, Any]) -> tuple[float, bool, float]:
-    """Return a key by which the log entries of a run follow each other: a validation ends its epoch."""
+    """Return the sort key of a log entry: a validation comes after the training of its epoch."""
     is_training = "epoch" in entry
     return find_epoch(entry), not is_training, float(entry.get("iter", 0)) if is_training else 0.0
 
@@ -55,11 +57,11 @@ def find_stages(cfg: Mapping[str, Any]) -> dict[str, int]:
 
 
 def plot_curves(scalars: Sequence[Mapping[str, Any]], path: str | Path, stages: Mapping[str, int]) -> None:
-    """Draw losses, learning rate and average precision over epochs.
+    """Plot losses, learning rate and average precision over epochs.
 
     Args:
         scalars: Log entries from ``read_scalars``.
-        path: Path of the PNG.
+        path: Output path of the PNG file.
         stages: First epoch of each training stage, counted from 0, in order.
     """
     from matplotlib.figure import Figure
@@ -80,7 +82,7 @@ def plot_curves(scalars: Sequence[Mapping[str, Any]], path: str | Path, stages: 
 
 
 def _spread_within_epochs(train: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Return where on the epoch axis each training entry stands: the last of an epoch at its end."""
+    """Return the position of each training entry on the epoch axis; the last one of an epoch is at its end."""
     last = {find_epoch(entry): entry["iter"] for entry in train}
     starts = {epoch: last.get(epoch - 1, 0) for epoch in last}
     places = []
@@ -94,7 +96,7 @@ def _spread_within_epochs(train: Sequence[Mapping[str, Any]]) -> list[float]:
 def _plot_line(
     panel: Any, epochs: Sequence[float], values: Sequence[float], name: str, stages: Mapping[str, int]
 ) -> None:
-    """Draw one quantity, its line colored by training stage."""
+    """Plot one quantity with a line colored by training stage."""
     panel.set_title(name)
     begins = [*stages.values(), float("inf")]
     for stage, color, begin, end in zip(stages, _STAGE_COLORS, begins, begins[1:]):
@@ -107,7 +109,7 @@ def _plot_line(
 
 
 def _plot_metrics(panel: Any, tested: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the precision and recall of each validation."""
+    """Plot the precision and recall of each validation."""
     panel.set_title("validation")
     panel.set_ylim(0, 1)
     for name in sorted({key for entry in tested for key in entry if key.split("/")[-1] in _METRICS}):
@@ -119,21 +121,21 @@ def _plot_metrics(panel: Any, tested: Sequence[Mapping[str, Any]]) -> None:
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
-    """Draw ``curves.png`` in the work folder again after each validation and at the end of training."""
+    """Plot ``curves.png`` in the work folder after each validation and at the end of training."""
 
     priority = "VERY_LOW"  # after the logger
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Redraw."""
-        self._draw(runner)
+        """Update the plot with this validation."""
+        self._plot(runner)
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def after_train(self, runner: Runner) -> None:
-        """Redraw."""
-        self._draw(runner)
+        """Update the plot with the last losses."""
+        self._plot(runner)
 
-    def _draw(self, runner: Runner) -> None:
+    def _plot(self, runner: Runner) -> None:
         scalars = read_scalars(runner.work_dir)
         if any("loss" in entry for entry in scalars):
             plot_curves(scalars, Path(runner.work_dir) / CURVES_FILE, find_stages(runner.cfg))

@@ -1,4 +1,4 @@
-"""``diagnostics.jsonl``: the number of positive priors on each level, and the sigma of each keypoint."""
+"""``diagnostics.jsonl``: the number of positive priors per level and the sigma of each keypoint."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FILE_NAME = "diagnostics.jsonl"
 
 @HOOKS.register_module()
 class DiagnosticsHook(Hook):
-    """Write once an epoch statistics of what the criterion of an ``RTMOHead`` was given, in a file in the work folder.
+    """Write statistics of the inputs of the criterion of an ``RTMOHead`` to a file in the work folder, once per epoch.
 
-    It listens at the criterion, adds up on the device, and looks at the sums when the epoch is over:
-    no step waits for it.  Of several processes the first one notes its own share.  A run without
-    such a head, as MMPose's, leaves no file.
+    The sums are computed on the device and read at the end of the epoch, so no step waits for them.
+    With several processes, the first one writes the statistics of its own share.  For other heads, such as
+    MMPose's, there is no file.
     """
 
     priority = "LOW"
@@ -34,14 +34,14 @@ class DiagnosticsHook(Hook):
         self._handle: Any = None
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to listen; before this the moving average has made its copy of the model."""
+        """Register a forward hook on the criterion; the moving average has copied the model before."""
         head = _find_head(runner.model)
         criterion = getattr(head, "criterion", None)
         if isinstance(criterion, nn.Module):
             self._handle = criterion.register_forward_hook(self._add)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Reset the sums: an epoch has one training stage."""
+        """Reset the sums: each epoch has one training stage."""
         self._sums, self._num_images = {}, 0
 
     def _add(self, criterion: nn.Module, inputs: tuple[Any, ...], losses: Any) -> None:
@@ -56,13 +56,13 @@ class DiagnosticsHook(Hook):
         self._num_images += len(predictions.boxes)
 
     def _list_strides(self, strides: Tensor) -> list[int]:
-        """Return the strides of the levels; read from the device once an epoch, since the sums' names tell later."""
+        """Return the strides of the levels; read from the device once per epoch, later from the names of the sums."""
         known = [int(name.split()[1]) for name in self._sums if name.startswith("stride ")]
         return known or [int(stride) for stride in torch.unique(strides).tolist()]
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def after_train_epoch(self, runner: Runner) -> None:
-        """Write one line."""
+        """Append the line of this epoch to the file."""
         if not self._num_images:
             return
         sums = {name: value.tolist() for name, value in self._sums.items()}
@@ -79,20 +79,20 @@ class DiagnosticsHook(Hook):
             file.write(json.dumps(entry) + "\n")
 
     def after_train(self, runner: Runner) -> None:
-        """Listen no longer."""
+        """Remove the forward hook."""
         if self._handle is not None:
             self._handle.remove()
 
 
 def _find_head(model: nn.Module) -> Any:
-    """Return the head of a model, which may be wrapped for several processes."""
+    """Return the head of a model, wrapped for distributed training or not; None without a head."""
     return getattr(getattr(model, "module", model), "head", None)
 
 
 def read_diagnostics(work_dir: str | Path) -> list[dict[str, Any]]:
-    """Return the notes of the runs in a work dir, one an epoch; what a resumed run did again counts as it did."""
+    """Return the statistics of the runs in a work folder, one entry per epoch; a resumed run replaces older entries."""
     path = Path(work_dir, FILE_NAME)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    entries = [json.loads(line) for line in lines if line.endswith("}")]  # an interruption may cut the last one
+    entries = [json.loads(line) for line in lines if line.endswith("}")]  # an interruption may truncate the last one
     by_epoch = {entry["epoch"]: entry for entry in entries}
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]

@@ -1,4 +1,4 @@
-"""Evidence of a run that diverged: its batch, in numbers and as a plot, and the last good checkpoint."""
+"""Diagnostics of a diverged run: its last batch, as tensors and as a plot, and the last good checkpoint."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from rtmo_plugin.checkpoints.reading import read_note
-from rtmo_plugin.engine.hooks.batch_plots import write_batch_picture
+from rtmo_plugin.engine.hooks.batch_plots import write_batch_plot
+from rtmo_plugin.registry import HOOKS
 
 _FOLDER = "diverged"
 
 
+@HOOKS.register_module()
 class DivergenceHook(Hook):
-    """Remember the batch of the current step, and refuse to save weights that are not finite."""
+    """Keep the batch of the current step for ``explain``, and refuse to save non-finite weights."""
 
     def __init__(self) -> None:
         self._batch: Mapping[str, Any] = {}
@@ -30,7 +32,7 @@ class DivergenceHook(Hook):
         self._batch = data_batch if isinstance(data_batch, dict) else {}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Stop before a checkpoint with weights that are not finite replaces a good one.
+        """Stop the run instead of saving non-finite weights, which could replace a good checkpoint.
 
         Raises:
             FloatingPointError: A weight is NaN or infinite.
@@ -41,10 +43,10 @@ class DivergenceHook(Hook):
 
     @contextmanager
     def explain(self, runner: Runner) -> Iterator[None]:
-        """Leave the batch in ``diverged/`` when training stops at a number that is not finite.
+        """Write the batch into the folder ``diverged`` if training stops because of a non-finite number.
 
         Raises:
-            FloatingPointError: The error of training, with the step, the files and the last checkpoint in its message.
+            FloatingPointError: The error of training, with step, files and last checkpoint added to the message.
         """
         try:
             yield
@@ -57,7 +59,7 @@ class DivergenceHook(Hook):
             ) from error
 
     def _dump(self, folder: Path, runner: Runner) -> Path:
-        """Write the batch as data preparation made it: ``batch.pth``, which holds plain values, and a plot."""
+        """Write the input batch to ``batch.pth`` (tensors and plain values) and plot it; return the folder."""
         folder = folder / f"rank_{get_rank()}" if get_rank() else folder
         folder.mkdir(parents=True, exist_ok=True)
         samples = self._batch.get("data_samples", ())
@@ -73,5 +75,5 @@ class DivergenceHook(Hook):
         }
         torch.save(content, folder / "batch.pth")
         if samples:
-            write_batch_picture(folder / "batch.jpg", self._batch, runner.train_dataloader.dataset.metainfo)
+            write_batch_plot(folder / "batch.jpg", self._batch, runner.train_dataloader.dataset.metainfo)
         return folder

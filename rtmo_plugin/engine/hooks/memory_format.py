@@ -1,4 +1,4 @@
-"""Channels-last weights: the same numbers up to rounding, from faster convolutions."""
+"""Channels-last weights, for faster convolutions with the same results up to rounding."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rtmo_plugin.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Keep the model's convolution weights in channels-last memory.
+    """Store the model's convolution weights in channels-last memory format.
 
     A convolution with such weights takes maps in either format and returns channels-last ones, so
-    that images need no conversion.  Shapes, state dicts and what checkpoints load stay as they are.
+    images need no conversion.  Shapes, state dicts and checkpoints do not change.
     https://pytorch.org/tutorials/intermediate/memory_format_tutorial.html
     """
 
     priority = "VERY_HIGH"  # before EMAHook copies the model
 
     def before_run(self, runner: Runner) -> None:
-        """Convert the weights, before any checkpoint is read and any step is made."""
+        """Convert the weights, before a checkpoint is loaded and before the first step."""
         runner.model.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The missed validation of a run that was stopped between a checkpoint and the validation after it."""
+"""Catching up on a validation that an interrupted run missed after its last checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DONE = "validated_epoch"
 
 @HOOKS.register_module()
 class MissedValidationHook(Hook):
-    """Validate before a resumed training, if the validation of the checkpoint's epoch is due and missing."""
+    """Validate before training resumes, if the validation of the checkpoint's epoch is due and missing."""
 
     priority = 100  # after hooks that prepare training
 
@@ -24,8 +24,9 @@ class MissedValidationHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Validate if a validation is missing."""
-        loop = runner.train_loop
-        if not runner._resume or runner.val_loop is None or not loop.epoch or getattr(loop, "first_batch", 0):
+        loop: Any = runner.train_loop
+        is_within_epoch = bool(getattr(loop, "first_batch", False))
+        if not runner._resume or runner.val_loop is None or not loop.epoch or is_within_epoch:
             return
         loop._decide_current_val_interval()
         is_due = loop.epoch >= loop.val_begin and (loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs)
@@ -33,9 +34,9 @@ class MissedValidationHook(Hook):
             runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Remember the epoch."""
+        """Record the validated epoch."""
         self._validated_epoch = runner.epoch
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note in the checkpoint which epoch was validated last."""
+        """Store the last validated epoch in the checkpoint."""
         checkpoint["meta"][_DONE] = self._validated_epoch

@@ -19,17 +19,19 @@ from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.media.plot_plan import PlotPlan
+from rtmo_plugin.registry import HOOKS
 
 
+@HOOKS.register_module()
 class PictureHook(Hook):
-    """Write one plot for each evaluated image, with the name of its file.
+    """Plot the predictions of each evaluated image in a file with the name of the image.
 
-    MMPose's ``PoseVisualizationHook`` nests relative folders one deeper with each image.  Images with the same name in
-    several folders get separate plots, and no image of the data set is overwritten.
+    Unlike with MMPose's ``PoseVisualizationHook``, relative folders are not nested one deeper with each image.  Images
+    of the same name in several folders get separate plots, and no image of the data set is overwritten.
 
     Args:
-        out_dir: Folder for the plots; validations get a sub-folder for each epoch.
-        score_thr: Lowest score of a person.
+        out_dir: Output folder; validations get a subfolder for each epoch.
+        score_thr: Lowest score of a plotted person.
     """
 
     def __init__(self, out_dir: str | Path, score_thr: float = 0.3) -> None:
@@ -38,43 +40,43 @@ class PictureHook(Hook):
         self._plan: PlotPlan | None = None
 
     def before_val(self, runner: Runner) -> None:
-        """Choose the names of the plots of a validation, in ``epoch_N`` after epoch N."""
-        self._plan = _plan_pictures(self._out_dir / f"epoch_{runner.epoch}", runner.val_loop.dataloader.dataset)
+        """Choose the file names of the plots, in ``epoch_N`` after epoch N."""
+        self._plan = _plan_plots(self._out_dir / f"epoch_{runner.epoch}", runner.val_loop.dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
-        """Choose the names of the plots of a test, in the folder itself."""
-        self._plan = _plan_pictures(self._out_dir, runner.test_loop.dataloader.dataset)
+        """Choose the file names of the plots, in the output folder itself."""
+        self._plan = _plan_plots(self._out_dir, runner.test_loop.dataloader.dataset)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        """Draw the batch."""
-        self._draw_batch(outputs, runner.val_evaluator.dataset_meta)
+        """Plot the batch."""
+        self._plot_batch(outputs, runner.val_evaluator.dataset_meta)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        """Draw the batch."""
-        self._draw_batch(outputs, runner.test_evaluator.dataset_meta)
+        """Plot the batch."""
+        self._plot_batch(outputs, runner.test_evaluator.dataset_meta)
 
-    def _draw_batch(self, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
-        assert self._plan is not None  # since ``before_val`` or ``before_test``
+    def _plot_batch(self, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
+        assert self._plan is not None  # set by ``before_val`` and ``before_test``
         for sample in samples:
-            keypoints, scores, _, _, labels = select_people(sample, self._score_thr)
+            keypoints, scores, _, _, labels = select_predictions(sample, self._score_thr)
             image = read_stored_image(str(sample.img_path))
             path = self._plan.choose_path(Frame(None, str(sample.img_path)))
             texts = name_classes(labels, meta)
             write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta), texts=texts))
 
 
-def _plan_pictures(folder: Path, dataset: Any) -> PlotPlan:
-    """Return the names of the plots of a data set.
+def _plan_plots(folder: Path, dataset: Any) -> PlotPlan:
+    """Return the file names of the plots of a data set.
 
     Raises:
-        OutputError: A plot would replace an image of the data set.
+        OutputError: A plot would overwrite an image of the data set.
     """
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
     return PlotPlan(folder, paths, suffix=".jpg")
 
 
-def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the people whose score is at least ``score_thr``.
+def select_predictions(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any, Any]:
+    """Return the predicted people whose score is at least ``score_thr``.
 
     Returns:
         Keypoints (N, K, 2) in pixels of the image, their scores (N, K), the people's scores (N,),
@@ -82,37 +84,37 @@ def select_people(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, A
     """
     people = sample.pred_instances
     kept = np.asarray(people.bbox_scores) >= score_thr
-    labels = people.get("labels", np.zeros(len(kept), int))  # other heads than ours have none
+    labels = people.get("labels", np.zeros(len(kept), int))  # MMPose's heads predict no labels
     values = (people.keypoints, people.keypoint_scores, people.bbox_scores, people.bboxes, labels)
     keypoints, keypoint_scores, scores, boxes, labels = (np.asarray(value)[kept] for value in values)
     return keypoints, keypoint_scores, scores, boxes, labels
 
 
 def name_classes(labels: Sequence[int], meta: Mapping[str, Any]) -> list[str]:
-    """Return the class name of each person; an empty list for a data set with one class."""
+    """Return the class name of each person; an empty list if the data set has one class."""
     classes = meta.get("classes", ())
     return [classes[label] for label in labels] if len(classes) > 1 else []
 
 
 def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``draw_people`` that follow from a data set's metainfo."""
+    """Return the arguments ``skeleton`` and ``flip_pairs`` of ``draw_people`` from a data set's metainfo."""
     names = meta["keypoint_id2name"]
     pairs = [sorted(pair, key=lambda k: split_side(names[k])[0] != "left") for pair in meta.get("flip_pairs", [])]
     return {"skeleton": meta.get("skeleton_links", []), "flip_pairs": pairs}
 
 
-def write_contact_sheet(pictures: Sequence[Path], path: Path, num_columns: int = 4) -> None:
-    """Write plots side by side as one image; an empty list writes no file.
+def write_contact_sheet(plots: Sequence[Path], path: Path, num_columns: int = 4) -> None:
+    """Write plots side by side into one image; an empty list writes no file.
 
     Raises:
         DataError: A plot cannot be read.
     """
-    if pictures:
-        write_image(path, tile_images([read_image(picture) for picture in pictures], num_columns))
+    if plots:
+        write_image(path, tile_images([read_image(plot) for plot in plots], num_columns))
 
 
 def tile_images(images: Sequence[Image], num_columns: int = 4) -> Image:
-    """Return one or more (H, W, 3) images side by side, each in a cell of the first one's size."""
+    """Return (H, W, 3) images side by side, at least one, each resized to the size of the first."""
     height, width = images[0].shape[:2]
     num_rows = -(-len(images) // num_columns)
     sheet = np.full((num_rows * height, min(num_columns, len(images)) * width, 3), 114, np.uint8)

@@ -1,4 +1,4 @@
-"""A bar with the time left, for terminals; logs and files keep MMEngine's lines."""
+"""Progress bars with the time left on terminals; logs keep MMEngine's lines."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _SHOWN = {"loss": "train/loss", "lr": "train/lr"}
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Show one bar for the whole training, and one for each evaluation.
+    """Show a progress bar for the whole training and one for each evaluation.
 
-    It draws on stderr, and only on the main process and on a terminal.
+    Bars are drawn on stderr, only by the main process and only if stderr is a terminal.
     """
 
-    priority = "VERY_LOW"  # after the hooks that compute what the bar shows
+    priority = "VERY_LOW"  # after the hooks that compute the values shown
 
     def __init__(self) -> None:
         self._train_bar: tqdm[Any] | None = None
         self._eval_bar: tqdm[Any] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Open the training bar where a resumed run stands."""
+        """Open the training bar, at the current step of a resumed run."""
         self._train_bar = _open_bar("training", runner.max_iters, runner.iter)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *_: Any, **__: Any) -> None:
-        """Advance, and show epoch, loss and learning rate."""
+        """Advance the training bar and show epoch, loss and learning rate."""
         if self._train_bar is not None:
             self._train_bar.set_description(f"epoch {runner.epoch + 1}/{runner.max_epochs}", refresh=False)
             scalars = runner.message_hub.log_scalars
@@ -46,8 +46,10 @@ class ProgressBarHook(Hook):
         self.close()
 
     def close(self) -> None:
-        """Close the bars that are open, so that nothing draws them again."""
-        self._train_bar, self._eval_bar = _close(self._train_bar), _close(self._eval_bar)
+        """Close the open bars, so that nothing redraws them."""
+        for bar in filter(None, (self._train_bar, self._eval_bar)):
+            bar.close()
+        self._train_bar = self._eval_bar = None
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Open a bar for this validation."""
@@ -66,15 +68,16 @@ class ProgressBarHook(Hook):
         self._advance_evaluation()
 
     def _advance_evaluation(self) -> None:
-        """Advance the evaluation bar, and close it when its images are done, before the metrics print."""
+        """Advance the evaluation bar, and close it after the last batch, before metrics are printed."""
         if self._eval_bar is not None:
             self._eval_bar.update()
             if self._eval_bar.n >= self._eval_bar.total:
-                self._eval_bar = _close(self._eval_bar)
+                self._eval_bar.close()
+                self._eval_bar = None
 
 
 def is_bar_shown() -> bool:
-    """Tell whether this process shows progress bars: the main one, on a terminal."""
+    """Return whether this process shows progress bars: the main process on a terminal."""
     return is_terminal() and is_main_process()
 
 
@@ -82,8 +85,3 @@ def _open_bar(what: str, total: int, done: int = 0) -> tqdm[Any] | None:
     if not is_bar_shown():
         return None
     return show_progress(desc=what, total=total, initial=done, leave=what == "training", unit="batch")
-
-
-def _close(bar: tqdm[Any] | None) -> None:
-    if bar is not None:
-        bar.close()

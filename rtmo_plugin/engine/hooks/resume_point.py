@@ -1,4 +1,4 @@
-"""Save often enough that an interruption costs minutes, beside the checkpoints that a recipe keeps."""
+"""Frequent checkpoints for ``--resume``, besides those that a recipe keeps."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ LAST, PREVIOUS = "last.pth", "previous.pth"
 
 @HOOKS.register_module()
 class ResumePointHook(Hook):
-    """Save ``last.pth`` at the end of an epoch and before a validation, and keep the one before as ``previous.pth``.
+    """Save ``last.pth`` at the end of an epoch and before a validation; the one before becomes ``previous.pth``.
 
-    MMEngine's ``CheckpointHook`` saves every 40 epochs in the official recipes, which is a day on
-    some machines.  These two are for ``--resume`` only, and are removed when a run ends with a
-    regular checkpoint.
+    In the official recipes MMEngine's ``CheckpointHook`` saves every 40 epochs, which can take a day.
+    Both files are for ``--resume`` only and are removed when a run ends with a regular checkpoint.
 
     Args:
-        minutes: Shortest time between a checkpoint and ``last.pth``; 0 saves after every epoch.
+        minutes: Shortest time between a checkpoint and the next ``last.pth``; 0 saves after every epoch.
     """
 
     priority = "LOWEST"  # after CheckpointHook
@@ -36,7 +35,7 @@ class ResumePointHook(Hook):
         self._seconds = 60 * minutes
         self._saved_at = 0.0
         self._regular: str | None = None
-        self._saved_epoch: int | None = None  # None outside of training
+        self._saved_epoch: int | None = None  # None outside training
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock."""
@@ -44,18 +43,18 @@ class ResumePointHook(Hook):
         self._regular = _find_regular(runner)
         self._saved_epoch = runner.epoch
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save, unless a checkpoint was written only just now."""
+        """Save, unless a checkpoint was written within the last ``minutes``."""
         if _find_regular(runner) == self._regular:
             if time.monotonic() - self._saved_at < self._seconds:
                 return
             save_resume_point(runner)
         self._note_saved(runner, runner.epoch + 1)
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def before_val(self, runner: Runner) -> None:
-        """Save what a validation that is interrupted would lose."""
+        """Save the epoch before its validation, which may be interrupted."""
         if self._saved_epoch is not None and self._saved_epoch < runner.epoch:
             save_resume_point(runner, {"epoch": runner.epoch, "iter": runner.iter})
             self._note_saved(runner, runner.epoch)
@@ -64,9 +63,9 @@ class ResumePointHook(Hook):
         self._regular, self._saved_epoch = _find_regular(runner), epoch
         self._saved_at = time.monotonic()
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def after_train(self, runner: Runner) -> None:
-        """Remove both files, if a regular checkpoint was written after them."""
+        """Remove both files if a regular checkpoint was written after them."""
         self._saved_epoch = None
         regular, last = Path(self._regular or ""), Path(runner.work_dir, LAST)
         if regular.is_file() and last.is_file() and regular.stat().st_mtime >= last.stat().st_mtime:
@@ -75,20 +74,20 @@ class ResumePointHook(Hook):
 
 
 def _find_regular(runner: Runner) -> str | None:
-    """Return where ``CheckpointHook`` saved last."""
+    """Return the path of the last checkpoint of ``CheckpointHook``."""
     path: str | None = runner.message_hub.runtime_info.get("last_ckpt")
     return path
 
 
 def save_resume_point(runner: Runner, meta: Mapping[str, Any] | None = None) -> None:
-    """Save ``last.pth``, and keep the one before as ``previous.pth``.
+    """Save ``last.pth`` and keep the one before as ``previous.pth``.
 
     Args:
-        runner: The runner of the training.
-        meta: Epochs and steps that are done. Default: those at the end of the current epoch.
+        runner: Runner of the training.
+        meta: Numbers of finished epochs and steps. Default: those at the end of the current epoch.
     """
     last = Path(runner.work_dir, LAST)
     if last.is_file():
         os.replace(last, last.with_name(PREVIOUS))
     runner.save_checkpoint(runner.work_dir, LAST, meta=None if meta is None else dict(meta))
-    write_file(last.with_name("last_checkpoint"), str(last))  # where MMEngine looks for it
+    write_file(last.with_name("last_checkpoint"), str(last))  # the file that MMEngine reads on resuming

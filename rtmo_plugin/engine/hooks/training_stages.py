@@ -1,4 +1,4 @@
-"""The hook that puts the head into the training stage of the epoch, after a resume as well."""
+"""The hook that switches the head to the training stage of each epoch, also after resuming."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from rtmo_plugin.wording import count
 
 @HOOKS.register_module()
 class TrainingStageHook(Hook):
-    """Enter the head's training stages, and change the training data, when the schedule says so.
+    """Switch the head's training stages and the training data according to a schedule.
 
-    What a stage means stands in the head (``head.stages``), when it begins stands here.  The stage
-    follows from the epoch alone and is applied before training starts and before each epoch, so a
-    run resumed anywhere is in the stage it would have been in.  Paper section 3.3.
+    The head defines what a stage means (``head.stages``); this hook says when it begins.  The stage
+    depends on the epoch alone and is applied before training and before each epoch, so a resumed run
+    is in the same stage as an uninterrupted one.  Paper section 3.3.
 
     Args:
-        schedule: ``{name: dict(begin=epoch, dataset=..., pipeline=...)}``, epochs counted from 0, or
-            a list of such dicts that name their ``stage``.  ``dataset`` replaces the training
-            dataset, ``pipeline`` its transforms; both hold for the stages after as well.
+        schedule: ``{name: dict(begin=epoch, dataset=..., pipeline=...)}`` with epochs counted from 0, or
+            a list of such dicts with their ``stage``.  ``dataset`` replaces the training dataset,
+            ``pipeline`` its transforms; both also apply to later stages.
 
     Raises:
-        ConfigError: See ``read_schedule``; and when training starts, if the loop does not count
-            epochs, the model's head has no stages, or the dataloader was not given as config.
-        UnknownKeyError: When training starts, if the head does not know one of the stages.
+        ConfigError: The schedule is invalid (see ``read_schedule``); or, when training starts, the loop does
+            not count epochs, the model's head has no stages, or the dataloader is not given as a config.
+        UnknownKeyError: When training starts, if the head does not know a stage.
     """
 
-    # The new dataloader must be there for DistSamplerSeedHook (NORMAL, 50), which seeds its sampler.
+    # Before DistSamplerSeedHook (NORMAL, 50), which seeds the sampler of the new dataloader.
     priority = 48
 
     def __init__(self, schedule: Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> None:
@@ -46,7 +46,7 @@ class TrainingStageHook(Hook):
         self._data: Mapping[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Check all stages now rather than after days of training, then enter the current one."""
+        """Check all stages, since an error would otherwise show after days of training; then enter the current one."""
         self._check_run(runner)
         for stage in self._stages:
             _enter_stage(runner.model, stage.name)
@@ -66,7 +66,7 @@ class TrainingStageHook(Hook):
             if stage.begin >= runner.max_epochs:
                 runner.logger.warning(
                     f"Training stage {stage.name!r} begins at epoch {stage.begin}, but training ends after "
-                    f"{count(runner.max_epochs, 'epoch')}: it will not be reached."
+                    f"{count(runner.max_epochs, 'epoch')}: this stage will not be reached."
                 )
 
     def _enter_current_stage(self, runner: Runner) -> None:
@@ -81,9 +81,9 @@ class TrainingStageHook(Hook):
 
 
 def _enter_stage(model: nn.Module, name: str) -> None:
-    """Let the head of ``model`` enter a stage, seen through wrappers for distributed training."""
+    """Put the head of ``model`` into a stage; the model may be wrapped for distributed training."""
     module = model.module if is_model_wrapper(model) else model
-    head = getattr(module, "head", None)
+    head: Any = getattr(module, "head", None)
     if not hasattr(head, "enter_stage"):
         raise ConfigError(
             "TrainingStageHook needs a model whose head has training stages, as rtmo_plugin.RTMOHead; "
@@ -96,7 +96,7 @@ def _enter_stage(model: nn.Module, name: str) -> None:
 
 
 def _build_dataloader(runner: Runner, data: Mapping[str, Any]) -> Any:
-    """Build the training dataloader with what ``data`` replaces, seeded as the runner's own."""
+    """Build the training dataloader with the replacements in ``data``, seeded like the runner's own."""
     config = copy.deepcopy(runner.cfg.train_dataloader)
     config.dataset = find_dataset(config.dataset, data)
     diff_rank_seed = runner.cfg.get("randomness", {}).get("diff_rank_seed", False)
