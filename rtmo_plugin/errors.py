@@ -109,8 +109,9 @@ class InterruptedRun(KeyboardInterrupt):
 
 # Packages that training, testing, exporting and checkpoints import beyond those of every installation.
 _TRAINING_PACKAGES = (
-    "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "json_tricks", "matplotlib",
-    "munkres", "packaging", "pkg_resources", "pycocotools", "setuptools", "shapely", "six", "terminaltables", "yapf",
+    "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "jinja2", "json_tricks",
+    "matplotlib", "munkres", "packaging", "pkg_resources", "pycocotools", "setuptools", "shapely", "six",
+    "terminaltables", "yapf",
 )  # fmt: skip
 # Without their dependencies, because mmpose declares chumpy, which does not build. The extra ``train`` has the others.
 _MMPOSE_LINE = "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"

@@ -1,170 +1,164 @@
-"""The page: what was found out, in words, tables and charts."""
+"""``analyze``: evaluates a model, measures its errors, and fills in the template ``page.html``."""
 
 from __future__ import annotations
 
+import base64
 import math
-from html import escape
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from mmengine.config import Config
 
 from rtmo_plugin.analysis import charts
-from rtmo_plugin.analysis.html import (
-    Section,
-    make_details,
-    make_figure,
-    make_page,
-    make_paragraph,
-    make_table,
-    make_tiles,
-)
-from rtmo_plugin.analysis.material import Material
-from rtmo_plugin.analysis.measures import Report
+from rtmo_plugin.analysis.analysis_input import AnalysisInput, evaluate_results_file, evaluate_with_config
+from rtmo_plugin.analysis.measures import Report, analyze_comparison
 from rtmo_plugin.analysis.measures.findings import LEAST_COST, MEANINGS, TITLES
 from rtmo_plugin.analysis.measures.study import KINDS
+from rtmo_plugin.analysis.training_plots import TrainingPlots, plot_training
+from rtmo_plugin.analysis.worst_images import SHOWN_SCORE, ShownImage, draw_worst_images
+from rtmo_plugin.config.embedded import carries_config, find_checkpoint
+from rtmo_plugin.engine.evaluated import RESULTS_SUFFIX
+from rtmo_plugin.engine.hooks.curves import read_scalars
+from rtmo_plugin.engine.testing import prepare_file
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.files import write_file
+from rtmo_plugin.number_ranges import NUMBER
 from rtmo_plugin.score_calibration import METADATA_KEY
 
+# Options that belong to a result file without a config.
+_RESULTS_OPTIONS = ("annotations", "images", "keypoints")
 
-def write_page(material: Material, report: Report, worst: str, training: str) -> str:
-    """Return the whole page.
+
+def analyze(
+    source: str | Path | Config,
+    model: str | Path | None = None,
+    *,
+    out: str | Path,
+    run: str | Path | None = None,
+    calibration: str | Path | None = None,
+    num_worst: int = 20,
+    **options: Any,
+) -> Report:
+    """Write an HTML page about the errors of a model.
 
     Args:
-        material: Input of the analysis.
-        report: Results of the analysis.
-        worst: Worst images, as HTML.
-        training: Diagnostics of the training, as HTML.
+        source: A config; or a result file in COCO's format (.json), with the option ``annotations``.
+        model: A checkpoint, an exported file, or a result file of the config's test data.
+        out: Page to write (.html), which needs no other file.
+        run: Work dir of a training, for its curves. Default: the folder of the checkpoint, if it is one.
+        calibration: File to write a score calibration to (.json). Default: none is written.
+        num_worst: Largest number of images to show.
+        **options: Further options. With a config see ``evaluate_source``; for a result file without one
+            ``annotations``, ``images`` and ``keypoints``, see ``evaluate_results_file``.
+
+    Returns:
+        The numbers that the page shows.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the model is wrong.
     """
-    sections = [
-        Section("findings", "What matters", _write_findings(report)),
-        Section("costs", "What each error costs", _write_costs(report)),
-        Section("groups", "Where", _write_groups(report)),
-        Section("keypoints", "Keypoints", _write_keypoints(report)),
-        Section("precision", "Precision and recall", make_figure(charts.draw_precision(report))),
-        Section("scores", "Scores", _write_scores(report)),
-        Section("visibility", "Visibility", _write_visibility(report)),
-        Section("worst", "Worst images", _write_worst(worst)),
-        Section("training", "Training", training),
-    ]
-    return make_page("Where the errors are", f"{material.model} on {material.data}", _write_top(material), sections)
+    NUMBER.check("num_worst", num_worst)
+    prepare_file("--out", Path(out), (".html",))
+    if calibration is not None:
+        prepare_file("--calibration", Path(calibration), (".json",))
+    data = _evaluate(source, model, {name: value for name, value in options.items() if value is not None})
+    report = analyze_comparison(data.comparison, data.schema)
+    model = find_checkpoint(source, model) if carries_config(source) else model
+    training = plot_training(_find_work_dir(run, model), source if model is not None else None)
+    worst = draw_worst_images(data, report.study, num_worst)
+    write_file(out, render_page(data, report, worst, training))
+    if calibration is not None:
+        write_file(calibration, report.calibration.calibration.to_json() + "\n")
+    return report
 
 
-def _write_top(material: Material) -> str:
-    truth = material.comparison.truth
-    numbers = [(name.rpartition("/")[2], _format(value)) for name, value in material.metrics.items()]
-    counts = [
-        ("images", len(truth.image_ids)),
-        ("people", int((~truth.is_ignored).sum())),
-        ("detections", len(material.comparison.detections.scores)),
-    ]
-    return make_tiles([*numbers, *((name, f"{count:,}") for name, count in counts)])
+def _evaluate(source: str | Path | Config, model: str | Path | None, options: dict[str, Any]) -> AnalysisInput:
+    """Evaluate a model by a config, or a result file by its annotations.
+
+    Raises:
+        ConfigError: An option belongs to the other of the two ways.
+    """
+    is_config = isinstance(source, Config) or Path(source).suffix != RESULTS_SUFFIX
+    wrong = [name for name in options if (name in _RESULTS_OPTIONS) == is_config]
+    if wrong:
+        place = "a result file without a config" if is_config else "a config, and none is given"
+        raise ConfigError(f"--{wrong[0].replace('_', '-')} goes with {place}.")
+    if is_config:
+        return evaluate_with_config(source, find_checkpoint(source, model), **options)
+    assert not isinstance(source, Config)
+    if model is not None or "annotations" not in options:
+        raise ConfigError(
+            "A result file needs its annotations (--annotations FILE), or a config before it: "
+            "rtmo analyze CONFIG RESULTS."
+        )
+    return evaluate_results_file(source, **options)
 
 
-def _format(value: float, digits: int = 3) -> str:
+def _find_work_dir(run: str | Path | None, model: str | Path | None) -> Path | None:
+    """Return the work dir of the training: ``run``, or the folder of the checkpoint if it has a training log."""
+    if run is not None:
+        return Path(run)
+    folder = Path(model).parent if model is not None and Path(model).is_file() else None
+    return folder if folder is not None and any("loss" in entry for entry in read_scalars(folder)) else None
+
+
+def render_page(
+    data: AnalysisInput, report: Report, worst: Sequence[ShownImage] = (), training: TrainingPlots | None = None
+) -> str:
+    """Return the page as HTML; names of files, images, classes and keypoints are escaped.
+
+    Args:
+        data: Input of the analysis.
+        report: Results of the analysis.
+        worst: Worst images.
+        training: Plots of the training, if its work dir is known.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "base64": lambda content: base64.b64encode(content).decode(),
+        "number": _format_number,
+        "thousands": "{:,}".format,
+    }
+    truth, result = data.comparison.truth, report.calibration
+    change = 100 * (result.precision_after - result.precision_before)  # points of AP
+    return environment.get_template("page.html").render(
+        data=data,
+        report=report,
+        worst=worst,
+        training=training,
+        sizes={
+            "images": len(truth.image_ids),
+            "people": int((~truth.is_ignored).sum()),
+            "detections": len(data.comparison.detections.scores),
+        },
+        charts={
+            "costs": charts.draw_costs(report),
+            "groups": charts.draw_groups(report),
+            "keypoints": charts.draw_keypoints(report),
+            "precision": charts.draw_precision(report),
+            "reliability": charts.draw_reliability(report),
+            "visibility": charts.draw_visibility(report),
+        },
+        correlation="-" if math.isnan(report.correlation) else f"{report.correlation:.3f}",  # may be negative
+        change=change,
+        is_worth_using=result.after.error < result.before.error and change > -100 * LEAST_COST,
+        titles=TITLES,
+        meanings=MEANINGS,
+        kinds=KINDS,
+        least_cost=LEAST_COST,
+        shown_score=SHOWN_SCORE,
+        metadata_key=METADATA_KEY,
+    )
+
+
+def _format_number(value: float, digits: int = 3) -> str:
     """Return a number; a dash where there is none, which the COCO tools write as -1."""
     return "-" if math.isnan(value) or value < 0 else f"{value:.{digits}f}"
-
-
-def _write_findings(report: Report) -> str:
-    if not report.findings:
-        return make_paragraph(f"No kind of error costs {100 * LEAST_COST:g} points of AP or more.")
-    items = "".join(
-        f'<li data-error="{each.name}"><b>{escape(each.title)}</b>: {escape(each.words)}</li>'
-        for each in report.findings
-    )
-    words = f"Put right by itself, each of these would gain at least {100 * LEAST_COST:g} points of AP."
-    return make_paragraph(words) + f'<ol class="findings">{items}</ol>'
-
-
-def _write_costs(report: Report) -> str:
-    rows = [
-        (
-            TITLES[each.name],
-            MEANINGS[each.name],
-            "-" if each.name == "ranking" else f"{each.count:,}",  # of which there is no number
-            f"{each.alone:+.3f}",
-            f"{each.in_turn:+.3f}",
-        )
-        for each in report.costs
-    ]
-    words = (
-        "Kinds of errors after Ronchi and Perona (ICCV 2017), for detections that are matched with a person at an OKS "
-        "of at least 0.1. “Alone” is the AP gained when only this kind is put right, “in turn” when those above it are "
-        "right already. What is left to 1 are keypoints that count as good and are not quite in their place."
-    )
-    table = make_table(("error", "what it is", "how many", "alone", "in turn"), rows, num_words=2)
-    return make_paragraph(words) + make_figure(charts.draw_costs(report)) + table
-
-
-def _write_groups(report: Report) -> str:
-    words = (
-        "Below each pair of bars: how many people there are. False detections count by their own size and in their own "
-        "image; by the number of keypoints they count in every group in full, so that AR compares better there."
-    )
-    tables = "".join(
-        make_table(
-            ("group", "people", "AP", "AR"),
-            [(each.name, f"{each.num_people:,}", _format(each.precision), _format(each.recall)) for each in groups],
-        )
-        for groups in (report.sizes, report.crowdings, report.counts)
-    )
-    crowding = (
-        "Crowding is CrowdPose's index: keypoints of others in a person's box for each of their own, averaged over the "
-        "image; from the annotations where they have it, computed where not."
-    )
-    figure = make_figure(charts.draw_groups(report), crowding)
-    return make_paragraph(words) + figure + make_details("the numbers", tables)
-
-
-def _write_keypoints(report: Report) -> str:
-    head = ("keypoint", "labelled", "mean OKS", "error, px", "error, % of size", *(f"{kind}, %" for kind in KINDS))
-    rows = [
-        (
-            each.name,
-            f"{each.num_labelled:,}",
-            _format(each.oks),
-            _format(each.error, 1),
-            _format(100 * each.relative_error, 1),
-            *(f"{100 * share:.1f}" for share in each.shares),
-        )
-        for each in report.keypoints
-    ]
-    words = "Errors are medians, in pixels of the image and in per cent of the square root of the person's area."
-    return make_figure(charts.draw_keypoints(report)) + make_paragraph(words) + make_table(head, rows)
-
-
-def _write_scores(report: Report) -> str:
-    result = report.calibration
-    correlation = "-" if math.isnan(report.correlation) else f"{report.correlation:.3f}"
-    words = (
-        "A score is calibrated when it is the OKS to be expected: then the points lie on the dashed line. "
-        f"Rank correlation of score and OKS (Spearman): {correlation}. The bars show how many "
-        "detections there are."
-    )
-    change = 100 * (result.precision_after - result.precision_before)
-    is_better = result.after.error < result.before.error and change > -100 * LEAST_COST
-    verdict = "worth using" if is_better else "not worth using"
-    fitted = (
-        f"A calibration fitted on every other image brings the mean distance from {_format(result.before.error)} "
-        f"to {_format(result.after.error)} on those between, and changes their AP by {change:+.2f} points: {verdict}. "
-        f"The option --calibration writes it to a file; an exported model carries it as metadata “{METADATA_KEY}”:"
-    ).replace("--", "-\N{WORD JOINER}-\N{WORD JOINER}")  # an option's name is not broken between lines
-    code = f"<p><code>{escape(result.calibration.to_json())}</code></p>"
-    return make_paragraph(words) + make_figure(charts.draw_reliability(report)) + make_paragraph(fitted) + code
-
-
-def _write_visibility(report: Report) -> str:
-    found = report.visibility
-    words = (
-        "The keypoint scores of the people found, by COCO's label. Area under the ROC curve: "
-        f"{_format(found.labelled)} for labelled against not labelled, {_format(found.visible)} for visible against "
-        f"hidden. With “labelled” from a score of 0.5 on, {_format(100 * found.accuracy, 1)} % are right."
-    )
-    return make_paragraph(words) + make_figure(charts.draw_visibility(report))
-
-
-def _write_worst(worst: str) -> str:
-    if not worst:
-        return make_paragraph("There is no image to show.")
-    words = (
-        "Left the people of the data set, right the detections with a score of at least 0.3, each in the color of its "
-        "person. Images are ordered by the sum of 1 - OKS over their people, 1 for a missed one, and "
-        "of the scores of false detections."
-    )
-    return make_paragraph(words) + f'<div class="worst">{worst}</div>'

@@ -1,6 +1,5 @@
-"""The page of tools/analyze.py: what it says of injected errors, that it needs nothing else, and that it renders."""
+"""The page of tools/analyze.py: it names injected errors, needs no other file, escapes names, and renders."""
 
-import base64
 import contextlib
 import dataclasses
 import io
@@ -17,12 +16,12 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from rtmo_plugin.analysis import _find_run, analyze
-from rtmo_plugin.analysis.material import evaluate_model, read_material
+from rtmo_plugin.analysis import analyze
+from rtmo_plugin.analysis.analysis_input import evaluate_results_file, evaluate_with_config
 from rtmo_plugin.analysis.measures.study import study
-from rtmo_plugin.analysis.training_plots import _show_diagnostics, show_training
-from rtmo_plugin.analysis.worst_images import _number, show_worst
-from rtmo_plugin.engine.hooks.diagnostics import read_diagnostics
+from rtmo_plugin.analysis.page import _find_work_dir
+from rtmo_plugin.analysis.training_plots import plot_training
+from rtmo_plugin.analysis.worst_images import draw_worst_images, number_detections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.score_calibration import ScoreCalibration
@@ -80,7 +79,7 @@ def test_page_names_the_injected_errors_and_no_others(page):
     assert re.search(
         r"<b>Missed people</b>: no detection is matched with the person: 20 of 200 people \(10\.0%\); \d", text
     )
-    assert "<b>Inversion</b>: the keypoint is on the person&#x27;s other side: left and right are exchanged" in text
+    assert "<b>Inversion</b>: the keypoint is on the person&#39;s other side: left and right are exchanged" in text
     assert re.search(r"<b>Jitter</b>: the keypoint is near its place, not on it", text)
     precision = re.match(r"AP (0\.\d{3}); the page is .*page\.html", printed)[1]
     assert f"<b>{precision}</b><span>AP</span>" in text
@@ -110,16 +109,16 @@ def test_people_have_the_colour_of_their_detection():
     truth, found, known = comparison.truth, comparison.detections, study(comparison, COCO.flip_pairs)
     for image in range(3):
         people, chosen = (np.flatnonzero(each.image == image)[::-1] for each in (truth, found))
-        answered = people[_number(known, people, chosen)]
+        answered = people[number_detections(known, people, chosen)]
         np.testing.assert_array_equal(truth.keypoints[answered, :, :2], found.keypoints[chosen])
     unknown = dataclasses.replace(known, person=np.full_like(known.person, -1))
-    assert _number(unknown, people, chosen) == list(range(len(people), len(people) + len(chosen)))
+    assert number_detections(unknown, people, chosen) == list(range(len(people), len(people) + len(chosen)))
 
 
 def test_calibration_is_written_for_whoever_exports(page):
     path, _ = page
     written = ScoreCalibration.read(path.with_name("scores.json"))
-    assert written.to_json() in path.read_text().replace("&quot;", '"')
+    assert written.to_json() in path.read_text().replace("&#34;", '"')
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to render the page")
@@ -158,31 +157,43 @@ def drawn(tmp_path_factory):
 
 
 def test_worst_images_show_truth_and_detections_side_by_side(drawn, tmp_path):
-    material = evaluate_model(*drawn, work_dir=tmp_path)
-    assert material.schema.names == COCO.names
-    assert set(map(frozenset, material.schema.flip_pairs)) == set(map(frozenset, COCO.flip_pairs))
-    html = show_worst(material, study(material.comparison, material.schema.flip_pairs), 2)
-    assert len(re.findall(r"<figcaption>Image \d+: \d people", html)) == 2
-    data = base64.b64decode(re.search(r"base64,([^\"]+)", html)[1])
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    data = evaluate_with_config(*drawn, work_dir=tmp_path)
+    assert data.schema.names == COCO.names
+    assert set(map(frozenset, data.schema.flip_pairs)) == set(map(frozenset, COCO.flip_pairs))
+    worst = draw_worst_images(data, study(data.comparison, data.schema.flip_pairs), 2)
+    assert [bool(re.match(r"Image \d+: \d people", each.caption)) for each in worst] == [True, True]
+    image = cv2.imdecode(np.frombuffer(worst[0].jpeg, np.uint8), cv2.IMREAD_COLOR)
     left, right = image[:, :480].astype(int), image[:, 486:].astype(int)
     assert left.shape == right.shape
     assert (np.abs(left - right).max(-1) > 60).mean() > 0.01  # the people are drawn elsewhere
     assert np.median(np.abs(left - right)) < 10  # on the same image
 
 
-def test_curves_of_a_training(tmp_path):
+@pytest.fixture
+def work_dir(tmp_path):
+    """Return the work dir of a training of two epochs."""
     entries = [{"loss": 3.0 / step, "loss_cls": 1.0 / step, "lr": 0.1, "epoch": step, "iter": step} for step in (1, 2)]
-    log = tmp_path / "20260101_000000/vis_data/scalars.json"
+    log = tmp_path / "run/20260101_000000/vis_data/scalars.json"
     log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps(entry) + "\n" for entry in [*entries, {"coco/AP": 0.5, "step": 2}]))
-    html = show_training(tmp_path, OUR_CONFIGS / "rtmo-t_synthetic.py")
-    assert html.startswith("<figure><img")
+    return tmp_path / "run"
+
+
+def write_training_section(files, work_dir):
+    """Return the section about a training of a page, as HTML."""
+    results, truth = files
+    analyze(results, annotations=truth, out=work_dir / "page.html", run=work_dir, num_worst=0)
+    return (work_dir / "page.html").read_text().partition('<section id="training">')[2]
+
+
+def test_curves_of_a_training(files, page, work_dir):
+    html = write_training_section(files, work_dir)
     assert "data:image/png;base64" in html
     assert "left no diagnostics.jsonl" in html
-    assert "no curves" in show_training(None, None)
+    assert "No curves: the work dir of a training was not given" in page[0].read_text()
+    assert plot_training(work_dir, OUR_CONFIGS / "rtmo-t_synthetic.py").curves.startswith(b"\x89PNG")
     with pytest.raises(MissingFileError, match="holds no log of a training"):
-        show_training(log.parent, None)
+        plot_training(work_dir.parent, None)
 
 
 def test_the_run_is_found_beside_its_checkpoint(tmp_path):
@@ -190,27 +201,52 @@ def test_the_run_is_found_beside_its_checkpoint(tmp_path):
     checkpoint.touch()
     log.parent.mkdir(parents=True)
     log.write_text('{"coco/AP": 0.5, "step": 0}\n')  # of a test
-    assert _find_run(None, checkpoint) is None
+    assert _find_work_dir(None, checkpoint) is None
     log.write_text('{"loss": 0.5, "epoch": 1, "iter": 1}\n')
-    assert _find_run(None, checkpoint) == tmp_path
-    assert _find_run(tmp_path / "other", checkpoint) == tmp_path / "other"
-    assert _find_run(None, "rtmo-s_coco") is None
+    assert _find_work_dir(None, checkpoint) == tmp_path
+    assert _find_work_dir(tmp_path / "other", checkpoint) == tmp_path / "other"
+    assert _find_work_dir(None, "rtmo-s_coco") is None
 
 
-def test_levels_and_sigmas_of_a_training(tmp_path):
+def test_levels_and_sigmas_of_a_training(files, work_dir):
     entry = {"images": 10, "positives": {"16": 40, "32": 25}, "sigmas": {"nose": 0.02, "left_eye": 0.01}}
     stages = [{"epoch": epoch, "stage": "warmup" if epoch < 3 else "refine", **entry} for epoch in (1, 2, 2, 3)]
-    (tmp_path / "diagnostics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in stages) + '{"epoch": 4')
-    html = _show_diagnostics(read_diagnostics(tmp_path))
-    rows = re.findall(r"<tr><td>(\w+)</td>.*?>(\d)</td>.*?>([\d.]+)</td>.*?>([\d.]+)</td></tr>", html)
+    (work_dir / "diagnostics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in stages) + '{"epoch": 4')
+    html = write_training_section(files, work_dir)
+    rows = re.findall(r"<tr><td>(\w+)</td><td>(\d)</td>\s*<td>([\d.]+)</td>\s*<td>([\d.]+)</td>\s*</tr>", html)
     assert rows == [("warmup", "2", "4.00", "2.50"), ("refine", "3", "4.00", "2.50")]
     assert ">nose<" in html
+
+
+def test_names_from_users_are_text_in_the_page(files, tmp_path):
+    """Names of files, of images and of keypoints."""
+    script = "<script>alert('$1')</script>"
+    results, truth = (tmp_path / f"{script.replace('/', chr(0x2215))}{index}.json" for index in (1, 2))
+    content = json.loads(files[1].read_text())
+    for image in content["images"]:
+        image["id"] = f"{script}{image['id']}"
+    for person in content["annotations"]:
+        person["image_id"] = f"{script}{person['image_id']}"
+    rows = [{**row, "image_id": f"{script}{row['image_id']}"} for row in json.loads(files[0].read_text())]
+    results.write_text(json.dumps(rows))
+    truth.write_text(json.dumps(content))
+    names = [f"{script}{index}" for index in range(17)]
+    (tmp_path / "keypoints.json").write_text(json.dumps({"names": names, "sigmas": [0.05] * 17}))
+    analyze(results, annotations=truth, keypoints=str(tmp_path / "keypoints.json"), out=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "<script" not in text.lower()
+    assert text.count("&lt;script&gt;") > 4 * 17
+    for name in (f"{results.name} on {truth.name}", f"Image {script}1:", f"{script}16"):
+        assert name.replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#39;") in text
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"source": "results.json"}, "A result file needs --annotations FILE; or a config before it"),
+        (
+            {"source": "results.json"},
+            r"A result file needs its annotations \(--annotations FILE\), or a",
+        ),
         ({"source": "config.py"}, "No model is named: name a checkpoint after the config"),
         (
             {"source": "config.py", "model": "a.pth", "images": "there"},
@@ -233,12 +269,12 @@ def test_keypoints_that_are_nobodys_have_to_be_named(files, tmp_path):
     for path, content in zip(paths, (results, truth)):
         path.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="neither COCO's nor CrowdPose's number of them"):
-        read_material(*paths)
-    with pytest.raises(MissingFileError, match=r"--keypoints none\.json: there is no such file, and the known"):
-        read_material(*paths, keypoints="none.json")
+        evaluate_results_file(*paths)
+    with pytest.raises(MissingFileError, match=r"--keypoints none\.json: file not found, and the known"):
+        evaluate_results_file(*paths, keypoints="none.json")
     schema = tmp_path / "keypoints.json"
     schema.write_text('{"names": ["nose", "left_eye"], "sigmas": [0.1]}')
     with pytest.raises(DataError, match="does not describe keypoints: A keypoint set needs one sigma"):
-        read_material(*paths, keypoints=str(schema))
+        evaluate_results_file(*paths, keypoints=str(schema))
     schema.write_text('{"names": ["nose", "left_eye", "right_eye"], "sigmas": [0.1, 0.1, 0.1], "flip_pairs": [[1, 2]]}')
-    assert read_material(*paths, keypoints=str(schema)).schema.flip_pairs == ((1, 2),)
+    assert evaluate_results_file(*paths, keypoints=str(schema)).schema.flip_pairs == ((1, 2),)

@@ -9,7 +9,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
-from rtmo_plugin.analysis.material import read_material
+from rtmo_plugin.analysis.analysis_input import evaluate_results_file
 from rtmo_plugin.api import evaluate, export, predict, train
 from rtmo_plugin.engine.evaluated import evaluate_source
 from rtmo_plugin.engine.exported import predict_infos
@@ -223,7 +223,7 @@ def test_analysis_takes_the_keypoints_that_the_annotations_name(root):
     names = COCO.names[::-1]
     write_file(root / "val.json", names, annotations=list_people(names))
     write_perfect_results(root / "res.json", names)
-    found = read_material(root / "res.json", root / "val.json")
+    found = evaluate_results_file(root / "res.json", root / "val.json")
     assert found.schema.names == names
     assert found.schema.sigmas == COCO.sigmas[::-1]
     assert {frozenset(names[i] for i in pair) for pair in found.schema.flip_pairs} == {
@@ -231,11 +231,11 @@ def test_analysis_takes_the_keypoints_that_the_annotations_name(root):
     }
     assert found.metrics["coco/AP"] == 1
     write_perfect_results(root / "res.json", COCO.names)
-    assert read_material(root / "res.json", root / "val.json", keypoints="coco").metrics["coco/AP"] == 1
+    assert evaluate_results_file(root / "res.json", root / "val.json", keypoints="coco").metrics["coco/AP"] == 1
 
 
 def test_analysis_needs_no_keypoint_file_where_the_data_have_names(root):
-    found = read_material(write_perfect_results(root / "res.json"), root / "train.json")
+    found = evaluate_results_file(write_perfect_results(root / "res.json"), root / "train.json")
     assert found.schema.names == tuple(NAMES)
     assert found.schema.flip_pairs == ((1, 2),)
     assert found.metrics["coco/AP"] == 1

@@ -25,52 +25,68 @@ from rtmo_plugin.structures import KeypointSchema
 
 
 @dataclass(frozen=True)
-class Material:
-    """Detections of a model on a data set, with what is needed to show them."""
+class AnalysisInput:
+    """Detections of a model on a data set, with what is needed to show them.
+
+    Attributes:
+        model: Name of the model or of its result file.
+        data: Name of the config or of the annotation file.
+        metrics: Metrics of the evaluation by name.
+        comparison: People of the data set and detections.
+        schema: Keypoint set of both.
+        image_paths: Image files by image id; empty if they are not known.
+    """
 
     model: str
     data: str
     metrics: Mapping[str, float]
     comparison: Comparison
     schema: KeypointSchema
-    image_paths: Mapping[Hashable, str]  # by image id
+    image_paths: Mapping[Hashable, str]
 
 
-def evaluate_model(config: str | Path | Config, source: str | Path, **options: Any) -> Material:
-    """Evaluate a checkpoint or a result file on the test data of a config.
+def evaluate_with_config(config: str | Path | Config, model: str | Path, **options: Any) -> AnalysisInput:
+    """Evaluate a checkpoint, an exported file or a result file on the test data of a config.
+
+    Args:
+        config: Path of a config file, or a config.
+        model: Model or result file.
+        **options: See ``evaluate_source``.
 
     Raises:
         UserError: See ``evaluate_source``.
     """
-    found = evaluate_source(config, source, **options)
+    found = evaluate_source(config, model, **options)
     name = Path(config.filename or "config" if isinstance(config, Config) else config).stem
     schema = _read_schema(found.metainfo, found.comparison.sigmas)
-    return Material(Path(source).name, name, found.metrics, found.comparison, schema, found.image_paths)
+    return AnalysisInput(Path(model).name, name, found.metrics, found.comparison, schema, found.image_paths)
 
 
 def _read_schema(metainfo: Mapping[str, Any], sigmas: NDArray[Any]) -> KeypointSchema:
-    """Return the keypoints of a data set; without names where the metric maps them to others."""
+    """Return the keypoint set of a data set; numbered names if the metric maps the keypoints to others."""
     values = tuple(float(sigma) for sigma in sigmas)
     names = metainfo.get("keypoint_id2name", {})
     if len(names) != len(values):
         return KeypointSchema(tuple(f"keypoint {index}" for index in range(len(values))), values)
-    pairs = {
-        "flip_pairs": metainfo.get("flip_pairs", ()),
-        "skeleton": metainfo.get("skeleton_links", ()),
-    }
-    ordered = tuple(names[index] for index in range(len(values)))
-    return KeypointSchema.from_dict({"names": ordered, "sigmas": values, **pairs})
+    return KeypointSchema.from_dict(
+        {
+            "names": tuple(names[index] for index in range(len(values))),
+            "sigmas": values,
+            "flip_pairs": metainfo.get("flip_pairs", ()),
+            "skeleton": metainfo.get("skeleton_links", ()),
+        }
+    )
 
 
-def read_material(
+def evaluate_results_file(
     results: str | Path, annotations: str | Path, images: str | Path | None = None, keypoints: str | None = None
-) -> Material:
-    """Evaluate a result file in COCO's format.
+) -> AnalysisInput:
+    """Evaluate a result file in COCO's format, without a config.
 
     Args:
         results: Result file.
-        annotations: Annotation file of the same images; with a ``crowdIndex`` of each it is CrowdPose's.
-        images: Folder of the images, which without it are drawn on empty ground.
+        annotations: Annotation file of the same images; CrowdPose's if the images have a ``crowdIndex``.
+        images: Folder of the images. Default: people are drawn on a gray background.
         keypoints: Keypoints of the result file: ``coco``, ``crowdpose``, or a JSON file with the fields of
             ``KeypointSchema``.  Default: those that the annotation file names, in its order.
 
@@ -90,7 +106,7 @@ def read_material(
     metrics = metric.evaluate(len(content["images"]))
     assert metric.comparison is not None
     paths = {image["id"]: str(Path(images or "", str(image.get("file_name", "")))) for image in content["images"]}
-    return Material(
+    return AnalysisInput(
         Path(results).name, Path(annotations).name, metrics, metric.comparison, schema, paths if images else {}
     )
 
@@ -110,7 +126,7 @@ def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotatio
     if not found:
         raise ConfigError(
             f"The annotation file {annotations} does not name its keypoints, and has neither COCO's nor CrowdPose's "
-            "number of them: name a JSON file with `names`, `sigmas`, `flip_pairs` and `skeleton` by --keypoints, or "
+            "number of them: give a JSON file with `names`, `sigmas`, `flip_pairs` and `skeleton` by --keypoints, or "
             "analyze a config and a model."
         )
     return found[0]
@@ -121,6 +137,6 @@ def _read_keypoints(path: Path) -> KeypointSchema:
         return KeypointSchema.from_dict(read_json(path))
     except FileNotFoundError:
         known = ", ".join(KEYPOINT_SCHEMAS)
-        raise MissingFileError(f"--keypoints {path}: there is no such file, and the known sets are {known}.") from None
+        raise MissingFileError(f"--keypoints {path}: file not found, and the known sets are {known}.") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"--keypoints {path} does not describe keypoints: {error}") from error
