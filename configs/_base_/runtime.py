@@ -9,7 +9,7 @@ custom_imports = dict(imports=["rtmo_plugin"], allow_failed_imports=False)
 auto_scale_lr = dict(base_batch_size=256)
 optim_wrapper = dict(
     type="OptimWrapper",
-    constructor="ForceDefaultOptimWrapperConstructor",
+    constructor="rtmo_plugin.MergingOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=4e-3, weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0,
@@ -27,7 +27,7 @@ custom_hooks = [
     dict(type="SyncBuffersHook", priority=48),
     dict(
         type="EMAHook",
-        ema_type="ExpMomentumEMA",
+        ema_type="rtmo_plugin.ForeachEMA",
         momentum=2e-4,
         gamma=2000,
         update_buffers=True,

@@ -18,7 +18,7 @@ custom_hooks = [
     # An average over hundreds of steps, not tens of thousands.
     dict(
         type="EMAHook",
-        ema_type="ExpMomentumEMA",
+        ema_type="rtmo_plugin.ForeachEMA",
         momentum=5e-3,
         gamma=100,
         update_buffers=True,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names
+from rtmo_plugin.checkpoints.optimizer_state import list_parameters
 from rtmo_plugin.checkpoints.resumed_schedule import check_optimizer_kind
 from rtmo_plugin.errors import CheckpointError, NonFiniteError
 
@@ -158,7 +159,7 @@ def check_optimizer_fits(optimizer: Optimizer, state: Mapping[str, Any]) -> None
         CheckpointError: The kind of optimizer, the number of parameters or a shape differs.
     """
     check_optimizer_kind(optimizer.param_groups[0], state["param_groups"][0])
-    current = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    current = list_parameters(optimizer)
     saved = [index for group in state["param_groups"] for index in group["params"]]
     if len(current) != len(saved):
         raise CheckpointError(

@@ -21,6 +21,7 @@ from torch import nn
 
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
+from rtmo_plugin.checkpoints.optimizer_state import is_merged, merge_checkpoint, split_checkpoint
 from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.custom_data import fill_keypoints_from_data
@@ -141,6 +142,8 @@ class ReadableCheckpointHook(Hook):
             CheckpointError: A value cannot be read back.
         """
         checkpoint["meta"].update(describe_steps(runner))
+        if hasattr(runner.optim_wrapper, "optimizer") and "optimizer" in checkpoint:
+            split_checkpoint(checkpoint)
         for part in ("meta", "message_hub"):
             checkpoint[part] = make_plain(checkpoint[part])
         check_readable(checkpoint, "")
@@ -160,7 +163,11 @@ class CheckpointGuardHook(Hook):
         if "meta" in checkpoint:
             checkpoint["meta"] = {name: value for name, value in checkpoint["meta"].items() if name != "config"}
         if runner.cfg.get("resume"):
-            check_optimizer_fits(runner.optim_wrapper.optimizer, checkpoint["optimizer"])
+            optimizer = runner.optim_wrapper.optimizer
+            split_checkpoint(checkpoint)
+            check_optimizer_fits(optimizer, checkpoint["optimizer"])
+            if is_merged(optimizer):
+                merge_checkpoint(checkpoint, optimizer)
             runner.resumed = dict(checkpoint["meta"], num_schedulers=len(list(checkpoint["param_schedulers"])))
 
 

@@ -74,7 +74,19 @@ RENAMED: list[tuple[str, str, Any]] = [
     (SWITCH + r"\.overlaps_power", STAGES + ".refine.class_target_power", keep),
     (SWITCH + r"\.loss_(\w+)\.loss_weight", STAGES + r".refine.weights.\2", keep),
     (r"custom_hooks\.2\.priority", "custom_hooks.0.priority", keep),
+    # the same average to the last bit (tests/engine/test_moving_average.py), in three operators
+    (
+        r"custom_hooks\.3\.ema_type",
+        "custom_hooks.1.ema_type",
+        lambda v, _: {"ExpMomentumEMA": "rtmo_plugin.ForeachEMA"}.get(v),
+    ),
     (r"custom_hooks\.3\.(.+)", r"custom_hooks.1.\1", keep),
+    # the same rate and decay of each parameter (tests/engine/test_parameter_groups.py), in four groups
+    (
+        r"optim_wrapper\.constructor",
+        "optim_wrapper.constructor",
+        lambda v, _: {"ForceDefaultOptimWrapperConstructor": "rtmo_plugin.MergingOptimWrapperConstructor"}.get(v),
+    ),
     # the same numbers to 1e-9 (tests/evaluation/test_equality.py), ten times faster and without xtcocotools
     (r"(val|test)_evaluator\.type", r"\1_evaluator.type", lambda v, _: f"rtmo_plugin.{v}"),
     # the same function; SiLU is one operation of torch
