@@ -13,7 +13,7 @@ from rtmo_plugin.registry import MODELS
 
 
 @MODELS.register_module()
-class ForeachEMA(BaseAveragedModel):  # type: ignore[misc]  # MMEngine has no types
+class ForeachEMA(BaseAveragedModel):
     """Exponential moving average whose momentum falls from 1 to ``momentum``, as in YOLOX (arXiv 2107.08430).
 
     An average becomes ``(1 - m) average + m weight`` with ``m = (1 - momentum) exp(-(1 + steps) / gamma) + momentum``,
@@ -65,9 +65,8 @@ class ForeachEMA(BaseAveragedModel):  # type: ignore[misc]  # MMEngine has no ty
         if self._num_updates == 0:
             torch._foreach_copy_(averages, sources)
         elif self._num_updates % self.interval == 0:
-            is_float = [average.is_floating_point() for average in averages]
-            pairs = [(a, s.to(a.device)) for a, s, chosen in zip(averages, sources, is_float) if chosen]
-            self._average(*map(list, zip(*pairs)), self._num_updates)  # type: ignore[arg-type]
+            pairs = [(a, s.to(a.device)) for a, s in zip(averages, sources) if a.is_floating_point()]
+            self._average([average for average, _ in pairs], [source for _, source in pairs], self._num_updates)
         if not self.update_buffers and (buffers := list(self.module.buffers())):
             torch._foreach_copy_(buffers, list(model.buffers()))
         self._num_updates += 1
