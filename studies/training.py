@@ -9,12 +9,13 @@ from typing import Any
 from mmengine.config import Config
 
 from benchmarks.report import describe_hardware
+from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.fit import get_state_dict
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.data_paths import check_data
-from rtmo_plugin.engine.runner import get_model, prepare_config
+from rtmo_plugin.config.edits import prepare_config
+from rtmo_plugin.engine.runner import get_model
 from rtmo_plugin.engine.testing import build_test_runner, evaluate, prepare_test
-from rtmo_plugin.engine.training import train
 from rtmo_plugin.errors import ConfigError
 from studies.budget import choose_num_images, limit_images, time_training
 from studies.costs import count_costs

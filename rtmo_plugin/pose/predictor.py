@@ -79,7 +79,9 @@ class Predictor:
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
-        cfg = fill_keypoints_from_data(set_options(load_config(config), cfg_options))
+        cfg = load_config(config)
+        set_options(cfg, cfg_options)
+        fill_keypoints_from_data(cfg)
         init_default_scope(cfg.get("default_scope", "mmpose"))
         dataset = cfg.test_dataloader.dataset
         with suppress_library_noise(), refuse_config_errors():
