@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from rtmo_plugin.api import train
 from rtmo_plugin.data.metainfo import make_metainfo
-from rtmo_plugin.engine import training
+from rtmo_plugin.engine import training_loop
 from rtmo_plugin.registry import DATASETS, HOOKS, METRICS, MODELS
 
 
@@ -112,7 +112,7 @@ def run(work_dir, cfg=None, **options):
     """Train in ``work_dir``, without plots."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CurvesHook", "FirstBatchHook"):
-            patch.setattr(training, name, Hook)
+            patch.setattr(training_loop, name, Hook)
         return train(cfg or describe(), work_dir=work_dir, **{"seed": 3, **options})
 
 
