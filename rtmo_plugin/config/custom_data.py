@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.keypoints.order import describe_difference, is_identity, match_order
 from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.dataset_keypoints import DatasetKeypoints, read_dataset_keypoints
@@ -70,7 +71,7 @@ def describe_flips(metainfo: Mapping[str, Any]) -> str:
     Args:
         metainfo: Data set metainfo as MMPose parses it.
     """
-    names = [name for _, name in sorted(metainfo["keypoint_id2name"].items())]
+    names = read_names(metainfo) or ()
     sides, partners = read_sides(names), tuple(metainfo["flip_indices"])
     what_to_do = "name pairs in flip_pairs if that is wrong"
     if partners == tuple(range(len(names))) != sides.partners:
