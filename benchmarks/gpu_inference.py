@@ -1,10 +1,9 @@
-"""PyTorch on a GPU, where there is one: our folded model compiled, with CUDA graphs, beside MMPose's own."""
+"""Inference in PyTorch on a GPU: our folded model, compiled with CUDA graphs, beside MMPose's own."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from benchmarks.official import load_official_recipe
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
+from rtmo_plugin.speed.rounds import time_alternately
 
 _SIZE_WH = (640, 640)
 _BATCHES = (1, 32)  # latency, throughput
@@ -62,11 +62,17 @@ def measure(
         options = ExportOptions(_SIZE_WH, cut="decoded", dynamic=(), half=half, top_k=_TOP_K)
         graph = build_graph(init_model(cfg, str(weights), device="cpu"), options).to(device)
         sides[f"ours, compiled, {options.precision}, before NMS"] = compile_graph(graph)
-    return {
-        name: {f"batch {size}": _time(find, torch.full((size, 3, *_SIZE_WH[::-1]), 114.0, device=device), rounds)
-               for size in batches}
-        for name, find in sides.items()
-    }  # fmt: skip
+    found: dict[str, dict[str, float]] = {name: {} for name in sides}
+    for size in batches:
+        images = torch.full((size, 3, *_SIZE_WH[::-1]), 114.0, device=device)
+        runs = {name: partial(_find_all, find, images) for name, find in sides.items()}
+        for run in runs.values():
+            for _ in range(_NUM_WARM_UPS):
+                run()
+        timings, _ = time_alternately(runs, rounds)
+        for each in timings:
+            found[each.name][f"batch {size}"] = round(1000 * each.median, 2)
+    return found
 
 
 @torch.inference_mode()
@@ -75,18 +81,9 @@ def _find_theirs(model: Any, images: torch.Tensor) -> Any:
     return model.head.predict(model.extract_feat(images), samples, test_cfg=model.test_cfg)
 
 
-def _time(find: _Find, images: torch.Tensor, rounds: int) -> float:
-    milliseconds = []
-    with torch.inference_mode():
-        for _ in range(_NUM_WARM_UPS + rounds):
-            _wait(images)
-            start = time.perf_counter()
-            find(images)
-            _wait(images)
-            milliseconds.append(1000 * (time.perf_counter() - start))
-    return round(statistics.median(milliseconds[_NUM_WARM_UPS:]), 2)
-
-
-def _wait(images: torch.Tensor) -> None:
+@torch.inference_mode()
+def _find_all(find: _Find, images: torch.Tensor) -> None:
+    """Find the people in a batch, and wait for the device."""
+    find(images)
     if images.is_cuda:
         torch.cuda.synchronize()

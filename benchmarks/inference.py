@@ -1,15 +1,17 @@
-"""How fast people are found: from an image in memory to keypoints, beside what is run today."""
+"""Time to find people, from an image in memory to keypoints, beside MMPose, rtmlib and YOLO."""
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cold_start import time_cold_start
+from benchmarks.comparison import compare_timings
 from benchmarks.gpu_inference import time_on_gpu
 from benchmarks.inference_sides import (
     CONFIG,
@@ -20,16 +22,18 @@ from benchmarks.inference_sides import (
     open_theirs,
     open_yolo,
 )
-from benchmarks.report import Report, time_alternately
 from rtmo_plugin.errors import ConfigError, MissingFileError
-from rtmo_plugin.media.image_files import list_images, write_image
+from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import Image
+from rtmo_plugin.speed.fresh_process import run_in_fresh_process
+from rtmo_plugin.speed.rounds import PAUSE_S, time_alternately
+from rtmo_plugin.speed.sample_images import make_noise, read_samples
+from rtmo_plugin.speed.speed_report import SpeedReport
 
-# ONNX Runtime's threads wait for more in a busy loop, and slow down the next side.
-_PAUSE_S = 0.15
 _FILE_ROUNDS = 5
+_COLD_STARTS = 3
 
 
 def run(
@@ -41,7 +45,7 @@ def run(
     threads: int | None = None,
     rounds: int = 20,
     int8: bool = False,
-) -> Report:
+) -> SpeedReport:
     """Measure all sides in turn, one image after the other, batch 1; then files, cold start, and a GPU if there is one.
 
     Args:
@@ -58,9 +62,9 @@ def run(
         MissingFileError: The weights or images are not there.
     """
     if min(num_images, rounds) < 1:
-        raise ConfigError("benchmark infer: --num-images and --rounds must be at least 1.")
+        raise ConfigError("infer: --num-images and --rounds must be at least 1.")
     _check_files(yolo, images, int8)
-    samples = _read_images(images, num_images)
+    samples = read_samples(images, num_images)
     weights, their_file = locate_peers(peers)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "ours.onnx")
@@ -72,17 +76,19 @@ def run(
         sides = {name: _make_side(find, samples) for name, find in finders.items()}
         for side in sides.values():
             side()  # what is made or loaded at the first image
-        timings, found = time_alternately(sides, rounds, pause=_PAUSE_S)
+        timings, found = time_alternately(sides, rounds, pause=PAUSE_S)
         results: dict[str, Any] = {
             f"parts of {name}, ms": _measure_parts(model, samples, rounds) for name, model in models.items()
         }
         results["JPEG files a second"] = _measure_files(theirs, ours, samples, Path(folder, "images"))
-        results["cold start, s"] = time_cold_start(file)
+        results["cold start, s"] = _measure_cold_starts(file)
         results["GPU"] = time_on_gpu(CONFIG, weights, rounds)
-    return Report(
+    return compare_timings(
+        timings,
         title=f"From {len(samples)} images in memory to people, RTMO-s 640x640, batch 1; seconds for all images",
-        command=f"python tools/benchmark.py infer --num-images {num_images} --rounds {rounds}",
-        timings=timings,
+        command=f"infer --num-images {num_images} --rounds {rounds}"
+        + (f" --images {images}" if images else "")
+        + (" --int8" if int8 else ""),
         settings={"images": images or "noise", "num_images": len(samples), "threads": threads, "batch": 1},
         results={"people": {name: counts[-1] for name, counts in found.items()}, **results},
     )
@@ -91,16 +97,22 @@ def run(
 def _check_files(yolo: str | None, images: str | None, int8: bool) -> None:
     """Raise ``UserError`` unless the files are there, and the folder of images where eight bits need one."""
     if int8 and not (images and Path(images).is_dir()):
-        raise ConfigError("benchmark infer: --int8 is calibrated with a folder of images: name it with --images.")
+        raise ConfigError("infer: --int8 is calibrated with a folder of images: name it with --images.")
     if yolo and not Path(yolo).is_file():
         raise MissingFileError(f"There is no {yolo}: --yolo names a pose model that Ultralytics' package exported.")
 
 
-def _read_images(images: str | None, num_images: int) -> list[Image]:
-    if images:
-        return [read_image(path) for path in list_images(images)[:num_images]]
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(num_images)]
+def _measure_cold_starts(file: Path) -> dict[str, dict[str, float]]:
+    """Return the median seconds, by runtime, until the package is imported and until the first people are found."""
+    found = {}
+    for runtime in ("openvino", "onnxruntime"):
+        if find_spec(runtime):
+            runs = [run_in_fresh_process(file, make_noise(), {"runtime": runtime}) for _ in range(_COLD_STARTS)]
+            found[runtime] = {
+                "import": round(statistics.median(each.import_s for each in runs), 2),
+                "first people": round(statistics.median(each.first_people_s for each in runs), 2),
+            }
+    return found
 
 
 def _make_side(find: Find, samples: Sequence[Image]) -> Callable[[], int]:
@@ -132,5 +144,5 @@ def _measure_files(
     sides |= {name: read_ahead(ExportedModel(**side, streams=None)) for name, side in ours.items()}
     for side in sides.values():
         side()  # what is made or loaded at the first image
-    timings, _ = time_alternately(sides, _FILE_ROUNDS, pause=_PAUSE_S)
+    timings, _ = time_alternately(sides, _FILE_ROUNDS, pause=PAUSE_S)
     return {each.name: round(len(paths) / each.median, 1) for each in timings}

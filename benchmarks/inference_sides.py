@@ -1,4 +1,4 @@
-"""Who finds people in the benchmark of inference: what is run today, and our runtimes and precisions."""
+"""The sides of the inference benchmark: MMPose, rtmlib and YOLO, and our runtimes and precisions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from mmpose.apis import inference_bottomup, init_model
 
+from benchmarks.fixed_people import open_with_people
 from benchmarks.official import load_official_recipe
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, fetch
 from rtmo_plugin.config.config_files import load_config
@@ -19,7 +20,7 @@ from rtmo_plugin.export.checks.accuracy import choose_images
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.exporting import export
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, replace_constants
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
 from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.exported_model import ExportedModel
@@ -64,7 +65,7 @@ def locate_peers(folder: str | Path | None) -> tuple[Path, Path]:
 
 
 def open_theirs(weights: Path, file: Path) -> dict[str, Find]:
-    """Return what is run today, by name; what is not installed is left out."""
+    """Return rtmlib and MMPose, by name; a package that is not installed is left out."""
     finders: dict[str, Find] = {}
     if find_spec("rtmlib"):
         from rtmlib import RTMO
@@ -133,12 +134,10 @@ def _export_int8(weights: Path, file: Path, calibration: str) -> dict[str, dict[
 
 
 def open_crowds(file: Path, threads: int | None) -> dict[str, ExportedModel]:
-    """Return models that always find one person, and a hundred: the best priors of ``file``, with no threshold."""
-    models = {}
-    for count in (1, _CROWD):
-        crowd = file.with_name(f"{count}.onnx")
-        crowd.write_bytes(replace_constants(file.read_bytes(), score_thr=0.0, nms_thr=1.0, max_people=count))
-        for name, options in _OURS.items():
-            if find_spec(options["runtime"]) and name != "OpenVINO float32":
-                models[f"{count:3} people, {name}"] = ExportedModel(crowd, score_thr=0.0, threads=threads, **options)
-    return models
+    """Return models that find one person, and a hundred, in any image."""
+    return {
+        f"{number:3} people, {name}": open_with_people(file, number, threads=threads, **options)
+        for number in (1, _CROWD)
+        for name, options in _OURS.items()
+        if find_spec(options["runtime"]) and name != "OpenVINO float32"
+    }

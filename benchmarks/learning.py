@@ -1,4 +1,4 @@
-"""How fast RTMO-t learns: MMPose's and ours, from the same weights, on the same folder of drawn people."""
+"""Learning curves of RTMO-t: MMPose's and ours, from the same weights, on the same folder of drawn people."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
+from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
-from benchmarks.report import Report, Timing
-from rtmo_plugin.api import train
+from benchmarks.plotting import COLORS, draw_figure
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data import SyntheticPeople
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
 from rtmo_plugin.engine.console import suppress_initialization_log
 from rtmo_plugin.engine.hooks.curves import find_epoch, find_stages, read_scalars
+from rtmo_plugin.engine.training import train
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import HOOKS
+from rtmo_plugin.speed.rounds import Timing
+from rtmo_plugin.speed.speed_report import SpeedReport
 
 RECIPE = "rtmo-t_synthetic"
 THEIR_SIDE, OUR_SIDE = "MMPose, fp32", "rtmo_plugin, --amp"
@@ -37,15 +40,15 @@ _AP = "coco/AP"
 _SHARED_HOOKS = ("SyncBuffersHook", "EMAHook", "rtmo_plugin.RandomnessHook")
 
 Curve = Sequence[Mapping[str, float]]  # by epoch: `ap`, `seconds`, `cpu_seconds`
-_PICTURE, _CLOCK, _WEIGHTS = "curves.png", "clock.jsonl", "initial.pth"
+_PLOT, _CLOCK, _WEIGHTS = "curves.png", "clock.jsonl", "initial.pth"
 
 
 @HOOKS.register_module()
 class EpochClockHook(Hook):
-    """Write how long the training of each epoch took, by the clock and in work, validation left out.
+    """Write the wall-clock and CPU seconds of each training epoch, without validation.
 
     Args:
-        path: A file of JSON lines; what stands in it is removed.
+        path: File of JSON lines; an older one is removed.
     """
 
     priority = "LOWEST"
@@ -60,7 +63,7 @@ class EpochClockHook(Hook):
         self._start = (time.perf_counter(), time.process_time())
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Write what it shows."""
+        """Write the seconds since the start of the epoch."""
         now = (time.perf_counter(), time.process_time())
         seconds, cpu_seconds = (end - start for end, start in zip(now, self._start))
         line = json.dumps({"epoch": runner.epoch + 1, "seconds": seconds, "cpu_seconds": cpu_seconds})
@@ -68,7 +71,7 @@ class EpochClockHook(Hook):
             file.write(line + "\n")
 
 
-def run(*, work_dir: str | Path = "work_dirs/learning", num_images: int | None = None, seed: int = 0) -> Report:
+def run(*, work_dir: str | Path = "work_dirs/learning", num_images: int | None = None, seed: int = 0) -> SpeedReport:
     """Train MMPose's RTMO-t and ours with the recipe of ``rtmo-t_synthetic``, one after the other.
 
     Both start from the same weights, see the same PNG files through the same transforms of MMPose, and
@@ -85,27 +88,28 @@ def run(*, work_dir: str | Path = "work_dirs/learning", num_images: int | None =
     """
     work_dir = Path(work_dir)
     if num_images is not None and num_images < 1:
-        raise ConfigError("benchmark learning: --num-images must be at least 1.")
+        raise ConfigError("learning: --num-images must be at least 1.")
     if work_dir.is_dir() and any(work_dir.iterdir()):
-        raise ConfigError(f"benchmark learning: {work_dir} has files in it: remove it, or name another --work-dir.")
+        raise ConfigError(f"learning: {work_dir} has files in it: remove it, or name another --work-dir.")
     num_written = write_images(work_dir / "people", num_images)
     ours = load_recipe(work_dir / "people")
     configs = {THEIR_SIDE: make_their_config(ours), OUR_SIDE: ours}
     _write_weights(configs, work_dir / _WEIGHTS, seed)
     curves = {name: _train_in_process(name, cfg, work_dir, seed) for name, cfg in configs.items()}
-    plot_learning(curves, work_dir / _PICTURE)
-    return Report(
+    plot_learning(curves, work_dir / _PLOT)
+    timings = tuple(
+        Timing(name, tuple(each["seconds"] for each in curve), tuple(each["cpu_seconds"] for each in curve))
+        for name, curve in curves.items()
+    )
+    return compare_timings(
+        timings,
         title=f"An epoch of RTMO-t on {num_written} images of drawn people, 192 x 192",
-        command="rtmo benchmark learning" + ("" if num_images is None else f" --num-images {num_images}"),
-        timings=tuple(
-            Timing(name, tuple(each["seconds"] for each in curve), tuple(each["cpu_seconds"] for each in curve))
-            for name, curve in curves.items()
-        ),
+        command="learning" + ("" if num_images is None else f" --num-images {num_images}"),
         settings={"recipe": RECIPE, "seed": seed, "num_images": num_written},
         results={
             "threads": torch.get_num_threads(),
             "AP after each epoch": {name: [round(each["ap"], 3) for each in curve] for name, curve in curves.items()},
-            "picture": str(work_dir / _PICTURE),
+            "plot": str(work_dir / _PLOT),
         },
     )
 
@@ -203,18 +207,18 @@ def _train(cfg: dict[str, Any], folder: Path, weights: Path, amp: bool, seed: in
 
 def plot_learning(curves: Mapping[str, Curve], path: Path) -> None:
     """Draw AP over epochs, and over minutes of training, of all sides into a PNG."""
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    by_epoch, by_clock = figure.subplots(1, 2, sharey=True)
-    for name, curve in curves.items():
-        precision = [0.0, *(each["ap"] for each in curve)]
-        minutes = list(accumulate((each["seconds"] / 60 for each in curve), initial=0.0))
-        by_epoch.plot(range(len(precision)), precision, marker="o", label=name)
-        by_clock.plot(minutes, precision, marker="o", label=name)
-    by_epoch.set(xlabel="epochs", ylabel="AP on held-out images", ylim=(0, None))
-    by_clock.set(xlabel="minutes of training")
-    by_epoch.legend()
-    for panel in (by_epoch, by_clock):
-        panel.grid(alpha=0.3)
-    figure.savefig(path, dpi=90)
+    def draw(figure: Any) -> None:
+        by_epoch, by_clock = figure.subplots(1, 2, sharey=True)
+        for (name, curve), color in zip(curves.items(), COLORS):
+            precision = [0.0, *(each["ap"] for each in curve)]
+            minutes = list(accumulate((each["seconds"] / 60 for each in curve), initial=0.0))
+            by_epoch.plot(range(len(precision)), precision, marker="o", color=color, label=name)
+            by_clock.plot(minutes, precision, marker="o", color=color, label=name)
+        by_epoch.set(xlabel="epochs", ylabel="AP on held-out images", ylim=(0, None))
+        by_clock.set(xlabel="minutes of training")
+        by_epoch.legend()
+        for panel in (by_epoch, by_clock):
+            panel.grid(alpha=0.3)
+
+    draw_figure(path, (9, 3.4), draw)

@@ -1,10 +1,9 @@
-"""How fast RTMO-s trains: one step, from a batch of images to new weights and their average, beside MMPose."""
+"""Time of a training step of RTMO-s, from a batch of images to new weights and their average, beside MMPose."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +18,17 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from benchmarks.data import build_dataset, draw_coco_folder, load_ours
+from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
-from benchmarks.report import Report, time_alternately
+from benchmarks.training_samples import build_dataset, draw_coco_folder, load_ours
 from rtmo_plugin.engine.hooks.compilation import compile_network
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.speed.machine import read_peak_memory
+from rtmo_plugin.speed.rounds import time_alternately
+from rtmo_plugin.speed.speed_report import SpeedReport
 
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
 _NUM_STEPS_FOR_MEMORY = 3
-_BYTES_OF_RSS = 1 if sys.platform == "darwin" else 1024  # what getrusage counts in
 
 Batch = dict[str, list[Any]]
 
@@ -56,7 +57,7 @@ def run(
     rounds: int = 5,
     memory: bool = True,
     compiled: bool = False,
-) -> Report:
+) -> SpeedReport:
     """Train MMPose's RTMO-s and ours from the same weights on the same batch, a step each in turn.
 
     Multi-scale training is off.  A step is everything from uint8 images on: normalisation, forward,
@@ -74,11 +75,10 @@ def run(
         UserError: A number is not positive, or data are missing.
     """
     if min(batch_size, rounds) < 1:
-        raise ConfigError("benchmark train: --batch-size and --rounds must be at least 1.")
+        raise ConfigError("train: --batch-size and --rounds must be at least 1.")
     sides = {**SIDES, **COMPILED_SIDES} if compiled else SIDES
     with contextlib.ExitStack() as stack:
         folder = data_root or stack.enter_context(draw_coco_folder(4 * batch_size))
-        # first, while this process is small: what a child inherits would count
         peaks = {name: measure_memory(side, folder, batch_size) for name, side in sides.items()} if memory else {}
         batch = make_batch(folder, batch_size)
     weights = build_model(SIDES["MMPose, fp32"]).state_dict()
@@ -86,19 +86,19 @@ def run(
     first = {name: step() for name, step in steps.items()}
     timings, _ = time_alternately(steps, rounds)
     dtype = next(dtype for step in steps.values() if (dtype := getattr(step.wrapper, "dtype", None)))
-    return Report(
+    return compare_timings(
+        timings,
         title=f"Training step of RTMO-s, {batch_size} images of 640 x 640, {get_device()}",
-        command=f"rtmo benchmark train --batch-size {batch_size} --rounds {rounds}"
+        command=f"train --batch-size {batch_size} --rounds {rounds}"
         + ("" if data_root is None else f" --data-root {data_root}")
         + ("" if memory else " --no-memory")
         + (" --compile" if compiled else ""),
-        timings=timings,
         settings={"batch_size": batch_size, "size": 640, "multi_scale": False, "amp dtype": str(dtype)},
         results={
             "threads": torch.get_num_threads(),
             "images per second": {each.name: round(batch_size / each.median, 2) for each in timings},
             "loss of the first step": {name: round(loss, 4) for name, loss in first.items()},
-            "peak memory (MB)": peaks,
+            "peak memory (MiB)": peaks,
         },
     )
 
@@ -162,18 +162,15 @@ def _build_average(cfg: Config, model: Any) -> Any:
     return MODELS.build({"type": hook.ema_type, **options}, default_args={"model": model})
 
 
-def measure_memory(side: Side, data_root: str | Path, batch_size: int) -> dict[str, int]:
-    """Return the peak of a process that trains some steps of one side: ``rss``, and ``gpu`` if there is one, in MB."""
+def measure_memory(side: Side, data_root: str | Path, batch_size: int) -> dict[str, int | None]:
+    """Return the peak of a process that trains some steps of one side: ``rss``, and ``gpu`` if there is one, in MiB."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_train_for_memory, side, str(data_root), batch_size).result()
 
 
-def _train_for_memory(side: Side, data_root: str, batch_size: int) -> dict[str, int]:
-    import resource  # Windows has none
-
+def _train_for_memory(side: Side, data_root: str, batch_size: int) -> dict[str, int | None]:
     step = TrainingStep(side, make_batch(data_root, batch_size))
     for _ in range(_NUM_STEPS_FOR_MEMORY):
         step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_OF_RSS
     gpu = {"gpu": torch.cuda.max_memory_allocated() >> 20} if torch.cuda.is_available() else {}
-    return {"rss": peak >> 20, **gpu}
+    return {"rss": read_peak_memory(), **gpu}

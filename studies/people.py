@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import time_alternately
+from benchmarks.fixed_people import open_with_people
+from benchmarks.plotting import COLORS, GRAY, draw_figure
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.speed.rounds import time_alternately
+from rtmo_plugin.speed.sample_images import make_noise
 from studies.folder import Result
-from studies.pictures import COLOURS, draw_figure
 from studies.running import Outcome
 from studies.study import Request, Study, Variant
 from studies.tables import collect
 from studies.top_down import TopDownModel, write_network
-from studies.untrained import load_size, locate_files, make_image, open_untrained, write_untrained
+from studies.untrained import load_size, locate_files, write_untrained
 
 
 class PeopleMethod:
@@ -40,12 +42,12 @@ class PeopleMethod:
         """Time an image with so many people."""
         num_people, settings = variant.options["num_people"], study.settings
         files = locate_files(folder)
-        image = make_image(settings["image_wh"], seed)
+        image = make_noise(settings["image_wh"], seed)
         sides: dict[str, Callable[[], Sized]] = {}
         for name, config in settings["ours"].items():
             path = files / f"{name}.onnx"
             write_untrained(load_size(config), settings["size"], path)
-            sides[name] = partial(open_untrained(path, num_people, runtime="onnxruntime").predict, image)
+            sides[name] = partial(open_with_people(path, num_people, runtime="onnxruntime").predict, image)
         boxes = draw_boxes(num_people, settings["image_wh"], seed)
         for name, options in settings["top_down"].items():
             model = _open_theirs(files, name, settings["crops_at_once"], _freeze(options))
@@ -60,10 +62,10 @@ class PeopleMethod:
 
         def draw(figure: Any) -> None:
             axes = figure.subplots()
-            for name, colour in zip(study.columns, COLOURS):
+            for name, color in zip(study.columns, COLORS):
                 counts, times = read_times(study, results, name)
                 style = "-" if name in study.settings["ours"] else "--"
-                axes.plot(counts, times, style, marker="o", markersize=3, color=colour, label=name)
+                axes.plot(counts, times, style, marker="o", markersize=3, color=color, label=name)
             axes.set(xlabel="people", ylabel="ms an image", yscale="log")
             axes.set_xscale("symlog", linthresh=1)
             counts = [variant.options["num_people"] for variant in study.variants]
@@ -73,7 +75,7 @@ class PeopleMethod:
             for place, (words, count) in enumerate(find_crossings(study, results).items()):
                 text = f"{words}: {count:.1f} people"
                 axes.text(0.02, 0.72 - 0.06 * place, text, transform=axes.transAxes, fontsize=7)
-                axes.axvline(count, color="#9aa3af", linestyle=":")
+                axes.axvline(count, color=GRAY, linestyle=":")
             axes.grid(alpha=0.3, which="both")
             axes.legend(frameon=False, fontsize=8)
 

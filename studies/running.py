@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.report import describe_hardware, describe_versions
 from rtmo_plugin.engine.console import suppress_library_noise
+from rtmo_plugin.speed.machine import describe_hardware, describe_versions
 from studies.folder import Result, StudyFolder
 from studies.study import Request, Study, Variant
 from studies.tables import write_page

@@ -9,22 +9,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import time_alternately
+from benchmarks.fixed_people import open_with_people
+from benchmarks.plotting import COLORS, draw_figure
+from rtmo_plugin.speed.rounds import time_alternately
+from rtmo_plugin.speed.sample_images import make_noise
 from studies.costs import count_costs
 from studies.folder import Result
 from studies.people import check_count, refuse_options
-from studies.pictures import COLOURS, draw_figure
 from studies.running import Outcome
 from studies.study import Request, Study, Variant
 from studies.tables import collect
-from studies.untrained import (
-    build_untrained,
-    load_size,
-    locate_files,
-    make_image,
-    open_untrained,
-    write_untrained,
-)
+from studies.untrained import build_untrained, load_size, locate_files, write_untrained
 
 
 class SpeedMethod:
@@ -48,9 +43,9 @@ class SpeedMethod:
         cfg = load_size(options["config"], options.get("widen"), options.get("deepen"))
         path = locate_files(folder) / f"{variant.name}.onnx"
         write_untrained(cfg, options["size"], path)
-        image = make_image(settings["image_wh"], seed)
+        image = make_noise(settings["image_wh"], seed)
         sides = {
-            name: partial(open_untrained(path, settings["num_people"], **each).predict, image)
+            name: partial(open_with_people(path, settings["num_people"], **each).predict, image)
             for name, each in settings["runtimes"].items()
             if find_spec(each["runtime"])
         }
@@ -69,9 +64,9 @@ class SpeedMethod:
             here, costs, published = figure.subplots(1, 3)
             _draw_here(here, study, results)
             _draw_costs(costs, study, results)
-            for (name, points), colour in zip(study.settings["published"].items(), COLOURS):
+            for (name, points), color in zip(study.settings["published"].items(), COLORS):
                 line = "-" if name.startswith("RTMO") else ":"
-                published.plot(*zip(*points), line, marker="o", markerfacecolor="white", color=colour, label=name)
+                published.plot(*zip(*points), line, marker="o", markerfacecolor="white", color=color, label=name)
             published.set(title="published, other machines", xlabel="ms", ylabel="AP, COCO val2017")
             for axes in (here, costs, published):
                 axes.grid(alpha=0.3)
@@ -81,7 +76,7 @@ class SpeedMethod:
 
 
 def _draw_here(axes: Any, study: Study, results: Sequence[Result]) -> None:
-    for name, colour in zip(study.settings["runtimes"], COLOURS):
+    for name, color in zip(study.settings["runtimes"], COLORS):
         points = []
         for variant in study.variants:
             times = collect(results, variant.name, f"{name}, ms")
@@ -89,7 +84,7 @@ def _draw_here(axes: Any, study: Study, results: Sequence[Result]) -> None:
                 points.append((statistics.mean(times), variant.options["ap"], variant.name))
         if points:
             x, y, labels = zip(*points)
-            axes.plot(x, y, marker="o", color=colour, label=name)
+            axes.plot(x, y, marker="o", color=color, label=name)
             for place in zip(x, y, labels):
                 axes.annotate(place[2], place[:2], fontsize=7, xytext=(3, -8), textcoords="offset points")
     axes.set(title="this machine, AP as published", xlabel="ms", ylabel="AP, COCO val2017", xlim=(0, None))
@@ -97,12 +92,12 @@ def _draw_here(axes: Any, study: Study, results: Sequence[Result]) -> None:
 
 def _draw_costs(axes: Any, study: Study, results: Sequence[Result]) -> None:
     """Draw milliseconds over computation, also for the widths in between."""
-    for name, colour in zip(study.settings["runtimes"], COLOURS):
+    for name, color in zip(study.settings["runtimes"], COLORS):
         points = []
         for variant in study.variants:
             times = collect(results, variant.name, f"{name}, ms")
             if times:
                 points.append((collect(results, variant.name, "GFLOPs")[0], statistics.mean(times)))
         if points:
-            axes.plot(*zip(*points), marker="o", markersize=4, color=colour, label=name)
+            axes.plot(*zip(*points), marker="o", markersize=4, color=color, label=name)
     axes.set(title="this machine, all widths", xlabel="GFLOPs", ylabel="ms", xlim=(0, None), ylim=(0, None))

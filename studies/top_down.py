@@ -15,16 +15,14 @@ from typing import Any
 
 import cv2
 import mmdet.models  # noqa: F401  (registers the detector)
-import mmpose
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtmo_plugin.errors import MissingFileError
+from benchmarks.official import load_mmpose_config
 from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.engines.onnx_runtime import open_session
 from rtmo_plugin.runtime.letterbox import apply_letterbox
@@ -103,7 +101,7 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
     Raises:
         MissingFileError: MMPose was installed without its configs.
     """
-    cfg = _load_config(config)
+    cfg = load_mmpose_config(config.removeprefix("mmpose:"))
     is_detector = "bbox_head" in cfg.model
     cfg.model.backbone.init_cfg = None
     torch.manual_seed(0)
@@ -127,13 +125,6 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
             **old,
         )
     path.write_bytes(buffer.getvalue())
-
-
-def _load_config(config: str) -> Config:
-    path = Path(mmpose.__file__).parent / ".mim" / config.removeprefix("mmpose:")
-    if not path.is_file():
-        raise MissingFileError(f"MMPose's config {path} does not exist: install mmpose 1.3.2 from its wheel.")
-    return Config.fromfile(str(path))
 
 
 class TopDownModel:

@@ -8,22 +8,21 @@ from typing import Any
 
 from mmengine.config import Config
 
-from benchmarks.report import describe_hardware
-from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.fit import get_state_dict
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.data_paths import check_data
-from rtmo_plugin.config.edits import prepare_config
-from rtmo_plugin.engine.runner import get_model
+from rtmo_plugin.engine.runner import get_model, prepare_config
 from rtmo_plugin.engine.testing import build_test_runner, evaluate, prepare_test
+from rtmo_plugin.engine.training import train
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.speed.machine import describe_hardware
 from studies.budget import choose_num_images, limit_images, time_training
 from studies.costs import count_costs
 from studies.folder import Result
 from studies.observing import observe_people, summarize_levels, summarize_sigmas
-from studies.pictures import draw_levels, draw_sigmas, draw_variants
 from studies.running import Outcome
 from studies.study import ABLATIONS, Request, Study, Variant
+from studies.study_plots import draw_levels, draw_sigmas, draw_variants
 
 _METRICS = ("AP", "AP .5", "AP .75", "AR")
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
-from numpy.typing import NDArray
 
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, replace_constants
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
 from rtmo_plugin.files import write_file
-from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.model_info import ModelInfo
 
 _NO_LIMIT = 10**6  # of people
@@ -37,9 +33,7 @@ def load_size(name: str, widen: float | None = None, deepen: float | None = None
     parts = ("backbone", "neck", "head")
     options.update({f"model.{part}.widen_factor": widen for part in parts if widen is not None})
     options.update({f"model.{part}.deepen_factor": deepen for part in parts[:2] if deepen is not None})
-    cfg = load_config(name)
-    set_options(cfg, options)
-    return cfg
+    return set_options(load_config(name), options)
 
 
 def write_untrained(cfg: Config, size: int, path: Path) -> None:
@@ -60,28 +54,6 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
     info = ModelInfo(model.head.schema, size_wh=(size, size), input=options.input, dynamic=(), max_people=_NO_LIMIT)
     content = convert_to_onnx(build_graph(model, options), options, info.to_strings()).SerializeToString()
     write_file(path, content)
-
-
-def open_untrained(path: Path, num_people: int, **options: Any) -> ExportedModel:
-    """Open a file so that it finds this number of people in any image: its best priors, none suppressed.
-
-    Args:
-        path: File of ``write_untrained``.
-        num_people: Number of people, at most the number of priors.
-        **options: Options of ``ExportedModel``.
-    """
-    score_thr = 0.0 if num_people else 1.0
-    content = replace_constants(path.read_bytes(), score_thr=score_thr, nms_thr=1.0, max_people=max(1, num_people))
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, path.name)
-        file.write_bytes(content)
-        return ExportedModel(file, score_thr=score_thr, **options)
-
-
-def make_image(size_wh: tuple[int, int], seed: int) -> NDArray[Any]:
-    """Return an image of noise, (H, W, 3) uint8."""
-    width, height = size_wh
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def locate_files(run_dir: Path) -> Path:

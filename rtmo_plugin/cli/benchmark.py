@@ -1,101 +1,105 @@
-"""``rtmo benchmark``: measure speed."""
+"""``rtmo benchmark``: measure your models on this machine, side by side."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_json_argument
-from rtmo_plugin.cli.command import Command, add_subcommand
+from rtmo_plugin.cli.arguments import CHECKPOINT, CONFIG, add_json_argument, add_score_argument, add_trust_argument
+from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
-from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, GIGABYTES, SEED, THREADS
+from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, THREADS
 
-_EXAMPLES = ("{command} infer --images photos/ --rounds 6", "{command} eval --out eval.json")
+# Subjects of `python -m benchmarks`, which this command refuses with a sentence.
+COMPARISONS = ("infer", "eval", "data", "train", "learning")
+_EXAMPLES = (
+    "{command} rtmo-s.onnx                                   # the fastest installed runtime",
+    "{command} rtmo-s.onnx rtmo-s.xml mine.pth --threads 2   # files and checkpoints side by side",
+    "{command} rtmo-s.onnx --runtime openvino,onnxruntime --images photos/",
+    "{command} rtmo-s.onnx --data rtmo-s_coco --data-root data/ --out speed.json",
+)
+_NOTES = """Models take turns, so that other programs on the machine slow down all of them alike. The columns:
+
+  ms, p90 ms    from an image in memory to people, one image at a time: median and 90th percentile
+  network ms    the network alone, with NMS where that is part of the file: median
+  images/s      throughput in batches of --batch-size; OpenVINO and ONNX Runtime compute two side by side
+  peak MiB      peak memory of a new process that finds people in one image
+  file MB       size of the model with the files that belong to it
+  start s       from the start of the import until the first people are found, in a new process
+  people        people found per image
+  AP            average precision, as `rtmo eval` computes it
+
+To compare with MMPose, rtmlib or YOLO, run `python -m benchmarks --help` in a clone."""
+
+
+class _ModelsAction(argparse.Action):
+    """Take the names of models."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        """Take the names, unless one is that of a comparison with other projects.
+
+        Raises:
+            MissingFileError: One is.
+        """
+        for name in values:
+            if name in COMPARISONS and not os.path.isfile(name):
+                raise MissingFileError(
+                    f"rtmo benchmark measures your own models: run `python -m benchmarks {name}` in a clone of the "
+                    "repository to compare with other projects."
+                )
+        setattr(namespace, self.dest, values)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="subject", required=True, metavar="eval | data | train | learning | infer")
-    subjects = {
-        "eval": (_add_eval, "evaluation of COCO keypoints, beside MMPose's CocoMetric", "--out eval.json"),
-        "data": (_add_data, "making of training samples, beside MMPose's pipeline", "--data-root data/"),
-        "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
-        "learning": (_add_learning, "learning of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
-        "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
-    }
-    for name, (add_own, summary, example) in subjects.items():
-        own = add_subcommand(commands, name, summary, example, f"Measure the {summary}.")
-        add_own(own)
-        own.add_argument("--out", metavar="FILE", help="write everything to FILE as JSON")
-        add_json_argument(own, "everything")
-
-
-def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str) -> None:
-    parser.add_argument("--rounds", type=COUNT, default=default, metavar="N", help=what)
-
-
-def _add_eval(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--num-images", type=COUNT, default=5000, metavar="N", help="number of images; COCO's val2017 has 5000")
-    add("--num-detections", type=COUNT, default=20, metavar="N", help="detections per image")
-    add("--settings", choices=("recipe", "default"), default="recipe", help="settings of the metric")
-    _add_rounds(parser, 3, "number of runs of each side")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    _add_data_root(parser)
-    add = parser.add_argument
-    add("--num-samples", type=COUNT, default=100, metavar="N", help="samples per side and round")
-    add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images")
-    add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side")
-    _add_rounds(parser, 3, "number of runs of each side")
-
-
-def _add_train(parser: argparse.ArgumentParser) -> None:
-    _add_data_root(parser)
-    add = parser.add_argument
-    add("--batch-size", type=BATCH_SIZE, default=8, metavar="N", help="images of 640 x 640 in a step")
     add(
-        "--compile",
-        dest="compiled",
-        action="store_true",
-        help="measure a compiled step as well; on CPUs it takes minutes",
+        "models",
+        nargs="+",
+        action=_ModelsAction,
+        metavar="FILE",
+        help=f"exported file, such as rtmo-s.onnx; or {CHECKPOINT}",
     )
-    add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
-    _add_rounds(parser, 5, "steps of each side")
-
-
-def _add_learning(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs")
-    add("--num-images", type=COUNT, metavar="N", help="training images (default: the recipe's 2800, half an hour)")
-    add("--seed", type=SEED, default=0, help="seed of weights and transforms")
-
-
-def _add_data_root(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data-root", metavar="DIR", help="folder with coco/train2017 and its annotations; else people are drawn"
+    add("--images", metavar="DIR", help="image or folder, of which the first 8 images are used (default: noise)")
+    add("--data", metavar="CONFIG", help="compute AP on the test data of this config")
+    add("--data-root", metavar="DIR", help="folder that holds the data of --data")
+    add("--annotations", metavar="FILE", help="compute AP on the images of --images with these COCO annotations")
+    add("--runtime", metavar="NAMES", default="", help="runtimes of exported files, separated by commas: openvino, "
+        "onnxruntime, torch, ncnn (default: the fastest one that reads the file)")  # fmt: skip
+    add("--threads", type=THREADS, metavar="N", help="CPU threads (default: all cores)")
+    add("--size", metavar="WxH", help="width and height of the input, for exported files of a dynamic size")
+    add("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images per batch, for images/s")
+    add("--rounds", type=COUNT, default=20, metavar="N", help="images per model, one at a time")
+    add(
+        "--device",
+        metavar="NAME",
+        help="device to compute on, such as cpu or cuda:0 (default: cpu; for a checkpoint a GPU, if there is one)",
     )
+    add("--precision", metavar="NAME", help="precision of exported files: float32 or auto, the fastest (default: auto)")
+    add("--config", metavar="FILE", help=f"{CONFIG}; for checkpoints (default: the one that each carries)")
+    add_score_argument(parser, 0.3)
+    add_trust_argument(parser)
+    add("--out", metavar="FILE", help="write everything to FILE as JSON")
+    add_json_argument(parser, "everything")
 
 
-def _add_infer(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--peers", metavar="DIR", help="folder with weights, rtmo-s_weights.pth, and the file that MMDeploy wrote for "
-        "them, rtmo-s_mmdeploy-1.3.1.onnx (default: the published rtmo-s_body7 and rtmo-s_body7-onnx, 80 MB, which are "
-        "downloaded the first time)")  # fmt: skip
-    add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
-    add("--images", metavar="DIR", help="image or folder (default: an image of noise)")
-    add("--num-images", type=COUNT, default=5, metavar="N", help="number of images of the folder")
-    add("--threads", type=THREADS, metavar="N", help="CPU threads of our sides (default: all cores, as the others)")
-    add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
-    _add_rounds(parser, 20, "number of times that each side sees every image")
+def _run(*, out: str | None, as_json: bool, **given: Any) -> None:
+    from rtmo_plugin.export.export_options import parse_size
+    from rtmo_plugin.files import check_outputs
+    from rtmo_plugin.speed.model_speed import SpeedOptions, measure_models
 
-
-def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:
-    from benchmarks import SUBJECTS
-
+    if out is not None:
+        check_outputs([out], given["models"])
+    command, options = _write_command(given), dict(given)
+    models, runtimes, size = (options.pop(name) for name in ("models", "runtime", "size"))
+    options["runtimes"] = tuple(filter(None, runtimes.split(",")))
+    options["size_wh"] = parse_size(size) if size else None
     with keep_stdout_for_json(as_json):
-        report = SUBJECTS[subject](**arguments)
-    if out:
+        report = measure_models(models, SpeedOptions(**options), command)
+    if out is not None:
         report.write(out)
     if as_json:
         print_json(report.describe())
@@ -103,4 +107,14 @@ def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> N
         print(f"\n{report.format()}")
 
 
-COMMAND = Command("measure speed, beside another implementation where there is one", _EXAMPLES, _add_arguments, _run)
+def _write_command(given: Mapping[str, Any]) -> str:
+    """Return the command that measures the same."""
+    words = ["rtmo", "benchmark", *given["models"]]
+    for name, value in given.items():
+        if name != "models" and value not in (None, ""):
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
+
+
+COMMAND = Command("measure the latency, throughput, memory and AP of your models on this machine", _EXAMPLES,
+                  _add_arguments, _run, _NOTES)  # fmt: skip

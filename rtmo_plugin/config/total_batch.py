@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
@@ -14,20 +15,21 @@ from rtmo_plugin.number_ranges import COUNT
 _WORLD_SIZES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
 
 
-def set_total_batch(cfg: Config, total_batch: int | None) -> None:
-    """Make one optimizer step of ``total_batch`` images.
+def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
+    """Return a copy of ``cfg`` that makes one optimizer step of ``total_batch`` images.
 
     The average of weights and ``--auto-scale-lr`` count such steps too, as if the batch were one.
 
     Args:
-        cfg: Config to edit, with ``launcher``; each process loads ``train_dataloader.batch_size`` images at a time.
+        cfg: Config with ``launcher``; each process loads ``train_dataloader.batch_size`` images at a time.
         total_batch: Images in a step, of all processes; None leaves everything as it is.
 
     Raises:
         ConfigError: ``total_batch`` is not a multiple of what is loaded at a time.
     """
+    changed = copy.deepcopy(cfg)
     if total_batch is None:
-        return
+        return changed
     COUNT.check("total_batch", total_batch)
     num_processes = int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
     loaded = cfg.train_dataloader.batch_size * num_processes
@@ -37,11 +39,12 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> None:
             f"({num_processes} x train_dataloader.batch_size): choose another of them."
         )
     num_batches = total_batch // loaded
-    cfg.optim_wrapper.accumulative_counts = num_batches
+    changed.optim_wrapper.accumulative_counts = num_batches
     if "base_batch_size" in (cfg.get("auto_scale_lr") or {}):
-        cfg.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
+        changed.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
     hooks = [_slow_down(hook, num_batches) for hook in cfg.get("custom_hooks") or []]
-    cfg.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
+    changed.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
+    return changed
 
 
 def _slow_down(hook: dict[str, Any], num_batches: int) -> dict[str, Any]:

@@ -86,8 +86,7 @@ def export(
     """
     path = Path(out)
     write = _find_writer(format, path)
-    cfg = load_config(config)
-    set_options(cfg, cfg_options)
+    cfg = set_options(load_config(config), cfg_options)
     wanted = _read_options(cfg, options)
     if annotations is not None and not wanted.int8:
         raise ConfigError("--annotations is for the AP of --int8, which is not given.")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import inference_sides
+from benchmarks.subjects import COMMAND as COMPARISONS
 from rtmo_plugin.checkpoints.zoo import CATALOGUE
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from rtmo_plugin.errors import MissingFileError
@@ -105,7 +106,7 @@ def test_no_default_is_a_folder_that_users_do_not_have(name):
 
 
 def test_benchmark_of_inference_takes_published_weights(monkeypatch, tmp_path):
-    assert find_command("benchmark").make_parser("x").parse_args(["infer"]).peers is None
+    assert COMPARISONS.make_parser("x").parse_args(["infer"]).peers is None
     monkeypatch.setattr(inference_sides, "fetch", lambda weights, **_: tmp_path / weights.name)
     found = inference_sides.locate_peers(None)
     assert [path.name for path in found] == ["rtmo-s_body7", "rtmo-s_body7-onnx"]

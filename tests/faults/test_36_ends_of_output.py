@@ -55,7 +55,7 @@ def test_cameras_of_any_number_are_one_sentence(model, number, capsys):  # noqa:
         ("predict m.onnx a.png --out", "--out"),
         ("track m.onnx a.mp4 --out", "--out"),
         ("serve m.onnx --allow-host name", "--allow-host"),
-        ("benchmark infer --images", "--images"),
+        ("benchmark m.onnx --images", "--images"),
         ("train rtmo-t_coco --cfg-options a=1", "--cfg-options"),
         ("predict m.onnx", "source"),
         ("zoo path", "NAME"),

@@ -8,18 +8,18 @@ from mmpose.registry import MODELS
 
 from rtmo_plugin.config.config_files import set_options
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.models.heads.stages import build_stages
 from studies import Request, Variant, list_studies, load_study
 from studies.budget import choose_num_images, limit_images
 from studies.costs import count_costs
 from studies.folder import Result
 from studies.observing import FoundKeypoints, summarize_levels, summarize_sigmas
 from studies.people import find_crossings, refuse_options
-from studies.pictures import draw_levels, draw_sigmas
 from studies.study import DATA
+from studies.study_plots import draw_levels, draw_sigmas
 from studies.tables import make_observed_table
 from studies.top_down import _crop, _fit_boxes
 from studies.training import build_config
-from tests.edited import edit_copy
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
 NARROW = {f"model.{part}.widen_factor": 0.125 for part in ("backbone", "neck", "head")}
@@ -34,7 +34,7 @@ def base(request):
 def test_every_variant_is_a_model_of_its_own(name, base):
     init_default_scope("mmpose")
     study = load_study(name)
-    cfgs = [edit_copy(set_options, base, variant.options) for variant in study.variants]
+    cfgs = [set_options(base, variant.options) for variant in study.variants]
     assert len({repr(cfg.model) for cfg in cfgs}) == len(cfgs)
     if base.train_cfg.max_epochs == 6:
         for cfg in cfgs:
@@ -47,12 +47,13 @@ def test_variants_are_what_they_say():
         return build_config("synthetic", None, {}, chosen).model
 
     regression = build("coordinates", "regression").head
-    assert all(regression.stages[stage].weights.mle == 0 for stage in ("warmup", "refine"))
-    assert (regression.coordinates, regression.stages.refine.proxy_target) == ("proxy", "truth")
-    whole, unswitched = (build("training", name).head.stages for name in ("all", "no-switch"))
-    assert whole.refine.weights.mle != whole.warmup.weights.mle
-    assert unswitched.refine.weights.mle == unswitched.warmup.weights.mle
-    assert unswitched.refine.proxy_target == unswitched.warmup.proxy_target
+    stages = build_stages(regression.stages)
+    assert all(stage.weights["mle"] == 0 for stage in stages.values())
+    assert (regression.coordinates, stages["refine"].proxy_target) == ("proxy", "truth")
+    whole, unswitched = (build_stages(build("training", name).head.get("stages")) for name in ("all", "no-switch"))
+    assert whole["refine"].weights["mle"] != whole["warmup"].weights["mle"]
+    assert unswitched["refine"].weights["mle"] == unswitched["warmup"].weights["mle"]
+    assert unswitched["refine"].proxy_target == unswitched["warmup"].proxy_target
     neck = build("neck", "pafpn").neck
     assert (neck.type, neck.widen_factor) == ("rtmo_plugin.YOLOXPosePAFPN", 0.375)
 
@@ -69,7 +70,7 @@ def test_training_images_are_limited_and_the_config_stays(base):
     limited = limit_images(base, 48).train_dataloader.dataset
     assert 48 in (limited.get("num_images"), limited.get("indices"))
     assert base.train_dataloader.dataset.get("num_images") != 48
-    other = edit_copy(set_options, base, {})
+    other = set_options(base, {})
     other.train_dataloader.dataset = {"type": "CombinedDataset"}
     with pytest.raises(ConfigError, match="a part of the training data of type CombinedDataset"):
         limit_images(other, 48)

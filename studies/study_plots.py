@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from PIL import Image
 
-from rtmo_plugin.files import write_file
+from benchmarks.plotting import COLORS, GRAY, draw_figure
 from studies.folder import Result
 from studies.study import Study
 from studies.tables import collect
-
-COLOURS = ("#2f6db5", "#dd8452", "#55a868", "#8e6bb0", "#c8553d", "#5c6675", "#e9c46a", "#2a7f9e")
-_SETTINGS: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 100}
-_NUM_COLOURS = 128
-
-
-def draw_figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
-    """Write what ``draw`` puts on a figure, whole whenever the file is there."""
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    palette = Image.open(buffer).convert("RGB").quantize(_NUM_COLOURS)  # a third as large
-    shrunk = io.BytesIO()
-    palette.save(shrunk, format="png", optimize=True)
-    write_file(path, shrunk.getvalue())
 
 
 def draw_variants(study: Study, results: Sequence[Result], path: Path) -> None:
@@ -78,9 +57,9 @@ def _choose_size(study: Study) -> tuple[float, float]:
 def _draw_precision(axes: Any, study: Study, results: Sequence[Result]) -> None:
     for place, variant in enumerate(study.variants):
         values = collect(results, variant.name, "AP")
-        axes.plot(values, [place] * len(values), "o", color=COLOURS[0], alpha=0.5, markersize=5)
+        axes.plot(values, [place] * len(values), "o", color=COLORS[0], alpha=0.5, markersize=5)
         if values:
-            axes.plot(statistics.mean(values), place, "|", color=COLOURS[4], markersize=18, markeredgewidth=2)
+            axes.plot(statistics.mean(values), place, "|", color=COLORS[4], markersize=18, markeredgewidth=2)
     axes.set_yticks(range(len(study.variants)), [variant.label for variant in study.variants])
     axes.set(xlabel="AP; a point a seed, the line their mean", ylim=(len(study.variants) - 0.5, -0.5))
     axes.grid(axis="x", alpha=0.3)
@@ -88,10 +67,10 @@ def _draw_precision(axes: Any, study: Study, results: Sequence[Result]) -> None:
 
 def _draw_stack(axes: Any, study: Study, results: Sequence[Result], columns: Iterable[str]) -> None:
     left = np.zeros(len(study.variants))
-    for column, colour in zip(columns, COLOURS):
+    for column, color in zip(columns, COLORS):
         found = [collect(results, variant.name, column) for variant in study.variants]
         widths = np.array([statistics.mean(values) if values else 0.0 for values in found])
-        axes.barh(range(len(widths)), widths, 0.6, left=left, color=colour)
+        axes.barh(range(len(widths)), widths, 0.6, left=left, color=color)
         left += widths
 
 
@@ -101,7 +80,7 @@ def _draw_expected(axes: Any, notes: Sequence[Mapping[str, Mapping[str, float]]]
     quintiles = [name for name in groups if "quintile" in name]
     others = [[name] for name in groups if name not in quintiles]
     highest = 0.0
-    for members, marker, colour in zip([quintiles, *others], "oDDssss", COLOURS):
+    for members, marker, color in zip([quintiles, *others], "oDDssss", COLORS):
         if not members:
             continue
         means = []
@@ -109,8 +88,8 @@ def _draw_expected(axes: Any, notes: Sequence[Mapping[str, Mapping[str, float]]]
             found = [note[name] for note in notes if name in note]
             means.append([100 * statistics.mean(each[key] for each in found) for key in ("sigma", "error")])
         label = "fifths of all, by sigma" if members is quintiles else members[0].removeprefix("of ")
-        axes.plot(*zip(*means), marker, color=colour, markersize=5, label=label)
+        axes.plot(*zip(*means), marker, color=color, markersize=5, label=label)
         highest = max(highest, *itertools.chain(*means))
-    axes.plot([0, highest], [0, highest], color="#9aa3af", linestyle="--", linewidth=1)
+    axes.plot([0, highest], [0, highest], color=GRAY, linestyle="--", linewidth=1)
     axes.set(xlabel="error that sigma expects, %", ylabel="true error, %")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)

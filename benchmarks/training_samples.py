@@ -1,4 +1,4 @@
-"""How fast training samples are made: decode, mosaic, affine, mixup, colours, flip and targets, beside MMPose."""
+"""Time of training samples: decode, mosaic, affine, mixup, colors, flip and targets, beside MMPose's pipeline."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from torch import Tensor
 
+from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
-from benchmarks.report import Report, time_alternately
 from rtmo_plugin.config.cache_memory import set_image_cache
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.config.data_paths import check_data, set_data_root
 from rtmo_plugin.data import SyntheticPeople
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.speed.rounds import time_alternately
+from rtmo_plugin.speed.speed_report import SpeedReport
 
 OURS = "rtmo-s_coco"
 THEIR_SIDE, OUR_SIDE, CACHED_SIDE = "MMPose", "rtmo_plugin", "rtmo_plugin, cached"
@@ -38,7 +40,7 @@ def run(
     num_images: int = 64,
     cache_gb: float = 1.0,
     rounds: int = 3,
-) -> Report:
+) -> SpeedReport:
     """Make the same training samples with MMPose's pipeline and with ours, in turn, on one core.
 
     The cached side has seen every image once before it is measured.
@@ -54,12 +56,12 @@ def run(
         UserError: A number is not positive, or data are missing.
     """
     if min(num_samples, num_images, rounds) < 1:
-        raise ConfigError("benchmark data: --num-samples, --num-images and --rounds must be at least 1.")
+        raise ConfigError("data: --num-samples, --num-images and --rounds must be at least 1.")
     with _one_thread(), contextlib.ExitStack() as stack:
         folder = data_root or stack.enter_context(draw_coco_folder(num_images))
-        configs = {THEIR_SIDE: load_official_recipe(), OUR_SIDE: load_ours(folder), CACHED_SIDE: load_ours(folder)}
-        set_data_root(configs[THEIR_SIDE], folder)
-        set_image_cache(configs[CACHED_SIDE], cache_gb)
+        ours = load_ours(folder)
+        configs = {THEIR_SIDE: set_data_root(load_official_recipe(), folder), OUR_SIDE: ours}
+        configs[CACHED_SIDE] = set_image_cache(ours, cache_gb)
         datasets = {name: build_dataset(cfg) for name, cfg in configs.items()}
         cached = datasets[CACHED_SIDE]
         for index in range(len(cached)):
@@ -68,11 +70,11 @@ def run(
         timings, samples = time_alternately(sides, rounds)
     found = {name: returned[-1] for name, returned in samples.items()}
     images = f"{len(datasets[OUR_SIDE])} images" + (f", {_SYNTHETIC}" if data_root is None else "")
-    return Report(
+    return compare_timings(
+        timings,
         title=f"{num_samples} stage-1 training samples of RTMO-s, 640 x 640, one core, from {images}",
-        command=f"rtmo benchmark data --num-samples {num_samples} --rounds {rounds} --cache-gb {cache_gb:g} "
+        command=f"data --num-samples {num_samples} --rounds {rounds} --cache-gb {cache_gb:g} "
         + (f"--num-images {num_images}" if data_root is None else f"--data-root {data_root}"),
-        timings=timings,
         settings={"num_samples": num_samples, "cache_gb": cache_gb, "images": images},
         results={
             **{f"{each.name}, samples per second of CPU": round(num_samples / each.median_cpu, 1) for each in timings},
@@ -116,8 +118,7 @@ def load_ours(data_root: str | Path | None = None) -> Config:
     Raises:
         UserError: The config or the data are missing.
     """
-    cfg = load_config(OURS)
-    set_data_root(cfg, data_root)
+    cfg = set_data_root(load_config(OURS), data_root)
     if data_root is not None:
         check_data(cfg, ("train",))
     return cfg

@@ -1,4 +1,4 @@
-"""How fast evaluation is: from predictions in memory to the printed table, beside MMPose's CocoMetric."""
+"""Time of evaluation, from predictions in memory to the printed table, beside MMPose's CocoMetric."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ import numpy as np
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
-from benchmarks.report import Report, time_alternately
+from benchmarks.comparison import compare_timings
 from rtmo_plugin.engine.metric_tables import format_table
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric
-from rtmo_plugin.keypoints.metainfo import make_dataset_meta
 from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.speed.rounds import time_alternately
+from rtmo_plugin.speed.speed_report import SpeedReport
 
 SETTINGS = {
     "recipe": {"score_mode": "bbox", "nms_mode": "none"},  # as all of RTMO's configs
-    "default": {},  # rescoring by keypoints and suppression by OKS
+    "default": {},  # rescoring by keypoints and OKS NMS
 }
 _BATCH_SIZE = 32
 _SIZE_WH = (640, 480)
@@ -32,7 +33,7 @@ _PERSON_AREA = 0.6  # of the box
 Json = dict[str, Any]
 
 
-def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "recipe", rounds: int = 3) -> Report:
+def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "recipe", rounds: int = 3) -> SpeedReport:
     """Measure both metrics in turn on the same predictions.
 
     The annotation file is read before, by each side in its own way.
@@ -47,7 +48,7 @@ def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "re
         ConfigError: A number is not positive.
     """
     if min(num_images, num_detections, rounds) < 1:
-        raise ConfigError("benchmark eval: --num-images, --num-detections and --rounds must be at least 1.")
+        raise ConfigError("eval: --num-images, --num-detections and --rounds must be at least 1.")
     truth, samples = make_predictions(num_images, num_detections)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "truth.json")
@@ -55,11 +56,11 @@ def run(*, num_images: int = 5000, num_detections: int = 20, settings: str = "re
         sides = {name: _make_side(build, str(file), samples, SETTINGS[settings]) for name, build in _SIDES.items()}
         timings, metrics = time_alternately(sides, rounds)
     theirs, ours = (results[-1] for results in metrics.values())
-    return Report(
+    return compare_timings(
+        timings,
         title=f"Evaluation of {num_images} images with {num_images * num_detections} detections, settings: {settings}",
-        command=f"rtmo benchmark eval --num-images {num_images} --num-detections {num_detections} "
+        command=f"eval --num-images {num_images} --num-detections {num_detections} "
         f"--settings {settings} --rounds {rounds}",
-        timings=timings,
         settings={"num_images": num_images, "num_detections": num_detections, **SETTINGS[settings]},
         results={
             "people": len(truth["annotations"]),
@@ -138,7 +139,11 @@ def _make_side(
     MMLogger.get_current_instance().setLevel("ERROR")
     with contextlib.redirect_stdout(io.StringIO()):
         metric = build(ann_file=file, **settings)
-    metric.dataset_meta = make_dataset_meta("benchmark", COCO)
+    metric.dataset_meta = {
+        "dataset_name": "benchmark",
+        "num_keypoints": len(COCO.names),
+        "sigmas": np.array(COCO.sigmas, np.float32),
+    }
 
     def evaluate() -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()):  # of what the COCO tools print beside the table

@@ -1,0 +1,124 @@
+"""The command ``python -m benchmarks``: the subjects that are measured beside other projects, and their options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from rtmo_plugin.cli.arguments import add_json_argument
+from rtmo_plugin.cli.command import Command, add_subcommand
+from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
+from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, GIGABYTES, SEED, THREADS
+from rtmo_plugin.speed.speed_report import SpeedReport
+
+# The module of each subject; it loads PyTorch and MMPose, which --help does without.
+SUBJECTS = {
+    "eval": "metric_computation",
+    "data": "training_samples",
+    "train": "training_step",
+    "learning": "learning",
+    "infer": "inference",
+}
+_EXAMPLES = (
+    "{command} infer --images photos/ --rounds 6",
+    "{command} eval --out eval.json",
+)
+
+
+def load_subject(name: str) -> Callable[..., SpeedReport]:
+    """Return the function that measures a subject; its arguments are those of the command."""
+    run: Callable[..., SpeedReport] = import_module(f"benchmarks.{SUBJECTS[name]}").run
+    return run
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="subject", required=True, metavar="eval | data | train | learning | infer")
+    subjects = {
+        "eval": (_add_eval, "evaluation of COCO keypoints, beside MMPose's CocoMetric", "--out eval.json"),
+        "data": (_add_data, "preparation of training samples, beside MMPose's pipeline", "--data-root data/"),
+        "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
+        "learning": (_add_learning, "learning curve of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
+        "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
+    }
+    for name, (add_own, summary, example) in subjects.items():
+        own = add_subcommand(commands, name, summary, example, f"Measure the {summary}.")
+        add_own(own)
+        own.add_argument("--out", metavar="FILE", help="write everything to FILE as JSON")
+        add_json_argument(own, "everything")
+
+
+def _add_rounds(parser: argparse.ArgumentParser, default: int, what: str) -> None:
+    parser.add_argument("--rounds", type=COUNT, default=default, metavar="N", help=what)
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--num-images", type=COUNT, default=5000, metavar="N", help="number of images; COCO's val2017 has 5000")
+    add("--num-detections", type=COUNT, default=20, metavar="N", help="detections per image")
+    add("--settings", choices=("recipe", "default"), default="recipe", help="settings of the metric")
+    _add_rounds(parser, 3, "number of runs of each side")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    _add_data_root(parser)
+    add = parser.add_argument
+    add("--num-samples", type=COUNT, default=100, metavar="N", help="samples per side and round")
+    add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images")
+    add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side")
+    _add_rounds(parser, 3, "number of runs of each side")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_data_root(parser)
+    add = parser.add_argument
+    add("--batch-size", type=BATCH_SIZE, default=8, metavar="N", help="images of 640 x 640 in a step")
+    add(
+        "--compile",
+        dest="compiled",
+        action="store_true",
+        help="measure a compiled step as well; on CPUs it takes minutes",
+    )
+    add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
+    _add_rounds(parser, 5, "steps of each side")
+
+
+def _add_learning(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs")
+    add("--num-images", type=COUNT, metavar="N", help="training images (default: the recipe's 2800, half an hour)")
+    add("--seed", type=SEED, default=0, help="seed of weights and transforms")
+
+
+def _add_data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root", metavar="DIR", help="folder with coco/train2017 and its annotations; else people are drawn"
+    )
+
+
+def _add_infer(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--peers", metavar="DIR", help="folder with weights, rtmo-s_weights.pth, and the file that MMDeploy wrote for "
+        "them, rtmo-s_mmdeploy-1.3.1.onnx (default: the published rtmo-s_body7 and rtmo-s_body7-onnx, 80 MB, which are "
+        "downloaded the first time)")  # fmt: skip
+    add("--yolo", metavar="FILE", help="measure this as well, a yolo11s-pose.onnx that Ultralytics' package exported")
+    add("--images", metavar="DIR", help="image or folder (default: an image of noise)")
+    add("--num-images", type=COUNT, default=5, metavar="N", help="number of images of the folder")
+    add("--threads", type=THREADS, metavar="N", help="CPU threads of our sides (default: all cores, as the others)")
+    add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
+    _add_rounds(parser, 20, "number of times that each side sees every image")
+
+
+def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:
+    with keep_stdout_for_json(as_json):
+        report = load_subject(subject)(**arguments)
+    if out:
+        report.write(out)
+    if as_json:
+        print_json(report.describe())
+    else:
+        print(f"\n{report.format()}")
+
+
+COMMAND = Command("measure speed beside MMPose, rtmlib or YOLO", _EXAMPLES, _add_arguments, _run)

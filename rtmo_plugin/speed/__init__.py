@@ -1,0 +1,1 @@
+"""Measured speed: sides that take turns, the machine they ran on, and ``rtmo benchmark``."""
