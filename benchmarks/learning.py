@@ -21,12 +21,12 @@ from mmengine.runner import Runner
 from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
 from benchmarks.plotting import COLORS, draw_figure
+from rtmo_plugin.api import train
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data import SyntheticPeople
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
 from rtmo_plugin.engine.console import suppress_initialization_log
 from rtmo_plugin.engine.hooks.curves import find_epoch, find_stages, read_scalars
-from rtmo_plugin.engine.training import train
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.registry import HOOKS
 from rtmo_plugin.speed.rounds import Timing

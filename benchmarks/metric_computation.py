@@ -18,6 +18,7 @@ from benchmarks.comparison import compare_timings
 from rtmo_plugin.engine.metric_tables import format_table
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric
+from rtmo_plugin.keypoints.metainfo import make_dataset_meta
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.speed.rounds import time_alternately
 from rtmo_plugin.speed.speed_report import SpeedReport
@@ -139,11 +140,7 @@ def _make_side(
     MMLogger.get_current_instance().setLevel("ERROR")
     with contextlib.redirect_stdout(io.StringIO()):
         metric = build(ann_file=file, **settings)
-    metric.dataset_meta = {
-        "dataset_name": "benchmark",
-        "num_keypoints": len(COCO.names),
-        "sigmas": np.array(COCO.sigmas, np.float32),
-    }
+    metric.dataset_meta = make_dataset_meta("benchmark", COCO)
 
     def evaluate() -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()):  # of what the COCO tools print beside the table

@@ -59,9 +59,9 @@ def run(
         raise ConfigError("data: --num-samples, --num-images and --rounds must be at least 1.")
     with _one_thread(), contextlib.ExitStack() as stack:
         folder = data_root or stack.enter_context(draw_coco_folder(num_images))
-        ours = load_ours(folder)
-        configs = {THEIR_SIDE: set_data_root(load_official_recipe(), folder), OUR_SIDE: ours}
-        configs[CACHED_SIDE] = set_image_cache(ours, cache_gb)
+        configs = {THEIR_SIDE: load_official_recipe(), OUR_SIDE: load_ours(folder), CACHED_SIDE: load_ours(folder)}
+        set_data_root(configs[THEIR_SIDE], folder)
+        set_image_cache(configs[CACHED_SIDE], cache_gb)
         datasets = {name: build_dataset(cfg) for name, cfg in configs.items()}
         cached = datasets[CACHED_SIDE]
         for index in range(len(cached)):
@@ -118,7 +118,8 @@ def load_ours(data_root: str | Path | None = None) -> Config:
     Raises:
         UserError: The config or the data are missing.
     """
-    cfg = set_data_root(load_config(OURS), data_root)
+    cfg = load_config(OURS)
+    set_data_root(cfg, data_root)
     if data_root is not None:
         check_data(cfg, ("train",))
     return cfg

@@ -1,9 +1,99 @@
-"""What the tools call, and programs may: ``train``, ``evaluate``, ``predict`` and ``export``."""
+"""What the commands call and programs may: ``train``, ``evaluate``, ``predict``, ``export`` and ``analyze``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
 
 import rtmo_plugin.compat  # noqa: F401  (must come before any import of mmpose or mmdet)
+from rtmo_plugin.analysis import analyze
+from rtmo_plugin.config.edits import list_training_edits, prepare_config
+from rtmo_plugin.config.embedded import carries_config
 from rtmo_plugin.engine.testing import evaluate
-from rtmo_plugin.engine.training import TrainResult, train
+from rtmo_plugin.engine.train_result import TrainResult
+from rtmo_plugin.engine.training import run_training
+from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.exporting import ExportResult, export
+from rtmo_plugin.files import check_outputs
+from rtmo_plugin.number_ranges import GIGABYTES
 from rtmo_plugin.pose.predictor import ImagePrediction, Predictor, predict
 
-__all__ = ["ExportResult", "ImagePrediction", "Predictor", "TrainResult", "evaluate", "export", "predict", "train"]
+__all__ = [
+    "ExportResult",
+    "ImagePrediction",
+    "Predictor",
+    "TrainResult",
+    "analyze",
+    "evaluate",
+    "export",
+    "predict",
+    "train",
+]
+
+
+def train(  # noqa: PLR0913  (what the command offers: every option has a default)
+    config: str | Path | Config,
+    *,
+    resume: str | Path | bool | None = None,
+    load_from: str | Path | None = None,
+    transfer_from: str | Path | None = None,
+    amp: bool = False,
+    compiled: bool = False,
+    auto_scale_lr: bool = False,
+    validate: bool = True,
+    from_scratch: bool = False,
+    show_dir: str | Path | None = None,
+    cache_gb: float = 0,
+    overwrite: bool = False,
+    **options: Any,
+) -> TrainResult:
+    """Train the model of a config.
+
+    Args:
+        config: Path of a config file, name of a shipped config, or a config, which is not changed.
+        resume: Checkpoint to continue from; ``"auto"`` or True for the last one in the work folder, if it has one.
+        load_from: Checkpoint whose weights to start from: path, URL or a name such as ``rtmo-s_body7``.
+        transfer_from: Checkpoint of a model with other keypoints or classes: the weights of those with the same name
+            are taken over, and new ones start from random weights.
+        amp: Whether to train in half precision, on CPUs as well.
+        compiled: Whether to compile the network, see ``CompileHook``.
+        auto_scale_lr: Whether to scale the learning rate to the actual batch size.
+        validate: Whether to evaluate during training, as often as the config says.
+        from_scratch: Whether to start from random weights, without the pretrained backbone.
+        show_dir: Folder for plots of the predictions during validation.
+        cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), of this process and its workers.
+        overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
+        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``total_batch`` and
+            ``cfg_options``, see ``prepare_config``.
+
+    Returns:
+        The metrics of the last validation by name, the last checkpoint, and the folder of the log.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or a checkpoint is wrong; also a
+            ``ValueError``, ``KeyError`` or ``FileNotFoundError``.
+        FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
+        InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` continues the run.
+    """
+    if carries_config(config):
+        raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
+    GIGABYTES.check("cache_gb", cache_gb)
+    edits = list_training_edits(
+        validate=validate, cache_gb=cache_gb, amp=amp, compiled=compiled, auto_scale_lr=auto_scale_lr
+    )
+    cfg = prepare_config(config, edits, **options)
+    if load_from and transfer_from:
+        raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
+    if show_dir:
+        check_outputs([Path(show_dir, "0.jpg")])
+    return run_training(
+        cfg,
+        resume=resume,
+        load_from=load_from,
+        transfer_from=transfer_from,
+        from_scratch=from_scratch,
+        overwrite=overwrite,
+        show_dir=show_dir,
+    )

@@ -6,11 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtmo_plugin.api import evaluate, train
 from rtmo_plugin.engine.hooks.curves import CURVES_FILE
 from rtmo_plugin.engine.hooks.prediction_plots import write_contact_sheet
 from rtmo_plugin.engine.metric_tables import find_average_precision
-from rtmo_plugin.engine.testing import evaluate
-from rtmo_plugin.engine.training import train
 from rtmo_plugin.wording import show_path
 
 _SHEET = "predictions.jpg"

@@ -207,5 +207,5 @@ def _make_model_config(config: RTMOConfig) -> Any:
     """Return the model of the shipped config of a size, with another head."""
     backbone = config.backbone_config
     cfg = Config.fromfile(str(FOLDER / f"_base_/sizes/{_SIZES[backbone.size]}.py"))
-    cfg = fetch_pretrained(cfg) if backbone.use_pretrained else drop_pretrained(cfg)
+    (fetch_pretrained if backbone.use_pretrained else drop_pretrained)(cfg)
     return {**cfg.model, "head": {**cfg.model.head, "num_classes": config.num_classes, "keypoints": config.schema}}

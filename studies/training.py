@@ -8,12 +8,13 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.fit import get_state_dict
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.data_paths import check_data
-from rtmo_plugin.engine.runner import get_model, prepare_config
+from rtmo_plugin.config.edits import prepare_config
+from rtmo_plugin.engine.runner import get_model
 from rtmo_plugin.engine.testing import build_test_runner, evaluate, prepare_test
-from rtmo_plugin.engine.training import train
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.machine import describe_hardware
 from studies.budget import choose_num_images, limit_images, time_training

@@ -33,7 +33,9 @@ def load_size(name: str, widen: float | None = None, deepen: float | None = None
     parts = ("backbone", "neck", "head")
     options.update({f"model.{part}.widen_factor": widen for part in parts if widen is not None})
     options.update({f"model.{part}.deepen_factor": deepen for part in parts[:2] if deepen is not None})
-    return set_options(load_config(name), options)
+    cfg = load_config(name)
+    set_options(cfg, options)
+    return cfg
 
 
 def write_untrained(cfg: Config, size: int, path: Path) -> None:

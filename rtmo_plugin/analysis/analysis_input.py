@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
-from numpy.typing import NDArray
 
 from rtmo_plugin.engine.evaluated import evaluate_source
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
@@ -18,6 +16,7 @@ from rtmo_plugin.evaluation.labelled_people import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import read_json
+from rtmo_plugin.keypoints.metainfo import make_dataset_meta, read_keypoint_set
 from rtmo_plugin.keypoints.order import list_category_names, match_order, reorder_schema
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
 from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
@@ -58,24 +57,8 @@ def evaluate_with_config(config: str | Path | Config, model: str | Path, **optio
     """
     found = evaluate_source(config, model, **options)
     name = Path(config.filename or "config" if isinstance(config, Config) else config).stem
-    schema = _read_schema(found.metainfo, found.comparison.sigmas)
+    schema = read_keypoint_set({**found.metainfo, "sigmas": found.comparison.sigmas})
     return AnalysisInput(Path(model).name, name, found.metrics, found.comparison, schema, found.image_paths)
-
-
-def _read_schema(metainfo: Mapping[str, Any], sigmas: NDArray[Any]) -> KeypointSchema:
-    """Return the keypoint set of a data set; numbered names if the metric maps the keypoints to others."""
-    values = tuple(float(sigma) for sigma in sigmas)
-    names = metainfo.get("keypoint_id2name", {})
-    if len(names) != len(values):
-        return KeypointSchema(tuple(f"keypoint {index}" for index in range(len(values))), values)
-    return KeypointSchema.from_dict(
-        {
-            "names": tuple(names[index] for index in range(len(values))),
-            "sigmas": values,
-            "flip_pairs": metainfo.get("flip_pairs", ()),
-            "skeleton": metainfo.get("skeleton_links", ()),
-        }
-    )
 
 
 def evaluate_results_file(
@@ -97,11 +80,7 @@ def evaluate_results_file(
     schema = _find_keypoints(keypoints, content, annotations)
     build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
     metric = build(str(annotations), score_mode="bbox", nms_mode="none")
-    metric.dataset_meta = {
-        "dataset_name": Path(annotations).stem,
-        "sigmas": np.array(schema.sigmas, np.float32),
-        "keypoint_id2name": dict(enumerate(schema.names)),
-    }
+    metric.dataset_meta = make_dataset_meta(Path(annotations).stem, schema)
     metric.process(None, read_results(results))
     metrics = metric.evaluate(len(content["images"]))
     assert metric.comparison is not None

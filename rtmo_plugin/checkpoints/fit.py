@@ -19,6 +19,7 @@ from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names
 from rtmo_plugin.checkpoints.optimizer_state import list_parameters
 from rtmo_plugin.checkpoints.resumed_schedule import check_optimizer_kind
 from rtmo_plugin.errors import CheckpointError, NonFiniteError
+from rtmo_plugin.keypoints.metainfo import make_dataset_meta
 
 StateDict = Mapping[str, Tensor]
 
@@ -86,7 +87,7 @@ def check_fits(model: nn.Module, checkpoint: Mapping[str, Any], path: Path, advi
     check_finite_weights(given, path)
     schema = getattr(getattr(model, "head", None), "schema", None)
     if schema is not None:
-        check_checkpoint_names(checkpoint, path, {"keypoint_id2name": dict(enumerate(schema.names))}, advice)
+        check_checkpoint_names(checkpoint, path, make_dataset_meta("model", schema), advice)
 
 
 def load_weights(

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.keypoints.order import (
     describe_difference,
     is_identity,
     list_category_names,
     match_order,
-    read_names,
 )
 
 _MAPPED = "rtmo_plugin.CocoKeypoints and rtmo_plugin.CocoMetric find keypoints by their names"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rtmo_plugin.checkpoints.fit import StateDict, check_fits, compare_state_dicts, get_state_dict
 from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.keypoints.order import match_names
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
 
@@ -151,9 +152,9 @@ def is_transferable(checkpoint: Mapping[str, Any], model: nn.Module) -> bool:
 
 def _list_names(meta: Mapping[str, Any], num_keypoints: int) -> tuple[str, ...] | None:
     """Return the keypoint names in a metainfo; those of the published keypoint set of that number if it has none."""
-    noted = meta.get("keypoint_id2name") or {}
-    if len(noted) == num_keypoints:
-        return tuple(noted[index] for index in range(num_keypoints))
+    names = read_names(meta)
+    if names is not None and len(names) == num_keypoints:
+        return names
     return next((each.names for each in KEYPOINT_SCHEMAS.values() if each.num_keypoints == num_keypoints), None)
 
 

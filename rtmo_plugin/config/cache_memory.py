@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 from mmengine.config import Config
 
 from rtmo_plugin.config.sections import walk_sections
@@ -12,20 +10,18 @@ from rtmo_plugin.errors import ConfigError
 LOADER = "rtmo_plugin.LoadImage"
 
 
-def set_image_cache(cfg: Config, gigabytes: float) -> Config:
-    """Return a copy of ``cfg`` whose training keeps decoded images in memory.
+def set_image_cache(cfg: Config, gigabytes: float) -> None:
+    """Keep decoded training images in memory.
 
     Args:
-        cfg: Config to change.
+        cfg: Config to edit.
         gigabytes: Largest amount of memory in 10**9 bytes, for each training process with all its workers.
 
     Raises:
         ConfigError: No training pipeline loads images with ``rtmo_plugin.LoadImage``.
     """
-    changed = copy.deepcopy(cfg)
-    loaders = [part for part in walk_sections(changed.train_dataloader) if part.get("type") == LOADER]
+    loaders = [part for part in walk_sections(cfg.train_dataloader) if part.get("type") == LOADER]
     if not loaders:
         raise ConfigError(f"Images cannot be cached: no transform of the training pipeline is a {LOADER}.")
     for loader in loaders:
         loader["cache_bytes"] = int(gigabytes * 10**9)
-    return changed

@@ -63,17 +63,6 @@ def load_config(config: str | Path | Config) -> Config:
     return cfg
 
 
-def require(cfg: Config, names: tuple[str, ...]) -> None:
-    """Check that ``cfg`` has the sections ``names``.
-
-    Raises:
-        ConfigError: One is missing.
-    """
-    missing = [name for name in names if cfg.get(name) is None]
-    if missing:
-        raise ConfigError(f"{cfg.filename or 'The config'} has no {missing[0]}, which this needs.")
-
-
 def _read_config(path: Path) -> Config:
     check_data_config(path)
     try:
@@ -93,33 +82,31 @@ def _join_lines(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def set_options(cfg: Config, options: Mapping[str, Any] | None) -> Config:
-    """Return a copy of ``cfg`` with the values of ``--cfg-options``.
+def set_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Set the values of ``--cfg-options``.
 
     A key must exist in the config, or be a parameter of the class that its section builds, so that
     a misspelt key is not silently without effect. A loader without workers loses the options that only workers use.
 
     Args:
-        cfg: Config to change.
+        cfg: Config to edit.
         options: Values by dotted key, for example ``{"train_cfg.max_epochs": 3}``.
 
     Raises:
         UnknownKeyError: A key that nothing reads; the message names the nearest existing ones.
         ConfigError: A number in the options or the config is outside its range.
     """
-    changed = copy.deepcopy(cfg)
     for key in options or {}:
         _check_key(cfg, key)
     try:
-        changed.merge_from_dict(dict(options or {}))
+        cfg.merge_from_dict(dict(options or {}))
     except (TypeError, KeyError) as error:
         raise ConfigError(f"--cfg-options cannot be applied: {_join_lines(error)}") from error
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        loader = changed.get(name) or {}
+        loader = cfg.get(name) or {}
         if loader.get("num_workers") == 0:  # PyTorch refuses what only workers could use
-            changed[name] = {key: value for key, value in loader.items() if key not in _OF_WORKERS}
-    check_numbers(changed)
-    return changed
+            cfg[name] = {key: value for key, value in loader.items() if key not in _OF_WORKERS}
+    check_numbers(cfg)
 
 
 def _check_key(cfg: Config, key: str) -> None:

@@ -7,7 +7,6 @@ has it in full, so that a trained model needs the data no longer.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.keypoints.order import describe_difference, is_identity, match_order
 from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.dataset_keypoints import DatasetKeypoints, read_dataset_keypoints
@@ -25,10 +25,8 @@ _DATASET = "rtmo_plugin.CocoKeypoints"
 _METRIC = "rtmo_plugin.CocoMetric"
 
 
-def fill_keypoints_from_data(cfg: Config) -> Config:
-    """Return a copy of ``cfg`` with keypoints and classes of its data, and print what they are.
-
-    A config that names its keypoints comes back as it is.
+def fill_keypoints_from_data(cfg: Config) -> None:
+    """Give ``cfg`` the keypoints and classes of its data, and print them; one that names its keypoints stays.
 
     Raises:
         ConfigError: The training set is of another type than ``CocoKeypoints``.
@@ -37,7 +35,7 @@ def fill_keypoints_from_data(cfg: Config) -> Config:
     """
     wanted = (cfg.model.get("head") or {}).get("keypoints")
     if not (isinstance(wanted, Mapping) and wanted.get("from_data")):
-        return cfg
+        return
     training = _list_datasets(cfg.train_dataloader)
     if not training:
         raise ConfigError(f"Keypoints from the data need a training set of type {_DATASET}, and the config has none.")
@@ -54,7 +52,17 @@ def fill_keypoints_from_data(cfg: Config) -> Config:
     for note in dict.fromkeys(note for each in (data, *others) for note in each.notes):
         print(note)
     has_areas = data.has_areas and all(other.has_areas for other in others)
-    return _fill_in(cfg, data, has_areas)
+    keypoints = {
+        name: [list(each) if isinstance(each, tuple) else each for each in value]
+        for name, value in asdict(data.schema).items()
+    }
+    cfg.model.head.keypoints = keypoints  # not `update`, which would merge the two
+    cfg.model.head.num_classes = len(data.classes)
+    for dataset in _list_datasets(cfg._cfg_dict):
+        dataset.update(keypoints=keypoints, classes=list(data.classes), **({} if has_areas else {"use_area": False}))
+    for section in walk_sections(cfg._cfg_dict):
+        if section.get("type") == _METRIC and not has_areas:
+            section["use_area"] = False
 
 
 def describe_flips(metainfo: Mapping[str, Any]) -> str:
@@ -63,7 +71,7 @@ def describe_flips(metainfo: Mapping[str, Any]) -> str:
     Args:
         metainfo: Data set metainfo as MMPose parses it.
     """
-    names = [name for _, name in sorted(metainfo["keypoint_id2name"].items())]
+    names = read_names(metainfo) or ()
     sides, partners = read_sides(names), tuple(metainfo["flip_indices"])
     what_to_do = "name pairs in flip_pairs if that is wrong"
     if partners == tuple(range(len(names))) != sides.partners:
@@ -74,23 +82,6 @@ def describe_flips(metainfo: Mapping[str, Any]) -> str:
         return ""
     more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
     return f"warning: a flip may leave keypoints on the wrong side: {doubts[0]}{more}; {what_to_do}"
-
-
-def _fill_in(cfg: Config, data: DatasetKeypoints, has_areas: bool) -> Config:
-    """Return a copy of ``cfg`` with classes and keypoints in its head, its datasets and its metrics."""
-    changed = copy.deepcopy(cfg)
-    keypoints = {
-        name: [list(each) if isinstance(each, tuple) else each for each in value]
-        for name, value in asdict(data.schema).items()
-    }
-    changed.model.head.keypoints = keypoints  # not `update`, which would merge the two
-    changed.model.head.num_classes = len(data.classes)
-    for dataset in _list_datasets(changed._cfg_dict):
-        dataset.update(keypoints=keypoints, classes=list(data.classes), **({} if has_areas else {"use_area": False}))
-    for section in walk_sections(changed._cfg_dict):
-        if section.get("type") == _METRIC and not has_areas:
-            section["use_area"] = False
-    return changed
 
 
 def _list_datasets(section: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -20,24 +19,23 @@ _NUM_BYTES_CHECKED = 1024  # white space may stand around a document
 _WHAT_TO_DO = "pass --data-root with the folder that holds the data"
 
 
-def set_data_root(cfg: Config, data_root: str | Path | None) -> Config:
-    """Return a copy of ``cfg`` whose data all lie under ``data_root``.
+def set_data_root(cfg: Config, data_root: str | Path | None) -> None:
+    """Move all data of ``cfg`` to ``data_root``.
 
     Every ``data_root`` changes, in combined datasets and in the datasets of hooks as well, and with
     it the annotation files of evaluators, which name their path in full.
 
     Args:
-        cfg: Config; a ``data_root`` below the common one keeps its sub-folder.
+        cfg: Config to edit; a ``data_root`` below the common one keeps its sub-folder.
         data_root: New folder. Default: everything stays as it is.
 
     Raises:
         ConfigError: The config reads no data from files, or from folders that have nothing in common.
     """
-    changed = copy.deepcopy(cfg)
     if data_root is None:
-        return changed
+        return
     old_root = _find_common_root(cfg)
-    for section in walk_sections(changed._cfg_dict):
+    for section in walk_sections(cfg._cfg_dict):
         for key in ("data_root", *_FILE_KEYS):
             if not isinstance(section.get(key), str):
                 continue
@@ -46,7 +44,6 @@ def set_data_root(cfg: Config, data_root: str | Path | None) -> Config:
                 continue  # joined to the section's data_root, with which it moves
             moved = Path(data_root, path.relative_to(old_root)) if path.is_relative_to(old_root) else path
             section[key] = str(moved)
-    return changed
 
 
 def _has_root(section: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.config.static import COMPUTED, read_static_config
 from rtmo_plugin.errors import CheckpointError, ConfigError
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.shipped_configs import FOLDER, locate_config
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -104,7 +105,7 @@ def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
         "can_be_resumed": _is_resumable(content, path),
         "has_moving_average": "ema_state_dict" in content,
         "classes": tuple(str(each["name"] if isinstance(each, Mapping) else each) for each in classes),
-        "keypoints": tuple((data.get("keypoint_id2name") or {}).values()),
+        "keypoints": read_names(data) or (),
         "mmengine": _cut_revision(meta.get("mmengine_version")),
     }
 

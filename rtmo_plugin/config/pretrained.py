@@ -6,7 +6,6 @@ cache.  It never gets to download anything, because the file is in that cache by
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,9 @@ from rtmo_plugin.errors import MissingFileError
 _ALTERNATIVE = ", or pass --from-scratch to begin with random weights"
 
 
-def drop_pretrained(cfg: Config) -> Config:
-    """Return a copy of ``cfg`` in which no part of the model asks for pretrained weights."""
-    changed = copy.deepcopy(cfg)
-    changed.model = _drop(changed.model)
-    return changed
+def drop_pretrained(cfg: Config) -> None:
+    """Remove every request for pretrained weights from the model of ``cfg``."""
+    cfg.model = _drop(cfg.model)
 
 
 def _drop(section: Any) -> Any:
@@ -36,25 +33,22 @@ def _drop(section: Any) -> Any:
     return type(section)({key: _drop(value) for key, value in section.items() if not is_pretrained(value)})
 
 
-def fetch_pretrained(cfg: Config) -> Config:
-    """Make sure that the pretrained weights of ``cfg`` are here and can be used, before anything slow is built.
+def fetch_pretrained(cfg: Config) -> None:
+    """Download the pretrained weights of ``cfg`` if they are missing, and check them before anything slow is built.
 
-    Returns:
-        A copy of ``cfg`` in which the published address stands in place of a name such as ``yolox-s``.
+    A name such as ``yolox-s`` in ``cfg`` becomes the published address.
 
     Raises:
         MissingFileError: A file is not there and cannot be downloaded; the message says where it
             can be put.
         CheckpointError: It is not the published file, is not a checkpoint, or could run code.
     """
-    changed = copy.deepcopy(cfg)
-    for section in filter(is_pretrained, walk_sections(changed._cfg_dict["model"])):
+    for section in filter(is_pretrained, walk_sections(cfg._cfg_dict["model"])):
         given = str(section.get("checkpoint"))
         name = CATALOGUE[given].url if given in CATALOGUE else given
         if is_url(name) or "://" not in name:  # else for other loaders of MMEngine, such as s3://
             read_checkpoint(_locate(name))
         section["checkpoint"] = name
-    return changed
 
 
 def _locate(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from typing import Any
 
@@ -15,21 +14,20 @@ from rtmo_plugin.number_ranges import COUNT
 _WORLD_SIZES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
 
 
-def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
-    """Return a copy of ``cfg`` that makes one optimizer step of ``total_batch`` images.
+def set_total_batch(cfg: Config, total_batch: int | None) -> None:
+    """Make one optimizer step of ``total_batch`` images.
 
     The average of weights and ``--auto-scale-lr`` count such steps too, as if the batch were one.
 
     Args:
-        cfg: Config with ``launcher``; each process loads ``train_dataloader.batch_size`` images at a time.
+        cfg: Config to edit, with ``launcher``; each process loads ``train_dataloader.batch_size`` images at a time.
         total_batch: Images in a step, of all processes; None leaves everything as it is.
 
     Raises:
         ConfigError: ``total_batch`` is not a multiple of what is loaded at a time.
     """
-    changed = copy.deepcopy(cfg)
     if total_batch is None:
-        return changed
+        return
     COUNT.check("total_batch", total_batch)
     num_processes = int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
     loaded = cfg.train_dataloader.batch_size * num_processes
@@ -39,12 +37,11 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> Config:
             f"({num_processes} x train_dataloader.batch_size): choose another of them."
         )
     num_batches = total_batch // loaded
-    changed.optim_wrapper.accumulative_counts = num_batches
+    cfg.optim_wrapper.accumulative_counts = num_batches
     if "base_batch_size" in (cfg.get("auto_scale_lr") or {}):
-        changed.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
+        cfg.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
     hooks = [_slow_down(hook, num_batches) for hook in cfg.get("custom_hooks") or []]
-    changed.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
-    return changed
+    cfg.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
 
 
 def _slow_down(hook: dict[str, Any], num_batches: int) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from rtmo_plugin.data.metainfo import describe_schema
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.keypoints.metainfo import make_metainfo
 from rtmo_plugin.keypoints.order import find_category_orders, reorder_keypoints
 from rtmo_plugin.keypoints.person_boxes import complete_person
 from rtmo_plugin.keypoints.sets import find_schema
@@ -56,7 +56,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         self._numbers: dict[Any, int] = {}
         self._orders: dict[Any, tuple[int, ...]] = {}
         self._schema = find_schema(keypoints)
-        super().__init__(metainfo=describe_schema("custom", self._schema), data_mode=data_mode, **options)
+        super().__init__(metainfo=make_metainfo("custom", self._schema), data_mode=data_mode, **options)
         self._metainfo["classes"] = self.classes
 
     @property

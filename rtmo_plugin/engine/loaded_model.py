@@ -66,7 +66,9 @@ def load_model(
         CheckpointError: The checkpoint cannot be read, or has other sizes, keypoints or classes than the model.
         NonFiniteError: A weight is NaN or infinite.
     """
-    cfg = fill_keypoints_from_data(set_options(load_config(config), cfg_options))
+    cfg = load_config(config)
+    set_options(cfg, cfg_options)
+    fill_keypoints_from_data(cfg)
     path, place = locate_checkpoint(checkpoint), choose_device(device)
     content = read_checkpoint(path)
     init_default_scope(cfg.get("default_scope", "mmpose"))

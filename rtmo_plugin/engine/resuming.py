@@ -1,24 +1,50 @@
-"""Resume an interrupted run: find its furthest checkpoint that is whole, and take over its seed."""
+"""The checkpoint from which a run starts: its furthest one that is whole, the one that was named, or none."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.checkpoints.reading import check_resumable, read_checkpoint, read_note
+from rtmo_plugin.checkpoints.reading import check_resumable, locate_checkpoint, read_checkpoint, read_note
 from rtmo_plugin.engine.hooks.resume_point import LAST, PREVIOUS
 from rtmo_plugin.engine.work_folder import REGULAR, read_progress
-from rtmo_plugin.errors import CheckpointError, MissingFileError
+from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 
+AUTO = "auto"
 _PATTERNS = (*REGULAR, LAST, PREVIOUS)
 
 
+def choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str | Path | None) -> None:
+    """Set ``resume`` and ``load_from`` of ``cfg`` as MMEngine reads them: whether to resume, and a local file.
+
+    Args:
+        cfg: Config to edit, with ``work_dir``; its own ``resume`` and ``load_from`` are the defaults.
+        resume: Checkpoint to continue from; ``"auto"`` or True for the last one in the work folder, if it has one.
+        load_from: Checkpoint whose weights to start from.
+
+    Raises:
+        UserError: Both are given, or a checkpoint is missing or cannot be used.
+    """
+    start: str | Path | None = load_from or cfg.get("load_from")
+    continued: str | Path | None
+    if not resume and cfg.get("resume") and not load_from:
+        resume = start or AUTO
+    if resume is True or resume == AUTO:
+        continued = find_resumable(Path(cfg.work_dir))
+        print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting with step 1")
+    elif resume and load_from:
+        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start from the other.")
+    else:
+        continued = resume or None
+    path = continued or start
+    cfg.resume, cfg.load_from = bool(continued), str(locate_checkpoint(path)) if path else None
+
+
 def find_resumable(work_dir: Path) -> Path | None:
-    """Return the checkpoint from which a run in ``work_dir`` can go on, or None if it wrote none.
+    """Return the checkpoint from which a run in ``work_dir`` can resume, or None if it wrote none.
 
     It is the one with the most epochs and steps by what stands in it: the times of files change when a folder is
     copied.  Files that cannot be used are named on the terminal and passed over.
@@ -48,17 +74,15 @@ def find_resumable(work_dir: Path) -> Path | None:
     return None
 
 
-def continue_seed(cfg: Config, checkpoint: Mapping[str, Any]) -> Config:
-    """Return ``cfg`` with the seed of the run that wrote ``checkpoint``.
+def continue_seed(cfg: Config, checkpoint: Mapping[str, Any]) -> None:
+    """Give ``cfg`` the seed of the run that wrote ``checkpoint``.
 
     MMEngine takes it over too, but only after the order of the samples was decided.
     """
     seed = checkpoint["meta"].get("seed")
     randomness = dict(cfg.get("randomness") or {})
     if seed is None or seed == randomness.get("seed"):
-        return cfg
+        return
     if randomness.get("seed") is not None:
         print(f"going on with the seed of the checkpoint, {seed}, instead of {randomness['seed']}")
-    changed = copy.deepcopy(cfg)
-    changed.randomness = {**randomness, "seed": seed}
-    return changed
+    cfg.randomness = {**randomness, "seed": seed}

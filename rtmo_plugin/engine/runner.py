@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -23,10 +22,6 @@ from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
 from rtmo_plugin.checkpoints.optimizer_state import is_merged, merge_checkpoint, split_checkpoint
 from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
-from rtmo_plugin.config.config_files import load_config, set_options
-from rtmo_plugin.config.custom_data import fill_keypoints_from_data
-from rtmo_plugin.config.data_paths import set_data_root
-from rtmo_plugin.config.total_batch import set_total_batch
 from rtmo_plugin.data.transforms.memory import keep_freed_memory
 from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
@@ -34,16 +29,8 @@ from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import StopInValidationHook
 from rtmo_plugin.engine.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
-from rtmo_plugin.errors import ConfigError, refuse_config_errors
+from rtmo_plugin.errors import refuse_config_errors
 from rtmo_plugin.files import replace_file
-from rtmo_plugin.number_ranges import SEED
-
-# What starts the processes of each launcher, and a variable that it sets in them.
-_LAUNCHERS = {
-    "pytorch": ("torchrun", "RANK"),
-    "slurm": ("srun", "SLURM_PROCID"),
-    "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
-}
 
 _run_numbers = count()
 
@@ -169,46 +156,6 @@ class CheckpointGuardHook(Hook):
             if is_merged(optimizer):
                 merge_checkpoint(checkpoint, optimizer)
             runner.resumed = dict(checkpoint["meta"], num_schedulers=len(list(checkpoint["param_schedulers"])))
-
-
-def prepare_config(
-    config: str | Path | Config,
-    *,
-    work_dir: str | Path | None = None,
-    data_root: str | Path | None = None,
-    launcher: str = "none",
-    seed: int | None = None,
-    deterministic: bool = False,
-    total_batch: int | None = None,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> Config:
-    """Read a config and put the options of the tools into it, ``cfg_options`` last, then what follows from its data.
-
-    Raises:
-        UserError: The config, the launcher or an option is wrong.
-    """
-    if seed is not None:
-        SEED.check("seed", seed)
-    cfg = set_data_root(load_config(config), data_root)
-    name = Path(cfg.filename).stem if cfg.filename else "run"
-    cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", name))
-    cfg.launcher = _check_launcher(launcher)
-    if seed is not None or deterministic:
-        cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
-    return fill_keypoints_from_data(set_total_batch(set_options(cfg, cfg_options), total_batch))
-
-
-def _check_launcher(launcher: str) -> str:
-    if launcher == "none":
-        return launcher
-    if launcher not in _LAUNCHERS:
-        raise ConfigError(f"There is no launcher {launcher!r}: choose none, {', '.join(_LAUNCHERS)}.")
-    program, variable = _LAUNCHERS[launcher]
-    if variable not in os.environ:
-        raise ConfigError(f"--launcher {launcher} is for processes that {program} starts, and {variable} is not set.")
-    if get_device() == "cpu" and launcher != "pytorch":
-        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: on CPUs use torchrun and pytorch.")
-    return launcher
 
 
 def build_runner(cfg: Config) -> QuietRunner:

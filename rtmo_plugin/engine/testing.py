@@ -15,12 +15,12 @@ from mmengine.runner import Runner
 from rtmo_plugin.checkpoints.fit import check_fits
 from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names, check_data_names, check_model_names
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
-from rtmo_plugin.config.config_files import require
 from rtmo_plugin.config.data_paths import check_data, check_images
+from rtmo_plugin.config.edits import prepare_config, require_sections
 from rtmo_plugin.engine.console import SHOWN_BY_TABLE, suppress_library_noise
 from rtmo_plugin.engine.exported import Metrics, Speed
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
-from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model, prepare_config
+from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model
 from rtmo_plugin.errors import ConfigError, refuse_config_errors
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.media.image_files import make_folder
@@ -91,7 +91,7 @@ def prepare_test(config: str | Path | Config, **options: Any) -> Config:
         UserError: The config or an option is wrong.
     """
     cfg = prepare_config(config, **options)
-    require(cfg, ("test_dataloader", "test_evaluator", "test_cfg"))
+    require_sections(cfg, ("test_dataloader", "test_evaluator", "test_cfg"))
     return cfg
 
 

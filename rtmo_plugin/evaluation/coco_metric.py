@@ -32,7 +32,7 @@ from rtmo_plugin.evaluation.records import Comparison, GroundTruth, SampleResult
 from rtmo_plugin.evaluation.results_file import write_results, write_truth
 from rtmo_plugin.evaluation.samples import parse_sample
 from rtmo_plugin.evaluation.summary import summarize_coco, summarize_crowdpose
-from rtmo_plugin.keypoints.order import read_names
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.registry import METRICS
 
 _SAMPLES = "the samples' `raw_ann_info`"

@@ -86,7 +86,8 @@ def export(
     """
     path = Path(out)
     write = _find_writer(format, path)
-    cfg = set_options(load_config(config), cfg_options)
+    cfg = load_config(config)
+    set_options(cfg, cfg_options)
     wanted = _read_options(cfg, options)
     if annotations is not None and not wanted.int8:
         raise ConfigError("--annotations is for the AP of --int8, which is not given.")

@@ -144,14 +144,6 @@ def _join(names: Sequence[str]) -> str:
     return ", ".join(names[:_NUM_LISTED]) + more
 
 
-def read_names(metainfo: Mapping[str, Any] | None) -> tuple[str, ...] | None:
-    """Return the keypoint names in MMPose's parsed metainfo, in order; None where it has none."""
-    noted = (metainfo or {}).get("keypoint_id2name")
-    if not isinstance(noted, Mapping) or set(noted) != set(range(len(noted))) or not noted:
-        return None
-    return tuple(str(noted[index]) for index in range(len(noted)))
-
-
 def list_category_names(category: Any) -> tuple[str, ...] | None:
     """Return the keypoint names of a category of a COCO file; None where it has none."""
     names = category.get("keypoints") if isinstance(category, Mapping) else None

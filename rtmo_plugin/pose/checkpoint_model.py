@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from rtmo_plugin.engine.hooks.prediction_plots import read_skeleton, select_predictions
+from rtmo_plugin.engine.hooks.prediction_plots import select_predictions
+from rtmo_plugin.keypoints.metainfo import read_keypoint_set
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import FRACTION
 from rtmo_plugin.pose.predictor import Predictor
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
-from rtmo_plugin.structures import KeypointSchema
 
 
 class CheckpointModel:
@@ -38,11 +38,7 @@ class CheckpointModel:
         self._predictor = Predictor(config, checkpoint, device=device)
         self._score_thr = score_thr
         meta = self._predictor.metainfo
-        names = tuple(meta["keypoint_id2name"][k] for k in range(meta["num_keypoints"]))
-        # MMPose names each pair from both sides, and keeps sigmas in float32.
-        pairs = {name: tuple(dict.fromkeys(map(tuple, links))) for name, links in read_skeleton(meta).items()}
-        schema = KeypointSchema(names, tuple(round(float(sigma), 6) for sigma in meta["sigmas"]), **pairs)
-        self.info = ModelInfo(schema, tuple(meta.get("classes") or ("person",)))
+        self.info = ModelInfo(read_keypoint_set(meta), tuple(meta.get("classes") or ("person",)))
 
     def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
         """Return the people in each of some images, in their pixels.

@@ -23,9 +23,10 @@ from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.custom_data import fill_keypoints_from_data
 from rtmo_plugin.engine.console import suppress_library_noise
-from rtmo_plugin.engine.hooks.prediction_plots import name_classes, read_skeleton, select_predictions
+from rtmo_plugin.engine.hooks.prediction_plots import name_classes, select_predictions
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, refuse_config_errors
 from rtmo_plugin.files import check_outputs, write_file
+from rtmo_plugin.keypoints.metainfo import read_links, read_names
 from rtmo_plugin.media.drawing import Image, draw_people
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import list_images, make_folder, write_image
@@ -79,7 +80,9 @@ class Predictor:
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
-        cfg = fill_keypoints_from_data(set_options(load_config(config), cfg_options))
+        cfg = load_config(config)
+        set_options(cfg, cfg_options)
+        fill_keypoints_from_data(cfg)
         init_default_scope(cfg.get("default_scope", "mmpose"))
         dataset = cfg.test_dataloader.dataset
         with suppress_library_noise(), refuse_config_errors():
@@ -188,7 +191,8 @@ def _predict_file(predictor: Predictor, path: Path, plan: PlotPlan, score_thr: f
         return ImagePrediction(path.name, [], str(error))
     keypoints, keypoint_scores, scores, boxes, labels = select_predictions(sample, score_thr)
     names = name_classes(labels, predictor.metainfo)
-    drawn = draw_people(image, keypoints, keypoint_scores, **read_skeleton(predictor.metainfo), texts=names)
+    skeleton, flip_pairs = read_links(predictor.metainfo)
+    drawn = draw_people(image, keypoints, keypoint_scores, skeleton, flip_pairs=flip_pairs, texts=names)
     write_image(plan.choose_path(Frame(None, str(path), path)), drawn)
     poses = np.concatenate([keypoints, keypoint_scores[..., None]], axis=-1)
     people = [
@@ -201,6 +205,6 @@ def _predict_file(predictor: Predictor, path: Path, plan: PlotPlan, score_thr: f
 
 def write_predictions(path: Path, results: Sequence[ImagePrediction], metainfo: Mapping[str, Any]) -> None:
     """Write ``results`` as JSON, one image a line, with the names of the keypoints."""
-    names = [metainfo["keypoint_id2name"][k] for k in range(metainfo["num_keypoints"])]
+    names = list(read_names(metainfo) or ())
     images = ",\n".join(json.dumps(asdict(result)) for result in results)
     write_file(path, f'{{"keypoints": {json.dumps(names)},\n"images": [\n{images}\n]}}\n')

@@ -7,7 +7,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from rtmo_plugin.checkpoints.model_names import is_exported
-from rtmo_plugin.config.config_files import load_config, require
+from rtmo_plugin.config.config_files import load_config
+from rtmo_plugin.config.edits import require_sections
 
 _ANY_KEYPOINTS = "rtmo-s_custom"  # reads keypoints and classes from the annotation file
 
@@ -26,7 +27,7 @@ def make_config(model: str | Path, config: str | Path | None, annotations: str |
     """
     is_file = is_exported(model)
     cfg = load_config(_ANY_KEYPOINTS if is_file else config or model)
-    require(cfg, ("test_dataloader", "test_evaluator"))
+    require_sections(cfg, ("test_dataloader", "test_evaluator"))
     file = str(Path(annotations).absolute())
     # ``rtmo-s_custom`` takes its keypoints from its training data.
     for name in ("train_dataloader", "test_dataloader") if is_file else ("test_dataloader",):

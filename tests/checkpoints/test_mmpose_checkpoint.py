@@ -11,6 +11,7 @@ from rtmo_plugin.api import evaluate, predict, train
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.config.pretrained import drop_pretrained
+from tests.edited import edit_copy
 from tests.oracle import load_official, load_ours
 from tests.tiny_runs import simplify_data
 
@@ -20,7 +21,7 @@ COMPLAINTS = ("do not match exactly", "unexpected key", "missing keys", "size mi
 @pytest.fixture(scope="module")
 def recipe(data_root):
     """Return RTMO-t at full width for two epochs, which keeps predictions from a model that knows nothing."""
-    cfg = drop_pretrained(set_data_root(load_ours("rtmo-t_coco"), data_root))
+    cfg = edit_copy(drop_pretrained, edit_copy(set_data_root, load_ours("rtmo-t_coco"), data_root))
     cfg.train_cfg = {"by_epoch": True, "max_epochs": 2}
     cfg.model.test_cfg = {"score_thr": 0.0, "nms_thr": 0.65}
     simplify_data(cfg)
@@ -33,7 +34,7 @@ def recipe(data_root):
 def official(recipe, tmp_path_factory):
     """Return the config with MMPose's model, and the checkpoint of its first epoch."""
     cfg = load_config(recipe)
-    cfg.model = drop_pretrained(load_official("rtmo-t_body7")).model
+    cfg.model = edit_copy(drop_pretrained, load_official("rtmo-t_body7")).model
     cfg.model.test_cfg = recipe.model.test_cfg
     cfg.model.data_preprocessor.batch_augments = None
     cfg.default_hooks.pop("training_stages")

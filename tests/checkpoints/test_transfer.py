@@ -11,8 +11,8 @@ from mmpose.registry import MODELS
 from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.transfer import Transfer, copy_rows, is_transferable, plan_transfer
 from rtmo_plugin.config.config_files import load_config
-from rtmo_plugin.data.metainfo import describe_schema
 from rtmo_plugin.errors import CheckpointError, ConfigError
+from rtmo_plugin.keypoints.metainfo import make_metainfo
 from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
 from tests.oracle import load_ours
 from tests.tiny import shrink
@@ -164,7 +164,7 @@ def test_training_starts_from_it_and_says_so(trained, config, data_root, tmp_pat
     convert = {"type": "KeypointConverter", "num_keypoints": 14, "mapping": mapping}
     dataset = cfg.train_dataloader.dataset
     cfg.train_dataloader.dataset = {
-        "type": "CombinedDataset", "metainfo": describe_schema("crowdpose", CROWDPOSE), "pipeline": dataset.pipeline,
+        "type": "CombinedDataset", "metainfo": make_metainfo("crowdpose", CROWDPOSE), "pipeline": dataset.pipeline,
         "datasets": [{**dataset, "pipeline": [convert]}],
     }  # fmt: skip
     frozen = {"optim_wrapper.optimizer.lr": 0.0, "train_cfg.max_epochs": 1}  # what is saved is the moving average

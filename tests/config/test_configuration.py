@@ -6,7 +6,9 @@ import pytest
 from mmengine.config import Config
 
 from rtmo_plugin.config.config_files import load_config, set_options
+from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.errors import ConfigError, MissingFileError, UnknownKeyError
+from tests.edited import edit_copy
 from tests.oracle import OUR_CONFIGS, load_ours
 
 
@@ -65,7 +67,7 @@ def test_base_file_without_a_model_is_refused():
 )
 def test_unknown_key_is_refused_by_name(cfg, key, message):
     with pytest.raises(UnknownKeyError) as error:
-        set_options(cfg, {key: 1})
+        edit_copy(set_options, cfg, {key: 1})
     assert str(error.value).startswith(f"--cfg-options {key}: ")
     assert message in str(error.value)
 
@@ -92,7 +94,7 @@ def test_unknown_key_is_refused_by_name(cfg, key, message):
     ],
 )
 def test_key_that_something_reads_is_set(cfg, key, value):
-    changed = set_options(cfg, {key: value})
+    changed = edit_copy(set_options, cfg, {key: value})
     found = changed._cfg_dict
     for part in key.split("."):
         found = found[int(part)] if isinstance(found, list) else found[part]
@@ -102,14 +104,14 @@ def test_key_that_something_reads_is_set(cfg, key, value):
 def test_sections_that_name_no_class_are_read_by_one():
     """What ``rtmo-t_synthetic`` names of the classifier's options is not all that may be set."""
     cfg = load_config("rtmo-t_synthetic")
-    assert set_options(cfg, {"model.head.dcc.num_bins": (48, 64)}).model.head.dcc.num_bins == (48, 64)
+    assert edit_copy(set_options, cfg, {"model.head.dcc.num_bins": (48, 64)}).model.head.dcc.num_bins == (48, 64)
     with pytest.raises(UnknownKeyError, match=r"the nearest: model\.head\.dcc\.bin_layout"):
-        set_options(cfg, {"model.head.dcc.bin_layuot": "image"})
+        edit_copy(set_options, cfg, {"model.head.dcc.bin_layuot": "image"})
 
 
 def test_config_that_is_given_stays_as_it_is(cfg):
     before = copy.deepcopy(cfg._cfg_dict)
-    set_options(cfg, {"train_cfg.max_epochs": 1, "param_scheduler.0.end": 1})
+    edit_copy(set_options, cfg, {"train_cfg.max_epochs": 1, "param_scheduler.0.end": 1})
     copied = load_config(cfg)
     copied.model.head.type = "Other"
     assert cfg._cfg_dict == before
@@ -117,4 +119,17 @@ def test_config_that_is_given_stays_as_it_is(cfg):
 
 def test_option_that_does_not_fit_the_section_is_refused(cfg):
     with pytest.raises(ConfigError, match="--cfg-options cannot be applied"):
-        set_options(Config({"model": {}, "train_cfg": {"max_epochs": 3}}), {"train_cfg": 1, "train_cfg.max_epochs": 2})
+        edit_copy(
+            set_options,
+            Config({"model": {}, "train_cfg": {"max_epochs": 3}}),
+            {"train_cfg": 1, "train_cfg.max_epochs": 2},
+        )
+
+
+def test_options_edit_one_copy_of_a_config(config):
+    cfg = load_config(config)
+    before, seen = cfg.to_dict(), []
+    found = prepare_config(cfg, [seen.append], seed=3, cfg_options={"train_cfg.max_epochs": 2})
+    assert seen == [found]
+    assert (found.randomness.seed, found.train_cfg.max_epochs) == (3, 2)
+    assert cfg.to_dict() == before

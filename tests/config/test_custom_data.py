@@ -9,9 +9,9 @@ from mmpose.registry import MODELS
 
 from rtmo_plugin.api import evaluate, predict, train
 from rtmo_plugin.config.config_files import load_config
+from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.data import write_robots
 from rtmo_plugin.data.synthetic.robots import CLASSES, KEYPOINTS
-from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.labels import check_file, convert_file, read_coco, split_file
 from tests.oracle import OUR_CONFIGS

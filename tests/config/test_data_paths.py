@@ -9,6 +9,7 @@ from mmengine.config import Config
 from rtmo_plugin.config.data_paths import check_data, check_images, set_data_root
 from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from tests.edited import edit_copy
 from tests.oracle import OUR_CONFIGS
 
 RECIPES = sorted(path.stem for path in OUR_CONFIGS.glob("*.py") if "synthetic" not in path.stem)
@@ -17,7 +18,7 @@ RECIPES = sorted(path.stem for path in OUR_CONFIGS.glob("*.py") if "synthetic" n
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_path_of_every_recipe_moves(recipe):
     cfg = Config.fromfile(OUR_CONFIGS / f"{recipe}.py")
-    moved = set_data_root(cfg, "/elsewhere")
+    moved = edit_copy(set_data_root, cfg, "/elsewhere")
     sections = list(walk_sections(moved._cfg_dict))
     roots = [section["data_root"] for section in sections if "data_root" in section]
     assert len(roots) > 2
@@ -38,7 +39,7 @@ def test_sub_folders_below_the_common_root_stay():
             "custom_hooks": [{"dataset": {"data_root": "old/c", "ann_file": "/absolute/x.json"}}],
         }
     )
-    moved = set_data_root(cfg, "new")
+    moved = edit_copy(set_data_root, cfg, "new")
     first, second = moved.train_dataloader.dataset.datasets
     assert (first.data_root, first.ann_file, second.data_root) == ("new/a", "a.json", "new/b")
     assert moved.val_evaluator[0].ann_file == "new/a/val.json"
@@ -49,12 +50,12 @@ def test_sub_folders_below_the_common_root_stay():
 def test_roots_with_nothing_in_common_cannot_be_replaced_by_one():
     cfg = Config({"datasets": [{"data_root": "here"}, {"data_root": "there"}]})
     with pytest.raises(ConfigError, match=r"cannot replace several roots \(here, there\)"):
-        set_data_root(cfg, "new")
+        edit_copy(set_data_root, cfg, "new")
 
 
 def test_config_without_files_has_no_data_root_to_change():
     with pytest.raises(ConfigError, match="no dataset of this config reads files"):
-        set_data_root(Config({"train_dataloader": {"dataset": {"type": "SyntheticPeople"}}}), "new")
+        edit_copy(set_data_root, Config({"train_dataloader": {"dataset": {"type": "SyntheticPeople"}}}), "new")
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def writable(tmp_path, data_root):
     ],
 )
 def test_missing_data_is_named(config, writable, removed, loader, kind):
-    cfg = set_data_root(Config.fromfile(config), writable)
+    cfg = edit_copy(set_data_root, Config.fromfile(config), writable)
     check_data(cfg, ("train", "val", "test"))
     path = writable / removed
     path.rename(path.with_name("away"))
@@ -87,11 +88,11 @@ def test_annotation_file_that_is_not_whole_is_named(config, writable, content):
     path = writable / "coco/annotations/person_keypoints_train2017.json"
     path.write_text(content)
     with pytest.raises(DataError, match=f"The annotation file {path} is not valid JSON"):
-        check_data(set_data_root(Config.fromfile(config), writable), ("train",))
+        check_data(edit_copy(set_data_root, Config.fromfile(config), writable), ("train",))
 
 
 def test_data_of_a_later_training_stage_is_checked_at_the_start(config, writable):
-    cfg = set_data_root(Config.fromfile(config), writable)
+    cfg = edit_copy(set_data_root, Config.fromfile(config), writable)
     finish = cfg.default_hooks.training_stages.schedule.finish
     finish.dataset = {**cfg.train_dataloader.dataset, "ann_file": "coco/annotations/later.json"}
     with pytest.raises(MissingFileError, match=r"later\.json"):

@@ -13,6 +13,7 @@ from rtmo_plugin.checkpoints.zoo import CATALOGUE
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.errors import CheckpointError, MissingFileError
+from tests.edited import edit_copy
 from tests.hostile_server import NOWHERE, cache, server  # noqa: F401  (fixtures)
 from tests.oracle import OUR_CONFIGS
 
@@ -95,9 +96,9 @@ def test_file_that_is_not_the_published_one_is_refused(config, data_root, tmp_pa
 def test_pretrained_backbone_can_be_a_name_and_reaches_the_model(publish, config, server):  # noqa: F811
     cfg = ask_for(config, NAME)
     init_default_scope("mmpose")
-    weights = MODELS.build(drop_pretrained(cfg).model).state_dict()
+    weights = MODELS.build(edit_copy(drop_pretrained, cfg).model).state_dict()
     publish({"state_dict": {name: torch.full_like(value, 3) for name, value in weights.items()}})
-    model = MODELS.build(fetch_pretrained(cfg).model)
+    model = MODELS.build(edit_copy(fetch_pretrained, cfg).model)
     model.init_weights()
     assert all((value == 3).all() for value in model.backbone.state_dict().values())
     assert len(server.requests) == 1
@@ -107,7 +108,7 @@ def test_pretrained_backbone_can_be_a_name_and_reaches_the_model(publish, config
 def test_pretrained_backbone_goes_where_a_program_told_torch_to_look(publish, config, tmp_path, monkeypatch):
     publish({"state_dict": {"backbone.weight": torch.ones(2)}})
     monkeypatch.setattr("torch.hub._hub_dir", str(tmp_path / "elsewhere"))
-    fetch_pretrained(ask_for(config, NAME))
+    edit_copy(fetch_pretrained, ask_for(config, NAME))
     assert (tmp_path / "elsewhere/checkpoints" / FILE).is_file()
 
 
@@ -124,7 +125,7 @@ def test_pretrained_backbone_that_cannot_be_had_says_where_to_put_it(config, dat
 def test_published_backbone_that_cannot_be_had_says_where_to_put_it(config, cache):  # noqa: F811
     name = CATALOGUE["yolox-s"].file
     with pytest.raises(MissingFileError) as error:
-        fetch_pretrained(ask_for(config, "yolox-s"))
+        edit_copy(fetch_pretrained, ask_for(config, "yolox-s"))
     assert str(error.value).endswith(
         f"put the file at {cache / name}, or name a mirror in RTMO_MIRRORS, "
         "or pass --from-scratch to begin with random weights."
@@ -133,13 +134,13 @@ def test_published_backbone_that_cannot_be_had_says_where_to_put_it(config, cach
 
 def test_pretrained_path_must_exist(config, tmp_path):
     with pytest.raises(MissingFileError, match=r"yolox\.pth do not exist"):
-        fetch_pretrained(ask_for(config, str(tmp_path / "yolox.pth")))
+        edit_copy(fetch_pretrained, ask_for(config, str(tmp_path / "yolox.pth")))
 
 
 def test_dropping_keeps_every_other_initialisation():
     cfg = load_config(OUR_CONFIGS / "rtmo-s_coco.py")
     cfg.model.neck.init_cfg = [{"type": "Pretrained", "checkpoint": GONE}, {"type": "Constant", "val": 1}]
-    dropped = drop_pretrained(cfg).model
+    dropped = edit_copy(drop_pretrained, cfg).model
     assert "init_cfg" not in dropped.backbone
     assert dropped.neck.init_cfg == [{"type": "Constant", "val": 1}]
     assert dropped.init_cfg.type == "Kaiming"

@@ -7,9 +7,10 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
+from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.config.total_batch import set_total_batch
-from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.errors import ConfigError
+from tests.edited import edit_copy
 from tests.engine.test_training_stages import Numbers  # noqa: F401  (registered when imported)
 from tests.oracle import OUR_CONFIGS
 
@@ -63,7 +64,7 @@ KEYS = (
 def test_two_small_batches_are_a_large_one(tmp_path):
     """Ten numbers: in each epoch two steps of four and one of two."""
     large = train(describe(4), tmp_path / "large")
-    small = train(set_total_batch(describe(2), 4), tmp_path / "small")
+    small = train(edit_copy(set_total_batch, describe(2), 4), tmp_path / "small")
     assert (large["meta"]["iter"], small["meta"]["iter"]) == (12, 20)
     torch.testing.assert_close(small["ema_state_dict"]["module.weight"], large["ema_state_dict"]["module.weight"])
     other = train(describe(2), tmp_path / "other")
@@ -77,15 +78,15 @@ def test_average_of_weights_is_of_steps(tmp_path):
         cfg.optim_wrapper.optimizer.lr = 1e-3  # weights that go one way
         return train(cfg, tmp_path / name)["state_dict"]["weight"]
 
-    large, small = average(describe(4, length=80), "large"), set_total_batch(describe(2, length=80), 4)
-    careless = set_total_batch(describe(2, length=80), 4)
+    large, small = average(describe(4, length=80), "large"), edit_copy(set_total_batch, describe(2, length=80), 4)
+    careless = edit_copy(set_total_batch, describe(2, length=80), 4)
     careless.custom_hooks[0] = describe(2).custom_hooks[0]
     differences = [(average(cfg, name) - large).abs().max() for cfg, name in ((small, "small"), (careless, "careless"))]
     assert differences[0] < differences[1] / 4
 
 
 def test_resumed_run_misses_no_gradient(tmp_path):
-    cfg = set_total_batch(describe(2), 4)
+    cfg = edit_copy(set_total_batch, describe(2), 4)
     straight = train(cfg, tmp_path / "straight")
     for epoch in (1, 2, 3):
         checkpoint = tmp_path / f"straight/epoch_{epoch}.pth"
@@ -94,7 +95,7 @@ def test_resumed_run_misses_no_gradient(tmp_path):
 
 
 def test_learning_rate_is_scaled_by_the_total(tmp_path):
-    cfg = set_total_batch(describe(2), 4)
+    cfg = edit_copy(set_total_batch, describe(2), 4)
     cfg.auto_scale_lr.enable = True  # for 8 images
     trained = train(cfg, tmp_path)
     assert trained["optimizer"]["param_groups"][0]["lr"] == pytest.approx(0.1 * 4 / 8)
@@ -104,14 +105,14 @@ def test_learning_rate_is_scaled_by_the_total(tmp_path):
 def test_total_must_be_a_multiple(total):
     message = rf"^--total-batch {total} is not a multiple of the 2 images that are loaded at a time \(1 x train_data"
     with pytest.raises(ConfigError, match=message):
-        set_total_batch(describe(2), total)
+        edit_copy(set_total_batch, describe(2), total)
 
 
 def test_processes_count(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     cfg = describe(2)
     cfg.launcher = "pytorch"
-    assert set_total_batch(cfg, 32).optim_wrapper.accumulative_counts == 4
+    assert edit_copy(set_total_batch, cfg, 32).optim_wrapper.accumulative_counts == 4
 
 
 def test_recipe_on_one_gpu():
@@ -126,5 +127,5 @@ def test_recipe_on_one_gpu():
 def test_config_of_the_caller_is_not_changed():
     cfg = describe(2)
     before = cfg.to_dict()
-    set_total_batch(cfg, 8)
+    edit_copy(set_total_batch, cfg, 8)
     assert cfg.to_dict() == before

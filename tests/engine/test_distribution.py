@@ -19,7 +19,7 @@ from mmpose.utils import register_all_modules
 from torch import distributed
 
 from rtmo_plugin.api import train
-from rtmo_plugin.engine import training
+from rtmo_plugin.engine import training_loop
 from rtmo_plugin.engine.distribution import wrap_for_cpus
 from rtmo_plugin.errors import ConfigError
 from tests.conftest import ROOT
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_the_joint_batch():
 
 def train_rank(rank, work_dir, data_root):
     sys.stdout = sys.stderr = (work_dir / f"console_{rank}.txt").open("w", buffering=1)
-    training.CurvesHook = Hook  # whose pictures take longer than the training
+    training_loop.CurvesHook = Hook  # whose pictures take longer than the training
     cfg = make_tiny("rtmo-s_coco")
     cfg.sync_bn = "torch"
     train(cfg, work_dir=work_dir, data_root=data_root, launcher="pytorch", seed=0)

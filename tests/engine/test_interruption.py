@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from mmpose.utils import register_all_modules
 
 from rtmo_plugin.api import train
-from rtmo_plugin.engine import training
+from rtmo_plugin.engine import training_loop
 from tests.engine.test_resume import find_different
 from tests.tiny_runs import make_tiny
 
@@ -58,7 +58,7 @@ def die_at(owner, name, count):
 
 def work(cfg, options, death):
     torch.set_num_threads(1)  # the threads of the parent do not exist here
-    training.CurvesHook = Hook  # whose pictures take longer than the training
+    training_loop.CurvesHook = Hook  # whose pictures take longer than the training
     if death:
         die_at(*death)
     with contextlib.ExitStack() as stack:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.engine.resuming import continue_seed, find_resumable
 from rtmo_plugin.errors import CheckpointError, MissingFileError
+from tests.edited import edit_copy
 
 _clock = itertools.count(10**18, 10**9)
 
@@ -75,8 +76,8 @@ def test_nothing_good_is_an_error_and_nothing_at_all_is_not(tmp_path):
 
 def test_seed_of_the_run_goes_on(capsys):
     checkpoint = {"meta": {"seed": 7}}
-    assert continue_seed(Config({}), checkpoint).randomness == {"seed": 7}
-    changed = continue_seed(Config({"randomness": {"seed": 1, "deterministic": True}}), checkpoint)
+    assert edit_copy(continue_seed, Config({}), checkpoint).randomness == {"seed": 7}
+    changed = edit_copy(continue_seed, Config({"randomness": {"seed": 1, "deterministic": True}}), checkpoint)
     assert changed.randomness == {"seed": 7, "deterministic": True}
     assert capsys.readouterr().out == "going on with the seed of the checkpoint, 7, instead of 1\n"
-    assert "randomness" not in continue_seed(Config({}), {"meta": {}})
+    assert "randomness" not in edit_copy(continue_seed, Config({}), {"meta": {}})

@@ -9,7 +9,7 @@ import torch
 from mmengine.hooks import Hook
 
 from rtmo_plugin.api import train
-from rtmo_plugin.engine import training
+from rtmo_plugin.engine import training_loop
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.errors import UserError
 
@@ -17,7 +17,7 @@ from rtmo_plugin.errors import UserError
 @pytest.fixture
 def run(config, data_root, tmp_path, monkeypatch):
     """Return a function that trains the tiny model for one epoch in ``tmp_path / "run"``."""
-    monkeypatch.setattr(training, "CurvesHook", Hook)  # whose pictures take longer than the training
+    monkeypatch.setattr(training_loop, "CurvesHook", Hook)  # whose pictures take longer than the training
 
     def train_once(root=data_root, resume=None, **values):
         options = {"train_cfg.max_epochs": 1, **values}

@@ -21,7 +21,7 @@ from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.compat import _get_trusted_functions, _Unpickler
-from rtmo_plugin.engine import training
+from rtmo_plugin.engine import training_loop
 from rtmo_plugin.errors import CheckpointError
 from tests.conftest import run_command
 from tests.tiny_runs import make_tiny
@@ -137,7 +137,7 @@ def boneless_root(tmp_path_factory, data_root):
 
 
 def test_data_set_without_bones_is_trained_and_its_checkpoint_is_used(boneless_root, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(training, "CurvesHook", Hook)  # whose plots take longer than the training
+    monkeypatch.setattr(training_loop, "CurvesHook", Hook)  # whose plots take longer than the training
     cfg = make_tiny("rtmo-s_custom")
     cfg.train_cfg.max_epochs = 1
     cfg.dump(tmp_path / "custom.py")

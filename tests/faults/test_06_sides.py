@@ -10,8 +10,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from PIL import Image
 
 from rtmo_plugin.config.custom_data import describe_flips
-from rtmo_plugin.data.metainfo import describe_schema
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.keypoints.metainfo import make_metainfo
 from rtmo_plugin.keypoints.order import match_names
 from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.keypoints.sides import read_sides, split_side, swap_side
@@ -126,7 +126,7 @@ def test_doubtful_sides_are_a_finding_and_a_line_before_training(tmp_path, names
     coco = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "x", "keypoints": names}]}
     assert words in check_coco(coco)["category-sides"][0].text
     schema = read_dataset_keypoints(write_coco(tmp_path, names)).schema
-    assert words in describe_flips(parse_pose_metainfo(describe_schema("x", schema)))
+    assert words in describe_flips(parse_pose_metainfo(make_metainfo("x", schema)))
     coco["categories"][0]["flip_pairs"] = []
     assert check_coco(coco) == {}
 
@@ -137,12 +137,12 @@ def test_given_pairs_win():
     assert find_schema({"names": names, "sigmas": sigmas, "flip_pairs": [[0, 2]]}).flip_pairs == ((0, 2),)
     nothing = find_schema({"names": names, "sigmas": sigmas, "flip_pairs": []})
     assert nothing.flip_pairs == ()
-    assert "not even left_eye and right_eye" in describe_flips(parse_pose_metainfo(describe_schema("x", nothing)))
+    assert "not even left_eye and right_eye" in describe_flips(parse_pose_metainfo(make_metainfo("x", nothing)))
 
 
 def test_flips_of_sure_sets_are_no_line():
     for keypoints in ("coco", "crowdpose"):
-        assert describe_flips(parse_pose_metainfo(describe_schema("x", find_schema(keypoints)))) == ""
+        assert describe_flips(parse_pose_metainfo(make_metainfo("x", find_schema(keypoints)))) == ""
 
 
 def test_sigmas_and_transfer_know_the_same_sides():

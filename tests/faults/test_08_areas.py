@@ -5,8 +5,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.data.coco_keypoints import CocoKeypoints
-from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.evaluation.labelled_people import make_ground_truth
 from rtmo_plugin.evaluation.metric_options import MetricOptions
 from rtmo_plugin.keypoints.person_areas import find_area_faults

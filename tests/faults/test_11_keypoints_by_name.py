@@ -11,9 +11,9 @@ from mmpose.registry import DATASETS, MODELS
 
 from rtmo_plugin.analysis.analysis_input import evaluate_results_file
 from rtmo_plugin.api import evaluate, export, predict, train
+from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.engine.evaluated import evaluate_source
 from rtmo_plugin.engine.exported import predict_infos
-from rtmo_plugin.engine.runner import prepare_config
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.keypoints.sets import COCO

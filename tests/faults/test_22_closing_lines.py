@@ -6,7 +6,7 @@ import pytest
 
 from rtmo_plugin.cli.output import count_detections
 from rtmo_plugin.demo import DemoResult
-from rtmo_plugin.engine.training import TrainResult
+from rtmo_plugin.engine.train_result import TrainResult
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.exporting import ExportResult
 from rtmo_plugin.keypoints.sets import COCO

@@ -12,7 +12,7 @@ from rtmo_plugin.analysis import analyze
 from rtmo_plugin.api import predict, train
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from rtmo_plugin.config.config_files import load_config, set_options
-from rtmo_plugin.engine.runner import prepare_config
+from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.export.export_options import ExportOptions, parse_size
@@ -24,6 +24,7 @@ from rtmo_plugin.pose.tracking.tracker import Tracker
 from rtmo_plugin.rtmo import RTMOConfig
 from studies.command import COMMAND as ABLATE
 from tests.conftest import ROOT, run_command
+from tests.edited import edit_copy
 
 TEXTS = ("nan", "inf", "-inf", "-1", "0", "1e20", "99999999999999999999", "", " ", "1,5", "0x10", "--")
 TOOLS = [path.stem for path in (ROOT / "tools").glob("*.py") if "def make_parser" in path.read_text()]
@@ -207,4 +208,4 @@ def test_numbers_of_configs_are_one_sentence(command, option, capsys, tmp_path, 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")))
 def test_shipped_configs_have_possible_numbers(path):
-    set_options(load_config(path), None)
+    edit_copy(set_options, load_config(path), None)

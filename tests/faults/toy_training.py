@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from rtmo_plugin.api import train
-from rtmo_plugin.data.metainfo import make_metainfo
-from rtmo_plugin.engine import training
+from rtmo_plugin.engine import training_loop
+from rtmo_plugin.keypoints.metainfo import make_coco_metainfo
 from rtmo_plugin.registry import DATASETS, HOOKS, METRICS, MODELS
 
 
@@ -35,7 +35,7 @@ class ToyLine(BaseModel):
 class ToyNumbers(Dataset):
     """Numbers with noise from the generator that is seeded for each sample."""
 
-    metainfo = parse_pose_metainfo(make_metainfo("toy"))
+    metainfo = parse_pose_metainfo(make_coco_metainfo("toy"))
 
     def __init__(self, length=8):
         self.length = length
@@ -112,7 +112,7 @@ def run(work_dir, cfg=None, **options):
     """Train in ``work_dir``, without plots."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CurvesHook", "FirstBatchHook"):
-            patch.setattr(training, name, Hook)
+            patch.setattr(training_loop, name, Hook)
         return train(cfg or describe(), work_dir=work_dir, **{"seed": 3, **options})
 
 

@@ -20,6 +20,7 @@ from studies.study_plots import draw_levels, draw_sigmas
 from studies.tables import make_observed_table
 from studies.top_down import _crop, _fit_boxes
 from studies.training import build_config
+from tests.edited import edit_copy
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
 NARROW = {f"model.{part}.widen_factor": 0.125 for part in ("backbone", "neck", "head")}
@@ -34,7 +35,7 @@ def base(request):
 def test_every_variant_is_a_model_of_its_own(name, base):
     init_default_scope("mmpose")
     study = load_study(name)
-    cfgs = [set_options(base, variant.options) for variant in study.variants]
+    cfgs = [edit_copy(set_options, base, variant.options) for variant in study.variants]
     assert len({repr(cfg.model) for cfg in cfgs}) == len(cfgs)
     if base.train_cfg.max_epochs == 6:
         for cfg in cfgs:
@@ -70,7 +71,7 @@ def test_training_images_are_limited_and_the_config_stays(base):
     limited = limit_images(base, 48).train_dataloader.dataset
     assert 48 in (limited.get("num_images"), limited.get("indices"))
     assert base.train_dataloader.dataset.get("num_images") != 48
-    other = set_options(base, {})
+    other = edit_copy(set_options, base, {})
     other.train_dataloader.dataset = {"type": "CombinedDataset"}
     with pytest.raises(ConfigError, match="a part of the training data of type CombinedDataset"):
         limit_images(other, 48)

@@ -8,11 +8,11 @@ import numpy as np
 from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from rtmo_plugin.data.metainfo import make_metainfo
 from rtmo_plugin.data.synthetic.annotation import annotate_people, settle_scene
 from rtmo_plugin.data.synthetic.rendering import draw_image
 from rtmo_plugin.data.synthetic.settings import SceneSettings, format_address
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.keypoints.metainfo import make_coco_metainfo
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.registry import DATASETS
 
@@ -55,7 +55,7 @@ class SyntheticPeople(BaseCocoStyleDataset):
             ``ValueError``).
     """
 
-    METAINFO = make_metainfo("synthetic_people")
+    METAINFO = make_coco_metainfo("synthetic_people")
 
     def __init__(
         self, num_images: int = 1000, seed: int = 0, cache: bool = False, data_mode: str = "bottomup", **options: Any

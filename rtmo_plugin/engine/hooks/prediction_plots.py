@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
 from rtmo_plugin.data.stored_images import read_stored_image
-from rtmo_plugin.keypoints.sides import split_side
+from rtmo_plugin.keypoints.metainfo import read_links
 from rtmo_plugin.media.drawing import Image, draw_people
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import write_image
@@ -57,12 +57,13 @@ class PictureHook(Hook):
 
     def _plot_batch(self, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
         assert self._plan is not None  # set by ``before_val`` and ``before_test``
+        skeleton, flip_pairs = read_links(meta)
         for sample in samples:
             keypoints, scores, _, _, labels = select_predictions(sample, self._score_thr)
             image = read_stored_image(str(sample.img_path))
             path = self._plan.choose_path(Frame(None, str(sample.img_path)))
             texts = name_classes(labels, meta)
-            write_image(path, draw_people(image, keypoints, scores, **read_skeleton(meta), texts=texts))
+            write_image(path, draw_people(image, keypoints, scores, skeleton, flip_pairs=flip_pairs, texts=texts))
 
 
 def _plan_plots(folder: Path, dataset: Any) -> PlotPlan:
@@ -94,13 +95,6 @@ def name_classes(labels: Sequence[int], meta: Mapping[str, Any]) -> list[str]:
     """Return the class name of each person; an empty list if the data set has one class."""
     classes = meta.get("classes", ())
     return [classes[label] for label in labels] if len(classes) > 1 else []
-
-
-def read_skeleton(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments ``skeleton`` and ``flip_pairs`` of ``draw_people`` from a data set's metainfo."""
-    names = meta["keypoint_id2name"]
-    pairs = [sorted(pair, key=lambda k: split_side(names[k])[0] != "left") for pair in meta.get("flip_pairs", [])]
-    return {"skeleton": meta.get("skeleton_links", []), "flip_pairs": pairs}
 
 
 def write_contact_sheet(plots: Sequence[Path], path: Path, num_columns: int = 4) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rtmo_plugin.engine.exported import Speed, predict_infos
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.errors import DataError
@@ -17,6 +15,7 @@ from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.labelled_people import read_annotations
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
+from rtmo_plugin.keypoints.metainfo import make_dataset_meta
 from rtmo_plugin.media.image_files import list_images
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count
@@ -106,9 +105,7 @@ def _measure(file: Path, annotations: str | Path, images: Path, info: ModelInfo,
     build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
     metric = build(str(annotations), score_mode="bbox", nms_mode="none")
     metric.dataset_meta = {
-        "dataset_name": Path(annotations).stem,
-        "sigmas": np.array(info.schema.sigmas, np.float32),
-        "keypoint_id2name": dict(enumerate(info.schema.names)),
+        **make_dataset_meta(Path(annotations).stem, info.schema),
         "category_ids": _list_category_ids(content["categories"], info.classes),
     }
     metric.process(None, samples)

@@ -1,0 +1,168 @@
+"""Options of the commands as edits: each one changes a config in place, and a run applies them to one copy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from rtmo_plugin.config.cache_memory import set_image_cache
+from rtmo_plugin.config.config_files import load_config, set_options
+from rtmo_plugin.config.custom_data import fill_keypoints_from_data
+from rtmo_plugin.config.data_paths import set_data_root
+from rtmo_plugin.config.total_batch import set_total_batch
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.number_ranges import SEED
+
+Edit = Callable[[Config], None]
+
+# What starts the processes of each launcher, and a variable that it sets in them.
+_LAUNCHERS = {
+    "pytorch": ("torchrun", "RANK"),
+    "slurm": ("srun", "SLURM_PROCID"),
+    "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
+}
+_AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
+_PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
+
+
+def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a default)
+    config: str | Path | Config,
+    edits: Iterable[Edit] = (),
+    *,
+    work_dir: str | Path | None = None,
+    data_root: str | Path | None = None,
+    launcher: str = "none",
+    seed: int | None = None,
+    deterministic: bool = False,
+    total_batch: int | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read a config and apply the options of a run to one copy of it, in this order.
+
+    Args:
+        config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config,
+            which is copied.
+        edits: Edits and checks of the command, which are applied last.
+        work_dir: Folder of the run. Default: the config's, or ``work_dirs/NAME``.
+        data_root: Folder of all data. Default: the config's.
+        launcher: Program that starts several processes: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        seed: Random seed. Default: the config's.
+        deterministic: Whether to use deterministic algorithms only.
+        total_batch: Images in an optimizer step, see ``set_total_batch``.
+        cfg_options: Values by dotted key, see ``set_options``.
+
+    Raises:
+        UserError: The config, the launcher or an option is wrong.
+    """
+    if seed is not None:
+        SEED.check("seed", seed)
+    cfg = load_config(config)
+    run_edits: list[Edit] = [
+        partial(set_data_root, data_root=data_root),
+        partial(set_work_dir, work_dir=work_dir),
+        partial(set_launcher, launcher=launcher),
+        partial(set_randomness, seed=seed, deterministic=deterministic),
+        partial(set_options, options=cfg_options),
+        partial(set_total_batch, total_batch=total_batch),
+        fill_keypoints_from_data,
+    ]
+    for edit in (*run_edits, *edits):
+        edit(cfg)
+    return cfg
+
+
+def list_training_edits(
+    *, validate: bool, cache_gb: float, amp: bool, compiled: bool, auto_scale_lr: bool
+) -> list[Edit]:
+    """Return the edits for options of training, see ``rtmo_plugin.api.train``."""
+    edits: list[tuple[Edit, bool]] = [
+        (partial(require_sections, names=("train_dataloader", "train_cfg", "optim_wrapper")), True),
+        (drop_validation, not validate),
+        (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
+        (enable_amp, amp),
+        (enable_compilation, compiled),
+        (enable_lr_scaling, auto_scale_lr),
+    ]
+    return [edit for edit, is_wanted in edits if is_wanted]
+
+
+def require_sections(cfg: Config, names: tuple[str, ...]) -> None:
+    """Check that ``cfg`` has the sections ``names``.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    missing = [name for name in names if cfg.get(name) is None]
+    if missing:
+        raise ConfigError(f"{cfg.filename or 'The config'} has no {missing[0]}, which this needs.")
+
+
+def set_work_dir(cfg: Config, work_dir: str | Path | None) -> None:
+    """Set the folder of the run. Default: the config's, or one of its name in ``work_dirs``."""
+    name = Path(cfg.filename).stem if cfg.filename else "run"
+    cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs", name))
+
+
+def set_launcher(cfg: Config, launcher: str) -> None:
+    """Set the program that started the processes of this run.
+
+    Raises:
+        ConfigError: The launcher is unknown, did not start this process, or needs GPUs and there are none.
+    """
+    cfg.launcher = launcher
+    if launcher == "none":
+        return
+    if launcher not in _LAUNCHERS:
+        raise ConfigError(f"There is no launcher {launcher!r}: choose none, {', '.join(_LAUNCHERS)}.")
+    program, variable = _LAUNCHERS[launcher]
+    if variable not in os.environ:
+        raise ConfigError(f"--launcher {launcher} is for processes that {program} starts, and {variable} is not set.")
+    if get_device() == "cpu" and launcher != "pytorch":
+        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: on CPUs use torchrun and pytorch.")
+
+
+def set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
+    """Set the random seed, and whether algorithms must be deterministic. Default: the config's values."""
+    if seed is not None or deterministic:
+        cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
+
+
+def drop_validation(cfg: Config) -> None:
+    """Remove validation from the training."""
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in half precision.
+
+    Raises:
+        ConfigError: The config has an optimizer wrapper of its own.
+    """
+    wrapper = dict(cfg.optim_wrapper)
+    if wrapper.get("type", "OptimWrapper") not in _PLAIN_WRAPPERS:
+        raise ConfigError(f"--amp cannot be combined with optim_wrapper.type={wrapper['type']!r} of the config.")
+    if not isinstance(wrapper.get("loss_scale"), dict):  # MMEngine's wrapper also takes "dynamic" and numbers
+        wrapper.pop("loss_scale", None)
+    cfg.optim_wrapper = {**wrapper, "type": _AMP_WRAPPER}
+
+
+def enable_compilation(cfg: Config) -> None:
+    """Compile the network, see ``CompileHook``."""
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "rtmo_plugin.CompileHook"}]
+
+
+def enable_lr_scaling(cfg: Config) -> None:
+    """Scale the learning rate to the actual batch size.
+
+    Raises:
+        ConfigError: The config does not say for which batch size its learning rate is.
+    """
+    if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
+        raise ConfigError("--auto-scale-lr needs auto_scale_lr.base_batch_size, and the config does not have it.")
+    cfg.auto_scale_lr = dict(cfg.auto_scale_lr, enable=True)

@@ -1,0 +1,56 @@
+"""Result of a training run, as programs get it and the commands print it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.runner import Runner
+
+from rtmo_plugin.checkpoints.reading import read_note
+from rtmo_plugin.engine.hooks.curves import CURVES_FILE
+from rtmo_plugin.engine.metric_tables import find_average_precision
+from rtmo_plugin.wording import show_path
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Result of a training run.
+
+    Attributes:
+        metrics: Metrics of the last validation by name, such as ``coco/AP``; empty without validation.
+        checkpoint: Last checkpoint, or None if the run was too short to write one.
+        log_dir: Folder with the log, the config and the curves as numbers (``vis_data/scalars.json``); their plot is
+            ``curves.png`` in the work folder.
+    """
+
+    metrics: Mapping[str, float]
+    checkpoint: Path | None
+    log_dir: Path
+
+    def __str__(self) -> str:
+        precision = find_average_precision(self.metrics)
+        curves = self.log_dir.parent / CURVES_FILE
+        ap = "not validated" if precision is None else f"{precision:.3f} (last validation)"
+        if precision is not None and precision < 0:  # as COCO's tools say
+            ap = "no value: the validation data have no people to find"
+        lines = {
+            "AP": ap,
+            "checkpoint": show_path(self.checkpoint) if self.checkpoint else "none was written",
+            "log": show_path(self.log_dir),
+            **({"curves": show_path(curves)} if curves.is_file() else {}),
+        }
+        return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+
+
+def summarize_training(runner: Runner) -> TrainResult:
+    """Return the result of a run that is over."""
+    scalars = runner.message_hub.log_scalars
+    metrics = {
+        name.removeprefix("val/"): buffer.current()
+        for name, buffer in scalars.items()
+        if name.startswith("val/") and name not in ("val/time", "val/data_time")
+    }
+    noted = read_note(Path(runner.work_dir))
+    return TrainResult(metrics, noted if noted and noted.is_file() else None, Path(runner.log_dir))

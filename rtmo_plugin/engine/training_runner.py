@@ -1,0 +1,89 @@
+"""The runner of a training: everything is built and checked, so that mistakes show before the first step."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
+
+from rtmo_plugin.checkpoints.contents import check_readable, make_plain
+from rtmo_plugin.checkpoints.fit import check_fits
+from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names, check_data_names, check_model_names
+from rtmo_plugin.checkpoints.reading import check_resumable, read_checkpoint
+from rtmo_plugin.checkpoints.transfer import ADVICE, TransferHook, is_transferable, plan_transfer
+from rtmo_plugin.config.custom_data import describe_flips
+from rtmo_plugin.config.data_paths import check_images
+from rtmo_plugin.engine.people_count import count_people, note_unused_images
+from rtmo_plugin.engine.resuming import continue_seed
+from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model
+from rtmo_plugin.errors import ConfigError, refuse_config_errors
+
+
+@note_unused_images()
+def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
+    """Build the runner of a training with its data, model and optimizer.
+
+    Args:
+        cfg: Config with ``load_from`` and ``resume``; the seed of a checkpoint that is resumed replaces its own.
+        is_transferred: Whether ``load_from`` may have other keypoints and classes, which are matched by name.
+
+    Raises:
+        UserError: Something cannot be built, or data, model and checkpoint do not belong together.
+    """
+    checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
+    if checkpoint and cfg.resume:
+        check_resumable(checkpoint, Path(cfg.load_from))
+        continue_seed(cfg, checkpoint)
+    runner = build_runner(cfg)
+    with refuse_config_errors():
+        _check_datasets(runner)
+    metainfo = getattr(runner.train_loop.dataloader.dataset, "metainfo", None) or {}
+    if metainfo and (doubt := describe_flips(metainfo)):
+        print(doubt)
+    if checkpoint and is_transferred:
+        transfer = plan_transfer(checkpoint, Path(cfg.load_from), get_model(runner), metainfo)
+        print(transfer)
+        runner.register_hook(TransferHook(transfer))
+    elif checkpoint:
+        advice = ADVICE if not cfg.resume and is_transferable(checkpoint, get_model(runner)) else ""
+        check_fits(get_model(runner), checkpoint, Path(cfg.load_from), advice)
+        check_checkpoint_names(checkpoint, Path(cfg.load_from), metainfo, "" if cfg.resume else ADVICE)
+    with refuse_config_errors():
+        check_readable(make_plain(metainfo), "metainfo")
+        _check_optimizer(cfg.optim_wrapper.optimizer.type)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    return runner
+
+
+def _check_datasets(runner: QuietRunner) -> None:
+    """Build the data sets, and check that they have people and fit the model.
+
+    Raises:
+        UserError: A data set has no people, lacks images, or has other keypoints than the model.
+    """
+    evaluators = runner.cfg.get("val_evaluator")
+    dataset = runner.train_loop.dataloader.dataset
+    check_data_names(dataset)
+    check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "train_dataloader")
+    count_people(dataset).report()
+    check_images(dataset)
+    if runner.val_loop is not None:
+        dataset = runner.val_loop.dataloader.dataset
+        check_images(dataset)
+        check_data_names(dataset, evaluators)
+        check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "val_dataloader", evaluators)
+        count_people(dataset, counts_crowds=False).report_validation()
+
+
+def _check_optimizer(name: str | type) -> None:
+    """Check that an optimizer is registered; MMEngine would call None.
+
+    Raises:
+        ConfigError: Its name is unknown; the message has the nearest ones.
+    """
+    if isinstance(name, str) and OPTIMIZERS.get(name) is None:
+        near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)
+        hint = f"; the nearest: {', '.join(near)}" if near else ""
+        raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: there is no such optimizer{hint}.")
