@@ -64,13 +64,13 @@ def run_as_job(
     """Do a job, or what is left of it, and return the exit code."""
     from rtmo_plugin.jobs import open_job, run_job
     from rtmo_plugin.jobs.shard_files import read_number
-    from rtmo_plugin.jobs.shards import list_names
+    from rtmo_plugin.jobs.shards import list_sources
     from rtmo_plugin.progress_bar import show_progress
 
     if out is None:
         raise ConfigError("Files of records need a folder: add --out DIR.")
     options = choose_options(options)
-    job = open_job(model, [name for source in sources for name in list_names(source)], out, **options)
+    job = open_job(model, [name for source in sources for name in list_sources(source)], out, **options)
     resources: dict[str, Any] = {}
     if ray or ray_address:
         is_gpu = str(options.get("device", "")).startswith("cuda")

@@ -1,7 +1,7 @@
-"""Poses in millions of images and videos: jobs that are done in shards, by many workers, and can be resumed.
+"""Poses in millions of images and videos: jobs that workers process in shards, and that can be resumed.
 
-A job lies in a folder: ``job.json`` says what is done, and every finished shard is a file of records there.
-This process, or Ray, hands shards to workers, each with an engine of its own.
+A job is a folder: ``job.json`` describes it, and every finished shard is a file of records.
+This process, or Ray, gives shards to workers, each with its own engine.
 """
 
 from rtmo_plugin.jobs.job import Job, open_job

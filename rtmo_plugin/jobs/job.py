@@ -1,4 +1,4 @@
-"""A job in its folder: its description, its progress, and whether a restart is the same job."""
+"""A job in its folder: its description, its progress, and whether a restart continues the same job."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rtmo_plugin import __version__
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.files import read_json, write_file
 from rtmo_plugin.jobs.record_formats import check_format
-from rtmo_plugin.jobs.shard_files import find_damaged, find_done, forget_checks, read_number
-from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
+from rtmo_plugin.jobs.shard_files import clear_checks, find_damaged, find_done, read_number
+from rtmo_plugin.jobs.shards import Shard, list_sources, make_shards
 from rtmo_plugin.jobs.worker import MANIFEST, Plan
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 
-# How a job is computed, which a restart may change; everything else is what it computes.
-_MEANS = ("device", "threads", "streams")
+# Options that a restart may change, because they do not change the results.
+_RESOURCES = ("device", "threads", "streams")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that can be run, see ``run_job``.
+    """A job for ``run_job``.
 
     Attributes:
         plan: Description of the job for its workers.
-        shards: All of its work.
+        shards: All shards of the job.
     """
 
     plan: Plan
@@ -39,21 +39,21 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Folder of the job's files."""
         return Path(self.plan.folder)
 
     @property
     def num_files(self) -> int:
-        """Images and videos in all."""
+        """Number of images and videos."""
         return sum(len(shard.names) for shard in self.shards)
 
     def find_damaged(self) -> dict[Path, str]:
-        """Return the files of records that are missing or not what was written, with the reason."""
+        """Return the files of records that are missing or were changed, with the reason."""
         num_records = {shard.number: len(shard.names) for shard in self.shards if not shard.is_video}
         return find_damaged(self.folder, num_records)
 
     def find_remaining(self, damaged: Iterable[Path] | None = None) -> list[Shard]:
-        """Return the shards that are not done, or of which a file of records is missing or damaged.
+        """Return the shards that are not done, or have a missing or damaged file of records.
 
         Args:
             damaged: Result of ``find_damaged``, which reads all files. Default: computed here.
@@ -72,35 +72,40 @@ def open_job(
     batch_size: int = 1,
     **options: Any,
 ) -> Job:
-    """Begin a job in a folder, or resume the one that is there.
+    """Begin a job in a folder, or resume the job of the folder.
 
     Args:
         model: Model for ``Pose``.
         source: Images and videos: a folder, a pattern, a list of names, or a ``.txt`` file with a name a line.
-        out: Folder of the job; with several machines, one that all of them see under this name.
-        records: Format of its files, ``"jsonl"`` or ``"parquet"``.
-        shard_size: Number of images, or frames of a video, in a file; as many are repeated after a worker has died.
-        batch_size: Number of images that are computed at once.
+        out: Folder of the job; several machines must share it under this name.
+        records: Format of the files of records, ``"jsonl"`` or ``"parquet"``.
+        shard_size: Number of images, or frames of a video, in a file; at most as many are repeated after a crash.
+        batch_size: Number of images per batch.
         **options: Options of ``Pose``.
 
     Raises:
-        MissingFileError: There is nothing to do, or no model.
+        MissingFileError: There are no images or videos, or the model does not exist.
         ConfigError: An option is wrong, or another job is in the folder.
         OutputError: The folder cannot be written.
     """
     check_format(records)
     COUNT.check("shard_size", shard_size)
     BATCH_SIZE.check("batch_size", batch_size)
-    names = list_names(source)
+    names = list_sources(source)
     _check_names(names, records)
     wanted = {
         "model": _digest_model(Path(model), options.get("config")),
-        "options": {name: _to_plain(value) for name, value in sorted(options.items()) if name not in _MEANS},
+        # Values as JSON gives them back.
+        "options": {
+            name: json.loads(json.dumps(value, default=str))
+            for name, value in sorted(options.items())
+            if name not in _RESOURCES
+        },
         "files": len(names),
         "names": _digest(json.dumps(name).encode() for name in names),
         "records": records,
         "shard_size": shard_size,
-        "rtmo_plugin": __version__,  # another one may compute otherwise
+        "rtmo_plugin": __version__,  # another version may compute other results
     }
     folder = make_folder(out, "--out").resolve()
     id_ = _read_id(folder, wanted) or _begin(folder, wanted)
@@ -109,14 +114,14 @@ def open_job(
 
 
 def _begin(folder: Path, wanted: dict[str, Any]) -> str:
-    """Write down what a new job is, and return its id.
+    """Write the description of a new job, and return its id.
 
     Raises:
-        ConfigError: There are files of a job that nothing says more of.
+        ConfigError: The folder has files of a job without its description.
     """
     if find_done(folder):
         raise ConfigError(f"{folder} has files of a job, but no {MANIFEST}: choose another folder for --out.")
-    forget_checks(folder)
+    clear_checks(folder)
     id_ = uuid4().hex
     content = json.dumps({"id": id_, **wanted}, indent=1)
     write_file(folder / MANIFEST, content.encode())
@@ -124,11 +129,11 @@ def _begin(folder: Path, wanted: dict[str, Any]) -> str:
 
 
 def _read_id(folder: Path, wanted: dict[str, Any]) -> str | None:
-    """Return the id of the job in a folder; None if there is none.
+    """Return the id of the job in a folder; None if the folder has no job.
 
     Raises:
-        ConfigError: It is another one.
-        DataError: Its description cannot be read.
+        ConfigError: The folder has another job.
+        DataError: The description of the job cannot be read.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -147,10 +152,10 @@ def _read_id(folder: Path, wanted: dict[str, Any]) -> str | None:
 
 
 def _check_names(names: Iterable[str], records: str) -> None:
-    """Check that names can be written.
+    """Check that the format of the records can hold all names.
 
     Raises:
-        ConfigError: One of them cannot.
+        ConfigError: Parquet cannot hold a name that is not valid Unicode.
     """
     if records != "parquet":
         return
@@ -162,10 +167,10 @@ def _check_names(names: Iterable[str], records: str) -> None:
 
 
 def _digest_model(model: Path, config: Any) -> str:
-    """Return what tells models apart: the content of a file and of what belongs to it, or else the name.
+    """Return the digest of a model file and the files that belong to it; for a published name, name and config.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The model file does not exist.
     """
     if not model.is_file():
         if model.suffix:
@@ -180,8 +185,3 @@ def _digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
-
-
-def _to_plain(value: Any) -> Any:
-    """Return a value as JSON gives it back."""
-    return json.loads(json.dumps(value, default=str))

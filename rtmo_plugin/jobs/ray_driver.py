@@ -1,7 +1,7 @@
-"""Shards for the workers of Ray: a job of Ray Data whose rows are shards, and whose actors have an engine each.
+"""A job on Ray: Ray Data processes rows, which are shards, with actors that have one engine each.
 
-Ray restarts an actor that died, and gives it its shard again.  That may happen after the shard was done, so what
-keeps a job whole are the files of its shards; Ray's own checkpoints of rows (beta in 2.60) are not used.
+Ray restarts an actor that crashed, and gives it its shard again, even if the shard was done. So the files of the
+shards say what is done; Ray's own checkpoints of rows (beta in 2.60) are not used.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.jobs.shards import Shard
 from rtmo_plugin.jobs.worker import Plan, ShardReport, Worker
 
-_MAX_BLOCKS = 10_000  # Ray holds a few kB for each; a shard that is asked for twice is done once
-_OBJECT_STORE = 200 * 1024**2  # bytes: it holds names and reports
+_MAX_BLOCKS = 10_000  # Ray keeps a few kB for each
+_OBJECT_STORE = 200 * 1024**2  # bytes for names and reports
 LOCAL = "local"
 
 
 class RayWorker:
-    """A worker as an actor of Ray Data; its engine has as many threads as Ray gives it CPUs.
+    """A worker as an actor of Ray Data; its engine has one thread per CPU of the actor.
 
     Args:
         plan: Plan of the job.
-        cpus: CPUs that Ray gives it.
+        cpus: Number of CPUs that Ray gives the actor.
     """
 
     def __init__(self, plan: Plan, cpus: float) -> None:
@@ -41,7 +41,7 @@ class RayWorker:
         self._stopped: ShardReport | None = None
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        """Do the shard of a row; after a failure that ends the job, do nothing."""
+        """Process the shard of a row; after a failure that ends the job, only report that failure."""
         shard = Shard.from_json(row["shard"])
         if self._stopped is None:
             report = self._run(shard)
@@ -68,18 +68,18 @@ def run_on_ray(
     cpus: float = 1,
     gpus: float = 0,
 ) -> Iterator[ShardReport]:
-    """Do shards on Ray, and yield a report of each when it is done, in whatever order.
+    """Process shards on Ray, and yield a report when each is done, in any order.
 
     Args:
         plan: Plan of the job.
-        shards: Shards to do.
-        address: Address of a cluster; ``"local"`` starts Ray here, and stops it.
-        workers: Number of actors, each with an engine. Default: as many as Ray has CPUs or GPUs for.
-        cpus: CPUs of each worker.
-        gpus: GPUs of each worker.
+        shards: Shards to process.
+        address: Address of a cluster; ``"local"`` starts Ray on this machine, and stops it at the end.
+        workers: Number of actors, each with an engine. Default: as many as the CPUs or GPUs allow.
+        cpus: Number of CPUs per worker.
+        gpus: Number of GPUs per worker.
 
     Raises:
-        ConfigError: Ray is not installed, there is no such cluster, or too little of it.
+        ConfigError: Ray is not installed, the cluster cannot be reached, or it is too small for the workers.
     """
     ray = _import_ray()
     with _connect(ray, address, None if workers is None else math.ceil(cpus * workers)):
@@ -94,10 +94,10 @@ def run_on_ray(
 
 
 def _choose_workers(resources: dict[str, float], workers: int | None, cpus: float, gpus: float, is_local: bool) -> int:
-    """Return how many workers there will be.
+    """Return the number of workers.
 
     Raises:
-        ConfigError: There is too little for them; a cluster, however, may grow.
+        ConfigError: The machine is too small for them. A cluster may grow, so it is not checked for a given number.
     """
     of_cpus = resources.get("CPU", 0) // cpus if cpus else math.inf
     of_gpus = resources.get("GPU", 0) // gpus if gpus else math.inf
@@ -110,7 +110,7 @@ def _choose_workers(resources: dict[str, float], workers: int | None, cpus: floa
 
 @contextmanager
 def _connect(ray: Any, address: str, num_cpus: int | None) -> Iterator[None]:
-    """Start or reach Ray, unless this process has it already, and leave it as it was."""
+    """Connect to Ray, unless this process is connected, and restore the previous state afterwards."""
     context, is_ours = ray.data.DataContext.get_current(), not ray.is_initialized()
     bars, context.enable_progress_bars = context.enable_progress_bars, False
     try:
@@ -137,10 +137,10 @@ def _start(ray: Any, address: str, num_cpus: int | None) -> None:
 
 
 def _import_ray() -> Any:
-    """Return Ray with Ray Data, told to be quiet and to send nothing home.
+    """Return Ray with Ray Data, without log output and usage statistics.
 
     Raises:
-        ConfigError: It is not installed.
+        ConfigError: Ray is not installed.
     """
     if not all(map(find_spec, ("ray", "pandas", "pyarrow"))):
         raise ConfigError(f"Ray is not installed: {write_install_line('ray')}")

@@ -1,6 +1,6 @@
-"""Records as the content of a file, and back: JSON lines, or Parquet.
+"""Files of records: JSON lines or Parquet, written and read.
 
-A record is what ``PoseResult.to_dict`` returns, the same in both.
+A record is what ``PoseResult.to_dict`` returns; both formats hold the same.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Record = dict[str, Any]
 
 
 def check_format(name: str) -> None:
-    """Check that records can be written so.
+    """Check the name of a format of records.
 
     Raises:
-        ConfigError: There is no such format, or its package is not installed.
+        ConfigError: The format does not exist, or its package is not installed.
     """
     if name not in FORMATS:
-        raise ConfigError(f"There is no format {name!r} of records: choose {' or '.join(FORMATS)}.")
+        raise ConfigError(f"Records cannot be written as {name!r}: choose {' or '.join(FORMATS)}.")
     if name == "parquet" and not find_spec("pyarrow"):
         raise ConfigError("Parquet needs a package: pip install pyarrow")
 
@@ -34,10 +34,10 @@ def encode(records: Sequence[Record], name: str) -> bytes:
 
 
 def decode(path: Path) -> Iterable[Record]:
-    """Return the records of a file, whose suffix is its format.
+    """Return an iterator over the records of a file, whose suffix names the format.
 
     Raises:
-        DataError: Later, on reading: the file is damaged; the message names the place.
+        DataError: The file is damaged, found while iterating; the message names the place.
     """
     return FORMATS[path.suffix[1:]][1](path)
 
@@ -75,19 +75,16 @@ def _decode_parquet(path: Path) -> Iterable[Record]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches():
-                yield from map(_leave_out_class, batch.to_pylist())
+                for record in batch.to_pylist():
+                    # JSON has a class only where there is one.
+                    people = [{key: each[key] for key in each if each[key] is not None} for each in record["people"]]
+                    yield {**record, "people": people}
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a whole Parquet file ({' '.join(str(error).split())[:200]})") from error
 
 
-def _leave_out_class(record: Record) -> Record:
-    """Return a record whose people have a class only if there is one, as in JSON."""
-    people = [{key: value for key, value in each.items() if value is not None} for each in record["people"]]
-    return {**record, "people": people}
-
-
 def _make_schema(pa: Any) -> Any:
-    """Return the columns, the same in every file."""
+    """Return the columns, which are the same in every file."""
     numbers = pa.list_(pa.float64())
     person = {"score": pa.float64(), "box": numbers, "keypoints": pa.list_(numbers), "class": pa.string()}
     people = pa.list_(pa.struct(person.items()))

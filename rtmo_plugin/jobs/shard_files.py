@@ -1,11 +1,11 @@
-"""Files of a shard in the folder of its job: files of records, each of which is there whole or not at all.
+"""Files of a shard in the folder of its job: files of records, each written whole or not at all.
 
-Of some images there is one file, ``shard-0000012-end.jsonl``; of a video one for every so many frames before it,
-``shard-0000012-000000.jsonl`` and so on, so that a long one does not start over.  In the order of their names the files
-have the order of the work.  A process that works on a shard has a mark in ``running/``, which stays there if it dies.
+A shard of images has one file, ``shard-0000012-end.jsonl``. A shard of a video has a file for every so many frames
+before it, ``shard-0000012-000000.jsonl`` and so on, so that a long video does not start over. Sorted by name, the files
+are in the order of the images. A process that works on a shard has a mark in ``running/``, which stays if it crashes.
 
-``checks/`` has an empty file for each file of records, whose name is that file's name and SHA-256: what is read back is
-compared with it. Two processes may write one shard, so there may be two of them, and either content is right.
+``checks/`` has an empty file for each file of records, named after the file and its SHA-256, with which the file is
+compared. Two processes may write one shard, so a file may have two checks, and either content is right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rtmo_plugin.jobs.record_formats import FORMATS, Record, decode, encode
 
 RUNNING, CHECKS = "running", "checks"
 _CHUNK_BYTES = 1 << 20
-_TOKEN = uuid4().hex[:8]  # machines may have one name, and processes of two one number
+_TOKEN = uuid4().hex[:8]  # tells processes apart that share a machine name and a process number
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ShardFiles:
 
     @property
     def end(self) -> Path:
-        """The last file; where it is, the shard is done."""
+        """The last file; if it exists, the shard is done."""
         return self.folder / f"{self._stem}-end.{self.format}"
 
     @property
@@ -53,7 +53,7 @@ class ShardFiles:
         return f"shard-{self.number:07d}"
 
     def list_parts(self) -> list[Path]:
-        """Return the files before the last that are there."""
+        """Return the existing files before the last."""
         names = (self.folder / f"{self._stem}-{part:06d}.{self.format}" for part in count())
         parts = []
         for path in names:
@@ -66,25 +66,25 @@ class ShardFiles:
         """Write the next file.
 
         Raises:
-            OutputError: It cannot be written, for example because the disk is full; nothing of it is left.
+            OutputError: The file cannot be written, for example because the disk is full; no part of it is left.
         """
         part = self.folder / f"{self._stem}-{len(self.list_parts()):06d}.{self.format}"
         path, content = self.end if is_end else part, encode(records, self.format)
         check = self.folder / CHECKS / f"{path.name}.{hashlib.sha256(content).hexdigest()}"
         with _report(check):
             check.parent.mkdir(exist_ok=True)
-            check.touch()  # first: a file without one is not of the job
+            check.touch()  # first, because a file without a check counts as foreign
         _write_whole(path, content)
 
     def read(self) -> Iterator[Record]:
-        """Yield the records that are there."""
+        """Yield the records of all existing files."""
         for path in (*self.list_parts(), self.end):
             if path.is_file():
                 yield from decode(path)
 
     @contextmanager
     def mark(self) -> Iterator[None]:
-        """Leave a mark meanwhile, which only the death of this process leaves behind."""
+        """Keep a mark during the block; only a crash of this process leaves it behind."""
         mark = self.folder / RUNNING / f"{self._stem}.{_name_process()}"
         with _report(mark):
             mark.touch()
@@ -93,12 +93,12 @@ class ShardFiles:
         finally:
             mark.unlink(missing_ok=True)
 
-    def count_deaths(self) -> int:
-        """Return how many processes died working on the shard; none may be at work."""
+    def count_crashes(self) -> int:
+        """Return the number of processes that crashed on the shard; no process may be working on it."""
         return len(self._list_marks())
 
-    def forget_deaths(self) -> None:
-        """Remove the marks of the processes that died."""
+    def clear_crash_marks(self) -> None:
+        """Remove the marks of the processes that crashed."""
         for mark in self._list_marks():
             mark.unlink(missing_ok=True)
 
@@ -107,30 +107,30 @@ class ShardFiles:
 
 
 def read_records(folder: str | Path) -> Iterator[Record]:
-    """Yield the records of a job that are there, in the order of the work, as ``PoseResult.to_dict`` returns them.
+    """Yield the finished records of a job in the order of its images, as ``PoseResult.to_dict`` returns them.
 
     Raises:
         DataError: A file of records is missing, damaged or cut off; the message says what to do.
     """
     folder = Path(folder)
     checks = _list_checks(folder)
-    for names in _list_names(folder, checks).values():
+    for names in _list_files(folder, checks).values():
         for name in names:
             fault = _find_fault(folder / name, checks.get(name), is_checked=bool(checks))
             if fault:
-                raise DataError(f"{folder / name} {fault}: start the job again, and its shard is done again.")
+                raise DataError(f"{folder / name} {fault}: start the job again to repeat its shard.")
             yield from decode(folder / name)
 
 
 def find_damaged(folder: Path, num_records: Mapping[int, int]) -> dict[Path, str]:
-    """Return the files of records that are missing or not what was written, with the reason, and what follows them.
+    """Return the files of records that are missing or were changed, and the files that follow these, with the reason.
 
     Args:
         folder: Folder of the job.
-        num_records: Number of records by shard, where it is known.
+        num_records: Number of records by shard, for shards of images.
     """
     checks, damaged = _list_checks(folder), {}
-    for number, names in _list_names(folder, checks).items():
+    for number, names in _list_files(folder, checks).items():
         is_behind = False
         for name in names:
             fault = _find_fault(folder / name, checks.get(name), num_records.get(number), is_checked=bool(checks))
@@ -144,10 +144,10 @@ def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = 
     """Return the fault of a file of records, or an empty text.
 
     Args:
-        path: The file.
-        digests: SHA-256 of what was written. None if none was kept: then the content is looked at.
-        num_records: Number of its records. Default: unknown.
-        is_checked: Whether other files of the job have SHA-256.
+        path: File of records.
+        digests: SHA-256 of the written content. None: not known, so the content is read.
+        num_records: Number of records in the file. Default: unknown.
+        is_checked: Whether other files of the job have a SHA-256.
     """
     if not path.is_file():
         return "is missing"
@@ -168,15 +168,15 @@ def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = 
 
 
 def _list_checks(folder: Path) -> dict[str, set[str]]:
-    """Return the SHA-256 of what was written, by the name of the file of records."""
+    """Return the SHA-256 of the written content by name of the file of records."""
     checks: dict[str, set[str]] = defaultdict(set)
     for check in folder.joinpath(CHECKS).glob("shard-*"):
         checks[check.stem].add(check.suffix[1:])
     return dict(checks)
 
 
-def _list_names(folder: Path, written: Iterable[str]) -> dict[int, list[str]]:
-    """Return the files of records that are there or were ``written``, by shard, all in the order of the work."""
+def _list_files(folder: Path, written: Iterable[str]) -> dict[int, list[str]]:
+    """Return the names of the files of records that exist or were ``written``, by shard, in order."""
     ends = tuple(f".{name}" for name in FORMATS)
     by_shard: dict[int, list[str]] = defaultdict(list)
     for name in sorted({*written, *(path.name for path in folder.glob("shard-*"))}):
@@ -185,8 +185,8 @@ def _list_names(folder: Path, written: Iterable[str]) -> dict[int, list[str]]:
     return by_shard
 
 
-def forget_checks(folder: Path) -> None:
-    """Remove the checks of files that a former job left behind."""
+def clear_checks(folder: Path) -> None:
+    """Remove the checks that an earlier job left behind."""
     for check in folder.joinpath(CHECKS).glob("shard-*"):
         check.unlink()
 
@@ -203,7 +203,7 @@ def read_number(path: Path) -> int:
 
 
 def clear_running(folder: Path) -> None:
-    """Make the folder of marks, and remove unfinished files of processes that died; none may be at work."""
+    """Make the folder of marks, and remove unfinished files of crashed processes; no process may be working."""
     running = folder / RUNNING
     with _report(running):
         running.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def clear_running(folder: Path) -> None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there when all of it is on the disk; several may write the same one at the same time."""
+    """Write a file whole or not at all, synced to disk; several processes may write it at the same time."""
     unfinished = path.parent / RUNNING / f"{path.name}.{_name_process()}.{uuid4().hex[:8]}"
     with _report(path):
         try:

@@ -1,4 +1,4 @@
-"""The work of a job: names of images and videos, cut into shards, each of which is done by one worker."""
+"""The shards of a job: names of images and videos, in parts that one worker processes each."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LIST_SUFFIX = ".txt"
 
 @dataclass(frozen=True)
 class Shard:
-    """Some images that follow one another in the work, or one video.
+    """Consecutive images of a job, or one video.
 
     Attributes:
-        number: Number in the order of the work, from 0.
-        first: Index of its first name in the work.
-        names: Paths or addresses.
-        is_video: Whether it is one video.
+        number: Number of the shard, from 0.
+        first: Index of its first name in the job.
+        names: Paths or web addresses.
+        is_video: Whether the shard is one video.
     """
 
     number: int
@@ -37,25 +37,25 @@ class Shard:
     is_video: bool
 
     def to_json(self) -> str:
-        """Return it as text, whatever characters the names have."""
+        """Return the shard as JSON, with any characters in names."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Shard:
-        """Return what ``to_json`` wrote."""
+        """Return the shard that ``to_json`` wrote."""
         values = json.loads(text)
         return cls(**{**values, "names": tuple(values["names"])})
 
 
-def list_names(source: Any) -> list[str]:
-    """Return the images and videos of a source, in the order in which ``Pose`` takes them.
+def list_sources(source: Any) -> list[str]:
+    """Return the names of the images and videos of a source, in the order of ``Pose``.
 
     Args:
-        source: An image, video, folder, pattern, or a list of these; or a ``.txt`` file with one of these a line.
+        source: Image, video, folder, pattern, or a list of these; or a ``.txt`` file with one of these a line.
 
     Raises:
-        MissingFileError: There is nothing.
-        DataError: It has no names, such as an array or a camera.
+        MissingFileError: There are no images or videos.
+        DataError: The source has no names, such as an array or a camera.
     """
     if isinstance(source, (str, Path)):
         if Path(source).suffix.lower() != _LIST_SUFFIX:
@@ -70,9 +70,9 @@ def list_names(source: Any) -> list[str]:
 
 
 def make_shards(names: Sequence[str], size: int) -> list[Shard]:
-    """Cut work into shards of at most ``size`` images, and of one video each, in the order of the names."""
+    """Divide names into shards of at most ``size`` images or of one video, in order."""
     runs: list[tuple[bool, list[tuple[int, str]]]] = []
-    for is_video, run in groupby(enumerate(names), key=lambda each: _is_video(each[1])):
+    for is_video, run in groupby(enumerate(names), key=lambda each: Path(each[1]).suffix.lower() in VIDEO_SUFFIXES):
         numbered, step = list(run), 1 if is_video else size
         runs += [(is_video, numbered[start : start + step]) for start in range(0, len(numbered), step)]
     return [
@@ -82,16 +82,16 @@ def make_shards(names: Sequence[str], size: int) -> list[Shard]:
 
 
 def _list_one(item: Any, must_exist: bool = False) -> list[str]:
-    """Return the names that one thing stands for; one of several that is not there is a name, and its error later.
+    """Return the names that one item stands for; a missing one is a name too, unless it ``must_exist``.
 
     Raises:
-        MissingFileError: There is nothing, where it ``must_exist``.
-        DataError: It has no name.
+        MissingFileError: The item does not exist, but must.
+        DataError: The item has no name.
     """
     name = str(item)
     is_plain = Path(name).suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES) and not glob.has_magic(name)
     if isinstance(item, (str, Path)) and not must_exist and is_plain:
-        return [name]  # not looked for here: that takes long, of millions
+        return [name]  # not looked up, which takes long for millions
     if not isinstance(item, (str, Path)) or find_kind(item) is SourceKind.LIVE:
         raise _refuse(item)
     try:
@@ -114,10 +114,6 @@ def _read_list(path: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def _is_video(name: str) -> bool:
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES
-
-
 def _refuse(item: Any) -> DataError:
     what = item if isinstance(item, (str, int)) else type(item).__name__
-    return DataError(f"{what} cannot be done in a job: give names of images, videos or folders.")
+    return DataError(f"{what} cannot be processed in a job: give names of images, videos or folders.")

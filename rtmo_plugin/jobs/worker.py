@@ -1,4 +1,4 @@
-"""The worker of a job, which does shards one after another with one engine."""
+"""Worker: processes the shards of a job with one engine."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from rtmo_plugin.pose.pose import Pose
 from rtmo_plugin.pose.results import PoseResult
 
 MANIFEST = "job.json"
-MAX_DEATHS = 3
+MAX_CRASHES = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Description of a job for its workers; it is sent to other machines.
+    """Description of a job for its workers, also on other machines.
 
     Attributes:
         id: Id of the job.
-        folder: Folder of its files, on all machines.
-        current: Folder to which relative names refer.
+        folder: Folder of the job's files, on all machines.
+        current: Folder that relative names start from.
         model: Model for ``Pose``.
         format: Format of the records.
         shard_size: Number of images or frames in a file.
-        batch_size: Number of images that are computed at once.
+        batch_size: Number of images per batch.
         options: Options of ``Pose``.
     """
 
@@ -54,14 +54,13 @@ class ShardReport:
 
     Attributes:
         number: Number of the shard.
-        num_images: Number of images and frames whose people are in its files.
-        num_people: Number of people in these.
-        num_failed: Number of images and videos that could not be used, or not to the end: their records have an
-            ``error``.
+        num_images: Number of processed images and frames.
+        num_people: Number of people in the images and frames.
+        num_failed: Number of images and videos whose records have an ``error``; a video may have failed in the middle.
         worker: Machine and process.
-        failure: Reason in one sentence if it is not done.
-        is_last: Whether the others cannot be done either, as on a full disk.
-        exit_code: Exit code of the command if it is the last.
+        failure: Reason in one sentence if the shard is not done.
+        is_last: Whether the other shards cannot be done either, as on a full disk.
+        exit_code: Exit code of the command if no shard follows.
     """
 
     number: int
@@ -74,45 +73,51 @@ class ShardReport:
     exit_code: int = EXIT_USER_ERROR
 
     def to_json(self) -> str:
-        """Return it as text."""
+        """Return the report as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> ShardReport:
-        """Return what ``to_json`` wrote."""
+        """Return the report that ``to_json`` wrote."""
         return cls(**json.loads(text))
 
 
 class Worker:
-    """Does shards; the model is opened for the first of them."""
+    """Processes shards; the model is opened for the first one."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._pose: Pose | None = None
 
     def run(self, shard: Shard) -> ShardReport:
-        """Do a shard, or what is left of it, and say what came of it.
+        """Process a shard, or its missing files, and return a report.
 
-        A shard that is done stays as it is, so that it may be asked for twice. A shard on which several processes died
-        is left out: an image can end a process by a fault of a decoder, or by its need of memory.
+        A finished shard is only counted. A shard on which several processes crashed is left out: an image can crash a
+        process by a defect of a decoder, or by the memory that it needs.
         """
         files = ShardFiles(Path(self._plan.folder), shard.number, self._plan.format)
         try:
             pose = self._open()
             if not files.end.is_file():
-                if files.count_deaths() >= MAX_DEATHS:
-                    return self._report(shard, failure=_describe_deaths(shard))
+                if files.count_crashes() >= MAX_CRASHES:
+                    which = shard.names[0] if len(shard.names) == 1 else f"one of {shard.names[0]} to {shard.names[-1]}"
+                    reason = f"because {MAX_CRASHES} processes crashed on it, perhaps because of {which}"
+                    return self._report(shard, failure=f"Shard {shard.number} is left out, {reason}.")
                 with files.mark():
                     self._write(self._predict(pose, shard, files), shard, files)
         except UserError as error:
             return self._report(shard, failure=str(error), is_last=True, exit_code=error.exit_code)
-        return self._report(shard, **_count(files.read()))
+        counts = {"num_images": 0, "num_people": 0, "num_failed": 0}
+        for record in files.read():
+            counts["num_failed" if record["error"] else "num_images"] += 1
+            counts["num_people"] += len(record["people"])
+        return self._report(shard, **counts)
 
     def _open(self) -> Pose:
-        """Return the model, once it is clear that this machine sees what it needs.
+        """Return the model; before it is opened, check that this machine shares the folder of the job.
 
         Raises:
-            UserError: It does not, or the model or an option is wrong.
+            UserError: The folder is not shared, or the model or an option is wrong.
         """
         if self._pose is None:
             check_format(self._plan.format)
@@ -125,7 +130,7 @@ class Worker:
         return self._pose
 
     def _predict(self, pose: Pose, shard: Shard, files: ShardFiles) -> Iterator[Record]:
-        """Yield the records of a shard that are not there yet."""
+        """Yield the missing records of a shard."""
         batch_size, size = self._plan.batch_size, self._plan.shard_size
         results: Iterable[PoseResult]
         if not shard.is_video:
@@ -141,7 +146,7 @@ class Worker:
             yield result.to_dict()
 
     def _write(self, records: Iterator[Record], shard: Shard, files: ShardFiles) -> None:
-        """Write records into files of so many; the last has fewer, and of a video perhaps none."""
+        """Write records into files of equal size; the last one has fewer, possibly none for a video."""
         size = self._plan.shard_size if shard.is_video else len(shard.names) + 1
         for _ in count():
             part = list(islice(records, size))
@@ -151,16 +156,3 @@ class Worker:
 
     def _report(self, shard: Shard, **values: Any) -> ShardReport:
         return ShardReport(shard.number, worker=f"{socket.gethostname()}:{os.getpid()}", **values)
-
-
-def _count(records: Iterable[Record]) -> dict[str, int]:
-    counts = {"num_images": 0, "num_people": 0, "num_failed": 0}
-    for record in records:
-        counts["num_failed" if record["error"] else "num_images"] += 1
-        counts["num_people"] += len(record["people"])
-    return counts
-
-
-def _describe_deaths(shard: Shard) -> str:
-    which = shard.names[0] if len(shard.names) == 1 else f"one of {shard.names[0]} to {shard.names[-1]}"
-    return f"Shard {shard.number} is left out, because {MAX_DEATHS} processes died working on it: perhaps of {which}."

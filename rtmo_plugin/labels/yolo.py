@@ -292,7 +292,7 @@ def _read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
     data = _parse_yaml(read_text(path, _MAX_YAML_BYTES), str(path))
     names, shape = (data.get("names"), data.get("kpt_shape")) if isinstance(data, dict) else (None, None)
     shape = shape if isinstance(shape, list) else []
-    is_shape = re.fullmatch("[1-9][0-9]{0,3},[23]", ",".join(map(str, shape)))
+    is_shape = len(shape) == 2 and re.fullmatch("[1-9][0-9]{0,3},[23]", ",".join(map(str, shape)))
     if not names or not isinstance(names, (list, dict)) or not is_shape:
         raise DataError(f"{path} needs `names`, and `kpt_shape: [K, 3]` or [K, 2].")
     return path.parent, {**data, "names": _read_class_names(data["names"]), "kpt_shape": [int(n) for n in shape]}

@@ -1,4 +1,4 @@
-"""The web application: the page, what the model is, and the people in an image that is sent."""
+"""The web application: the page, the properties of the model, and the people in an uploaded image."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from rtmo_plugin.serving.decoder_pool import DecoderPool
 from rtmo_plugin.serving.guard import Guard
 from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
 
-_NUM_DECODED = 3  # images in memory at once, being decoded or in the network
-_CLIENT_CLOSED = 499  # the client is gone
+_NUM_DECODED = 3  # largest number of images that are decoded or in the network at once
+_CLIENT_CLOSED = 499  # nginx's status: the client closed the connection
 _PAGE = Path(__file__).with_name("page")
-_FILES = {"/": "index.html", "/page.js": "page.js", "/drawing.js": "drawing.js", "/style.css": "style.css"}
+_FILES = {"/": "index.html", "/page.js": "page.js", "/plot.js": "plot.js", "/style.css": "style.css"}
 
 
-class Finder(Protocol):
-    """What finds people: ``Pose``."""
+class Detector(Protocol):
+    """Model that detects the people in an image, such as ``Pose``."""
 
     info: ModelInfo
 
@@ -39,12 +39,12 @@ class Finder(Protocol):
         """Return the people in an image, (height, width, 3) BGR.
 
         Raises:
-            DataError: It cannot be used.
+            DataError: The image cannot be used.
         """
 
 
 def make_app(
-    pose: Finder,
+    pose: Detector,
     name: str,
     limits: Limits,
     decoders: DecoderPool,
@@ -55,12 +55,12 @@ def make_app(
     """Return the application.
 
     Args:
-        pose: Model that finds the people, one image at a time.
+        pose: Model that detects the people, one image at a time.
         name: Human-readable name of the model.
         limits: Limits of files and images.
         decoders: Processes that decode uploads.
-        score_thr: Score from which the page shows people at first.
-        host_names: Names of this server, see ``Guard``.
+        score_thr: Lowest score of the people that the page shows at first.
+        host_names: Host names of this server besides ``localhost`` and addresses, see ``Guard``.
     """
     network, reading = ThreadPoolExecutor(1, "network"), ThreadPoolExecutor(_NUM_DECODED, "decoding")
     inbox, decoded = Inbox(limits), asyncio.Semaphore(_NUM_DECODED)
@@ -69,29 +69,28 @@ def make_app(
     async def show_model(_: Request) -> Response:
         return JSONResponse(model)
 
-    async def find_people(request: Request) -> Response:
+    async def detect_people(request: Request) -> Response:
         loop = asyncio.get_running_loop()
         async with inbox.receive(request.stream()) as content, decoded:
-            if await request.is_disconnected():  # while it waited
+            if await request.is_disconnected():  # the client left while the upload waited
                 return Response(status_code=_CLIENT_CLOSED)
             start = perf_counter()
             image = await loop.run_in_executor(reading, decoders.decode, content)
-            return JSONResponse(await loop.run_in_executor(network, _find, pose, image, start))
+            return JSONResponse(await loop.run_in_executor(network, _detect, pose, image, start))
 
-    routes = [Route(path, _make_sender(_PAGE / file)) for path, file in _FILES.items()]
-    routes += [Route("/model", show_model), Route("/people", find_people, methods=["POST"])]
+    def send(file: Path) -> Any:
+        async def send_file(_: Request) -> Response:
+            return FileResponse(file)
+
+        return send_file
+
+    routes = [Route(path, send(_PAGE / file)) for path, file in _FILES.items()]
+    routes += [Route("/model", show_model), Route("/people", detect_people, methods=["POST"])]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, names=host_names)],
         exception_handlers={UploadError: _refuse, DataError: _refuse, NonFiniteError: _fail, ClientDisconnect: _leave},
     )
-
-
-def _make_sender(file: Path) -> Any:
-    async def send_file(_: Request) -> Response:
-        return FileResponse(file)
-
-    return send_file
 
 
 def _describe(info: ModelInfo, name: str, limits: Limits, score_thr: float) -> dict[str, Any]:
@@ -108,8 +107,8 @@ def _describe(info: ModelInfo, name: str, limits: Limits, score_thr: float) -> d
     }
 
 
-def _find(pose: Finder, image: NDArray[np.uint8], start: float) -> dict[str, Any]:
-    """Return the people as ``PoseResult.to_dict`` does, with the size of the image and the time it took."""
+def _detect(pose: Detector, image: NDArray[np.uint8], start: float) -> dict[str, Any]:
+    """Return ``PoseResult.to_dict`` of an image, its size, and the time since ``start``."""
     result = pose(image)
     height, width = result.image.shape[:2]
     seconds = perf_counter() - start
@@ -117,15 +116,15 @@ def _find(pose: Finder, image: NDArray[np.uint8], start: float) -> dict[str, Any
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    """Answer with one sentence."""
+    """Answer with the sentence of the error."""
     return JSONResponse({"error": str(error)}, getattr(error, "status", 422))
 
 
 async def _fail(_: Request, error: Exception) -> Response:
-    """Answer that the model fails, and not the image."""
+    """Answer with the sentence of an error of the model, which no other image avoids."""
     return JSONResponse({"error": str(error)}, 500)
 
 
 async def _leave(_: Request, __: Exception) -> Response:
-    """Answer a client that has gone while it sent an image, which is not an error of the server."""
+    """Answer a client that disconnected during its upload, which is not an error of the server."""
     return Response(status_code=_CLIENT_CLOSED)

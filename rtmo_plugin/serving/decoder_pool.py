@@ -1,4 +1,4 @@
-"""Uploads become pixels in processes of their own, which are ended when an image takes too long."""
+"""Processes that decode uploads, and that are killed when an image takes too long."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rtmo_plugin.serving.decoder_process import ANSWER, DAMAGED, LENGTH, OK, READY
 from rtmo_plugin.serving.uploads import UploadError
 
-DECODE_S = 10.0  # for one image; 50 megapixels take 1 to 3 s
-START_S = 60.0  # for a new process
-NUM_DECODERS = 2  # so that one slow image does not delay all others
+DECODE_S = 10.0  # seconds for one image; 50 megapixels take 1 to 3
+START_S = 60.0  # seconds for a new process
+NUM_DECODERS = 2  # more than one, so that a slow image does not delay all others
 _MODULE = "rtmo_plugin.serving.decoder_process"
 
 
@@ -26,7 +26,7 @@ class DecoderPool:
 
     Args:
         max_pixels: Largest number of pixels of an image.
-        decode_s: Seconds after which the process of an image is ended.
+        decode_s: Seconds after which the process of an image is killed.
         num_decoders: Number of processes.
     """
 
@@ -55,13 +55,13 @@ class DecoderPool:
             self._free.put(decoder)
 
     def close(self) -> None:
-        """End all processes at once; images that are being decoded are given up."""
+        """Kill all processes at once, with the images that they are decoding."""
         for decoder in self._all:
             decoder.close()
 
 
 class _Decoder:
-    """One process, which is started again after it was ended."""
+    """One decoding process, which is started again after it was killed."""
 
     def __init__(self, max_pixels: int, decode_s: float) -> None:
         self._max_pixels, self._decode_s = max_pixels, decode_s
@@ -72,7 +72,7 @@ class _Decoder:
         self._is_ready = False
 
     def decode(self, content: bytes) -> NDArray[np.uint8]:
-        """Return the image, or end the process after the time is over."""
+        """Return the image; kill the process if it takes too long."""
         with self._lock:
             if self._process.poll() is not None and not self._is_closed:
                 self._process.communicate()
@@ -84,21 +84,22 @@ class _Decoder:
             return image  # type: ignore[no-any-return]
         if self._is_late:
             raise UploadError(
-                DAMAGED, f"The image takes more than {self._decode_s:g} seconds to decode, the limit; save it again."
+                DAMAGED,
+                f"The file takes more than {self._decode_s:g} seconds to decode, the limit; save the image again.",
             )
-        raise UploadError(DAMAGED, "The image cannot be decoded: the decoder ended.")
+        raise UploadError(DAMAGED, "The file cannot be decoded: the decoder ended.")
 
     def close(self) -> None:
-        """End the process for good."""
+        """Kill the process, and start no other."""
         with self._lock:
             self._is_closed = True
             self._process.kill()
         self._process.wait()
 
     def _exchange(self, seconds: float, action: Any) -> Any:
-        """Return what an action on the process's output and input gives; None if the process ends meanwhile."""
+        """Return the result of an action on the output and input of the process; None if the process ends meanwhile."""
         self._is_late = False
-        timer = threading.Timer(seconds, self._end_late)
+        timer = threading.Timer(seconds, self._kill_late)
         timer.start()
         try:
             return action(self._process.stdout, self._process.stdin)
@@ -109,12 +110,12 @@ class _Decoder:
         finally:
             timer.cancel()
 
-    def _end_late(self) -> None:
+    def _kill_late(self) -> None:
         self._is_late = True
         self._process.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # The same modules as here, and none that lie in the working folder by chance.
+        # The same modules as in this process, and none from the working folder.
         path = os.pathsep.join(entry for entry in sys.path if entry)
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
         environment["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max(self._max_pixels, 2**20))
@@ -123,9 +124,9 @@ class _Decoder:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            stderr=subprocess.DEVNULL,  # what libraries print of damaged images
+            stderr=subprocess.DEVNULL,  # libraries print messages about damaged images
             env=environment,
-            start_new_session=True,  # Ctrl-C is for the server, which ends its processes
+            start_new_session=True,  # Ctrl-C reaches only the server, which kills its processes
         )
 
 

@@ -1,4 +1,4 @@
-"""Access to the server: for its own pages and for programs, and not for other sites that a browser has open."""
+"""Access to the server: allowed for its own page and for programs, refused for other sites in the browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HEADERS = {
-    # The page loads its own files only; images that it makes itself are blob: and data:.
+    # The page loads its own files only; blob: and data: are images that it makes itself.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -24,13 +24,13 @@ _HEADERS = {
 
 
 class Guard:
-    """Refuses requests under foreign names and from foreign pages, and adds headers that keep the page to itself.
+    """Refuses requests with foreign host names and from foreign pages, and adds headers that isolate the page.
 
-    A site can give its own name the address of this machine (DNS rebinding), and then counts as the same origin; but
-    the browser still says that name in ``Host``.  No name is needed where the address is a number, so numbers pass.
+    A site can point its own name to the address of this machine (DNS rebinding), and then has the same origin; but the
+    browser still sends that name in ``Host``. An address in numbers involves no name, so it is allowed.
 
     Args:
-        app: Application that is guarded.
+        app: Application to protect.
         names: Host names of the server, besides ``localhost`` and addresses.
     """
 
@@ -39,7 +39,7 @@ class Guard:
         self._names = {"localhost", *(name.lower() for name in names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request, or pass it to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -54,7 +54,7 @@ class Guard:
         await answer(scope, receive, send_guarded)
 
     def _check(self, headers: Headers) -> tuple[int, str] | None:
-        """Return status and sentence of a refusal."""
+        """Return status and sentence of a refusal, or None."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._is_own(host):
             return 421, f"This server does not answer to the name {host!r}: start it with --allow-host NAME."
@@ -63,16 +63,9 @@ class Guard:
         return None
 
     def _is_own(self, host: str) -> bool:
+        """Whether a ``Host`` header has a name of this server, or an address in numbers."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:  # such as "[::1"
+            return name in self._names or bool(ip_address(name))
+        except ValueError:  # neither a name of ours nor an address, or malformed as "[::1" is
             return False
-        return name in self._names or _is_address(name)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Runs the application on a port, for this machine alone unless told otherwise."""
+"""Runs the application on a port, by default for this machine only."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rtmo_plugin.serving.connections import MAX_CONNECTIONS, LimitedProtocol
 
 
 def open_port(host: str, port: int) -> socket.socket:
-    """Return a socket that waits for connections.
+    """Return a socket that listens for connections.
 
     Args:
         host: Address or name of this machine.
         port: Port number; 0 for any free port.
 
     Raises:
-        ConfigError: The port is taken, or there is no such address here.
+        ConfigError: The port is taken, or the address is not one of this machine.
     """
     if not 0 <= port < 2**16:
         raise ConfigError(f"--port {port}: ports go from 0 to {2**16 - 1}.")
@@ -35,19 +35,19 @@ def open_port(host: str, port: int) -> socket.socket:
     except socket.gaierror as error:
         raise ConfigError(f"--host {host} is not an address of this machine: {error.strerror}.") from error
     except OSError as error:
-        reason = os.strerror(error.errno or 0)  # Python's own has the address in it again
+        reason = os.strerror(error.errno or 0)  # the error's own text repeats the address
         raise ConfigError(f"{host}:{port} cannot be opened ({reason}): choose another --port, or 0 for any.") from error
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Tell whether only this machine reaches a socket."""
+    """Whether only this machine reaches a socket."""
     return ip_address(listener.getsockname()[0]).is_loopback
 
 
 def get_address(listener: socket.socket) -> str:
-    """Return the page's address, as this machine's browser takes it."""
+    """Return the address of the page for a browser on this machine."""
     host, port = listener.getsockname()[:2]
-    if ip_address(host).is_unspecified:  # everywhere, this machine included
+    if ip_address(host).is_unspecified:  # all addresses, localhost included
         return f"http://localhost:{port}"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -56,13 +56,13 @@ def announce(listener: socket.socket, *, is_opened: bool) -> None:
     """Print the address of the page, and a warning if other machines reach it.
 
     Args:
-        listener: The server's socket.
+        listener: Socket of the server.
         is_opened: Whether the page is opened in the browser too.
     """
     address = get_address(listener)
     print(f"The page is {address}; Ctrl-C ends it.", flush=True)
     if is_opened:
-        webbrowser.open(address)  # the socket waits already, so the page comes as soon as the server runs
+        webbrowser.open(address)  # the socket listens already, so the page loads as soon as the server runs
     if not is_loopback(listener):
         host, port = listener.getsockname()[:2]
         print(
@@ -73,25 +73,25 @@ def announce(listener: socket.socket, *, is_opened: bool) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends without a traceback for each request that is given up."""
+    """Ends without a traceback for each canceled request."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close all connections; requests that take longer than the time to end are canceled."""
+        """Close all connections, and cancel requests that outlast the graceful shutdown."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
 
 
 def run(app: Any, listener: socket.socket) -> None:
-    """Answer until Ctrl-C or a signal to end."""
+    """Serve until Ctrl-C or a signal ends the process."""
     config = uvicorn.Config(
         app,
         http=LimitedProtocol,
-        log_level="error",  # warnings are of malformed requests, which anyone can send
+        log_level="error",  # warnings concern malformed requests, which anyone can send
         limit_concurrency=MAX_CONNECTIONS + 1,
         timeout_graceful_shutdown=2,
         server_header=False,
         lifespan="off",
         ws="none",
     )
-    with suppress(KeyboardInterrupt):  # which is how it ends
+    with suppress(KeyboardInterrupt):  # the normal end
         _Server(config).run(sockets=[listener])

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from rtmo_plugin.errors import ConfigError
 
 _MEGA = 10**6
-UPLOAD_S = 60.0  # for one file
-GRACE_S = 5.0  # before the rate counts
+UPLOAD_S = 60.0  # seconds for one file
+GRACE_S = 5.0  # seconds before the rate counts
 MIN_RATE = 20_000  # bytes per second
-HELD_FILES = 32  # of the largest size that may be in memory at once; any number of smaller ones
+HELD_FILES = 32  # files of the largest size that fit in the memory for uploads; more, if they are smaller
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How large an image may be.
+    """Largest size of an image.
 
     Attributes:
         megabytes: Size of the file in 10^6 bytes.
@@ -37,17 +37,17 @@ class Limits:
 
     @property
     def num_bytes(self) -> int:
-        """Largest file."""
+        """Largest file in bytes."""
         return int(self.megabytes * _MEGA)
 
     @property
     def num_pixels(self) -> int:
-        """Largest image."""
+        """Largest image in pixels."""
         return int(self.megapixels * _MEGA)
 
 
 class UploadError(Exception):
-    """An upload that is not used; the message is a sentence for the sender.
+    """An upload is refused; the message is a sentence for the sender.
 
     Args:
         status: Status of the HTTP answer.
@@ -60,7 +60,7 @@ class UploadError(Exception):
 
 
 class Inbox:
-    """Receives files, and bounds the memory of all that are being received and used.
+    """Receives files, and limits the memory of all files that are being received and processed.
 
     Args:
         limits: Largest size of a file.
@@ -73,16 +73,16 @@ class Inbox:
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Yield the content of a file, which counts as held until the block ends.
+        """Yield the content of a file, which counts as in memory until the block ends.
 
-        A file that is too large is read to its end and dropped: a browser shows an answer only when it has sent
+        A file that is too large is read to its end and discarded: a browser shows a response only after it has sent
         everything.
 
         Args:
-            chunks: Parts of the body of a request.
+            chunks: Body of a request in parts.
 
         Raises:
-            UploadError: The file is too large, arrives too slowly, or there are too many others.
+            UploadError: The file is too large or arrives too slowly, or too many others are in memory.
         """
         content = bytearray()
         try:

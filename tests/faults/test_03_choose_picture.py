@@ -88,7 +88,7 @@ def test_of_several_dropped_files_the_first_is_taken_and_the_page_says_so(page, 
     for first, second in (paths[:2], paths[1:]):
         page.drop(first, second)
         page.wait_for(f"{STATUS}.includes(' in {first.name}, found in ')")
-        page.wait_for(f"{STATUS}.endsWith(' Only the first picture was taken.')")
+        page.wait_for(f"{STATUS}.endsWith(' Only the first file is shown.')")
 
 
 def test_the_newest_of_two_pictures_is_shown(page, pictures):
@@ -117,7 +117,7 @@ def test_a_phone_is_asked_to_choose_and_not_to_drop(port, pictures, tmp_path, si
         phone.become_phone(*size_wh)
         open_page(phone, port)
         words = phone.evaluate(SEEN)
-        assert "Tap to choose a picture" in words
+        assert "Tap to choose an image" in words
         assert not any(word in words.lower() for word in ("drop", "paste"))
         assert phone.evaluate("document.documentElement.scrollWidth") == size_wh[0]  # nothing to scroll to the side
         assert phone.evaluate("document.getElementById('choose').getBoundingClientRect().bottom") < size_wh[1]
@@ -128,5 +128,5 @@ def test_a_phone_is_asked_to_choose_and_not_to_drop(port, pictures, tmp_path, si
 
 def test_a_desk_is_asked_to_drop(page):
     words = page.evaluate(SEEN)
-    assert "Drop a picture here" in words
+    assert "Drop an image here" in words
     assert "paste" in words

@@ -101,7 +101,7 @@ def test_a_thousand_scans_are_refused_at_once(port):
     ((status, answer),) = answers
     assert (status, answer["error"]) == (
         413,
-        "The image is a progressive JPEG of more than 100 scans, the limit for 4000 x 3000 pixels; save it again.",
+        "The file is a progressive JPEG of more than 100 scans, the limit for 4000 x 3000 pixels; save it again.",
     )
 
 
@@ -119,7 +119,7 @@ def test_headers_without_end_block_nobody(port, content):
     answers = []
     assert measure_answers(port, lambda: answers.append(send(port, content))) < 1
     assert answers[0][0] in (413, 415)
-    assert answers[0][1]["error"].startswith("The image ")
+    assert answers[0][1]["error"].startswith("The file ")
 
 
 def test_half_a_header_keeps_nobody_out(port):
@@ -198,7 +198,7 @@ def test_an_image_that_takes_too_long_is_given_up_and_others_go_on(decoders):
     image = make_image()
     assert np.array_equal(decoders.decode(encode(image)), image)
     decoders._all[0]._process.send_signal(signal.SIGSTOP)  # as slow as can be, on a machine of any speed
-    with pytest.raises(UploadError, match=r"takes more than 1\.5 seconds to decode, the limit; save it again"):
+    with pytest.raises(UploadError, match=r"takes more than 1\.5 seconds to decode, the limit; save the image again"):
         decoders.decode(encode(image))
     assert np.array_equal(decoders.decode(encode(image)), image)
 

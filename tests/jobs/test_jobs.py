@@ -14,7 +14,7 @@ from rtmo_plugin import __version__
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, StoppedError
 from rtmo_plugin.jobs import open_job, read_records, run_job
 from rtmo_plugin.jobs.shard_files import ShardFiles
-from rtmo_plugin.jobs.worker import MAX_DEATHS, Worker
+from rtmo_plugin.jobs.worker import MAX_CRASHES, Worker
 from tests.conftest import ROOT
 from tests.jobs.conftest import SCORE_THR, needs_parquet, write_slow_image
 
@@ -94,14 +94,14 @@ def test_a_shard_may_be_asked_for_twice(begin):
 def test_a_shard_of_which_workers_die_is_left_out_until_the_next_time(begin, expected, folder):
     job = begin()
     (job.folder / "running").mkdir()
-    for number in range(MAX_DEATHS):
+    for number in range(MAX_CRASHES):
         (job.folder / "running" / f"shard-0000003.machine.{number}").touch()
     (job.folder / "running" / "shard-0000003-end.jsonl.machine.1").write_text("unfinished")
     failed = [report for report in run_job(job) if report.failure]
     assert [report.failure for report in failed] == [
-        "Shard 3 is left out, because 3 processes died working on it: perhaps of " + f"{folder / '5.avi'}."
+        "Shard 3 is left out, because 3 processes crashed on it, perhaps because of " + f"{folder / '5.avi'}."
     ]
-    assert ShardFiles(job.folder, 3, "jsonl").count_deaths() == 0
+    assert ShardFiles(job.folder, 3, "jsonl").count_crashes() == 0
     assert [report.number for report in run_job(begin())] == [3]
     assert list(read_records(job.folder)) == expected
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.jobs.shards import Shard, list_names, make_shards
+from rtmo_plugin.jobs.shards import Shard, list_sources, make_shards
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def test_shards_travel_whatever_their_names_are():
 def test_names_are_those_that_pose_takes(folder, tmp_path):
     names = [str(folder / name) for name in ("0.png", "4.avi")]
     everything = sorted(str(path) for path in folder.iterdir())
-    assert list_names(folder) == everything
-    assert list_names(str(folder / "[04].*")) == [*names, str(folder / "4.png")]
-    assert list_names([folder, *names, "gone.jpg", "no/*.jpg"]) == [*everything, *names, "gone.jpg", "no/*.jpg"]
+    assert list_sources(folder) == everything
+    assert list_sources(str(folder / "[04].*")) == [*names, str(folder / "4.png")]
+    assert list_sources([folder, *names, "gone.jpg", "no/*.jpg"]) == [*everything, *names, "gone.jpg", "no/*.jpg"]
     (tmp_path / "list.txt").write_text("\n".join([*names, "", "https://example.org/c.jpg"]))
-    assert list_names(tmp_path / "list.txt") == [*names, "https://example.org/c.jpg"]
+    assert list_sources(tmp_path / "list.txt") == [*names, "https://example.org/c.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_names_are_those_that_pose_takes(folder, tmp_path):
         ("gone/*.jpg", MissingFileError, "No file is named like"),
         ("gone.txt", MissingFileError, "The list of images cannot be read: There is no file gone.txt"),
         ([], MissingFileError, "the list of images and videos is empty"),
-        (0, DataError, "0 cannot be done in a job"),
-        (["rtsp://camera/1"], DataError, "rtsp://camera/1 cannot be done in a job"),
-        ([np.zeros((4, 4, 3), np.uint8)], DataError, "ndarray cannot be done in a job"),
+        (0, DataError, "0 cannot be processed in a job"),
+        (["rtsp://camera/1"], DataError, "rtsp://camera/1 cannot be processed in a job"),
+        ([np.zeros((4, 4, 3), np.uint8)], DataError, "ndarray cannot be processed in a job"),
     ],
 )
 def test_what_is_no_work_is_refused(source, error, words):
     with pytest.raises(error, match=words):
-        list_names(source)
+        list_sources(source)

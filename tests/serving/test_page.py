@@ -1,4 +1,4 @@
-"""The page of ``rtmo serve`` in a real browser: a picture is dropped, seen with its people, and their JSON saved."""
+"""The page of ``rtmo serve`` in a real browser: an image is dropped, seen with its people, and their JSON saved."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_downloads(shown, people):
     saved = json.loads(shown.wait_for_download("two people.json").read_text())
     assert saved["people"] == people
     assert (saved["image"], saved["width"], len(saved["keypoint_names"])) == ("two people.png", 300, 17)
-    shown.evaluate("document.getElementById('save-picture').click()")
+    shown.evaluate("document.getElementById('save-image').click()")
     assert cv2.imread(str(shown.wait_for_download("two people_people.jpg"))).shape == (140, 300, 3)
 
 
@@ -90,8 +90,8 @@ def test_what_is_refused_is_said_in_one_sentence(shown, tmp_path):
     (tmp_path / "words.jpg").write_text("hello")
     for name, sentence in {
         "large.png": "The file has more than 0.2 MB, which is the limit: send a smaller one.",
-        "wide.png": "The image has 708 x 708 pixels, more than the limit of 0.5 million; use a smaller image.",
-        "words.jpg": "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF.",
+        "wide.png": "The file has 708 x 708 pixels, more than the limit of 0.5 million; use a smaller image.",
+        "words.jpg": "The file is not an image: give JPEG, PNG, WebP, BMP or TIFF.",
     }.items():
         shown.drop(tmp_path / name)
         shown.wait_for(f"{ERROR}.textContent === {json.dumps(f'{name}: {sentence}')} && !{ERROR}.hidden")
@@ -101,7 +101,7 @@ def test_what_is_refused_is_said_in_one_sentence(shown, tmp_path):
 def test_keyboard_is_enough(shown):
     shown.evaluate("document.activeElement.blur(); document.getElementById('choose').focus()")
     reached = []
-    while (name := shown.evaluate("document.activeElement.id || document.activeElement.className")) != "save-picture":
+    while (name := shown.evaluate("document.activeElement.id || document.activeElement.className")) != "save-image":
         reached.append(name)
         shown.press("Tab", 9)
         assert len(reached) < 100

@@ -65,12 +65,12 @@ def test_images_are_turned_upright(port):
     ("content", "status", "sentence"),
     [
         (bytes(200_001), 413, "The file has more than 0.2 MB, which is the limit: send a smaller one."),
-        (make_bomb(60_000), 413, "The image has 60000 x 60000 pixels, more than the limit of 0.5 million; "),
-        (make_bomb(708), 413, "The image has 708 x 708 pixels, more than the limit of 0.5 million; use"),
-        (b"hello", 415, "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF."),
-        (b"", 415, "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF."),
-        (make_bomb(100), 422, "The image is damaged: its pixels cannot be decoded."),
-        (encode(make_image(), ".jpg")[:-200], 422, "The image is "),  # cut off, or nothing that OpenCV reads
+        (make_bomb(60_000), 413, "The file has 60000 x 60000 pixels, more than the limit of 0.5 million; "),
+        (make_bomb(708), 413, "The file has 708 x 708 pixels, more than the limit of 0.5 million; use"),
+        (b"hello", 415, "The file is not an image: give JPEG, PNG, WebP, BMP or TIFF."),
+        (b"", 415, "The file is not an image: give JPEG, PNG, WebP, BMP or TIFF."),
+        (make_bomb(100), 422, "The file is damaged: its pixels cannot be decoded."),
+        (encode(make_image(), ".jpg")[:-200], 422, "The file is "),  # cut off, or nothing that OpenCV reads
     ],
     ids=["bytes", "pixels", "few pixels too many", "words", "nothing", "header alone", "half"],
 )
@@ -116,7 +116,7 @@ def test_page_needs_nothing_else(port):
     status, headers, page = request(port, "GET", "/")
     assert status == 200
     assert headers["Content-Security-Policy"].startswith("default-src 'none';")
-    files = [page, *(request(port, "GET", f"/{name}")[2] for name in ("page.js", "drawing.js", "style.css"))]
+    files = [page, *(request(port, "GET", f"/{name}")[2] for name in ("page.js", "plot.js", "style.css"))]
     addresses = re.findall(rb"""(?:https?:)?//[\w.]+[^\s'"]*""", b"\n".join(files))
     assert {each for each in addresses if each.startswith((b"http", b"//www"))} == {b"http://www.w3.org/2000/svg"}
     linked = re.findall(rb'(?:src|href)="([^"]+)"', page)

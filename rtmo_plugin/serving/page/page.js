@@ -1,20 +1,20 @@
-// The page of `rtmo serve`: a picture or the webcam in, people on it and beside it, JSON and pictures out.
+// The page of `rtmo serve`: takes an image or the webcam, shows the people, and saves JSON and plots.
 
-import { chooseColor, drawPeople } from "./drawing.js";
+import { chooseColor, plotPeople } from "./plot.js";
 
-const WEBCAM_SIDE = 960; // pixels: what is sent of the webcam is no larger
-const PICTURE_PART = 0.92; // of JPEG's quality
+const WEBCAM_SIDE = 960; // longest side in pixels of the frames that are sent
+const JPEG_QUALITY = 0.92;
 
 const find = (id) => document.getElementById(id);
 const canvas = find("canvas");
 const context = canvas.getContext("2d");
 
-let model = null; // what /model says
-let shown = null; // {name, picture, answer}: what is on the canvas
-let chosen = null; // index of the person who stands out
-let pinned = null; // the same, after a click
-let stream = null; // of the webcam
-let latest = 0; // number of the newest request: older answers are left out
+let model = null; // answer of /model
+let shown = null; // {name, image, answer} on the canvas
+let chosen = null; // index of the highlighted person
+let pinned = null; // index of the person whose keypoints are listed
+let stream = null; // of the webcam, while it is on
+let latest = 0; // number of the newest request; answers to older ones are discarded
 
 async function start() {
   model = await ask("model");
@@ -27,14 +27,14 @@ async function start() {
   find("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
   find("webcam").addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
   find("save-json").addEventListener("click", saveJson);
-  find("save-picture").addEventListener("click", savePicture);
+  find("save-image").addEventListener("click", saveImage);
   document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) take(event.clipboardData.files); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && stream) stopWebcam(); });
   listenForDrops();
   show();
 }
 
-/** Ask the server; its sentence is thrown where it refuses. */
+/** Return the server's answer; if it refuses, throw its sentence. */
 async function ask(path, body) {
   let answer;
   try {
@@ -47,7 +47,7 @@ async function ask(path, body) {
   return content;
 }
 
-// ---- in
+// ---- input
 
 function listenForDrops() {
   const mark = (isOver) => find("stage").classList.toggle("is-over", isOver);
@@ -57,31 +57,31 @@ function listenForDrops() {
     event.preventDefault();
     mark(false);
     if (event.dataTransfer.files.length) take(event.dataTransfer.files);
-    else refuse(new Error("That was no file: save the picture first, or copy and paste it."));
+    else refuse(new Error("This is not a file: save the image first, or copy and paste it."));
   });
 }
 
-/** Look at the first file. The browser empties `files` when the event is over, so they are copied before anything waits. */
+/** Take the first file. The browser empties `files` after the event, so they are copied before anything is awaited. */
 async function take(files) {
   const [file, ...others] = files;
   if (!file) return;
   stopWebcam();
   const isShown = await look(file, file.name, () => createImageBitmap(file));
-  if (isShown && others.length) say(`${find("status").textContent} Only the first picture was taken.`);
+  if (isShown && others.length) say(`${find("status").textContent} Only the first file is shown.`);
 }
 
-/** Send a picture and show it with its people. Returns whether that went well. */
-async function look(content, name, makePicture) {
+/** Send an image and show it with its people. Return whether that succeeded. */
+async function look(content, name, makeImage) {
   const number = ++latest;
-  if (!stream) say("Looking for people …");
+  if (!stream) say("Detecting people …");
   try {
     if (content.size > model.megabytes * 1e6) {
       throw new Error(`The file has more than ${model.megabytes} MB, which is the limit: send a smaller one.`);
     }
     const answer = await ask("people", content);
-    const picture = await makePicture();
-    if (number !== latest) return false; // something newer was given meanwhile
-    shown = { name, picture, answer };
+    const image = await makeImage();
+    if (number !== latest) return false; // a newer image was given meanwhile
+    shown = { name, image, answer };
     pinned = chosen = stream ? pinned : null;
     show();
   } catch (error) {
@@ -94,14 +94,14 @@ async function look(content, name, makePicture) {
 async function startWebcam() {
   const video = find("video");
   try {
-    if (!navigator.mediaDevices) throw new Error("The browser gives the webcam to localhost and https alone: open this page as localhost.");
+    if (!navigator.mediaDevices) throw new Error("Browsers allow the webcam on localhost and https only: open this page as localhost.");
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
     video.srcObject = stream;
     await video.play();
   } catch (error) {
     stopWebcam();
-    refuse(["NotFoundError", "DevicesNotFoundError"].includes(error.name) ? new Error("There is no webcam here.")
-      : error.name === "NotAllowedError" ? new Error("The browser was not allowed to use the webcam.") : error);
+    refuse(["NotFoundError", "DevicesNotFoundError"].includes(error.name) ? new Error("No webcam was found.")
+      : error.name === "NotAllowedError" ? new Error("The browser may not use the webcam: allow it for this page.") : error);
     return;
   }
   markWebcam();
@@ -109,13 +109,13 @@ async function startWebcam() {
   stopWebcam();
 }
 
-/** One frame: it is shown when its people are there, so that they fit. */
+/** Send one frame; it is shown together with its people. */
 async function lookAtWebcam(video) {
   const { videoWidth: width, videoHeight: height } = video;
   const scale = Math.min(1, WEBCAM_SIDE / Math.max(width, height), Math.sqrt((model.megapixels * 1e6) / (width * height)));
   const frame = new OffscreenCanvas(Math.floor(width * scale), Math.floor(height * scale));
   frame.getContext("2d").drawImage(video, 0, 0, frame.width, frame.height);
-  const content = await frame.convertToBlob({ type: "image/jpeg", quality: PICTURE_PART });
+  const content = await frame.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
   return look(content, "webcam", async () => frame);
 }
 
@@ -132,10 +132,10 @@ function markWebcam() {
   button.classList.add("camera");
   button.setAttribute("aria-pressed", String(Boolean(stream)));
   button.textContent = stream ? "Stop the webcam" : "Use the webcam";
-  if (stream) say("The webcam is on."); // once: a voice would not stop otherwise
+  if (stream) say("The webcam is on."); // once, because screen readers read every change aloud
 }
 
-// ---- on the page
+// ---- display
 
 function say(words) {
   find("status").textContent = words;
@@ -157,22 +157,24 @@ function show() {
   find("drop").hidden = true;
   canvas.hidden = false;
   find("stage").classList.add("is-used");
-  find("save-json").disabled = find("save-picture").disabled = false;
+  find("save-json").disabled = find("save-image").disabled = false;
   const people = selectPeople();
   draw(people);
   list(people);
   canvas.setAttribute("aria-label", `${count(people)} in ${shown.name}`);
-  if (!stream) say(`${count(people)} in ${shown.name}, found in ${Math.round(shown.answer.milliseconds)} ms.`);
+  if (stream) return;
+  const time = `${Math.round(shown.answer.milliseconds)} ms`;
+  say(people.length ? `${count(people)} in ${shown.name}, found in ${time}.` : `No people found in ${shown.name} (${time}).`);
 }
 
 function draw(people) {
   const { width, height } = shown.answer;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  context.drawImage(shown.picture, 0, 0, width, height);
-  drawPeople(context, people, model, Number(find("visibility").value), chosen);
+  context.drawImage(shown.image, 0, 0, width, height);
+  plotPeople(context, people, model, Number(find("visibility").value), chosen);
 }
 
-/** Rows that are there already are kept, so that nobody loses the focus while the webcam is on. */
+/** List the people. Existing rows are kept, so that the focus stays while the webcam is on. */
 function list(people) {
   const rows = find("people");
   while (rows.children.length > people.length) rows.lastChild.remove();
@@ -183,8 +185,8 @@ function list(people) {
     button.querySelector(".who").textContent = `${person.class ?? "Person"} ${index + 1}`;
     button.setAttribute("aria-pressed", String(pinned === index));
   });
-  find("nobody").hidden = people.length > 0;
-  find("nobody").textContent = "No people with such a score";
+  find("no-people").hidden = people.length > 0;
+  find("no-people").textContent = "No people with this score";
   fillTable(people);
 }
 
@@ -219,7 +221,7 @@ function fillTable(people) {
   find("keypoints").tBodies[0].replaceChildren(...rows);
 }
 
-// ---- out
+// ---- downloads
 
 function saveJson() {
   const { width, height } = shown.answer;
@@ -227,11 +229,11 @@ function saveJson() {
   save(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), "json");
 }
 
-function savePicture() {
+function saveImage() {
   const before = chosen;
   chosen = null;
   draw(selectPeople());
-  canvas.toBlob((content) => save(content, "jpg"), "image/jpeg", PICTURE_PART);
+  canvas.toBlob((content) => save(content, "jpg"), "image/jpeg", JPEG_QUALITY);
   chosen = before;
   draw(selectPeople());
 }
