@@ -14,16 +14,18 @@ from rtmo_plugin.config.embedded import carries_config
 from rtmo_plugin.engine.testing import evaluate
 from rtmo_plugin.engine.train_result import TrainResult
 from rtmo_plugin.engine.training import run_training
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.export.exporting import ExportResult, export
 from rtmo_plugin.files import check_outputs
+from rtmo_plugin.media.sources import expand_all
 from rtmo_plugin.number_ranges import GIGABYTES
-from rtmo_plugin.pose.predictor import ImagePrediction, Predictor, predict
+from rtmo_plugin.pose.pose import Pose
+from rtmo_plugin.pose.result_folder import ResultFolder
+from rtmo_plugin.pose.results import PoseResult
+from rtmo_plugin.progress_bar import show_progress
 
 __all__ = [
     "ExportResult",
-    "ImagePrediction",
-    "Predictor",
     "TrainResult",
     "analyze",
     "evaluate",
@@ -97,3 +99,36 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         overwrite=overwrite,
         show_dir=show_dir,
     )
+
+
+def predict(
+    model: str | Path, source: Any, *, out: str | Path | None = None, batch_size: int = 1, **options: Any
+) -> list[PoseResult]:
+    """Detect the people in all images of a source; an image that cannot be used does not stop the others.
+
+    Args:
+        model: Exported file, checkpoint or published name, as ``Pose`` takes it.
+        source: Any source of ``rtmo_plugin.media.sources`` that ends, such as an image, a folder or a list of them.
+        out: Folder for images with the people drawn and for ``predictions.json``, see
+            ``rtmo_plugin.pose.result_folder``. With it, the results do not keep the pixels of their images.
+        batch_size: Number of images that are computed at once.
+        **options: Options of ``Pose``, such as ``config``, ``score_thr`` and ``device``.
+
+    Returns:
+        One result for each image or frame, in order.
+
+    Raises:
+        UserError: The model, the source or an option is wrong, a file would replace an input, or no image could be
+            used.
+    """
+    if out is not None:
+        source = expand_all([source] if isinstance(source, (str, int, Path)) else source)
+        folder = ResultFolder(out, source, inputs=[model])
+    pose = Pose(model, **options)
+    results = pose.stream(source, batch_size=batch_size)
+    if out is not None:
+        results = folder.write(results, pose.info.schema.names)
+    found = list(show_progress(results, unit="image"))
+    if found and all(result.error for result in found):
+        raise DataError(f"No image of {source} could be used: {found[0].error}")
+    return found

@@ -1,10 +1,11 @@
-"""Files of a tiny model, and the predictor that they are compared with."""
+"""Files of a tiny model, and the checkpoint that they are compared with."""
 
 import numpy as np
 import pytest
 import torch
 
-from rtmo_plugin.api import Predictor, export
+from rtmo_plugin.api import export
+from rtmo_plugin.pose.checkpoint_model import CheckpointModel
 from tests.export.conftest import build_tiny
 from tests.tiny_runs import make_tiny
 
@@ -44,5 +45,5 @@ def files(trained, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def predictor(trained):
-    return Predictor(*trained, device="cpu")
+def checkpoint_model(trained):
+    return CheckpointModel(*trained, device="cpu", score_thr=0.0)

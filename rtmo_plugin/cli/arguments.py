@@ -10,7 +10,7 @@ from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SEED, THREAD
 CONFIG = "config: a file, or the name of a shipped one such as rtmo-s_coco"
 CHECKPOINT = "checkpoint: a file, a URL, or a published name such as rtmo-s_body7 (see rtmo zoo list)"
 # Options of ``add_model_arguments``, without the model itself.
-MODEL_OPTIONS = ("config", "score_thr", "device", "threads", "precision", "trust")
+MODEL_OPTIONS = ("config", "cfg_options", "score_thr", "device", "threads", "precision", "trust")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -32,6 +32,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     add = parser.add_argument
     add("model", help=f"exported file, such as rtmo-s.onnx; or {CHECKPOINT}")
     add("--config", metavar="FILE", help=f"{CONFIG} (default: the one that the checkpoint carries)")
+    add_config_options(parser)
     add_score_argument(parser, score_thr)
     add(
         "--device",

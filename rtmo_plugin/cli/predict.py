@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from rtmo_plugin.cli.arguments import add_batch_argument, add_json_argument, add_model_arguments, choose_options
@@ -26,10 +29,16 @@ _EXAMPLES = (
 _VISIBLE = 0.3  # the visibility from which keypoints are drawn
 _NOTES = """Without --out and --json a table is printed, with a line for each detection.
 
+--out DIR writes a plot of each image, or frame of a video, and DIR/predictions.json:
+{"keypoints": names, "images": [one object for each image, as --json prints it]}.  After Ctrl-C it
+holds the images that were done.
+
 A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
 "people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, visibility], ...]}, ...],
 "error": null, or why the image could not be used}.  Coordinates are pixels of the image; the keypoints
-have the order of `rtmo info MODEL`.
+have the order of `rtmo info MODEL`.  A person has a "class" if the model knows several.
+
+The former call CONFIG CHECKPOINT SOURCES means CHECKPOINT SOURCES --config CONFIG.
 
 exit code: 0 every image was used, 1 some were not, 2 something in the input is wrong"""
 
@@ -43,7 +52,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image, video, folder, pattern such as 'photos/*.jpg', web address, or camera number; or several",
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="folder for copies of the images with the people drawn; no input is overwritten"
+        "--out",
+        metavar="DIR",
+        help="folder for predictions.json and plots of the images with their people; no input is overwritten",
     )
     parser.add_argument(
         "--flip", action="store_true", help="detect in the mirrored image too and combine both: twice the time"
@@ -64,6 +75,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(**arguments: Any) -> int:
+    arguments |= read_config_first(arguments["model"], arguments["sources"], arguments["config"])
     if is_job(arguments):
         return run_as_job(**arguments)
     names = ("records", "ray", "ray_address", "workers", "shard_size")
@@ -80,26 +92,40 @@ def _predict(
     as_json: bool,
     **options: Any,
 ) -> int:
-    from rtmo_plugin.media.image_files import make_folder
-    from rtmo_plugin.media.plot_plan import PlotPlan
     from rtmo_plugin.media.sources import expand_all
     from rtmo_plugin.pose.pose import Pose
+    from rtmo_plugin.pose.result_folder import PREDICTIONS_FILE, ResultFolder
     from rtmo_plugin.progress_bar import show_progress
 
     source: Any = sources[0] if len(sources) == 1 else sources
     with keep_stdout_for_json(as_json):
-        pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
         found = expand_all(sources)
-        plan = None if out is None else PlotPlan(out, found, inputs=[model])
+        folder = None if out is None else ResultFolder(out, found, inputs=[model])
+        pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
         results = pose.stream(source if found == sources else found, batch_size=batch_size)
-    if out is not None:
-        make_folder(out, "--out")
-    bar = show_progress(results, unit="image")
-    num_failed, closing = _report(bar, plan, as_json)
+    if folder is not None:
+        results = folder.write(results, pose.info.schema.names)
+    with closing(results):  # so that Ctrl-C leaves a whole predictions.json
+        bar = show_progress(results, unit="image")
+        num_failed, summary = _report(bar, has_table=folder is None and not as_json, as_json=as_json)
     if not as_json:
-        where = f": images in {out}" if out else "; --out DIR draws them, --json prints the keypoints"
-        print(closing + where)
+        written = f": plots and {PREDICTIONS_FILE} in {out}"
+        print(summary + (written if out else "; --out DIR draws them, --json prints the keypoints"))
     return EXIT_FAILURE if num_failed else 0
+
+
+def read_config_first(model: str, sources: Sequence[str], config: str | None) -> dict[str, Any]:
+    """Return ``model``, ``sources`` and ``config`` of a call, also of the former one, CONFIG CHECKPOINT SOURCES."""
+    from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
+    from rtmo_plugin.checkpoints.zoo import CATALOGUE
+
+    kind = find_kind_of_model(model)
+    is_checkpoint = Path(sources[0]).suffix.lower() in (".pth", ".pt") or sources[0] in CATALOGUE
+    if config is None and len(sources) > 1 and (kind is ModelKind.CONFIG or is_checkpoint):
+        model, config, sources = sources[0], model, sources[1:]
+        call = shlex.join(["rtmo", "predict", model, *sources, "--config", config])
+        print(f"note: the config is an option now: {call}", file=sys.stderr)
+    return {"model": model, "sources": sources, "config": config}
 
 
 def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, Any]:
@@ -111,13 +137,8 @@ def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, An
     return {"streams": streams} if streams or is_many else {}
 
 
-def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]:
-    """Print and draw results as they arrive.
-
-    Args:
-        results: Results of ``Pose``.
-        plan: Names of the images to write. None: no images; a table is printed unless JSON is.
-        as_json: Whether to print JSON.
+def _report(results: Iterable[Any], *, has_table: bool, as_json: bool) -> tuple[int, str]:
+    """Print results as they arrive: a table, lines of JSON, or nothing but the images that could not be used.
 
     Returns:
         Number of images that could not be used, and a phrase with the numbers of people and images.
@@ -125,7 +146,7 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
     from rtmo_plugin.progress_bar import write_above_bar
 
     counts: Counter[str] = Counter()
-    if plan is None and not as_json:
+    if has_table:
         print(_HEADER)
     for result in results:
         if result.error:
@@ -134,11 +155,9 @@ def _report(results: Iterable[Any], plan: Any, as_json: bool) -> tuple[int, str]
         else:
             counts["image" if result.frame.time_s is None else "frame"] += 1
             counts["people"] += len(result)
-            if plan is not None:
-                result.save(plan.choose_path(result.frame))
         if as_json:
             print_json(result.to_dict())
-        elif plan is None and not result.error:
+        elif has_table and not result.error:
             write_above_bar("\n".join(_make_rows(result)))
     return counts["failed"], count_detections(counts["people"], counts["image"], counts["frame"])
 

@@ -164,10 +164,13 @@ def expand_all(sources: Iterable[str | int | Path]) -> list[str | int | Path]:
 
     Raises:
         MissingFileError: A file, folder or pattern names nothing.
+        DataError: A source has no name, such as an array.
     """
     found: list[str | int | Path] = []
     for source in sources:
         kind = find_kind(source)
+        if not isinstance(source, (str, int, Path)):
+            raise DataError(f"{type(source).__name__} has no name to write a plot under: give files or addresses.")
         if kind is SourceKind.IMAGES:
             found += expand(str(source))
         elif kind is SourceKind.LIVE or "://" in str(source) or os.path.exists(str(source)):

@@ -1,65 +1,107 @@
-"""A checkpoint as a function from images to people, beside exported files."""
+"""A checkpoint as a function from images to detections, with the interface of ``ExportedModel``; needs torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
+import cv2
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
 
-from rtmo_plugin.engine.hooks.prediction_plots import select_predictions
+from rtmo_plugin.config.edits import require_sections
+from rtmo_plugin.engine.console import suppress_library_noise
+from rtmo_plugin.engine.hooks.prediction_plots import read_detections
+from rtmo_plugin.engine.loaded_model import load_model
+from rtmo_plugin.errors import DataError, refuse_config_errors
 from rtmo_plugin.keypoints.metainfo import read_keypoint_set
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import FRACTION
-from rtmo_plugin.pose.predictor import Predictor
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.model_info import ModelInfo
 
 
 class CheckpointModel:
-    """A model of a config with the weights of a checkpoint, where ``ExportedModel`` is an exported file.
+    """A model of a config with the weights of a checkpoint, which computes in MMPose's test pipeline.
 
     Args:
-        config: Path of a config file, or the name of a shipped one.
+        config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
-        score_thr: Lowest score of a person.
+        score_thr: Lowest score of a detection; the config's ``model.test_cfg.score_thr`` applies before it.
         device: Device in torch's notation. Default: a GPU if there is one.
+        cfg_options: Values to change in the config, by dotted key.
+
+    Attributes:
+        info: Keypoint set and classes of the model.
+        streams: Number of batches that it computes side by side: 1.
 
     Raises:
-        UserError: The config, the checkpoint or the device is wrong.
+        UserError: The config, the checkpoint, the device or an option is wrong.
     """
 
+    streams = 1
+
     def __init__(
-        self, config: str | Path, checkpoint: str | Path, *, score_thr: float = 0.3, device: str | None = None
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path,
+        *,
+        score_thr: float = 0.3,
+        device: str | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
         FRACTION.check("score_thr", score_thr)
-        self._predictor = Predictor(config, checkpoint, device=device)
-        self._score_thr = score_thr
-        meta = self._predictor.metainfo
-        self.info = ModelInfo(read_keypoint_set(meta), tuple(meta.get("classes") or ("person",)))
+        loaded = load_model(config, checkpoint, device=device, cfg_options=cfg_options)
+        require_sections(loaded.cfg, ("test_dataloader",))
+        self._model, self._metainfo, self._score_thr = loaded.model, loaded.metainfo, score_thr
+        with suppress_library_noise(), refuse_config_errors():
+            # The first step of a test pipeline reads the image file; here the image is in memory already.
+            steps = loaded.cfg.test_dataloader.dataset.pipeline[1:]
+            self._pipeline = Compose([dict(type="LoadImage"), *steps])
+        self.info = ModelInfo(read_keypoint_set(loaded.metainfo), loaded.classes)
 
     def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
-        """Return the people in each of some images, in their pixels.
+        """Return the detections in each image, in pixels of that image; the network computes one image at a time.
+
+        Args:
+            images: Images, (height, width, 3) BGR.
+            names: Names of the images in messages. Default: their numbers.
 
         Raises:
-            DataError: One of them cannot be scaled to the input.
+            DataError: An image is too thin to be scaled to the network's input.
+            NonFiniteError: The model computes NaN or infinity.
         """
         names = names or [f"Image {index}" for index in range(len(images))]
-        return [self._select(self._predictor.predict(image, name)) for image, name in zip(images, names)]
+        return [self._finish(self._compute(self._prepare(image, name))) for image, name in zip(images, names)]
 
     def time_parts(self, image: Image) -> dict[str, float]:
         """Return the seconds of the parts of ``predict_batch``, as in ``ExportedModel``; NMS counts as network."""
         start = perf_counter()
-        batch = self._predictor.prepare(image)
+        batch = self._prepare(image, "The image")
         prepared = perf_counter()
-        sample = self._predictor.compute(batch)
+        sample = self._compute(batch)
         computed = perf_counter()
-        self._select(sample)
+        self._finish(sample)
         return {"before": prepared - start, "network": computed - prepared, "after": perf_counter() - computed}
 
-    def _select(self, sample: Any) -> Detections:
-        """Return the people of a data sample above the threshold."""
-        keypoints, visibility, scores, boxes, labels = select_predictions(sample, self._score_thr)
-        return Detections(boxes, scores, keypoints, visibility, labels.astype(np.int64))
+    def _prepare(self, image: Image, name: str) -> Any:
+        """Return the batch of one image, as the config's test pipeline and MMEngine's loader make it."""
+        info = {"img": image, "img_path": None, "id": 0, "img_id": 0, **self._metainfo}
+        try:
+            return pseudo_collate([self._pipeline(info)])
+        except cv2.error as error:
+            size = " x ".join(map(str, image.shape[1::-1]))
+            raise DataError(f"{name} has {size} pixels and cannot be scaled to the network's input.") from error
+
+    @torch.no_grad()
+    def _compute(self, batch: Any) -> Any:
+        return self._model.test_step(batch)[0]
+
+    def _finish(self, sample: Any) -> Detections:
+        """Return the detections of MMPose's data sample."""
+        detections = read_detections(sample, self._score_thr)
+        detections.check_finite()
+        return detections

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Pose", "PoseResult", "open_model"]
 
-# In the order of the documentation: first options of every model, then those of exported files only.
+# In the order of the documentation: options of every model, of checkpoints, and of exported files.
 _OPTIONS = (
-    *("score_thr", "flip", "tile", "config", "device"),
+    *("score_thr", "flip", "tile", "config", "device", "cfg_options"),
     *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
 )
 
@@ -39,9 +39,10 @@ class Pose:
         score_thr: Score above which people are returned.
         flip: Whether the mirrored image is processed as well: twice the time.
         tile: Side of overlapping tiles, in pixels of the image, for small people in large images. Default: no tiles.
-        **options: Also ``device``; and for an exported file ``trust`` (whether code in a .pt or .pt2 file may run that
-            was not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
-            ``streams`` (batches that ``stream`` computes side by side; None: two, where that is faster).
+        **options: ``device``; for a checkpoint also ``cfg_options`` (values to change in its config, by dotted key);
+            for an exported file also ``trust`` (whether code in a .pt or .pt2 file may run that was not exported
+            here), ``size_wh``, ``runtime``, ``threads``, ``precision``, ``calibrated``, and ``streams`` (number of
+            batches that ``stream`` computes side by side; None: two, where that is faster).
 
     Raises:
         UserError: The model, its config or an option is wrong.
@@ -65,9 +66,10 @@ class Pose:
         FRACTION.check("score_thr", score_thr)
         if tile is not None:
             SIDE.check("tile", tile)
-        self._model: Model = open_model(model, config, score_thr, options)
-        self.info = self._model.info
-        self._streams = self._model.streams if isinstance(self._model, ExportedModel) else 1
+        opened = open_model(model, config, score_thr, options)
+        self._model: Model = opened
+        self.info = opened.info
+        self._streams = opened.streams
         if flip:
             self._model = FlippingModel(self._model, score_thr)
         if tile is not None:
@@ -96,7 +98,7 @@ class Pose:
             return result
         return list(results) if kind is SourceKind.IMAGES else results
 
-    def stream(self, source: Any, *, batch_size: int = 1, start: int = 0) -> Iterator[PoseResult]:
+    def stream(self, source: Any, *, batch_size: int = 1, start: int = 0) -> Generator[PoseResult, None, None]:
         """Return the results of a source one after another, however long it is: few are in memory at a time.
 
         Reading and the network go on in threads while a result is used.  An image that cannot be used is a result
@@ -125,10 +127,14 @@ def open_model(
     """
     name, kind = str(model), find_kind_of_model(model)
     if kind is ModelKind.EXPORTED:
+        if config is not None or options.get("cfg_options"):
+            given = "cfg_options" if config is None else "config"
+            raise ConfigError(f"{given} is an option of checkpoints alone, and {name} is an exported file.")
+        options = {key: value for key, value in options.items() if key != "cfg_options"}
         return ExportedModel(locate_exported(model), score_thr=score_thr, **options)
     if kind is not ModelKind.CHECKPOINT:
         raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
-    if foreign := sorted(set(options) - {"device"}):
+    if foreign := sorted(set(options) - {"device", "cfg_options"}):
         raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
     with explain_missing_packages():  # torch and MMPose, which a checkpoint needs and an exported file does not
         from rtmo_plugin.pose.checkpoint_model import CheckpointModel

@@ -119,6 +119,10 @@ class PoseResult:
     def __iter__(self) -> Iterator[PoseResult]:
         return (self[index] for index in range(len(self)))
 
+    def drop_image(self) -> PoseResult:
+        """Return the result without the pixels of its image, so that a long list fits in memory."""
+        return replace(self, frame=replace(self.frame, image=None))
+
     def plot(self, image: Image | None = None, *, keypoint_thr: float = 0.3, boxes: bool = False) -> Image:
         """Return the image with the people drawn on it, a copy.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -34,7 +34,7 @@ class Model(Protocol):
 
 def stream_results(
     model: Model, frames: Iterable[Frame], batch_size: int = 1, streams: int = 1
-) -> Iterator[PoseResult]:
+) -> Generator[PoseResult, None, None]:
     """Yield a result for each frame, in order; the next batches are computed while a result is used.
 
     Args:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import cv2
 import pytest
@@ -37,8 +38,8 @@ def follow(capsys, folder, replacements):
     content = json.loads((folder / "work_dirs/robots_found/predictions.json").read_text())
     assert content["keypoints"] == ["head", "left_hand", "right_hand", "left_foot", "right_foot"]
     for entry in content["images"]:
-        image = cv2.imread(str(folder / "data/robots/images" / entry["image"]))
-        drawn = cv2.imread(str(folder / "work_dirs/robots_found" / entry["image"]))
+        image = cv2.imread(str(folder / entry["image"]))
+        drawn = cv2.imread(str(folder / "work_dirs/robots_found" / Path(entry["image"]).name))
         assert image.shape == drawn.shape
     return printed
 

@@ -154,7 +154,7 @@ def test_a_checkpoint_of_another_order_is_refused(root, named, use):
         {
             "eval": lambda: evaluate(named, path),
             "load-from": lambda: train(named, load_from=path),
-            "predict": lambda: predict(named, path, root / "images", root / "out"),
+            "predict": lambda: predict(path, root / "images", config=named),
             "export": lambda: export(named, path, root / "model.onnx"),
             "compare": lambda: evaluate_source(named, path),
         }[use]()

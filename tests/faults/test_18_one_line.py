@@ -9,7 +9,6 @@ import torch
 from rtmo_plugin import Pose
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.media.frames import Frame
-from rtmo_plugin.pose.predictor import ImagePrediction
 from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.pose.tracking.track_video import track_video
 from rtmo_plugin.rtmo import RTMOOutput
@@ -55,7 +54,6 @@ def test_frames_of_videos_and_errors_are_one_line(pose):
 
 def test_models_and_other_results_are_one_line(pose, files):  # noqa: F811
     assert_one_line(pose, f"Pose('{files['decoded']}'", "17 keypoints", "score_thr=0.2")
-    assert_one_line(ImagePrediction("a.jpg", [{"keypoints": [[0, 0, 0]] * 17}] * 50), "'a.jpg', 50 people")
     ones = torch.ones
     output = RTMOOutput(ones(40), ones(40, 4), ones(40), ones(40), ones(40, 17, 2), ones(40, 17))
     assert_one_line(output, "40 people of 17 keypoints")

@@ -29,9 +29,9 @@ def test_folders_patterns_and_videos_beside_each_other(model, tmp_path, capsys):
     code, out, _ = run_command(capsys, "predict", model, "photos", "*.png", "walk.avi", "--out", "found")
     assert (code, out.splitlines()[-1].partition(" in ")[2]) == (
         0,
-        "3 images and 3 frames: images in found",
+        "3 images and 3 frames: plots and predictions.json in found",
     )
-    names = {"a.png", "b.jpg", "c.png", *(f"walk_{index:06d}.jpg" for index in range(3))}
+    names = {"predictions.json", "a.png", "b.jpg", "c.png", *(f"walk_{index:06d}.jpg" for index in range(3))}
     assert {path.name for path in (tmp_path / "found").iterdir()} == names
 
 

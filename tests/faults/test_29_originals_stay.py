@@ -108,7 +108,7 @@ def test_frames_of_a_video_do_not_replace_images(model, place, capsys):
     code, out, _ = run_command(capsys, "predict", model, "walk.avi", "images/walk_000001.jpg", "--out", "new")
     assert code == 0, out
     assert {p.name for p in (place / "new").iterdir()} == {
-        *("walk_000001.jpg", "walk_2_000000.jpg", "walk_2_000001.jpg", "walk_2_000002.jpg")
+        *("predictions.json", "walk_000001.jpg", "walk_2_000000.jpg", "walk_2_000001.jpg", "walk_2_000002.jpg")
     }
 
 
@@ -146,12 +146,12 @@ def test_the_python_functions_keep_originals_too(trained, model, place):  # noqa
     os.symlink("photos", place / "out")
     before = read_tree(place)
     with pytest.raises(OutputError, match="would be overwritten"):
-        predict(*trained, place / "photos", place / "out", device="cpu")
+        predict(trained[1], place / "photos", out=place / "out", config=trained[0], device="cpu")
     (place / "new").mkdir()
     os.link(place / "photos" / "a.png", place / "new" / "predictions.json")
     before = read_tree(place)
     with pytest.raises(OutputError, match=r"predictions\.json is the same file as the input"):
-        predict(*trained, place / "photos", place / "new", device="cpu")
+        predict(trained[1], place / "photos", out=place / "new", config=trained[0], device="cpu")
     result = Pose(model)(place / "photos" / "a.png")
     with pytest.raises(OutputError, match="is the image itself"):
         result.save(place / "out" / "a.png")

@@ -1,3 +1,3 @@
 """Files of a tiny model."""
 
-from tests.tiny_files import files, predictor, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import checkpoint_model, files, trained  # noqa: F401  (fixtures)

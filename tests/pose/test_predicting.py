@@ -80,4 +80,4 @@ def test_images_of_one_name_do_not_replace_each_other(files, tmp_path, capsys):
         cv2.imwrite(str(tmp_path / "photos" / folder / "a.png"), make_image())
     out = tmp_path / "out"
     code, _, _ = run_command(capsys, "predict", files["decoded"], tmp_path / "photos/*/a.png", "--out", out)
-    assert (code, {path.name for path in out.iterdir()}) == (0, {"a.png", "a_2.png", "a_3.png"})
+    assert (code, {path.name for path in out.iterdir()}) == (0, {"a.png", "a_2.png", "a_3.png", "predictions.json"})

@@ -25,10 +25,10 @@ def test_snippets_run_as_they_stand(files, trained, tmp_path, monkeypatch):
     shutil.copy(checkpoint, "rtmo-s.pth")
     shutil.copy(config, "configs/rtmo-s_coco.py")
     snippets = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     names = {"image": make_image()}
-    for snippet in snippets[:4]:
+    for snippet in snippets[:5]:
         exec(snippet, names)
     assert cv2.imread("drawn.jpg").shape == cv2.imread("drawn.png").shape == make_image().shape
     pytest.importorskip("supervision", reason="the package supervision is not installed")
-    exec(snippets[4], names)
+    exec(snippets[5], names)

@@ -76,8 +76,9 @@ def test_trained_model_is_tested_and_predicts(trained, config, data_root, tmp_pa
 
     images = data_root / "coco/val2017"
     options = ("--out", tmp_path / "pictures", "--score-thr", 0, "--device", "cpu")
-    code, out, _ = run_in_process(capsys, "predict", config, checkpoint, images, *options)
-    assert code == 0
+    code, out, err = run_in_process(capsys, "predict", config, checkpoint, images, *options)
+    note = f"note: the config is an option now: rtmo predict {checkpoint} {images} --config {config}\n"
+    assert (code, err) == (0, note)
     assert re.search(rf"^\d+ people in 3 images: plots and predictions\.json in {tmp_path / 'pictures'}$", out, re.M)
     assert {path.name for path in images.iterdir()} < {path.name for path in (tmp_path / "pictures").iterdir()}
 
@@ -112,7 +113,7 @@ def list_mistakes():
         "image": (
             "predict",
             ["CONFIG", "JUNK", "nowhere.jpg", "--out", "x"],
-            "There is no image or folder nowhere",
+            "There is no image, video or folder nowhere.jpg.",
         ),
         "option": ("train", ["CONFIG", "--ampp"], "unrecognized arguments: --ampp"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.media.plot_plan import PlotPlan
 from rtmo_plugin.registry import HOOKS
+from rtmo_plugin.runtime.detections import Detections
 
 
 @HOOKS.register_module()
@@ -59,11 +60,11 @@ class PictureHook(Hook):
         assert self._plan is not None  # set by ``before_val`` and ``before_test``
         skeleton, flip_pairs = read_links(meta)
         for sample in samples:
-            keypoints, scores, _, _, labels = select_predictions(sample, self._score_thr)
+            people = read_detections(sample, self._score_thr)
             image = read_stored_image(str(sample.img_path))
             path = self._plan.choose_path(Frame(None, str(sample.img_path)))
-            texts = name_classes(labels, meta)
-            write_image(path, draw_people(image, keypoints, scores, skeleton, flip_pairs=flip_pairs, texts=texts))
+            options: dict[str, Any] = {"flip_pairs": flip_pairs, "texts": name_classes(people.labels, meta)}
+            write_image(path, draw_people(image, people.keypoints, people.keypoint_scores, skeleton, **options))
 
 
 def _plan_plots(folder: Path, dataset: Any) -> PlotPlan:
@@ -76,22 +77,17 @@ def _plan_plots(folder: Path, dataset: Any) -> PlotPlan:
     return PlotPlan(folder, paths, suffix=".jpg")
 
 
-def select_predictions(sample: PoseDataSample, score_thr: float) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the predicted people whose score is at least ``score_thr``.
-
-    Returns:
-        Keypoints (N, K, 2) in pixels of the image, their scores (N, K), the people's scores (N,),
-        their boxes (N, 4) as x1, y1, x2, y2, and their class labels (N,).
-    """
+def read_detections(sample: PoseDataSample, score_thr: float) -> Detections:
+    """Return the detections in MMPose's data sample whose score is at least ``score_thr``, in pixels of the image."""
     people = sample.pred_instances
     kept = np.asarray(people.bbox_scores) >= score_thr
     labels = people.get("labels", np.zeros(len(kept), int))  # MMPose's heads predict no labels
-    values = (people.keypoints, people.keypoint_scores, people.bbox_scores, people.bboxes, labels)
-    keypoints, keypoint_scores, scores, boxes, labels = (np.asarray(value)[kept] for value in values)
-    return keypoints, keypoint_scores, scores, boxes, labels
+    values = (people.bboxes, people.bbox_scores, people.keypoints, people.keypoint_scores, labels)
+    boxes, scores, keypoints, keypoint_scores, labels = (np.asarray(value)[kept] for value in values)
+    return Detections(boxes, scores, keypoints, keypoint_scores, labels.astype(np.int64))
 
 
-def name_classes(labels: Sequence[int], meta: Mapping[str, Any]) -> list[str]:
+def name_classes(labels: Iterable[int], meta: Mapping[str, Any]) -> list[str]:
     """Return the class name of each person; an empty list if the data set has one class."""
     classes = meta.get("classes", ())
     return [classes[label] for label in labels] if len(classes) > 1 else []
