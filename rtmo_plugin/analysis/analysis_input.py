@@ -12,7 +12,7 @@ from mmengine.config import Config
 from rtmo_plugin.engine.evaluated import evaluate_source
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
-from rtmo_plugin.evaluation.labelled_people import read_annotations
+from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import read_json

@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from rtmo_plugin.analysis.measures.findings import TITLES
+from rtmo_plugin.analysis.measures.costs import TITLES
 from rtmo_plugin.analysis.measures.groups import GroupResult
 from rtmo_plugin.analysis.measures.report import Report
 from rtmo_plugin.analysis.measures.study import KINDS

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from rtmo_plugin.analysis import charts
 from rtmo_plugin.analysis.analysis_input import AnalysisInput, evaluate_results_file, evaluate_with_config
 from rtmo_plugin.analysis.measures import Report, analyze_comparison
-from rtmo_plugin.analysis.measures.findings import LEAST_COST, MEANINGS, TITLES
+from rtmo_plugin.analysis.measures.costs import LEAST_COST, MEANINGS, TITLES
 from rtmo_plugin.analysis.measures.study import KINDS
 from rtmo_plugin.analysis.training_plots import TrainingPlots, plot_training
 from rtmo_plugin.analysis.worst_images import SHOWN_SCORE, ShownImage, draw_worst_images

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.analysis.analysis_input import AnalysisInput
+from rtmo_plugin.analysis.measures.costs import BadImage, find_worst_images
 from rtmo_plugin.analysis.measures.study import Study
-from rtmo_plugin.analysis.measures.worst import BadImage, find_worst_images
 from rtmo_plugin.data.stored_images import read_stored_image
 from rtmo_plugin.keypoints.sides import split_side
 from rtmo_plugin.media.drawing import Floats, Image, draw_people

@@ -1,22 +1,111 @@
-"""Precision and recall: detections against people, matched by faster-coco-eval.
+"""Detections against people: OKS of all pairs, precision and recall, and the numbers of the table.
 
 Why faster-coco-eval: it matches in C++ by the rules of the COCO tools for ties, crowds and ignored
 people, and takes an OKS from outside.  Ours is xtcocotools' to the last bit, with single precision
 sigmas as MMPose has them and for CrowdPose's areas, and it computes all pairs at once, where the
 library's own loop over people is most of its time.  pycocotools takes one as well, and matches in
 Python; hotcoco is the fastest, and has no such door.  docs/evaluation.md compares them.
+
+Names, order and rounding of the table are those that MMPose 1.3 with xtcocotools prints; -1 where there are
+no people of a kind, as in the COCO tools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+from numpy.typing import NDArray
 
-from rtmo_plugin.evaluation.pairs import MAX_DETECTIONS, choose_best, compare_groups
-from rtmo_plugin.evaluation.records import Comparison, Curves, Detections, GroundTruth
+from rtmo_plugin.evaluation.records import Comparison, Curves, DatasetDetections, GroundTruth
+from rtmo_plugin.ops.arrays import labeled_oks
+
+MAX_DETECTIONS = 20  # an image and category, the best ones
+_NUM_PAIRS_AT_ONCE = 1 << 15  # bounds the memory: 35 MB for 133 keypoints
+
+
+def choose_best(detections: DatasetDetections, num_categories: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return which detections count.
+
+    Returns:
+        Indices (D,) of the best of each image and category, best first, and these two as one number:
+        ``image * num_categories + category`` (D,), which rises.
+    """
+    group = detections.image * num_categories + detections.category
+    order = np.lexsort((-detections.scores, group))  # stable: of equal scores the first comes first
+    group = group[order]
+    is_first = np.diff(group, prepend=-1) != 0
+    starts = np.flatnonzero(is_first)
+    rank = np.arange(len(group)) - starts[np.cumsum(is_first) - 1] if len(group) else np.empty(0, int)
+    return order[rank < MAX_DETECTIONS], group[rank < MAX_DETECTIONS]
+
+
+def compare_groups(
+    truth: GroundTruth, points: NDArray[Any], group: NDArray[Any], sigmas: NDArray[Any]
+) -> dict[tuple[int, int], NDArray[Any]]:
+    """Return the OKS of all detections and people that belong together.
+
+    Args:
+        truth: G people.
+        points: (D, K, 2) keypoints of the detections.
+        group: (D,) rising, as ``choose_best`` returns it.
+        sigmas: (K,) of the keypoints.
+
+    Returns:
+        OKS (N, M) of each image and category that has both, detections in their order by people in
+        theirs.
+    """
+    num_categories = len(truth.category_ids)
+    people_group = truth.image * num_categories + truth.category
+    people = np.argsort(people_group, kind="stable")
+    groups, starts, num_people = np.unique(people_group[people], return_index=True, return_counts=True)
+    place = np.minimum(np.searchsorted(groups, group), max(len(groups) - 1, 0))
+    is_paired = groups[place] == group if len(groups) else np.zeros(len(group), bool)
+    rows, place = np.flatnonzero(is_paired), place[is_paired]
+    widths = num_people[place]
+    ends = np.cumsum(widths)
+    within = np.arange(widths.sum()) - np.repeat(ends - widths, widths)
+    partners = people[np.repeat(starts[place], widths) + within]
+    oks = compare_pairs(points[np.repeat(rows, widths)], truth, partners, sigmas)
+    firsts = np.flatnonzero(np.diff(place, prepend=-1))
+    blocks = np.split(oks, (ends - widths)[firsts[1:]]) if len(firsts) else []
+    names = [divmod(int(each), num_categories) for each in groups[place[firsts]]]
+    return {name: block.reshape(-1, width) for name, block, width in zip(names, blocks, widths[firsts])}
+
+
+def compare_pairs(points: NDArray[Any], truth: GroundTruth, people: NDArray[Any], sigmas: NDArray[Any]) -> NDArray[Any]:
+    """Return the OKS of pairs of a detection and a person, digit for digit as the COCO tools compute it.
+
+    A person without labeled keypoints is compared by box: keypoints within three times its box are hits.
+
+    Args:
+        points: Keypoints (M, K, 2) of the detections, in pixels.
+        truth: People of the data set.
+        people: Index (M,) of the person that each detection is compared with.
+        sigmas: Sigmas (K,) of the keypoints.
+
+    Returns:
+        OKS (M,) between 0 and 1.
+    """
+    parts = [np.empty(0)]
+    for start in range(0, len(people), _NUM_PAIRS_AT_ONCE):
+        chosen = people[start : start + _NUM_PAIRS_AT_ONCE]
+        targets = truth.keypoints[chosen]
+        parts.append(
+            labeled_oks(
+                points[start : start + _NUM_PAIRS_AT_ONCE],
+                targets[..., :2],
+                targets[..., 2] > 0,
+                truth.areas[chosen],
+                sigmas,
+                truth.boxes_xywh[chosen],
+            )
+        )
+    return np.concatenate(parts)
+
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
@@ -100,9 +189,44 @@ def _describe_people(truth: GroundTruth) -> list[dict[str, float]]:
     return [dict(zip(names, row)) for row in rows]
 
 
-def _describe_detections(detections: Detections, order: np.ndarray) -> list[dict[str, float]]:
+def _describe_detections(detections: DatasetDetections, order: NDArray[Any]) -> list[dict[str, float]]:
     """Return the detections as the library wants them."""
     columns = (detections.image, detections.category, detections.scores, detections.areas)
     names = ("image_id", "category_id", "score", "area", "id")
     rows = zip(*(column[order].tolist() for column in columns), range(1, len(order) + 1))
     return [dict(zip(names, row)) for row in rows]
+
+
+_AREAS = list(AREA_RANGES)
+_NO_RESULT = -1.0
+
+
+def summarize_coco(curves: Curves) -> dict[str, float]:
+    """Return COCO's ten numbers: AP and AR, at OKS .5 and .75, of medium and of large people."""
+    sizes = {"": "all", " (M)": "medium", " (L)": "large"}
+    summary = {}
+    for name, values in (("AP", curves.precision), ("AR", curves.recall)):
+        summary[name] = _average(values)
+        summary[f"{name} .5"], summary[f"{name} .75"] = _average(values, oks=0.5), _average(values, oks=0.75)
+        summary.update({f"{name}{end}": _average(values, area=area) for end, area in sizes.items() if end})
+    return summary
+
+
+def summarize_crowdpose(curves: Curves, by_crowding: dict[str, Curves]) -> dict[str, float]:
+    """Return CrowdPose's nine numbers: AP and AR, at OKS .5 and .75, and AP of easy, medium and hard images.
+
+    The AP of each crowding is rounded to four digits, and a category without people there counts as
+    -1 in its mean: both as xtcocotools does, so that the numbers are its.
+    """
+    summary = {name: value for name, value in summarize_coco(curves).items() if "(" not in name}
+    easy_to_hard = {name: round(float(np.mean(each.precision[..., 0])), 4) for name, each in by_crowding.items()}
+    return {**summary, **easy_to_hard}
+
+
+def _average(values: NDArray[Any], oks: float | None = None, area: str = "all") -> float:
+    """Return the mean of a (T, ..., A) array where there is something to be found."""
+    if oks is not None:
+        values = values[[int(np.argmin(np.abs(OKS_THRESHOLDS - oks)))]]
+    chosen = values[..., _AREAS.index(area)]
+    chosen = chosen[chosen > _NO_RESULT]
+    return float(np.mean(chosen)) if len(chosen) else _NO_RESULT

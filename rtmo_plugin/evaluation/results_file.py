@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.predictions import Predictions
 from rtmo_plugin.files import read_json, write_file
 
-_NEEDED = {"image_id": (int, str), "category_id": int, "keypoints": list, "score": (int, float)}
+_NEEDED: dict[str, Any] = {"image_id": (int, str), "category_id": int, "keypoints": list, "score": (int, float)}
 
 
 def write_results(found: Predictions, path: Path) -> None:
@@ -92,7 +93,7 @@ def _make_sample(image_id: Any, rows: list[dict[str, Any]], path: str | Path) ->
     return {"id": [image_id], "img_id": image_id, "pred_instances": found, "gt_instances": {}}
 
 
-def _stack_rows(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def _stack_rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
     points = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), -1, 3)
     found = {
         "keypoints": points[..., :2],

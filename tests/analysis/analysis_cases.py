@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from rtmo_plugin.analysis.measures.study import study
-from rtmo_plugin.evaluation.records import Comparison, Detections, GroundTruth
+from rtmo_plugin.evaluation.records import Comparison, DatasetDetections, GroundTruth
 from rtmo_plugin.keypoints.sets import COCO
 
 SIGMAS = np.array(COCO.sigmas)
@@ -41,7 +41,7 @@ def make_people(num_images=30, num_people=4, spacing=400.0):
 def answer(truth, people=None, scores=None):
     """Return perfect detections of some people (all for None), with falling scores."""
     people = np.arange(len(truth.image)) if people is None else np.asarray(people, int)
-    return Detections(
+    return DatasetDetections(
         image=truth.image[people],
         category=truth.category[people],
         keypoints=truth.keypoints[people, :, :2].copy(),

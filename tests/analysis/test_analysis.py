@@ -8,10 +8,9 @@ import pytest
 from rtmo_plugin.analysis.measures import analyze_comparison
 from rtmo_plugin.analysis.measures.average_precision import WeightedPrecision, average_precision
 from rtmo_plugin.analysis.measures.calibration import calibrate, fit_calibration, measure_reliability
-from rtmo_plugin.analysis.measures.costs import ERRORS, correct, count_errors, measure_costs
+from rtmo_plugin.analysis.measures.costs import ERRORS, correct, count_errors, find_worst_images, measure_costs
 from rtmo_plugin.analysis.measures.groups import measure_crowding, split_by_crowding, split_by_size
 from rtmo_plugin.analysis.measures.study import KINDS, study
-from rtmo_plugin.analysis.measures.worst import find_worst_images
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.keypoints.sets import COCO
 from tests.analysis.analysis_cases import answer, compare_with, exchange_sides, inject, make_people

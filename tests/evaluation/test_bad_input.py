@@ -6,7 +6,7 @@ from mmengine.logging import MMLogger
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric
-from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
+from rtmo_plugin.evaluation.records import KeypointMapping
 from tests.evaluation.detections import evaluate, make_meta, predict, write_annotations
 
 

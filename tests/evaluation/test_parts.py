@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from rtmo_plugin.evaluation.duplicates import suppress
-from rtmo_plugin.evaluation.pairs import compare_pairs
+from rtmo_plugin.evaluation.oks_matching import compare_pairs
+from rtmo_plugin.evaluation.predictions import apply_nms_mode, rescore
 from rtmo_plugin.evaluation.records import GroundTruth
-from rtmo_plugin.evaluation.scoring import rescore
 from tests.evaluation.detections import COCO_SIGMAS
 
 
@@ -71,7 +70,7 @@ def test_suppression_is_mmposes(mode, dtype):
         ]
         for threshold in (0.3, 0.9):
             theirs = getattr(functional, mode)(people, threshold, sigmas=COCO_SIGMAS)
-            ours = suppress(mode, keypoints, scores, areas, COCO_SIGMAS, threshold)
+            ours = apply_nms_mode(mode, keypoints, scores, areas, COCO_SIGMAS, threshold)
             assert ours.tolist() == list(theirs)
             num_kept.append(len(ours))
     assert 0 == num_kept[0] < num_kept[-2] < 40

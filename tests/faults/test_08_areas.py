@@ -7,8 +7,8 @@ from mmengine.logging import MMLogger
 
 from rtmo_plugin.config.edits import prepare_config
 from rtmo_plugin.data.coco_keypoints import CocoKeypoints
-from rtmo_plugin.evaluation.labelled_people import make_ground_truth
-from rtmo_plugin.evaluation.metric_options import MetricOptions
+from rtmo_plugin.evaluation.ground_truth import make_ground_truth
+from rtmo_plugin.evaluation.records import MetricOptions
 from rtmo_plugin.keypoints.person_areas import find_area_faults
 from rtmo_plugin.labels import check_coco, fix_coco, read_dataset_keypoints
 from tests.conftest import ROOT

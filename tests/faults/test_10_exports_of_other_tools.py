@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation.labelled_people import make_ground_truth
-from rtmo_plugin.evaluation.metric_options import MetricOptions
+from rtmo_plugin.evaluation.ground_truth import make_ground_truth
+from rtmo_plugin.evaluation.records import MetricOptions
 from rtmo_plugin.labels import check_file, convert_file
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import read_coco

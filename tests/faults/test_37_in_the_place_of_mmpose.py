@@ -14,7 +14,7 @@ from mmpose.registry import TRANSFORMS as THEIR_TRANSFORMS
 
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric
-from rtmo_plugin.evaluation.metric_options import MetricOptions
+from rtmo_plugin.evaluation.records import MetricOptions
 from rtmo_plugin.registry import HOOKS, METRICS, MODELS, TASK_UTILS, TRANSFORMS
 from tests.evaluation.detections import evaluate, make_meta, predict, write_annotations
 

@@ -1,4 +1,4 @@
-"""AP of weighted images: how sure an AP is, from images drawn again and again.
+"""AP of weighted images: how sure an AP is, and whether the difference of two is more than noise (bootstrap).
 
 Matching happens within an image, so it happens once; what changes from draw to draw is how often
 each image counts.
@@ -7,10 +7,13 @@ each image counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rtmo_plugin.analysis.measures.matches import find_matches
+from rtmo_plugin.analysis.measures.study import find_matches
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation.oks_matching import OKS_THRESHOLDS, RECALL_THRESHOLDS
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.ops.arrays import UNMATCHED
@@ -20,10 +23,10 @@ from rtmo_plugin.ops.arrays import UNMATCHED
 class _Ranking:
     """One category: its D detections, best first."""
 
-    image: np.ndarray  # (D,)
-    counts: np.ndarray  # (T, D) is not matched with an ignored person
-    hits: tuple[np.ndarray, ...]  # T times the indices of the detections that are right
-    num_people: np.ndarray  # (I,) to be found in each image
+    image: NDArray[Any]  # (D,)
+    counts: NDArray[Any]  # (T, D) is not matched with an ignored person
+    hits: tuple[NDArray[Any], ...]  # T times the indices of the detections that are right
+    num_people: NDArray[Any]  # (I,) to be found in each image
 
 
 class WeightedPrecision:
@@ -53,7 +56,7 @@ class WeightedPrecision:
                 )
             )
 
-    def average(self, weights: np.ndarray) -> float:
+    def average(self, weights: NDArray[Any]) -> float:
         """Return the AP, -1 where there are no people.
 
         Args:
@@ -68,7 +71,7 @@ def average_precision(comparison: Comparison) -> float:
     return WeightedPrecision(comparison).average(np.ones(len(comparison.truth.image_ids)))
 
 
-def _average_category(ranking: _Ranking, weights: np.ndarray) -> float:
+def _average_category(ranking: _Ranking, weights: NDArray[Any]) -> float:
     num_people = float(ranking.num_people @ weights)
     if not num_people:
         return -1.0
@@ -77,7 +80,7 @@ def _average_category(ranking: _Ranking, weights: np.ndarray) -> float:
     return float(np.mean(precisions))
 
 
-def _interpolate(each: np.ndarray, counts: np.ndarray, hits: np.ndarray, num_people: float) -> float:
+def _interpolate(each: NDArray[Any], counts: NDArray[Any], hits: NDArray[Any], num_people: float) -> float:
     """Return the mean precision over the thresholds of recall, from the right detections only.
 
     Precision rises at these and nowhere else.
@@ -87,3 +90,64 @@ def _interpolate(each: np.ndarray, counts: np.ndarray, hits: np.ndarray, num_peo
     precision = found / np.maximum(shown, np.spacing(1))
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best[np.searchsorted(found / num_people, RECALL_THRESHOLDS, side="left")].mean())
+
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two APs on the same images, and the confidence interval of their difference."""
+
+    first: float
+    second: float
+    low: float  # of the 95 % interval of second - first
+    high: float
+    num_images: int
+    num_draws: int
+
+    @property
+    def is_more_than_noise(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
+    def describe(self, first: str = "A", second: str = "B") -> str:
+        """Return a sentence, in points of AP."""
+        change = 100 * (self.second - self.first)
+        higher, lower = (second, first) if change >= 0 else (first, second)
+        what = (
+            f"{higher} scores {abs(change):.2f} points of AP more than {lower}" if change else "Both have the same AP"
+        )
+        verdict = "more than noise" if self.is_more_than_noise else "no more than noise"
+        return (
+            f"{what}, which is {verdict}: the 95 % interval of {second} - {first} goes from {100 * self.low:+.2f} to "
+            f"{100 * self.high:+.2f} ({self.num_images} images, drawn {self.num_draws} times)."
+        )
+
+
+def compare(first: Comparison, second: Comparison, num_draws: int = 1000, seed: int = 0) -> Difference:
+    """Compare two models on the same images, drawn alike for both.
+
+    Args:
+        first: Comparison of the first model.
+        second: Comparison of the second model.
+        num_draws: Number of times that all images are drawn.
+        seed: Seed of the draws.
+
+    Raises:
+        DataError: They were not evaluated on the same images.
+    """
+    if first.truth.image_ids != second.truth.image_ids:
+        raise DataError("The two results are of different images: compare models on the same data set.")
+    averages = [WeightedPrecision(each).average for each in (first, second)]
+    num_images = len(first.truth.image_ids)
+    random = np.random.default_rng(seed)
+    differences = np.empty(num_draws)
+    for index in range(num_draws):
+        weights = np.bincount(random.integers(0, num_images, num_images), minlength=num_images)
+        before, after = (average(weights) for average in averages)
+        differences[index] = after - before if min(before, after) >= 0 else np.nan
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.nanquantile(differences, [tail, 1 - tail])
+    before, after = (average(np.ones(num_images)) for average in averages)
+    return Difference(before, after, float(low), float(high), num_images, num_draws)

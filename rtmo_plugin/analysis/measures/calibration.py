@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from rtmo_plugin.analysis.measures.average_precision import average_precision
@@ -23,9 +25,9 @@ _NUM_STEPS = 50
 class Reliability:
     """Scores beside the OKS that came of them; false detections have an OKS of 0."""
 
-    scores: np.ndarray  # (B,) mean of each bin, NaN for an empty one
-    oks: np.ndarray  # (B,)
-    counts: np.ndarray  # (B,)
+    scores: NDArray[Any]  # (B,) mean of each bin, NaN for an empty one
+    oks: NDArray[Any]  # (B,)
+    counts: NDArray[Any]  # (B,)
 
     @property
     def error(self) -> float:
@@ -46,7 +48,7 @@ class CalibrationResult:
     precision_after: float
 
 
-def measure_reliability(scores: np.ndarray, oks: np.ndarray) -> Reliability:
+def measure_reliability(scores: NDArray[Any], oks: NDArray[Any]) -> Reliability:
     """Return the mean score and OKS of ten bins of equal width.
 
     Args:
@@ -56,11 +58,11 @@ def measure_reliability(scores: np.ndarray, oks: np.ndarray) -> Reliability:
     place = np.clip((scores * NUM_BINS).astype(int), 0, NUM_BINS - 1)
     counts = np.bincount(place, minlength=NUM_BINS)
     divisor = np.where(counts > 0, counts, np.nan)
-    sums = (np.bincount(place, values, NUM_BINS) for values in (scores, oks))
-    return Reliability(*(each / divisor for each in sums), counts)
+    mean_scores, mean_oks = (np.bincount(place, values, NUM_BINS) / divisor for values in (scores, oks))
+    return Reliability(mean_scores, mean_oks, counts)
 
 
-def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
+def correlate_ranks(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Return Spearman's correlation; NaN where one of them does not vary.
 
     Examples:
@@ -72,7 +74,7 @@ def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
     return float(spearmanr(first, second)[0])
 
 
-def fit_calibration(scores: np.ndarray, keypoint_scores: np.ndarray, oks: np.ndarray) -> ScoreCalibration:
+def fit_calibration(scores: NDArray[Any], keypoint_scores: NDArray[Any], oks: NDArray[Any]) -> ScoreCalibration:
     """Fit a logistic regression with OKS as its soft target, by Newton's method.
 
     Args:

@@ -1,16 +1,18 @@
-"""What each kind of error costs: the AP there would be without it."""
+"""What each kind of error costs, in AP and in words, and the images where most goes wrong."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.analysis.measures.average_precision import average_precision
 from rtmo_plugin.analysis.measures.study import KINDS, Study, measure_oks
-from rtmo_plugin.evaluation.records import Comparison, Detections
+from rtmo_plugin.evaluation.records import Comparison, DatasetDetections
 
 # In the order in which they are put right one after the other.
 ERRORS = ("miss", "swap", "inversion", "jitter", "duplicate", "background", "missed", "ranking")
@@ -82,6 +84,107 @@ def correct(study: Study, errors: Iterable[str]) -> Comparison:
     )
 
 
-def select_detections(detections: Detections, rows: np.ndarray) -> Detections:
+def select_detections(detections: DatasetDetections, rows: NDArray[Any]) -> DatasetDetections:
     """Return some of the detections."""
-    return Detections(**{field.name: getattr(detections, field.name)[rows] for field in dataclasses.fields(detections)})
+    names = [field.name for field in dataclasses.fields(detections)]
+    return DatasetDetections(**{name: getattr(detections, name)[rows] for name in names})
+
+
+LEAST_COST = 0.005  # half a point of AP: what costs less is not named
+
+TITLES = {
+    "jitter": "Jitter",
+    "inversion": "Inversion",
+    "swap": "Swap",
+    "miss": "Miss",
+    "duplicate": "Duplicates",
+    "background": "Background",
+    "missed": "Missed people",
+    "ranking": "Ranking",
+}
+MEANINGS = {
+    "jitter": "the keypoint is near its place, not on it (similarity 0.5 to 0.85)",
+    "inversion": "the keypoint is on the person's other side: left and right are exchanged",
+    "swap": "the keypoint is on another person",
+    "miss": "the keypoint is near nothing that it could be confused with",
+    "duplicate": "a detection of a person who was found already",
+    "background": "a detection where there is no person",
+    "missed": "no detection is matched with the person",
+    "ranking": "scores put worse poses before better ones; measured with the OKS as the score",
+}
+_UNITS = {"duplicate": "detections", "background": "detections", "missed": "people"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of error that costs more than half a point of AP when looked at by itself."""
+
+    name: str
+    title: str
+    words: str
+
+
+def find_what_matters(costs: list[Cost], study: Study) -> list[Finding]:
+    """Return the kinds of errors that cost at least ``LEAST_COST``, dearest first."""
+    dear = sorted((cost for cost in costs if cost.alone >= LEAST_COST), key=lambda cost: -cost.alone)
+    return [Finding(cost.name, TITLES[cost.name], _describe_cost(cost, study)) for cost in dear]
+
+
+def _describe_cost(cost: Cost, study: Study) -> str:
+    totals = {"duplicate": len(study.rows), "background": len(study.rows)}
+    totals["missed"] = int((~study.comparison.truth.is_ignored).sum())
+    total = totals.get(cost.name, int((study.kinds >= 0).sum()))
+    unit = _UNITS.get(cost.name, "keypoints of the people found")
+    amount = f"{cost.count:,} of {total:,} {unit} ({cost.count / max(total, 1):.1%}); " if cost.count else ""
+    return f"{MEANINGS[cost.name]}: {amount}{100 * cost.alone:.1f} points of AP."
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """What went wrong in one image."""
+
+    index: int  # into the images of the ground truth
+    loss: float
+    num_people: int
+    num_missed: int
+    num_false: int  # detections with a score of at least ``shown_score``
+    num_keypoints: dict[str, int]  # by the kind of error
+
+
+def find_worst_images(study: Study, num_images: int, shown_score: float) -> list[BadImage]:
+    """Return the images with the highest loss, worst first.
+
+    The loss of an image is the sum of 1 - OKS of its people, 1 for a missed one, and of the scores of its
+    false detections.
+
+    Args:
+        study: Matches and errors of an evaluation.
+        num_images: Largest number of images; images without a loss are left out.
+        shown_score: Lowest score of the false detections that are counted.
+    """
+    truth, detections = study.comparison.truth, study.comparison.detections
+    size = len(truth.image_ids)
+    false = study.rows[study.is_false]
+    # Not in place: without rows bincount returns integers, whatever the weights are.
+    losses = (
+        np.bincount(truth.image[study.pair_people], 1 - study.oks, size)
+        + np.bincount(truth.image[study.is_missed], minlength=size)
+        + np.bincount(detections.image[false], np.clip(detections.scores[false], 0, 1), size)
+    )
+    order = np.argsort(-losses, kind="stable")[:num_images]
+    bad = [int(index) for index in order if losses[index] > 0]
+    return [_describe_image(study, index, float(losses[index]), shown_score) for index in bad]
+
+
+def _describe_image(study: Study, index: int, loss: float, shown_score: float) -> BadImage:
+    truth, detections = study.comparison.truth, study.comparison.detections
+    false = study.rows[study.is_false]
+    kinds = study.kinds[truth.image[study.pair_people] == index]
+    return BadImage(
+        index=index,
+        loss=loss,
+        num_people=int(((truth.image == index) & ~truth.is_ignored).sum()),
+        num_missed=int(((truth.image == index) & study.is_missed).sum()),
+        num_false=int(((detections.image[false] == index) & (detections.scores[false] >= shown_score)).sum()),
+        num_keypoints={name: int((kinds == place).sum()) for place, name in enumerate(KINDS) if place},
+    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.evaluation.oks_matching import Matcher
 from rtmo_plugin.evaluation.records import Comparison, Curves, GroundTruth
@@ -70,7 +72,7 @@ def split_by_visibility(comparison: Comparison) -> list[GroupResult]:
     return results
 
 
-def measure_crowding(truth: GroundTruth) -> np.ndarray:
+def measure_crowding(truth: GroundTruth) -> NDArray[Any]:
     """Return CrowdPose's crowd index (I,) of each image: 0 where no person is near another.
 
     The mean over an image's people of how many keypoints of others lie in their box, for each of

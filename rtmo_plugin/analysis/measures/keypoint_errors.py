@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.analysis.measures.study import KINDS, Study
 
@@ -31,21 +33,25 @@ def measure_keypoints(study: Study, names: tuple[str, ...]) -> list[KeypointResu
     for index, name in enumerate(names):
         chosen = study.kinds[:, index] >= 0
         counts = np.bincount(study.kinds[chosen, index], minlength=len(KINDS))
-        values = (study.similarity[chosen, index], distances[chosen, index], relative[chosen, index])
-        middles = [float(middle(each)) if len(each) else float("nan") for middle, each in zip(_MIDDLES, values)]
-        shares = tuple((counts / max(1, counts.sum())).tolist())
-        results.append(KeypointResult(name, int(counts.sum()), *middles, shares))
+        is_found = bool(chosen.any())
+        results.append(
+            KeypointResult(
+                name=name,
+                num_labelled=int(counts.sum()),
+                oks=float(np.mean(study.similarity[chosen, index])) if is_found else float("nan"),
+                error=float(np.median(distances[chosen, index])) if is_found else float("nan"),
+                relative_error=float(np.median(relative[chosen, index])) if is_found else float("nan"),
+                shares=tuple((counts / max(1, counts.sum())).tolist()),
+            )
+        )
     return results
-
-
-_MIDDLES = (np.mean, np.median, np.median)
 
 
 @dataclass(frozen=True)
 class VisibilityResult:
     """Keypoint scores of the people that were found, as predictions of their visibility."""
 
-    scores: dict[str, np.ndarray]  # by the label: "not labelled", "hidden", "visible"
+    scores: dict[str, NDArray[Any]]  # by the label: "not labelled", "hidden", "visible"
     labelled: float  # area under the ROC curve, labelled against not; NaN without both
     visible: float  # visible against hidden
     accuracy: float  # of "labelled", at a score of 0.5
@@ -67,7 +73,7 @@ def measure_visibility(study: Study) -> VisibilityResult:
     )
 
 
-def measure_separation(high: np.ndarray, low: np.ndarray) -> float:
+def measure_separation(high: NDArray[Any], low: NDArray[Any]) -> float:
     """Return how often one of ``high`` is above one of ``low`` (the area under the ROC curve); NaN without both.
 
     Examples:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.analysis.measures.average_precision import average_precision
 from rtmo_plugin.analysis.measures.calibration import (
@@ -14,8 +16,7 @@ from rtmo_plugin.analysis.measures.calibration import (
     correlate_ranks,
     measure_reliability,
 )
-from rtmo_plugin.analysis.measures.costs import Cost, measure_costs
-from rtmo_plugin.analysis.measures.findings import Finding, find_what_matters
+from rtmo_plugin.analysis.measures.costs import Cost, Finding, find_what_matters, measure_costs
 from rtmo_plugin.analysis.measures.groups import (
     GroupResult,
     split_by_crowding,
@@ -49,7 +50,7 @@ class Report:
     counts: list[GroupResult]  # by the number of labelled keypoints
     keypoints: list[KeypointResult]
     visibility: VisibilityResult
-    curves: dict[float, np.ndarray]  # precision (R,) at each of CURVES_AT
+    curves: dict[float, NDArray[Any]]  # precision (R,) at each of CURVES_AT
     reliability: Reliability
     correlation: float  # Spearman's, of score and OKS
     calibration: CalibrationResult
@@ -83,7 +84,7 @@ def analyze_comparison(comparison: Comparison, schema: KeypointSchema) -> Report
     )
 
 
-def _draw_curves(comparison: Comparison) -> dict[float, np.ndarray]:
+def _draw_curves(comparison: Comparison) -> dict[float, NDArray[Any]]:
     """Return precision over recall, the mean of the categories that have people."""
     precision = Matcher(comparison).match().precision[..., 0]  # (T, R, C)
     there = precision[:, :, (precision > -1).any((0, 1))]

@@ -20,12 +20,69 @@ Shapes: D detections that count, M pairs, G people, K keypoints.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rtmo_plugin.analysis.measures.matches import find_matches
-from rtmo_plugin.evaluation.records import Comparison
-from rtmo_plugin.ops.arrays import UNMATCHED, keypoint_similarity, labeled_oks
+from rtmo_plugin.evaluation.oks_matching import choose_best, compare_groups
+from rtmo_plugin.evaluation.records import Comparison, GroundTruth
+from rtmo_plugin.ops.arrays import UNMATCHED, keypoint_similarity, labeled_oks, match_by_score
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The partners of the detections that count, which stand image by image, the best ones first."""
+
+    rows: NDArray[Any]  # (D,) indices of the detections
+    person: NDArray[Any]  # (T, D) indices of the people, UNMATCHED
+    oks: NDArray[Any]  # (T, D) with that person, 0 without one
+    nearest_oks: NDArray[Any]  # (D,) the highest with a person of the image
+
+
+def find_matches(comparison: Comparison, thresholds: NDArray[Any], mirror: NDArray[Any] | None = None) -> Matches:
+    """Match the detections with the people, the best score first, at each threshold by itself.
+
+    Args:
+        comparison: People and detections.
+        thresholds: Least OKS (T,) of a match.
+        mirror: Keypoint (K,) on the other side of each.  With it a pair is compared both ways, and the higher
+            OKS counts: a detection with left and right exchanged is matched all the same.
+    """
+    truth, detections = comparison.truth, comparison.detections
+    rows, group = choose_best(detections, len(truth.category_ids))
+    points = detections.keypoints[rows]
+    oks = compare_groups(truth, points, group, comparison.sigmas)
+    if mirror is not None:
+        mirrored = compare_groups(truth, points[:, mirror], group, comparison.sigmas)
+        oks = {name: np.maximum(values, mirrored[name]) for name, values in oks.items()}
+    people = _list_people(truth)
+    matches = Matches(
+        rows,
+        np.full((len(thresholds), len(rows)), UNMATCHED),
+        np.zeros((len(thresholds), len(rows))),
+        np.zeros(len(rows)),
+    )
+    for name, values in oks.items():
+        place = np.searchsorted(group, name[0] * len(truth.category_ids) + name[1])
+        columns = slice(place, place + len(values))
+        among = people[name]
+        partner = match_by_score(values, thresholds, truth.is_ignored[among], truth.is_crowd[among])
+        is_matched = partner != UNMATCHED
+        matches.person[:, columns] = np.where(is_matched, among[partner], UNMATCHED)
+        matches.oks[:, columns] = np.where(is_matched, values[np.arange(len(values)), partner], 0)
+        matches.nearest_oks[columns] = values.max(1)
+    return matches
+
+
+def _list_people(truth: GroundTruth) -> dict[tuple[int, int], NDArray[Any]]:
+    """Return the indices of the people of each image and category, rising."""
+    group = truth.image * len(truth.category_ids) + truth.category
+    order = np.argsort(group, kind="stable")
+    groups, starts = np.unique(group[order], return_index=True)
+    names = [divmod(int(each), len(truth.category_ids)) for each in groups]
+    return dict(zip(names, np.split(order, starts[1:])))
+
 
 LEAST_OKS = 0.1
 NEAR, GOOD = 0.5, 0.85
@@ -38,44 +95,47 @@ class Study:
     """Match and errors of every detection and person."""
 
     comparison: Comparison
-    rows: np.ndarray  # (D,) indices of the detections that count
-    person: np.ndarray  # (D,) indices of the people they are matched with, UNMATCHED
-    is_neutral: np.ndarray  # (D,) matched with an ignored person: neither right nor wrong
-    nearest_oks: np.ndarray  # (D,) with the most similar person, matched or not
-    pairs: np.ndarray  # (M,) indices of the D that are matched with a person who counts
-    oks: np.ndarray  # (M,) of the pairs
-    similarity: np.ndarray  # (M, K) of each keypoint to its place
-    kinds: np.ndarray  # (M, K) indices into KINDS, UNLABELLED
+    rows: NDArray[Any]  # (D,) indices of the detections that count
+    person: NDArray[Any]  # (D,) indices of the people they are matched with, UNMATCHED
+    is_neutral: NDArray[Any]  # (D,) matched with an ignored person: neither right nor wrong
+    nearest_oks: NDArray[Any]  # (D,) with the most similar person, matched or not
+    pairs: NDArray[Any]  # (M,) indices of the D that are matched with a person who counts
+    oks: NDArray[Any]  # (M,) of the pairs
+    similarity: NDArray[Any]  # (M, K) of each keypoint to its place
+    kinds: NDArray[Any]  # (M, K) indices into KINDS, UNLABELLED
 
     @property
-    def pair_rows(self) -> np.ndarray:
+    def pair_rows(self) -> NDArray[Any]:
         """(M,) the detection of each pair."""
-        return self.rows[self.pairs]
+        rows: NDArray[Any] = self.rows[self.pairs]
+        return rows
 
     @property
-    def pair_people(self) -> np.ndarray:
+    def pair_people(self) -> NDArray[Any]:
         """(M,) the person of each pair."""
-        return self.person[self.pairs]
+        people: NDArray[Any] = self.person[self.pairs]
+        return people
 
     @property
-    def is_missed(self) -> np.ndarray:
+    def is_missed(self) -> NDArray[Any]:
         """(G,) counts, and is not matched."""
-        is_missed: np.ndarray = ~self.comparison.truth.is_ignored
+        is_missed: NDArray[Any] = ~self.comparison.truth.is_ignored
         is_missed[self.pair_people] = False
         return is_missed
 
     @property
-    def is_false(self) -> np.ndarray:
+    def is_false(self) -> NDArray[Any]:
         """(D,) is not matched."""
-        return self.person == UNMATCHED
+        is_false: NDArray[Any] = self.person == UNMATCHED
+        return is_false
 
     @property
-    def is_duplicate(self) -> np.ndarray:
+    def is_duplicate(self) -> NDArray[Any]:
         """(D,) is not matched, and is like a person who is."""
         return self.is_false & (self.nearest_oks >= LEAST_OKS)
 
     @property
-    def matched_oks(self) -> np.ndarray:
+    def matched_oks(self) -> NDArray[Any]:
         """(D,) the OKS with the matched person, 0 without one: the score to be expected."""
         oks = np.zeros(len(self.rows))
         oks[self.pairs] = self.oks
@@ -110,7 +170,7 @@ def study(comparison: Comparison, flip_pairs: tuple[tuple[int, int], ...]) -> St
     )
 
 
-def make_mirror(num_keypoints: int, flip_pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+def make_mirror(num_keypoints: int, flip_pairs: tuple[tuple[int, int], ...]) -> NDArray[Any]:
     """Return the keypoint on the other side of each, (K,); itself for those in the middle."""
     mirror = np.arange(num_keypoints)
     for left, right in flip_pairs:
@@ -119,8 +179,8 @@ def make_mirror(num_keypoints: int, flip_pairs: tuple[tuple[int, int], ...]) -> 
 
 
 def compare_keypoints(
-    comparison: Comparison, rows: np.ndarray, people: np.ndarray, mirror: np.ndarray | None = None
-) -> np.ndarray:
+    comparison: Comparison, rows: NDArray[Any], people: NDArray[Any], mirror: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Return the similarity (M, K) of detections' keypoints to those of people; 0 where there is no label.
 
     Args:
@@ -131,10 +191,11 @@ def compare_keypoints(
     """
     points, truth = comparison.detections.keypoints[rows], comparison.truth
     there = truth.keypoints[people] if mirror is None else truth.keypoints[people][:, mirror]
-    return keypoint_similarity(points - there[..., :2], truth.areas[people], comparison.sigmas) * (there[..., 2] > 0)
+    similarity = keypoint_similarity(points - there[..., :2], truth.areas[people], comparison.sigmas)
+    return np.where(there[..., 2] > 0, similarity, 0.0)
 
 
-def measure_oks(comparison: Comparison, rows: np.ndarray, people: np.ndarray) -> np.ndarray:
+def measure_oks(comparison: Comparison, rows: NDArray[Any], people: NDArray[Any]) -> NDArray[Any]:
     """Return the OKS (M,) of detections with people; 0 for people without labeled keypoints."""
     points, truth = comparison.detections.keypoints[rows], comparison.truth
     there = truth.keypoints[people]
@@ -142,8 +203,8 @@ def measure_oks(comparison: Comparison, rows: np.ndarray, people: np.ndarray) ->
 
 
 def _name_kinds(
-    comparison: Comparison, rows: np.ndarray, people: np.ndarray, similarity: np.ndarray, mirror: np.ndarray
-) -> np.ndarray:
+    comparison: Comparison, rows: NDArray[Any], people: NDArray[Any], similarity: NDArray[Any], mirror: NDArray[Any]
+) -> NDArray[Any]:
     has_side = mirror != np.arange(len(mirror))
     inverted = compare_keypoints(comparison, rows, people, mirror) * has_side
     swapped = _compare_with_others(comparison, rows, people, mirror)
@@ -156,8 +217,8 @@ def _name_kinds(
 
 
 def _compare_with_others(
-    comparison: Comparison, rows: np.ndarray, people: np.ndarray, mirror: np.ndarray
-) -> np.ndarray:
+    comparison: Comparison, rows: NDArray[Any], people: NDArray[Any], mirror: NDArray[Any]
+) -> NDArray[Any]:
     """Return the highest similarity (M, K) of each keypoint to that of another person in the image, of either side."""
     image = comparison.truth.image
     order = np.argsort(image, kind="stable")

@@ -12,7 +12,7 @@ from rtmo_plugin.engine.exported import Speed, predict_infos
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
-from rtmo_plugin.evaluation.labelled_people import read_annotations
+from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.keypoints.metainfo import make_dataset_meta

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -115,7 +117,7 @@ class SimOTAAssigner:
         order would break ties between priors outside the centre another way.
         """
         costs = (~is_central) * _OUTSIDE_COST
-        terms = {
+        terms: dict[str, Callable[[], Tensor]] = {
             "iou": lambda: -torch.log(quality["iou"] + _EPS),
             "oks": lambda: -torch.log(quality["oks"] + _EPS),
             "cls": lambda: compute_class_cost(predictions.class_logits, people.labels),

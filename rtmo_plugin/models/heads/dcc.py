@@ -109,7 +109,7 @@ class DynamicCoordinateClassifier(BaseModule):
             pose_vectors: (N, D).
             boxes: (N, 4) predicted x1, y1, x2, y2 in pixels, not padded.
             prior_centers: (N, 2) pixels.
-            size_wh: Of the input in pixels; only ``bin_layout="image"`` asks for it.
+            size_wh: Width and height of the input in pixels; only ``bin_layout="image"`` needs them.
 
         Returns:
             Distributions over (N, K, X) and (N, K, Y) bins, and their expectation.
@@ -121,10 +121,11 @@ class DynamicCoordinateClassifier(BaseModule):
         features = self.compute_keypoint_features(pose_vectors)
         with torch.autocast(pose_vectors.device.type, enabled=False):
             features = features.to(boxes.dtype)
-            probs, bins = zip(*(self._classify(a, features, centers, sizes, prior_centers) for a in (0, 1)))
-            expectation = torch.stack([(p * b[:, None]).sum(dim=-1) for p, b in zip(probs, bins)], dim=-1)
+            sides = [self._classify(axis, features, centers, sizes, prior_centers) for axis in (0, 1)]
+            expectation = torch.stack([(probs * bins[:, None]).sum(dim=-1) for probs, bins in sides], dim=-1)
         sigmas = self._run(self.sigma_fc, pose_vectors).to(boxes.dtype)
-        return CoordinateDistribution(*probs, *bins, sigmas, expectation)
+        (probs_x, bins_x), (probs_y, bins_y) = sides
+        return CoordinateDistribution(probs_x, probs_y, bins_x, bins_y, sigmas, expectation)
 
     def compute_keypoint_features(self, pose_vectors: Tensor) -> Tensor:
         """Turn (N, D) pose vectors into (N, K, F) features that know of each other."""

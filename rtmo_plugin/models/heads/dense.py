@@ -25,7 +25,7 @@ def decode_dense(maps: RawMaps, strides: Sequence[int]) -> DensePredictions:
     priors = make_priors(shapes_hw, strides, dtype=box_deltas.dtype, device=box_deltas.device)
     proxy = None
     if maps.proxy_offsets:
-        proxy = decode_keypoints(_widen(_flatten(maps.proxy_offsets)).unflatten(-1, (-1, 2)), priors)
+        proxy = decode_keypoints(torch.unflatten(_widen(_flatten(maps.proxy_offsets)), -1, (-1, 2)), priors)
     return DensePredictions(
         priors=priors,
         class_logits=class_logits,

@@ -88,7 +88,7 @@ def _check_labels(labels: Tensor, num_classes: int, data_samples: Sequence[Any])
     if is_outside.any():
         image = int(is_outside.any(dim=1).nonzero()[0])
         raise ValueError(
-            f"{_name(data_samples[image])}: class labels {labels[is_outside].unique().tolist()} are not within "
+            f"{_name(data_samples[image])}: class labels {sorted({*labels[is_outside].tolist()})} are not within "
             f"0..{num_classes - 1}: map the category ids of the annotation file to 1..{num_classes}, "
             "or set head.num_classes."
         )

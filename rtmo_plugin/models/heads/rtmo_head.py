@@ -125,7 +125,8 @@ class RTMOHead(BaseModule):
 
     def forward(self, feats: Sequence[Tensor]) -> RawMaps:
         """Return the raw maps of (B, C, H, W) features, without the proxy keypoints."""
-        return self.head_module(feats)
+        maps: RawMaps = self.head_module(feats)
+        return maps
 
     def loss(
         self, feats: Sequence[Tensor], batch_data_samples: Sequence[Any], train_cfg: Mapping[str, Any] | None = None
@@ -149,7 +150,7 @@ class RTMOHead(BaseModule):
         targets = build_targets(predictions, people, assignment, batch_data_samples)
         size_wh = find_size_wh(feats, self.strides)
         distribution = self.classify_coordinates(predictions, targets.image, targets.prior, size_wh)
-        losses = self.criterion(predictions, targets, distribution, sigmas, self.stage)
+        losses: dict[str, Tensor] = self.criterion(predictions, targets, distribution, sigmas, self.stage)
         raise_if_not_finite(losses, batch_data_samples)
         return losses
 
@@ -190,12 +191,13 @@ class RTMOHead(BaseModule):
         self, predictions: DensePredictions, image: Tensor, prior: Tensor, size_wh: tuple[int, int]
     ) -> CoordinateDistribution:
         """Run the Dynamic Coordinate Classifier on N priors, given by (N,) image and prior indices."""
-        return self.dcc(
+        distribution: CoordinateDistribution = self.dcc(
             predictions.pose_vectors[image, prior],
             predictions.boxes[image, prior],
             predictions.priors.centers[prior],
             size_wh,
         )
+        return distribution
 
 
 def _check_owned(**parts: Mapping[str, Any] | None) -> None:

@@ -104,7 +104,7 @@ class RTMOHeadModule(BaseModule):
         """Initialise as configured, then start the class scores low."""
         super().init_weights()
         for conv in self.out_cls:
-            nn.init.constant_(conv.bias, bias_init_with_prob(_PRIOR_PROBABILITY))
+            nn.init.constant_(conv.get_parameter("bias"), bias_init_with_prob(_PRIOR_PROBABILITY))
 
     def forward(self, feats: Sequence[Tensor], *, with_proxy: bool = False) -> RawMaps:
         """Predict at every cell.

@@ -70,7 +70,8 @@ class CSPRepLayer(BaseModule):
 
     def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
         """Map (B, in_channels, H, W) to (B, C, H, W); a coarser map may hold the first channels."""
-        return self.conv3(self.bottlenecks(self.conv1(x, coarse)) + self.conv2(x, coarse))
+        out: Tensor = self.conv3(self.bottlenecks(self.conv1(x, coarse)) + self.conv2(x, coarse))
+        return out
 
 
 class CSPLayer(BaseModule):
@@ -110,4 +111,5 @@ class CSPLayer(BaseModule):
     def forward(self, x: Tensor, coarse: Tensor | None = None) -> Tensor:
         """Map (B, in_channels, H, W) to (B, C, H, W); a coarser map may hold the first channels."""
         long_way = self.blocks(self.main_conv(x, coarse))
-        return self.final_conv(torch.cat([long_way, self.short_conv(x, coarse)], dim=1))
+        out: Tensor = self.final_conv(torch.cat([long_way, self.short_conv(x, coarse)], dim=1))
+        return out

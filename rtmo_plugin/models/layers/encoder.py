@@ -72,7 +72,8 @@ class EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """Map (B, H x W, C) tokens with (H x W, C) positions to (B, H x W, C) tokens."""
         tokens = self.norms[0](tokens + self.self_attn(tokens, positions))
-        return self.norms[1](tokens + self.ffn(tokens))
+        encoded: Tensor = self.norms[1](tokens + self.ffn(tokens))
+        return encoded
 
 
 class SelfAttention(nn.Module):
@@ -87,7 +88,8 @@ class SelfAttention(nn.Module):
         """Map (B, H x W, C) tokens with (H x W, C) positions to the (B, H x W, C) residual."""
         placed = tokens + positions
         # Without weights to return, torch uses its fused attention kernel.
-        return self.dropout(self.attn(placed, placed, tokens, need_weights=False)[0])
+        residual: Tensor = self.dropout(self.attn(placed, placed, tokens, need_weights=False)[0])
+        return residual
 
 
 class FeedForward(nn.Module):
@@ -100,4 +102,5 @@ class FeedForward(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map (B, H x W, C) tokens to the (B, H x W, C) residual."""
-        return self.layers(tokens)
+        residual: Tensor = self.layers(tokens)
+        return residual

@@ -21,7 +21,8 @@ class ScaleNorm(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Normalise (..., C) tokens."""
         rms = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True) * self.root
-        return tokens / rms.clamp(min=self.eps) * self.g
+        normalized: Tensor = tokens / rms.clamp(min=self.eps) * self.g
+        return normalized
 
 
 class ChannelScale(nn.Module):
@@ -68,8 +69,9 @@ class GatedAttentionUnit(nn.Module):
         Returns:
             (N, K, C).
         """
-        gate, value, base = nn.functional.silu(self.uv(self.ln(tokens))).split(self.widths, dim=-1)
+        gate, value, base = torch.split(nn.functional.silu(self.uv(self.ln(tokens))), self.widths, dim=-1)
         query = base * self.gamma[0] + (self.beta[0] + position)
         key = base * self.gamma[1] + (self.beta[1] + position)
         attention = torch.relu(query @ key.transpose(-1, -2) / self.widths[2] ** 0.5).square()
-        return self.res_scale(tokens) + self.o(gate * (attention @ value))
+        mixed: Tensor = self.res_scale(tokens) + self.o(gate * (attention @ value))
+        return mixed

@@ -32,7 +32,8 @@ class RepVGGBlock(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W)."""
-        return self.act(self.branch_3x3(x) + self.branch_1x1(x))
+        out: Tensor = self.act(self.branch_3x3(x) + self.branch_1x1(x))
+        return out
 
 
 def fold_repvgg(block: RepVGGBlock) -> nn.Conv2d:
@@ -49,7 +50,7 @@ def fold_repvgg(block: RepVGGBlock) -> nn.Conv2d:
     """
     weight_3x3, bias_3x3 = fold_norm(block.branch_3x3)
     weight_1x1, bias_1x1 = fold_norm(block.branch_1x1)
-    conv = copy.deepcopy(block.branch_3x3.conv)
+    conv: nn.Conv2d = copy.deepcopy(block.branch_3x3.conv)
     conv.weight = nn.Parameter((weight_3x3 + F.pad(weight_1x1, (1, 1, 1, 1))).detach())
     conv.bias = nn.Parameter((bias_3x3 + bias_1x1).detach())
     return conv
@@ -66,6 +67,8 @@ def fold_norm(branch: ConvModule) -> tuple[Tensor, Tensor]:
         return conv.weight, conv.bias
     if not isinstance(norm, _BatchNorm):
         raise ValueError(f"Only BatchNorm can be folded into a convolution, got {type(norm).__name__}.")
+    assert norm.running_mean is not None  # MMCV's layers keep running statistics
+    assert norm.running_var is not None
     return fuse_conv_bn_weights(
         conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )

@@ -65,13 +65,12 @@ class MLECCLoss(nn.Module):
         if not self.learned_sigma:
             sigmas = torch.full_like(sigmas, self.fixed_sigma) + 0 * sigmas
         sigmas = sigmas.clamp(min=_MIN_SIGMA)[..., None]
-        likelihood = 1.0
-        for axis, (probs, bins) in enumerate(
-            ((distribution.probs_x, distribution.bins_x), (distribution.probs_y, distribution.bins_y))
-        ):
+        sides = ((distribution.probs_x, distribution.bins_x), (distribution.probs_y, distribution.bins_y))
+        likelihoods = []
+        for axis, (probs, bins) in enumerate(sides):
             distances = measure_bin_distances(bins, targets[..., axis], areas)
-            likelihood = likelihood * (probs * decay(distances / sigmas / 2) / sigmas).sum(dim=-1)
-        return compute_mean(-torch.log(likelihood + _MIN_LIKELIHOOD) * visible)
+            likelihoods.append((probs * decay(distances / sigmas / 2) / sigmas).sum(dim=-1))
+        return compute_mean(-torch.log(likelihoods[0] * likelihoods[1] + _MIN_LIKELIHOOD) * visible)
 
 
 @MODELS.register_module()

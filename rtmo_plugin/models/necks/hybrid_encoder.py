@@ -131,7 +131,8 @@ class HybridEncoder(BaseModule):
             maps[index] = encoder(maps[index])
         maps = fuse_top_down(maps, self.lateral_convs, self.fpn_blocks)
         maps = fuse_bottom_up(maps, self.downsample_convs, self.pan_blocks)
-        return self.projector([maps[LEVELS.index(level)] for level in self.out_levels])
+        projected: tuple[Tensor, ...] = self.projector([maps[LEVELS.index(level)] for level in self.out_levels])
+        return projected
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load without a word on MMPose's buffer; PyTorch and MMEngine pass a copy of the state dict."""

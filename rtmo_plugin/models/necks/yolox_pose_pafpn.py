@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -86,7 +86,8 @@ class YOLOXPosePAFPN(BaseModule):
         self.out_levels = check_levels("out_levels", out_levels, required=True)
         out_channels = int(512 * widen_factor) if out_channels is None else out_channels
         cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
-        conv, csp = partial(ConvModule, **cfgs), partial(CSPLayer, num_blocks=round(3 * deepen_factor), **cfgs)
+        conv = partial(ConvModule, **cfgs)
+        csp: Callable[..., CSPLayer] = partial(CSPLayer, num_blocks=round(3 * deepen_factor), **cfgs)
         steps = list(pairwise(self.in_channels))  # (fine, coarse) channels
         steps_up = steps[: LEVELS.index(self.out_levels[-1])]
         # The order of these lines is the order of the parameters in optimizer states; the plain

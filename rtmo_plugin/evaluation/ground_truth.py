@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
+from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.evaluation.keypoint_mapping import KeypointMapping
-from rtmo_plugin.evaluation.metric_options import CROWD, MetricOptions
-from rtmo_plugin.evaluation.records import GroundTruth, SampleResult
+from rtmo_plugin.evaluation.records import CROWD, GroundTruth, KeypointMapping, MetricOptions, SampleResult
 from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoints.order import find_category_orders, list_category_names, reorder_keypoints
 from rtmo_plugin.keypoints.person_areas import find_area_faults
@@ -76,6 +75,16 @@ def _has_id(entry: Any, section: str) -> bool:
     """Whether an entry is an object with an id, and a person one of an image and a category."""
     names = ("id", "image_id", "category_id") if section == "annotations" else ("id",)
     return isinstance(entry, dict) and all(isinstance(entry.get(name), (int, str)) for name in names)
+
+
+def is_crowdpose(content: Mapping[str, Any]) -> bool:
+    """Return whether the content of an annotation file is CrowdPose's: it has images, each with a ``crowdIndex``.
+
+    Examples:
+        >>> is_crowdpose({"images": [{"id": 1, "crowdIndex": 0.1}]}), is_crowdpose({"images": []})
+        (True, False)
+    """
+    return bool(content["images"]) and all("crowdIndex" in image for image in content["images"])
 
 
 def keep_needed(annotations: Iterable[Mapping[str, Any] | None]) -> tuple[Json, ...]:
@@ -229,7 +238,7 @@ def _sort_ids(entries: Iterable[Mapping[str, Any]]) -> tuple[Any, ...]:
     return tuple(sorted({each["id"] for each in entries}))
 
 
-def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.ndarray:
+def _stack(people: list[Json], key: str, where: str, length: int | None) -> NDArray[Any]:
     """Return a list of numbers of each person as one array (G, length), of the first one's length for None."""
     for each in people:
         if not isinstance(each.get(key), (list, tuple, np.ndarray)):
@@ -250,7 +259,7 @@ def _stack(people: list[Json], key: str, where: str, length: int | None) -> np.n
     return values
 
 
-def _read_numbers(entries: list[Json], key: str, where: str) -> np.ndarray:
+def _read_numbers(entries: list[Json], key: str, where: str) -> NDArray[Any]:
     """Return a number that each annotation, or each image, must have: one of ``_REQUIRED``."""
     for each in entries:
         if not _is_number(each.get(key)):
@@ -265,11 +274,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _count_keypoints(
-    people: list[Json], keypoints: np.ndarray, where: str, options: MetricOptions, mapping: KeypointMapping | None
-) -> np.ndarray:
+    people: list[Json], keypoints: NDArray[Any], where: str, options: MetricOptions, mapping: KeypointMapping | None
+) -> NDArray[Any]:
     """Return how many keypoints of each person count: CrowdPose has its own number, of the visible ones."""
     if options.iou_type != CROWD:
-        return (keypoints[..., 2] > 0).sum(1)
+        counts: NDArray[Any] = (keypoints[..., 2] > 0).sum(1)
+        return counts
     if mapping:  # as in MMPose 1.3: each mapped person has all keypoints
         return np.full(len(people), keypoints.shape[1])
     return _read_numbers(people, "num_keypoints", where).astype(int)
