@@ -59,7 +59,7 @@ install "Cython" Cython
     echo "setup: going on without xtcocotools: the tests that compare with it fail (from Python 3.12 on it needs gcc)"
 install "this package and what it needs" --no-build-isolation --editable ".[train,export,ray,serve,dev]"
 install "MMPose, MMDetection, MMCV, and what tests compare with," --no-deps --requirement requirements/openmmlab.txt
-"$venv/bin/python" -c "import rtmo_plugin.compat, mmpose.models" >>"$log" 2>&1 ||
+"$venv/bin/python" -c "from rtmo_plugin import workarounds; workarounds.apply(); import mmpose.models" >>"$log" 2>&1 ||
     die "everything is installed, but MMPose does not import; see the end of $log."
 echo "$wanted" >"$stamp"
 echo "setup: done; use $venv/bin/python"

@@ -1,10 +1,9 @@
 """RTMO, one-stage real-time multi-person pose estimation, as an MMPose plugin.
 
-Naming this package in ``custom_imports`` is all another MMPose project needs:
-its modules are then found under the ``rtmo_plugin.`` prefix, for example
-``type='rtmo_plugin.RTMOHead'``.  Importing it loads neither torch nor mm*, unless
-MMEngine is there already: the registries come into being when MMEngine first looks
-for the scope.
+Another MMPose project only has to name this package in ``custom_imports``: its modules then have the prefix
+``rtmo_plugin.``, for example ``type='rtmo_plugin.RTMOHead'``.  Importing the package loads neither torch nor
+OpenMMLab.  If MMEngine is loaded already, the import also makes MMPose's models importable
+(``workarounds.make_importable``).  MMEngine imports the registries when it first looks for the scope.
 """
 
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# What people import from here, and where it is: loaded when it is first asked for.
+# Names that users import from here and their modules, which are loaded on first use.
 _LAZY = {
     "CSPConfig": "rtmo_plugin.rtmo",
     "Pose": "rtmo_plugin.pose.pose",
@@ -22,9 +21,11 @@ _LAZY = {
 }
 
 if "mmengine" in sys.modules:
-    # A config that MMEngine reads names this package in custom_imports.  MMPose's models are
-    # imported next, and before any of ours, so this is the last moment to make that possible.
-    import rtmo_plugin.compat  # noqa: F401
+    # MMEngine is reading a config that names this package in custom_imports.  It imports MMPose's models next,
+    # before any module of ours, so they must be importable now.
+    from rtmo_plugin.workarounds import make_importable
+
+    make_importable()
 
 
 def __getattr__(name: str) -> Any:

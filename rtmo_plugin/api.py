@@ -7,7 +7,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-import rtmo_plugin.compat  # noqa: F401  (must come before any import of mmpose or mmdet)
 from rtmo_plugin.analysis import analyze
 from rtmo_plugin.config.edits import list_training_edits, prepare_config
 from rtmo_plugin.config.embedded import carries_config

@@ -1,4 +1,4 @@
-"""Registries of scope ``rtmo_plugin``, which all registered classes use.
+"""Registries of the scope ``rtmo_plugin`` for all registered classes.
 
 Each is a child of MMEngine's root registry of the same kind, so a config that keeps
 ``default_scope = 'mmpose'`` finds our classes by the prefix ``rtmo_plugin.`` and everything else
@@ -11,28 +11,31 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-import rtmo_plugin.compat  # noqa: F401  (must come before any import of mmpose or mmdet)
+from mmengine import registry as root
+
+from rtmo_plugin import workarounds
 from rtmo_plugin.errors import UnknownOptionError
 
-from mmengine import registry as root  # isort: skip
+workarounds.apply()  # MMEngine imports this module as a scope, before any module that imports MMPose or MMDetection
 
 _SCOPE = "rtmo_plugin"
 _OTHERS = {"mmpose": "MMPose's class", "mmdet": "MMDetection's class"}
 
 
 class OptionRegistry(root.Registry):
-    """A registry whose classes refuse unknown options with a sentence, in configs and in Python calls."""
+    """A registry whose classes refuse unknown options with a clear message, in configs and in Python calls."""
 
     def _register_module(self, module: Any, *args: Any, **kwargs: Any) -> None:
         super()._register_module(module, *args, **kwargs)
         if inspect.isclass(module):
-            module.__init__ = self._check_options(module, module.__init__)
+            checked = self._check_options(module, module.__init__)
+            module.__init__ = checked  # type: ignore[method-assign]  # replaced on purpose
 
     def _check_options(self, cls: Any, construct: Any) -> Any:
-        """Return the constructor of a class, preceded by a check of its options.
+        """Return the constructor of a class with a check of its options before it.
 
-        The fields of a dataclass ``OPTIONS`` of the class are options too. A constructor with ``**options`` is not
-        checked: the function that it passes them to has to do it.
+        If the class has a dataclass ``OPTIONS``, its fields are options too. A constructor with ``**options`` is not
+        checked: the function that receives them has to do it.
         """
         own = [each for each in cls.__mro__ if "__init__" in vars(each)]
         parameters = list(inspect.signature(construct).parameters.values()) if _has_options(own[0]) else []
@@ -52,7 +55,7 @@ class OptionRegistry(root.Registry):
         return check_and_construct
 
     def _explain(self, name: str, option: str, known: list[str]) -> str:
-        """Return a sentence about an unknown option, with the class of another project that has it."""
+        """Return a message about an unknown option: another project's class that has it, or the nearest names."""
         start = f"{_SCOPE}.{name} has no option {option!r}"
         for scope, words in _OTHERS.items():
             child = self.parent.children.get(scope)
@@ -65,12 +68,12 @@ class OptionRegistry(root.Registry):
 
 
 def _has_options(cls: type) -> bool:
-    """Return whether a class defines a constructor of its own, and not that of all objects or modules."""
+    """Return whether a class has a constructor with options, unlike ``object`` and torch's modules."""
     return cls is not object and not cls.__module__.startswith("torch.")
 
 
 def _make_child(parent: root.Registry, *locations: str) -> OptionRegistry:
-    """Return a child of ``parent`` in our scope that imports ``locations`` on demand."""
+    """Return a child of ``parent`` in our scope that imports ``locations`` on the first look-up."""
     return OptionRegistry(
         parent.name, parent=parent, scope=_SCOPE, locations=[f"{_SCOPE}.{where}" for where in locations]
     )

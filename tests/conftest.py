@@ -16,7 +16,9 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-import rtmo_plugin.compat  # noqa: E402, F401  (tests import mmpose as the oracle)
+from rtmo_plugin import workarounds  # noqa: E402
+
+workarounds.apply()  # tests import mmpose as the oracle
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))  # as Python does for a tool; tests run tools within this process

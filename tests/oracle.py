@@ -12,11 +12,13 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
-import rtmo_plugin.compat  # noqa: F401
+from rtmo_plugin import workarounds
 
-import mmpose  # isort: skip
-from mmpose.registry import MODELS  # isort: skip
-from mmpose.structures import PoseDataSample  # isort: skip
+workarounds.apply()
+
+import mmpose  # noqa: E402
+from mmpose.registry import MODELS  # noqa: E402
+from mmpose.structures import PoseDataSample  # noqa: E402
 
 OFFICIAL_CONFIGS = Path(mmpose.__file__).parent / ".mim/configs/body_2d_keypoint/rtmo"
 OUR_CONFIGS = Path(__file__).parents[1] / "configs"

@@ -91,8 +91,9 @@ model = dict(
               assigner=dict(center='keypoints')))
 """
 
-RUN_WITH_COMPAT = (
-    "import rtmo_plugin.compat, runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+RUN_WITH_WORKAROUNDS = (
+    "import runpy, sys; from rtmo_plugin import workarounds; workarounds.apply(); "
+    "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 )
 
 
@@ -172,7 +173,7 @@ def test_mmposes_demo_script(project, checkpoint, image):
     """It imports mmpose.apis before it reads a config, so the work-arounds must come first."""
     script = MMPOSE / "demo/bottomup_demo.py"
     run(
-        project, "-c", RUN_WITH_COMPAT, script, "pose.py", checkpoint, "--input", image, "--output-root", "drawn",
+        project, "-c", RUN_WITH_WORKAROUNDS, script, "pose.py", checkpoint, "--input", image, "--output-root", "drawn",
         "--save-predictions", "--device", "cpu",
     )  # fmt: skip
     assert len(list((project / "drawn").iterdir())) == 2

@@ -17,7 +17,8 @@ from tests.tiny import shrink
 _LINE = "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"
 _READ = """
     import contextlib, io, json, sys
-    import rtmo_plugin.compat
+    from rtmo_plugin import workarounds
+    workarounds.apply()
     import mmpose.datasets, mmpose.evaluation, mmpose.models
     from mmpose.datasets.transforms import bottomup_transforms
     from mmpose.evaluation.metrics import coco_metric

@@ -20,9 +20,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.reading import read_checkpoint
-from rtmo_plugin.compat import _get_trusted_functions, _Unpickler
 from rtmo_plugin.engine import training_loop
 from rtmo_plugin.errors import CheckpointError
+from rtmo_plugin.workarounds.weights_only import _get_trusted_functions, _Unpickler
 from tests.conftest import run_command
 from tests.tiny_runs import make_tiny
 

@@ -25,7 +25,8 @@ _BARS = """
 """
 _HOOK = """
     from types import SimpleNamespace
-    import rtmo_plugin.compat
+    from rtmo_plugin import workarounds
+    workarounds.apply()
     from rtmo_plugin.engine.hooks.progress import ProgressBarHook, is_bar_shown
 
     hook = ProgressBarHook()

@@ -23,7 +23,9 @@ def run(code):
 
 def test_layers_of_mmpose_do_not_warn_of_what_pytorch_will_rename():
     code = """
-        import torch, rtmo_plugin.compat
+        import torch
+        from rtmo_plugin import workarounds
+        workarounds.apply()
         from mmpose.models.backbones.csp_darknet import SPPBottleneck
         from mmpose.models.utils.csp_layer import ChannelAttention
 
@@ -37,7 +39,9 @@ def test_layers_of_mmpose_do_not_warn_of_what_pytorch_will_rename():
 
 def test_warnings_of_others_are_still_shown():
     code = """
-        import warnings, rtmo_plugin.compat
+        import warnings
+        from rtmo_plugin import workarounds
+        workarounds.apply()
         warnings.warn("`torch.cuda.amp.GradScaler(args...)` is deprecated.", FutureWarning)
     """
     assert "FutureWarning: `torch.cuda.amp.GradScaler" in run(code).stderr
@@ -46,7 +50,9 @@ def test_warnings_of_others_are_still_shown():
 def test_packages_are_found_without_pkg_resources():
     """Its import prints that it is deprecated, or fails."""
     code = """
-        import sys, rtmo_plugin.compat
+        import sys
+        from rtmo_plugin import workarounds
+        workarounds.apply()
         from mmengine.config import Config
         from mmengine.utils import get_installed_path, is_installed
         import mmpose.apis

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-import rtmo_plugin.compat  # noqa: F401
 from rtmo_plugin.ops.encoding import encode_cells, encode_sine, match_bins
 from rtmo_plugin.ops.geometry import allocate_bins
 

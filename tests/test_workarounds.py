@@ -1,8 +1,9 @@
-"""The stack imports, and checkpoints load, with and without compiled mmcv, torchvision and new torch.
+"""MMPose imports and checkpoints load, with and without compiled mmcv, torchvision and new torch versions.
 
 Most checks need a fresh interpreter, because imports cannot be taken back: ``run`` starts one.
 """
 
+import ast
 import importlib.util
 import io
 import os
@@ -20,7 +21,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
-from rtmo_plugin import compat
+from rtmo_plugin import workarounds
 from rtmo_plugin.errors import CheckpointError
 
 is_lite = not list(Path(mmcv.__file__).parent.glob("_ext*"))
@@ -37,19 +38,94 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_import_of_compat_is_enough():
-    """And nothing that is missing is imitated: MMEngine's environment report would believe it."""
+def test_one_call_is_enough():
+    """And missing packages are not imitated: MMEngine's environment report would list them."""
     code = """
-        import sys, rtmo_plugin.compat
+        import sys
+        from rtmo_plugin import workarounds
+        workarounds.apply()
         import mmpose.visualization, mmpose.models, mmdet.models, mmpose.apis
         print([name for name in ("torchvision", "chumpy") if name in sys.modules])
     """
     assert run(code) == ("['torchvision']" if importlib.util.find_spec("torchvision") else "[]")
 
 
+# Prints which of the patches that models do not need for their import are there.
+REPORT = """
+import warnings, torch
+from mmengine.runner import CheckpointLoader
+print([
+    name
+    for name, is_there in {
+        "weights_only": hasattr(CheckpointLoader.load_checkpoint, "__wrapped__"),
+        "history": "HistoryBuffer" in str(getattr(torch.serialization, "get_safe_globals", list)()),
+        "warnings": any("cuda.amp" in str(message).replace("\\\\", "") for _, message, *_ in warnings.filters),
+    }.items()
+    if is_there
+])
+"""
+
+
+def report(before: str) -> list[str]:
+    """Return which of these patches are there after ``before``."""
+    return ast.literal_eval(run(before + REPORT))
+
+
+ALL = (
+    ["weights_only", "history", "warnings"]
+    if hasattr(torch.serialization, "get_safe_globals")
+    else ["weights_only", "warnings"]
+)
+
+
+def test_import_of_workarounds_changes_nothing():
+    code = """
+        import sys, rtmo_plugin.workarounds, mmengine.runner
+        print([name for name in sys.modules if name.startswith(("mmcv", "mmpose", "xtcocotools"))])
+    """
+    assert run(code) == "[]"
+    assert report("import rtmo_plugin.workarounds") == []
+
+
+def test_import_of_the_package_loads_neither_torch_nor_openmmlab():
+    code = "import sys, rtmo_plugin; print([name for name in sys.modules if name.startswith(('torch', 'mm'))])"
+    assert run(code) in ("[]", "['mmap']")
+
+
+def test_other_projects_get_only_what_models_need_for_their_import():
+    """MMEngine imports the package while it reads a config."""
+    assert report("import mmengine.config, rtmo_plugin, mmpose.models, mmdet.models") == []
+
+
+def test_first_class_of_ours_applies_the_rest():
+    code = """
+from mmengine.config import Config
+import rtmo_plugin
+from mmengine.registry import MODELS
+assert MODELS.get("rtmo_plugin.RTMOHead")
+"""
+    assert report(code) == ALL
+
+
+def test_old_programs_still_work():
+    """Programs for version 0.1 import ``rtmo_plugin.compat`` for its effect."""
+    assert report("import rtmo_plugin.compat, mmpose.models, mmdet.models") == ALL
+    code = """
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import rtmo_plugin.compat
+        rtmo_plugin.compat.apply_workarounds()
+        print([(each.category.__name__, str(each.message)) for each in caught if "rtmo_plugin" in str(each.message)])
+    """
+    ((category, message),) = ast.literal_eval(run(code))
+    assert category == "DeprecationWarning"
+    assert "write `from rtmo_plugin import workarounds` and `workarounds.apply()`" in message
+
+
 @needs_lite
 def test_upstream_still_needs_the_stand_in():
-    """When this fails, the work-around has had its day."""
+    """When this fails, the work-around can be removed."""
     with pytest.raises(AssertionError, match=r"mmcv\._ext"):
         run("import mmpose.models")
 
@@ -97,7 +173,7 @@ def test_simcc_visualizer_needs_torchvision_only_when_used():
 def test_applying_twice_changes_nothing():
     load, extension = CheckpointLoader.load_checkpoint.__func__, sys.modules.get("mmcv._ext")
     unpickler = torch.serialization._weights_only_unpickler
-    compat.apply_workarounds()
+    workarounds.apply()
     assert CheckpointLoader.load_checkpoint.__func__ is load
     assert sys.modules.get("mmcv._ext") is extension
     assert torch.serialization._weights_only_unpickler is unpickler
@@ -110,7 +186,7 @@ def test_python_without_find_loader(monkeypatch):
     monkeypatch.delattr(pkgutil, "find_loader")
     with pytest.raises(AttributeError):
         mmcv_full_available()
-    compat.apply_workarounds()
+    workarounds.apply()
     assert mmcv_full_available() is not is_lite
     assert pkgutil.find_loader("no_such_module") is None
 
@@ -124,7 +200,9 @@ def test_setuptools_without_pkg_resources():
         importlib.machinery.PathFinder.find_spec = lambda name, *rest: (
             None if name == "pkg_resources" else find_spec(name, *rest)
         )
-        import rtmo_plugin.compat, mmpose.apis, mmpose
+        from rtmo_plugin import workarounds
+        workarounds.apply()
+        import mmpose.apis, mmpose
         from mmengine.config import Config
         from mmengine.utils import get_installed_path, is_installed
         assert "pkg_resources" not in sys.modules
