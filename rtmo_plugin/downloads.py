@@ -1,7 +1,7 @@
-"""Answers of web servers, read within limits: of bytes, of time, and with a lowest rate.
+"""Responses of web servers, read within limits of bytes and time and with a minimum rate.
 
-The timeout of a socket alone bounds each wait for a byte: a server that sends one byte a second, in the header or in
-the body, would never end.
+The timeout of a socket limits only the wait for the next byte: a server that sends one byte per second, in the header
+or the body, would never end.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ ERRORS = (OSError, ValueError, http.client.HTTPException)  # ValueError: malform
 
 
 class DownloadLimitError(Exception):
-    """An answer that exceeds a limit of bytes or time; the message says which, and begins after the address."""
+    """A response exceeds a limit of bytes or time; the message names the limit, and continues the address."""
 
 
 class Answer:
-    """The response of a server, read within limits.
+    """Response of a server, read within limits.
 
     Args:
-        response: urllib's response.
-        watch: Ends the connection when it is too slow.
+        response: Response of urllib.
+        watch: Thread that cuts the connection when it is too slow.
         timeout_s: Seconds in which ``CHUNK_BYTES`` must arrive.
-        total_s: Seconds for everything. Default: unlimited, as long as the rate is kept.
+        total_s: Seconds for the whole response. Default: unlimited, as long as the rate is kept.
 
     Attributes:
         status: HTTP status.
@@ -47,9 +47,9 @@ class Answer:
         """Yield the body as it arrives.
 
         Raises:
-            DownloadLimitError: It has more than ``max_bytes``, or takes more than the total time.
-            TimeoutError: It comes too slowly.
-            OSError: The connection breaks; so do ``http.client``'s errors.
+            DownloadLimitError: The body has more than ``max_bytes``, or takes more than the total time.
+            TimeoutError: The body arrives too slowly.
+            OSError: The connection breaks. Errors of ``http.client`` are raised too.
         """
         received = counted = 0
         self._extend()
@@ -69,7 +69,7 @@ class Answer:
             if self._watch.has_cut:
                 raise self._explain() from error
             raise
-        if self._watch.has_cut:  # which reads as the end of the body
+        if self._watch.has_cut:  # the cut looks like the end of the body
             raise self._explain()
         return chunk
 
@@ -90,14 +90,14 @@ def open_url(
     """Open a web address.
 
     Args:
-        url: Address, ``http``, ``https`` or ``file``; no server can lead from one of the first two to the last.
-        timeout_s: Seconds for the header of the answer, and in which each 64 KiB of the body must arrive.
+        url: Address with ``http``, ``https`` or ``file``; a server cannot redirect to ``file``.
+        timeout_s: Seconds for the header of the response, and for each 64 KiB of the body.
         total_s: Seconds for the body. Default: unlimited, as long as the rate is kept.
-        headers: Further headers of the request.
+        headers: Additional headers of the request.
 
     Raises:
         TimeoutError: The header does not arrive in time.
-        OSError: The address cannot be reached; so do ``ValueError`` and ``http.client``'s errors.
+        OSError: The address cannot be reached. ``ValueError`` and errors of ``http.client`` are raised too.
     """
     watch = _Watch(time.monotonic() + timeout_s)
     try:
@@ -110,7 +110,7 @@ def open_url(
                 raise TimeoutError(f"no answer came in {timeout_s:g} s") from error
             raise
         with response:
-            if watch.has_cut:  # which reads as the end of the header
+            if watch.has_cut:  # the cut looks like the end of the header
                 raise TimeoutError(f"no answer came in {timeout_s:g} s")
             yield Answer(response, watch, timeout_s, total_s)
     finally:
@@ -118,10 +118,10 @@ def open_url(
 
 
 class _Watch(threading.Thread):
-    """Cuts connections when a deadline passes, whatever waits for them.
+    """Thread that cuts connections at a deadline, even while another thread waits for them.
 
     Args:
-        deadline: Time on the monotonic clock.
+        deadline: Time of the monotonic clock.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -133,27 +133,27 @@ class _Watch(threading.Thread):
         self.start()
 
     def connect(self, *arguments: Any, **options: Any) -> socket.socket:
-        """Return a new connection, which is watched."""
+        """Return a new watched connection."""
         connection = socket.create_connection(*arguments, **options)
         with self._changed:
-            self._sockets.append(connection.dup())  # TLS takes the connection itself over
+            self._sockets.append(connection.dup())  # TLS takes over the connection itself
         return connection
 
     def set_deadline(self, deadline: float) -> None:
-        """Choose another deadline."""
+        """Set another deadline."""
         with self._changed:
             self._deadline = deadline
             self._changed.notify()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()
         self.join()
 
     def run(self) -> None:
-        """Wait for the deadline."""
+        """Wait for the deadline, or for ``stop``."""
         with self._changed:
             while not self._is_stopped and (left := self._deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
@@ -166,7 +166,7 @@ class _Watch(threading.Thread):
 
 
 class _WatchedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens ``http`` and ``https`` addresses by watched connections, in place of both handlers of urllib."""
+    """Opens ``http`` and ``https`` addresses with watched connections; replaces both handlers of urllib."""
 
     def __init__(self, watch: _Watch) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 TRACEBACK_VARIABLE = "RTMO_TRACEBACK"
 # What constructors raise on values that they refuse.
 _BUILD_ERRORS = (KeyError, ValueError, TypeError, AssertionError, OSError, ImportError)
-_SHOWN = 60  # characters shown of a name that is too long
+_SHOWN = 60  # number of characters shown of a name that is too long
 
 
 class UserError(Exception):
@@ -41,7 +41,7 @@ class MissingFileError(UserError, FileNotFoundError):
 
 
 class ConfigError(UserError, ValueError):
-    """A config cannot be read, or cannot be built."""
+    """A config or an option is wrong."""
 
 
 class UnknownKeyError(UserError, KeyError):
@@ -53,15 +53,15 @@ class UnknownOptionError(ConfigError, TypeError):
 
 
 class CheckpointError(UserError, ValueError):
-    """A checkpoint cannot be read, or does not belong to the config's model."""
+    """A checkpoint cannot be read, or does not fit the model of the config."""
 
 
 class DataError(UserError, ValueError):
-    """Data exist, but cannot be used."""
+    """Data exist but cannot be used."""
 
 
 class ExportError(UserError, ValueError):
-    """An exported file does not compute what the model computes; the input is not the cause."""
+    """An exported file does not compute the same as the model; the input is not the cause."""
 
     exit_code = EXIT_FAILURE
 
@@ -73,11 +73,11 @@ class NonFiniteError(UserError, FloatingPointError):
 
 
 class OutputError(UserError, OSError):
-    """Results cannot be written; files that were written before are kept."""
+    """Results cannot be written; files written before are kept."""
 
 
 class MissingPackageError(UserError, ImportError):
-    """A package is missing that predicting with exported files does not need."""
+    """A package is missing that exported files do not need."""
 
 
 class StoppedError(UserError, RuntimeError):
@@ -97,7 +97,7 @@ class InterruptedRun(KeyboardInterrupt):
     """A run was interrupted.
 
     Args:
-        message: Sentence for the user: the progress of the run, and what is kept.
+        message: Sentence for the user: the progress of the run, and the files that are kept.
         signal_number: Signal that ended the run.
     """
 
@@ -107,13 +107,13 @@ class InterruptedRun(KeyboardInterrupt):
         self.exit_code = 128 + signal_number  # as shells do
 
 
-# Packages that training, testing, exporting and checkpoints import beyond those of every installation.
+# Packages that training, testing, exporting and checkpoints need besides those of every installation.
 _TRAINING_PACKAGES = (
     "torch", "mmengine", "mmcv", "mmdet", "mmpose", "addict", "faster_coco_eval", "jinja2", "json_tricks",
     "matplotlib", "munkres", "packaging", "pkg_resources", "pycocotools", "setuptools", "shapely", "six",
     "terminaltables", "yapf",
 )  # fmt: skip
-# Without their dependencies, because mmpose declares chumpy, which does not build. The extra ``train`` has the others.
+# --no-deps, because mmpose declares chumpy, which does not build. The extra ``train`` has the other dependencies.
 _MMPOSE_LINE = "pip install --no-deps mmpose==1.3.2 mmdet==3.3.0 mmcv-lite==2.1.0"
 
 
@@ -138,8 +138,8 @@ def explain_missing_packages() -> Iterator[None]:
 def write_install_line(extra: str) -> str:
     """Return the shell line that installs the packages of ``extra`` into this environment.
 
-    An installed package is named, so that pip only adds what is missing. A source tree that was never
-    installed is given by its path, because pip cannot find it by name.
+    If this package is installed, the line has its name, so that pip only adds what is missing; else the path of its
+    source tree, because pip cannot find it by name.
     """
     from importlib import metadata  # slow to import, and only this line needs it
 
@@ -172,7 +172,7 @@ def refuse_config_errors() -> Iterator[None]:
 
 @contextmanager
 def pass_on_interruptions() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` where MMEngine, while it formats a config, turns Ctrl-C into a ``SyntaxError``.
+    """Raise ``KeyboardInterrupt`` if MMEngine turned Ctrl-C into a ``SyntaxError`` while it formatted a config.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -187,12 +187,12 @@ def pass_on_interruptions() -> Iterator[None]:
 
 @contextmanager
 def report_user_errors() -> Iterator[None]:
-    """Turn a ``UserError`` into its sentence on stderr and exit code 2; everything else passes.
+    """Turn a ``UserError`` into its sentence on stderr and exit code 2; other errors pass.
 
-    With the environment variable ``RTMO_TRACEBACK`` set the traceback is shown as well.
+    If the environment variable ``RTMO_TRACEBACK`` is set, the traceback is shown as well.
 
     Raises:
-        SystemExit: The exit code of a ``UserError``, mostly 2; 1 after a loss that is not finite; 130 after Ctrl-C,
+        SystemExit: With the exit code of the ``UserError``, mostly 2; 1 after a non-finite loss; 130 after Ctrl-C,
             143 after SIGTERM.
     """
     try:
@@ -203,7 +203,7 @@ def report_user_errors() -> Iterator[None]:
             raise
         print(f"error: {escape_control_characters(str(error))}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except FloatingPointError as error:  # a loss that is not finite, which no option corrects
+    except FloatingPointError as error:  # a non-finite loss, which no option corrects
         print(f"error: training stopped: {error}", file=sys.stderr)
         raise SystemExit(EXIT_FAILURE) from None
     except OSError as error:

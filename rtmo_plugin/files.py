@@ -1,8 +1,8 @@
 """Files: written whole or not at all, checked before any work, and read within limits.
 
-Every module that writes a file uses these functions, so that a full disk, a kill or two processes at
-work in one folder never leave half a file or an original overwritten. Files of users are read by them too:
-reading a device, pipe or socket may block or never end, and a file may be larger than memory.
+Every module that writes a file uses these functions, so that a full disk, a kill or two processes in one folder never
+leave half a file, and no original is overwritten. Files of users are read with them too: reading a device, pipe or
+socket may block or never end, and a file may be larger than memory.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import Any, BinaryIO
 from rtmo_plugin.errors import DataError, MissingFileError, OutputError, UserError
 from rtmo_plugin.wording import format_bytes
 
-MAX_TEXT_BYTES = 2 * 10**9  # of labels; those of COCO have 0.5 GB
+MAX_TEXT_BYTES = 2 * 10**9  # the labels of COCO have 0.5 GB
 MAX_NAME_BYTES = 255  # the limit of ext4, NTFS, APFS and most other file systems
-MAX_RATIO = 4  # of the unpacked size of weights to that of their archive
+MAX_RATIO = 4  # unpacked size of weights in sizes of their archive
 _CHUNK_BYTES = 1 << 20
-# Without it, opening a pipe would wait until another process writes to it. Windows has no such flag and no need.
+# Without O_NONBLOCK, opening a pipe would wait until another process writes to it. Windows does not have the flag.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = {
     stat.S_IFDIR: "folder",
@@ -77,10 +77,10 @@ def create_folder(path: str | Path) -> Iterator[Path]:
     """Yield a draft folder; after the block its content is at ``path``, whole or not at all.
 
     Args:
-        path: Folder to create; an empty folder may be there already.
+        path: Folder to create; it may exist if it is empty.
 
     Raises:
-        OutputError: The folder cannot be written, or something is at ``path``.
+        OutputError: The folder cannot be written, or ``path`` exists and is not an empty folder.
     """
     target = Path(path)
     with _explain_failures(target):
@@ -204,7 +204,7 @@ def read_bytes(path: str | Path, max_bytes: int) -> bytes:
     """
     with open_regular(path) as file:
         try:
-            # A sparse file is refused before memory is taken; a file under /proc claims a size of 0 and is read on.
+            # A sparse file is refused before memory is allocated; a file under /proc has a size of 0 and is read on.
             size = os.fstat(file.fileno()).st_size
             content = file.read(size + 1) if size <= max_bytes else b""
             while size < len(content) <= max_bytes and (more := file.read(_CHUNK_BYTES)):
@@ -221,10 +221,10 @@ def read_bytes(path: str | Path, max_bytes: int) -> bytes:
 def check_archive(path: str | Path) -> None:
     """Check that a ZIP archive does not unpack to much more than its size; files that are not archives pass.
 
-    Archives of weights are hardly smaller than what they hold.
+    Archives of weights are hardly smaller than their contents.
 
     Raises:
-        DataError: It unpacks to more than 100 MB and ``MAX_RATIO`` times its size.
+        DataError: The archive unpacks to more than 100 MB and ``MAX_RATIO`` times its size.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -249,7 +249,7 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         DataError: The file cannot be read, is too large or is not text; the message names the byte.
     """
     try:
-        # As Python reads text files: every line ends with one \n.
+        # Every line ends with one \n, as when Python reads a text file.
         return read_bytes(path, max_bytes).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
@@ -257,7 +257,7 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the content of a JSON file; NaN and Infinity are read too, so that a check can name them.
+    """Return the content of a JSON file; NaN and Infinity are accepted, so that a check can name them.
 
     Raises:
         MissingFileError: The file does not exist.
@@ -267,7 +267,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def parse_json(text: str, name: str) -> Any:
-    """Return what a JSON text holds.
+    """Return the value of a JSON text.
 
     Raises:
         DataError: ``text`` is not valid JSON; the message calls it ``name`` and names the place.
@@ -322,9 +322,9 @@ def check_name(path: Path) -> None:
 
 
 def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = ()) -> None:
-    """Check a plan of all files to write, before any work and before anything is written.
+    """Check all files that a command will write, before it works or writes.
 
-    Folders that do not exist yet are checked in the nearest folder that does; nothing is left behind.
+    For a folder that does not exist yet, the nearest existing folder is checked. No files are left behind.
 
     Args:
         outputs: Files that will be written.
@@ -361,10 +361,10 @@ def check_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path] = 
 
 @contextmanager
 def _explain_failures(target: Path) -> Iterator[None]:
-    """Turn what the system reports while a file or folder is written into a sentence.
+    """Turn errors of the system while a file or folder is written into a sentence.
 
     Raises:
-        OutputError: It cannot be written, or is there already.
+        OutputError: The file or folder cannot be written, or exists already.
     """
     try:
         yield
@@ -377,7 +377,7 @@ def _explain_failures(target: Path) -> Iterator[None]:
 
 
 def _move_exclusively(draft: Path, target: Path) -> None:
-    """Move a file to a name that nothing has; unlike a rename, a link fails if a file has appeared there meanwhile.
+    """Move a file to a free name; unlike a rename, a link fails if the name has been taken meanwhile.
 
     Raises:
         FileExistsError: The name is taken.
@@ -402,7 +402,7 @@ def _identify(path: str | Path) -> tuple[int, int] | None:
 
 
 def _check_target(path: Path, *, overwrite: bool) -> None:
-    """Raise an ``OutputError`` if something is at ``path`` that must not be replaced."""
+    """Raise an ``OutputError`` if ``path`` exists and must not be replaced."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -419,7 +419,7 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def pause_collector() -> Iterator[None]:
-    """Keep the garbage collector from examining millions of new lists again and again."""
+    """Pause the garbage collector, which would examine millions of new lists again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:

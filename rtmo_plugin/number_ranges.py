@@ -12,15 +12,15 @@ from rtmo_plugin.errors import ConfigError
 
 @dataclass(frozen=True)
 class NumberRange:
-    """Numbers from ``least`` to ``most``; neither NaN nor infinite.
+    """Finite numbers from ``least`` to ``most``.
 
-    As ``type`` of an argument of ``argparse`` it reads a text.
+    As the ``type`` of an ``argparse`` argument, a range parses and checks the text.
 
     Attributes:
         least: Lowest number.
         most: Highest number.
-        is_whole: Whether only whole numbers belong to it.
-        is_open: Whether ``least`` and ``most`` themselves do not belong to it.
+        is_whole: Whether only whole numbers are in the range.
+        is_open: Whether ``least`` and ``most`` are excluded.
     """
 
     least: float
@@ -29,7 +29,7 @@ class NumberRange:
     is_open: bool = False
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the range in words."""
         kind = "a whole number" if self.is_whole else "a number"
         low, high = f"{self.least:.15g}", f"{self.most:.15g}"
         return f"{kind} above {low} and below {high}" if self.is_open else f"{kind} from {low} to {high}"
@@ -44,7 +44,7 @@ class NumberRange:
 
     def __call__(self, text: str) -> Any:
         """Return the number that a text spells, for ``argparse``."""
-        from argparse import ArgumentTypeError  # loaded by who calls this, and slow for who does not
+        from argparse import ArgumentTypeError  # slow to import, and loaded already when argparse calls this
 
         try:
             value = int(text) if self.is_whole else float(text)
@@ -55,10 +55,10 @@ class NumberRange:
         return value
 
     def check(self, name: str, value: Any) -> None:
-        """Check a value of an option.
+        """Check the value of an option.
 
         Raises:
-            ConfigError: It is not in the range.
+            ConfigError: The value is not in the range.
 
         Examples:
             >>> FRACTION.check("score_thr", 0.5)
@@ -75,14 +75,14 @@ SHARE = NumberRange(0, 1, is_whole=False, is_open=True)
 POSITIVE = NumberRange(0, 1e9, is_whole=False, is_open=True)
 GIGABYTES = NumberRange(0, 1e6, is_whole=False)
 AMOUNT = NumberRange(0, 1e9, is_whole=False)
-MEGA = NumberRange(0.001, 1e6, is_whole=False)  # bytes or pixels
+MEGA = NumberRange(0.001, 1e6, is_whole=False)  # megabytes or megapixels
 COUNT = NumberRange(1, 10**9)
-NUMBER = NumberRange(0, 10**9)  # of things that may be absent
+NUMBER = NumberRange(0, 10**9)  # a count that may be zero
 BATCH_SIZE = NumberRange(1, 65_536)
 THREADS = NumberRange(1, 1024)
 STREAMS = NumberRange(1, 64)
 WORKERS = NumberRange(1, 65_536)
 SEED = NumberRange(0, 2**32 - 1)
 PORT = NumberRange(0, 65_535)
-PRIORS = NumberRange(1, 10**6)  # people or priors that an exported file returns
-SIDE = NumberRange(32, 65_536)  # of an image or a tile, pixels
+PRIORS = NumberRange(1, 10**6)  # number of people or priors that an exported file returns
+SIDE = NumberRange(32, 65_536)  # side of an image or a tile in pixels

@@ -1,4 +1,4 @@
-"""Names of options that do not exist, and the names that were meant."""
+"""Suggests names for options that do not exist."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from rtmo_plugin.errors import ConfigError
 
-# What other pose tools call an option, and what it is called here.
-_ELSEWHERE = {
+# Names of options in other pose tools, with their names here.
+_ALIASES = {
     **dict.fromkeys(
         ("conf", "confidence", "threshold", "thr", "thresh", "min_score", "bbox_thr", "det_thr"), "score_thr"
     ),
@@ -25,19 +25,19 @@ _ELSEWHERE = {
     **dict.fromkeys(("min_hits", "n_init"), "min_seen"),
     **dict.fromkeys(("track_buffer", "max_age"), "max_lost"),
 }
-_CUTOFF = 0.6  # how near a name must be to be suggested
+_CUTOFF = 0.6  # lowest similarity of a suggested name
 
 
 def check_option_names(where: str, given: Iterable[str], known: Sequence[str]) -> None:
     """Check that options exist.
 
     Args:
-        where: Class or function that gets the options, for the message.
+        where: Class or function that takes the options, for the message.
         given: Names of the given options.
         known: Names of all options.
 
     Raises:
-        ConfigError: One does not exist; the message has the name that was probably meant.
+        ConfigError: An option does not exist; the message suggests a name.
 
     Examples:
         >>> check_option_names("Pose", ["conf"], ["score_thr", "device"])
@@ -47,7 +47,7 @@ def check_option_names(where: str, given: Iterable[str], known: Sequence[str]) -
     for name in given:
         if name in known:
             continue
-        alias = _ELSEWHERE.get(name.lower())
+        alias = _ALIASES.get(name.lower())
         near = [alias] if alias in known else get_close_matches(name.lower(), known, 1, _CUTOFF)
         meant = f"did you mean {near[0]}? It has" if near else "it has"
         raise ConfigError(f"{where} has no option {name!r}: {meant} {', '.join(known)}.")

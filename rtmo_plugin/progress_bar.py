@@ -1,4 +1,4 @@
-"""The progress bar of every command: on terminals only, also on those that do not tell their size."""
+"""The progress bar of all commands: shown on terminals only, including those of unknown size."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FALLBACK_COLUMNS, _FALLBACK_ROWS = 80, 24
 
 
 def is_terminal() -> bool:
-    """Whether stderr, on which bars are drawn, is a terminal."""
-    return sys.stderr is not None and sys.stderr.isatty()  # None: closed by the shell with 2>&-
+    """Whether stderr, where bars are drawn, is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()  # None if the shell closed it with 2>&-
 
 
 def write_above_bar(text: str) -> None:
-    """Print to stdout, above the bar where both are on a terminal.
+    """Print to stdout, above the bar if stdout is a terminal.
 
-    tqdm's own way keeps its lock, and so the process, where the reader of a pipe has gone.
+    Into a pipe, ``tqdm.write`` would hold its lock and hang the process after the reader has gone.
     """
     if sys.stdout.isatty():
         from tqdm import tqdm
@@ -34,14 +34,14 @@ def write_above_bar(text: str) -> None:
 def show_progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[Any]:
     """Return ``items`` with a progress bar on stderr; nothing is drawn unless stderr is a terminal.
 
-    A terminal of no columns or rows (``script`` without one, some containers) does not know its size, and
-    tqdm would draw nothing at all on it: 80 columns are assumed there.
+    A terminal with zero columns or rows (under ``script`` or in some containers) does not know its size, and tqdm would
+    draw nothing: 80 columns are assumed.
 
     Args:
-        items: Iterable to count; None for a bar that is advanced with ``update``.
+        items: Iterable to count. None: the bar is advanced with ``update``.
         **options: Options of tqdm, such as ``desc``, ``total``, ``unit``.
     """
-    from tqdm import tqdm  # slow to import, and programs have no bars
+    from tqdm import tqdm  # slow to import, and not needed without a bar
 
     if _is_size_known():
         return tqdm(items, disable=not is_terminal(), dynamic_ncols=True, **options)
@@ -49,9 +49,9 @@ def show_progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[An
 
 
 def _is_size_known() -> bool:
-    """Whether the terminal has room for a bar and the cursor below it, by its own account."""
+    """Whether the terminal reports a size with room for a bar and the cursor below it."""
     try:
         size = os.get_terminal_size(sys.stderr.fileno())
-    except (AttributeError, OSError, ValueError):  # not a terminal, or a stream of the program's own
+    except (AttributeError, OSError, ValueError):  # not a terminal, or a stream of the caller
         return True
     return size.columns > 0 and size.lines > 1

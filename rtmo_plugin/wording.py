@@ -1,4 +1,4 @@
-"""Numbers with their words, paths and values as messages show them."""
+"""Numbers with their nouns, byte sizes, paths and values for messages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def count(number: int, one: str, several: str | None = None) -> str:
-    """Return a number with its word.
+    """Return a number with its noun.
 
     Args:
-        number: How many there are.
-        one: Word for one.
-        several: Word for all other numbers. Default: ``one`` with an s.
+        number: Number of things.
+        one: Singular noun.
+        several: Plural noun. Default: ``one`` with an s.
 
     Examples:
         >>> count(1, "person", "people")
@@ -34,7 +34,7 @@ def format_bytes(count: int) -> str:
 
 
 def show_path(path: str | Path) -> str:
-    """Return a path from the current folder if it is inside, else the whole path.
+    """Return a path relative to the current folder if it is inside, else the whole path.
 
     Examples:
         >>> show_path(Path.cwd() / "work_dirs")
@@ -42,7 +42,7 @@ def show_path(path: str | Path) -> str:
     """
     try:
         return str(Path(path).absolute().relative_to(Path.cwd()))
-    except (ValueError, OSError):  # elsewhere, or the current folder is gone
+    except (ValueError, OSError):  # outside, or the current folder does not exist any more
         return str(Path(path))
 
 

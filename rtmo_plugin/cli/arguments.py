@@ -1,4 +1,4 @@
-"""Arguments that several commands take, those of training and testing under MMPose's names."""
+"""Arguments of several commands; those of training and testing have MMPose's names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
 class OptionAction(argparse.Action):
-    """MMEngine's KEY=VALUE arguments, with a sentence in place of a traceback for anything else."""
+    """MMEngine's KEY=VALUE arguments, with a sentence instead of a traceback for other values."""
 
     def __call__(self, parser: argparse.ArgumentParser, *arguments: Any, **options: Any) -> None:
         """Parse the values of one ``--cfg-options``."""
-        from mmengine.config import DictAction  # loads torch, which --help does without
+        from mmengine.config import DictAction  # loads torch, which --help does not need
 
         try:
             DictAction(self.option_strings, self.dest, nargs=self.nargs)(parser, *arguments, **options)
@@ -28,9 +28,16 @@ class OptionAction(argparse.Action):
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) -> None:
-    """Add a model in whatever form it is, as ``rtmo_plugin.Pose`` takes it."""
+    """Add a model in any form that ``rtmo_plugin.Pose`` takes, and its options."""
     add = parser.add_argument
     add("model", help=f"exported file, such as rtmo-s.onnx; or {CHECKPOINT}")
+    add("--threads", type=THREADS, metavar="N", help="CPU threads (exported files only; default: all cores)")
+    add_pose_arguments(parser, score_thr)
+
+
+def add_pose_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) -> None:
+    """Add the options of a model that exported files and checkpoints have in common."""
+    add = parser.add_argument
     add("--config", metavar="FILE", help=f"{CONFIG} (default: the one that the checkpoint carries)")
     add_config_options(parser)
     add_score_argument(parser, score_thr)
@@ -39,7 +46,6 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         metavar="NAME",
         help="device to compute on, such as cpu or cuda:0 (default: cpu; for a checkpoint a GPU, if there is one)",
     )
-    add("--threads", type=THREADS, metavar="N", help="CPU threads (exported files only; default: all cores)")
     add(
         "--precision",
         metavar="NAME",
@@ -71,18 +77,18 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def choose_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, for ``Pose``, whose defaults depend on the model."""
+    """Return the given options, for ``Pose``, whose defaults depend on the model."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a config, or a checkpoint that carries it, and changed values."""
+    """Add a config, or a checkpoint that carries its config, and ``--cfg-options``."""
     parser.add_argument("config", help=f"{CONFIG}; or a checkpoint that carries its config")
     add_config_options(parser)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add changed values of a config."""
+    """Add ``--cfg-options``."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -95,6 +101,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folders of logs and of data."""
     parser.add_argument("--work-dir", metavar="DIR", help="folder for logs and checkpoints (default: work_dirs/CONFIG)")
+    add_data_argument(parser)
+
+
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data-root``."""
     parser.add_argument("--data-root", metavar="DIR", help="folder that holds the data of all datasets of the config")
 
 
@@ -126,5 +137,5 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add ``--json``: ``what`` goes to stdout for a program, and everything else to stderr."""
+    """Add ``--json``, which prints ``what`` to stdout and all else to stderr."""
     parser.add_argument("--json", action="store_true", dest="as_json", help=f"print {what} as JSON, and nothing else")

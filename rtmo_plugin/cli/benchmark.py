@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from rtmo_plugin.cli.arguments import CHECKPOINT, CONFIG, add_json_argument, add_score_argument, add_trust_argument
+from rtmo_plugin.cli.arguments import CHECKPOINT, add_data_argument, add_json_argument, add_pose_arguments
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.errors import MissingFileError
@@ -65,23 +65,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--images", metavar="DIR", help="image or folder, of which the first 8 images are used (default: noise)")
     add("--data", metavar="CONFIG", help="compute AP on the test data of this config")
-    add("--data-root", metavar="DIR", help="folder that holds the data of --data")
+    add_data_argument(parser)
     add("--annotations", metavar="FILE", help="compute AP on the images of --images with these COCO annotations")
     add("--runtime", metavar="NAMES", default="", help="runtimes of exported files, separated by commas: openvino, "
         "onnxruntime, torch, ncnn (default: the fastest one that reads the file)")  # fmt: skip
     add("--threads", type=THREADS, metavar="N", help="CPU threads (default: all cores)")
     add("--size", metavar="WxH", help="width and height of the input, for exported files of a dynamic size")
-    add("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images per batch, for images/s")
+    add("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images per batch, to measure images/s")
     add("--rounds", type=COUNT, default=20, metavar="N", help="images per model, one at a time")
-    add(
-        "--device",
-        metavar="NAME",
-        help="device to compute on, such as cpu or cuda:0 (default: cpu; for a checkpoint a GPU, if there is one)",
-    )
-    add("--precision", metavar="NAME", help="precision of exported files: float32 or auto, the fastest (default: auto)")
-    add("--config", metavar="FILE", help=f"{CONFIG}; for checkpoints (default: the one that each carries)")
-    add_score_argument(parser, 0.3)
-    add_trust_argument(parser)
+    add_pose_arguments(parser)
     add("--out", metavar="FILE", help="write everything to FILE as JSON")
     add_json_argument(parser, "everything")
 

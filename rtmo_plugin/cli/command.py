@@ -1,4 +1,4 @@
-"""Commands and how they run: as ``rtmo NAME`` and as ``python tools/NAME.py`` alike."""
+"""Commands, and how they run as ``rtmo NAME`` or ``python tools/NAME.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rtmo_plugin.errors import InterruptedRun, explain_missing_packages, report_
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """A parser, also of the commands within a command, that refuses empty values: no argument means anything by one."""
+    """A parser that refuses empty values, which no argument accepts; also used for commands within a command."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if value == "":
@@ -29,15 +29,11 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Adds the default to the help text of each option that has one, and keeps the line breaks of examples."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
-        has_default = (
-            action.option_strings and action.nargs != 0 and action.default not in (None, (), argparse.SUPPRESS)
-        )
-        return f"{text} (default: {_show_default(action.default)})" if has_default and "default: " not in text else text
-
-
-def _show_default(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else "%(default)s"
+        text, value = action.help or "", action.default
+        has_default = action.option_strings and action.nargs != 0 and value not in (None, (), argparse.SUPPRESS)
+        if not has_default or "default: " in text:
+            return text
+        return f"{text} (default: {' '.join(map(str, value)) if isinstance(value, tuple) else '%(default)s'})"
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Command:
     """A command.
 
     Attributes:
-        summary: Purpose of the command, as the list of commands says it.
+        summary: Purpose of the command, for the list of commands.
         examples: Lines for a shell; ``{command}`` stands for the command as it was called.
         add_arguments: Function that adds the arguments of the command to a parser.
         run: Function that takes the arguments by name and returns the exit code; None is 0.
@@ -87,9 +83,9 @@ def add_subcommand(
     Args:
         commands: Result of ``add_subparsers``.
         name: Name of the new command.
-        summary: Purpose of the command, as the list of commands says it.
+        summary: Purpose of the command, for the list of commands.
         example: Arguments of an example.
-        description: Purpose of the command, as its own help says it. Default: the summary.
+        description: Purpose of the command, for its own help. Default: the summary.
 
     Returns:
         The parser of the new command.
@@ -111,7 +107,7 @@ def raise_when_terminated() -> Iterator[None]:
     def leave(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
-    is_main = threading.current_thread() is threading.main_thread()  # the only one that may set handlers
+    is_main = threading.current_thread() is threading.main_thread()  # other threads cannot set handlers
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
     before = {name: signal.getsignal(name) for name in names}
     caught = [name for name in names if before[name] is signal.SIG_DFL]  # nohup ignores SIGHUP
@@ -125,7 +121,7 @@ def raise_when_terminated() -> Iterator[None]:
 
 
 def run_tool(command: Command, tool: str) -> None:
-    """Run a command for ``python tools/TOOL.py``, and leave with its exit code."""
+    """Run a command for ``python tools/TOOL.py``, and exit with its exit code."""
     run_command(command, f"python tools/{tool}.py")
 
 
@@ -143,7 +139,10 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
     """
     with report_user_errors(), explain_missing_packages():
         try:
-            code = command.run(**_parse(command.make_parser(called, prog), arguments))
+            values = vars(command.make_parser(called, prog).parse_args(arguments))
+            if "local_rank" in values:  # launchers pass an argument, and MMEngine reads a variable
+                os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
+            code = command.run(**values)
         except InterruptedRun as error:
             if command.list_resuming_arguments is None:
                 raise
@@ -153,11 +152,3 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
             raise InterruptedRun(f"{error}\nto go on: {again} {shlex.join(resuming)}", error.signal_number) from None
     if code:
         raise SystemExit(code)
-
-
-def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
-    """Return the arguments by name."""
-    values = vars(parser.parse_args(arguments))
-    if "local_rank" in values:  # where the launcher passes it as an argument, MMEngine wants a variable
-        os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
-    return values

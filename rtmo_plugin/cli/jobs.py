@@ -1,4 +1,4 @@
-"""``rtmo predict --records`` and ``--ray``: as a job that leaves files of records and can be started again."""
+"""``rtmo predict --records`` and ``--ray``: a job that writes files of records and can be resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtmo_plugin.wording import count, show_path
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that make a prediction a job."""
+    """Add the arguments of a job."""
     about = "Write records to files in --out instead of images. The same command again continues an unfinished job."
     group = parser.add_argument_group("many images", about)
     group.add_argument(
@@ -37,16 +37,16 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def is_job(arguments: dict[str, Any]) -> bool:
-    """Tell whether the arguments ask for a job.
+    """Whether the arguments ask for a job.
 
     Raises:
-        ConfigError: They do not, but some of them only apply to a job.
+        ConfigError: They do not, but some of them apply to jobs only.
     """
     uses_ray = bool(arguments["ray"] or arguments["ray_address"])
     if arguments["workers"] and not uses_ray:
-        raise ConfigError("--workers are Ray's: add --ray.")
+        raise ConfigError("--workers applies to Ray only: add --ray.")
     if arguments["shard_size"] and not (uses_ray or arguments["records"]):
-        raise ConfigError("--shard-size is of files of records: add --records jsonl.")
+        raise ConfigError("--shard-size applies to files of records only: add --records jsonl.")
     return bool(uses_ray or arguments["records"])
 
 
@@ -61,16 +61,16 @@ def run_as_job(
     workers: int | None,
     **options: Any,
 ) -> int:
-    """Do a job, or what is left of it, and return the exit code."""
+    """Run a new or unfinished job, and return the exit code."""
     from rtmo_plugin.jobs import open_job, run_job
     from rtmo_plugin.jobs.shard_files import read_number
-    from rtmo_plugin.jobs.shards import list_sources
+    from rtmo_plugin.jobs.shards import list_inputs
     from rtmo_plugin.progress_bar import show_progress
 
     if out is None:
         raise ConfigError("Files of records need a folder: add --out DIR.")
     options = choose_options(options)
-    job = open_job(model, [name for source in sources for name in list_sources(source)], out, **options)
+    job = open_job(model, [name for source in sources for name in list_inputs(source)], out, **options)
     resources: dict[str, Any] = {}
     if ray or ray_address:
         is_gpu = str(options.get("device", "")).startswith("cuda")
@@ -83,13 +83,13 @@ def run_as_job(
     num_left = len(job.find_remaining(damaged))
     print(f"{num_left} of {len(job.shards)} shards are to do: {job.num_files} images and videos", file=sys.stderr)
     stdout = sys.stdout
-    with keep_stdout_for_json(True):  # Ray writes there too, when a worker died
+    with keep_stdout_for_json(True):  # Ray prints there when a worker crashes
         reports = show_progress(run_job(job, **resources), total=num_left, unit="shard")
         return _report(reports, job, len(job.shards) - num_left, as_json, stdout)
 
 
 def _report(reports: Iterable[Any], job: Any, num_before: int, as_json: bool, stdout: TextIO) -> int:
-    """Print a summary of the shards, of which ``num_before`` were done before, and return the exit code."""
+    """Print a summary of the shards, ``num_before`` of them done before, and return the exit code."""
     done = []
     for report in reports:
         done.append(report)

@@ -1,4 +1,4 @@
-"""The command ``rtmo`` itself: finds the command that was named, and runs it."""
+"""The command ``rtmo``: finds and runs the named command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtmo_plugin import __version__
 from rtmo_plugin.cli.command import Command, run_command
 from rtmo_plugin.errors import EXIT_FAILURE, EXIT_USER_ERROR
 
-# In the order of first use; each is COMMAND of the module beside this file.
+# In the order of first use; each name has the module beside this file whose COMMAND it is.
 COMMANDS = {
     "predict": "predict",
     "track": "track",
@@ -28,7 +28,7 @@ COMMANDS = {
     "analyze": "analyze",
     "dataset": "dataset",
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota, or what a file may hold
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota or the largest file is full
 _EXAMPLE = """example, with a published model that is downloaded the first time (40 MB):
   rtmo predict rtmo-s_body7-onnx photo.jpg --out found/"""
 _NOTES = """`rtmo COMMAND --help` shows the options of a command, with examples.
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _make_parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     called = f"rtmo {given.command}"
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text in the terminal's encoding
+        if isinstance(stream, io.TextIOWrapper):  # the terminal's encoding may not have all characters of file names
             stream.reconfigure(errors="backslashreplace")
     try:
         try:

@@ -1,4 +1,4 @@
-"""What a command prints: words for people, or JSON and nothing else for a program."""
+"""Output of commands: text for people, or JSON alone for programs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rtmo_plugin.wording import count
 
 @contextmanager
 def keep_stdout_for_json(is_kept: bool) -> Iterator[None]:
-    """Send what is printed meanwhile to stderr if ``is_kept``, so that stdout can be JSON alone."""
+    """Redirect stdout to stderr during the block if ``is_kept``, so that stdout is JSON alone."""
     with redirect_stdout(sys.stderr) if is_kept else nullcontext():
         yield
 
 
 def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> str:
-    """Return how many people were found in how many images and frames of videos.
+    """Return the number of people or detections with the number of images and video frames.
 
     Examples:
         >>> count_detections(132, 0, 72)
@@ -34,9 +34,9 @@ def count_detections(num_people: int, num_images: int, num_frames: int = 0) -> s
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as one line of JSON, at once, for a program that reads along.
+    """Print ``value`` as one line of JSON, without buffering.
 
-    JSON has no NaN and no infinity: a number that is not finite, such as a metric that is not defined, is null.
+    JSON has neither NaN nor infinity: a non-finite number, such as an undefined metric, is null.
     """
     try:
         line = json.dumps(value, allow_nan=False)

@@ -17,7 +17,7 @@ _EXAMPLES = (
 )
 _NOTES = """The page needs no network.  Images stay on this machine and are not stored.  Programs can
 use it too:  curl --data-binary @photo.jpg http://localhost:8000/people"""
-_LOWEST_SCORE = 0.1  # of people that the page can show when its slider is moved
+_LOWEST_SCORE = 0.1  # lowest score that the slider of the page can show
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def _run(
     limits = Limits(max_megabytes, max_megapixels)
     with server.open_port(host, port) as listener, DecoderPool(limits.num_pixels) as decoders:
         pose = Pose(model, score_thr=min(score_thr, _LOWEST_SCORE), **choose_options(options))
-        pose(np.full((64, 64, 3), 114, np.uint8))  # so that a model that computes NaN fails here, not at a request
+        pose(np.full((64, 64, 3), 114, np.uint8))  # a model that computes NaN fails now, and not at a request
         app = make_app(pose, Path(model).name, limits, decoders, score_thr=score_thr, host_names=allow_host)
         server.announce(listener, is_opened=open)
         server.run(app, listener)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
 
 from rtmo_plugin.cli.arguments import add_json_argument
 from rtmo_plugin.cli.command import Command, add_subcommand
@@ -43,18 +42,12 @@ def _run(*, action: str, names: tuple[str, ...] = (), as_json: bool = False) -> 
     from rtmo_plugin.checkpoints.zoo import CATALOGUE, fetch, find_weights, format_catalogue, locate
 
     if as_json:
-        print_json([_describe(weights) for weights in CATALOGUE.values()])
+        places = ((weights, locate(weights)) for weights in CATALOGUE.values())
+        print_json([{**asdict(weights), "path": str(path), "is_here": path.is_file()} for weights, path in places])
     elif action == "list":
         print(format_catalogue())
     for weights in [find_weights(name) for name in names]:
         print(fetch(weights) if action == "fetch" else locate(weights), flush=True)
-
-
-def _describe(weights: Any) -> dict[str, Any]:
-    from rtmo_plugin.checkpoints.zoo import locate
-
-    path = locate(weights)
-    return {**asdict(weights), "path": str(path), "is_here": path.is_file()}
 
 
 COMMAND = Command("list, download and locate published weights", _EXAMPLES, _add_arguments, _run, _NOTES)

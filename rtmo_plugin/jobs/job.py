@@ -15,7 +15,7 @@ from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.files import read_json, write_file
 from rtmo_plugin.jobs.record_formats import check_format
 from rtmo_plugin.jobs.shard_files import clear_checks, find_damaged, find_done, read_number
-from rtmo_plugin.jobs.shards import Shard, list_sources, make_shards
+from rtmo_plugin.jobs.shards import Shard, list_inputs, make_shards
 from rtmo_plugin.jobs.worker import MANIFEST, Plan
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT
@@ -91,7 +91,7 @@ def open_job(
     check_format(records)
     COUNT.check("shard_size", shard_size)
     BATCH_SIZE.check("batch_size", batch_size)
-    names = list_sources(source)
+    names = list_inputs(source)
     _check_names(names, records)
     wanted = {
         "model": _digest_model(Path(model), options.get("config")),

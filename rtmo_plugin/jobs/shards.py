@@ -47,7 +47,7 @@ class Shard:
         return cls(**{**values, "names": tuple(values["names"])})
 
 
-def list_sources(source: Any) -> list[str]:
+def list_inputs(source: Any) -> list[str]:
     """Return the names of the images and videos of a source, in the order of ``Pose``.
 
     Args:

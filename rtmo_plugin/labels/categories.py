@@ -67,7 +67,7 @@ def is_category(category: Any) -> bool:
 
 
 def find_name_fault(names: Any) -> str:
-    """Return what is wrong with a category's list of keypoint names, or nothing."""
+    """Return the fault of a category's list of keypoint names, or nothing."""
     if not isinstance(names, list) or not names:
         return f"keypoints is {shorten(names)}, not a list of names"
     wrong = [name for name in names if not isinstance(name, str) or not name]
@@ -78,7 +78,7 @@ def find_name_fault(names: Any) -> str:
 
 
 def find_flip_faults(names: Sequence[str], pairs: Any = None) -> list[str]:
-    """Return what keeps a flip from exchanging keypoints: names without a partner, or wrong ``pairs``.
+    """Return the faults of a category's flips: names without a partner, or wrong ``pairs``.
 
     Args:
         names: K names.

@@ -1,4 +1,4 @@
-"""Check a COCO file: everything that is wrong with it, by kind."""
+"""Check a COCO file: all findings, by kind."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ENTRY = {"images": "image", "annotations": "annotation", "categories": "categor
 
 
 def check_coco(coco: Coco, inspections: Mapping[str, ImageInspection] | None = None) -> dict[str, list[Problem]]:
-    """Return what is wrong with a COCO file, by kind, in the order of ``KINDS``.
+    """Return the findings of a COCO file by kind, in the order of ``KINDS``.
 
-    Values in another form (``"1"`` for 1) are findings, and what they mean is judged.
+    Values in another form (``"1"`` for 1) are findings, and are converted for the other checks.
 
     Args:
         coco: Content of the file, as ``read_coco`` returns it.
@@ -75,7 +75,7 @@ def _find_in_images(coco: Coco, inspections: Mapping[str, ImageInspection]) -> I
 
 
 def _find_fault(image: Any) -> str:
-    """Return what keeps an entry from being an image, or nothing."""
+    """Return the fault of an image entry, or nothing."""
     if not isinstance(image, dict):
         return f"a {type(image).__name__}, not an object"
     if not is_id(image.get("id")):
@@ -97,7 +97,7 @@ def _judge_inspection(index: int, image: dict[str, Any], inspection: ImageInspec
 
 
 def _find_repeats(section: str, entries: list[Any]) -> Iterator[Problem]:
-    """Yield entries whose id another has: repeats where they are equal, conflicts where they are not."""
+    """Yield entries with the id of another one: repeats if they are equal, else conflicts."""
     places: dict[int, list[int]] = defaultdict(list)
     for index, entry in enumerate(entries):
         if isinstance(entry, dict) and is_id(entry.get("id")):
@@ -108,7 +108,7 @@ def _find_repeats(section: str, entries: list[Any]) -> Iterator[Problem]:
             continue
         first, *others = indices
         is_same = all(entries[index] == entries[first] for index in others)
-        # Of images that differ, the first is no better than the others.
+        # If images differ, the first one is as doubtful as the others.
         for index in indices if section == "images" and not is_same else others:
             text = f"{word} {entry_id}: {section}[{index}], of {len(indices)} with this id"
             yield Problem(f"{word}-{'repeated' if is_same else 'conflict'}", index, text)

@@ -57,7 +57,7 @@ def _move(keypoints: Numbers, box: Numbers) -> Numbers:
     return moved
 
 
-# What box and keypoints mean in each convention, and words for it.
+# Functions from box and keypoints in each convention to COCO's, and a description.
 _READINGS: dict[str, tuple[Callable[[Numbers, Numbers], tuple[Numbers, Numbers]], str]] = {
     "corners": (lambda b, k: ([b[0], b[1], b[2] - b[0], b[3] - b[1]], k), "two corners (x1, y1, x2, y2)"),
     "center": (lambda b, k: ([b[0] - b[2] / 2, b[1] - b[3] / 2, b[2], b[3]], k), "center, width and height"),
@@ -79,7 +79,7 @@ def _scale(parts: str, whole: int, box: Numbers, keypoints: Numbers, size_wh: Si
     return box, keypoints
 
 
-# Readings of numbers that are not pixels, by what they are.
+# Functions from numbers that are not pixels to pixels, by their unit.
 _SCALES: dict[str, Callable[[Numbers, Numbers, Size], tuple[Numbers, Numbers]]] = {
     f"{parts} are {unit}": partial(_scale, parts, whole)
     for parts in ("bbox", "keypoints", "bbox and keypoints")
@@ -93,7 +93,7 @@ def find_conventions(coco: Coco, sizes: Mapping[int, Size | None], are_sizes_kno
     Args:
         coco: Normalized content of the file.
         sizes: Image width and height by image id (see ``list_sizes``).
-        are_sizes_known: Whether the sizes are compared with the images themselves.
+        are_sizes_known: Whether the images were opened, so that wrong sizes are found there.
     """
     cases = dict(_list_cases(coco, sizes))
     others = list(_find_shares(cases)) or list(_find_readings(cases))
@@ -104,7 +104,7 @@ def find_conventions(coco: Coco, sizes: Mapping[int, Size | None], are_sizes_kno
 
 
 def find_shift(coco: Coco, section: str, key: str) -> Iterator[Problem]:
-    """Yield all annotations if each one's reference is one more, or one less, than an id there is.
+    """Yield all annotations if all their references are one more, or one less, than existing ids.
 
     Args:
         coco: Normalized content of the file.
@@ -131,7 +131,7 @@ def apply_reading(person: Entry, size_wh: Size, reading: str) -> Entry:
     Args:
         person: Annotation.
         size_wh: Width and height of its image.
-        reading: Name of its convention, from its ``Problem``.
+        reading: Name of the convention, from the ``Problem``.
     """
     box, keypoints = person["bbox"], person["keypoints"]
     if reading in _READINGS:
@@ -142,7 +142,7 @@ def apply_reading(person: Entry, size_wh: Size, reading: str) -> Entry:
 
 
 def _find_turned(coco: Coco, cases: dict[int, _Case]) -> Iterator[Problem]:
-    """Yield images whose width and height seem exchanged: labels are far beyond one side, and all within the other."""
+    """Yield images whose width and height seem exchanged: labels are far beyond one side, but fit exchanged ones."""
     people = [case for case in cases.values() if not case.is_crowd]
     candidates = set()
     for case in people:  # a label is far beyond the right or the lower side of its image
@@ -201,7 +201,7 @@ def _find_shares(cases: dict[int, _Case]) -> Iterator[Problem]:
 
 
 def _is_share(case: _Case) -> bool:
-    """Whether one person would have the size of a pixel."""
+    """Whether a person in pixels would be as small as one pixel."""
     if max(case.box) > 1 or min(case.box) < 0 or case.box[2] in (0, 1):
         return False
     values = [value for point in _list_points(case.keypoints) for value in point]
@@ -209,13 +209,13 @@ def _is_share(case: _Case) -> bool:
 
 
 def _are_within(values: Numbers, highest: float) -> bool:
-    """Whether values lie between 0 and ``highest``, but for a few people beyond the border of their image."""
+    """Whether values are between 0 and ``highest``, except for a few people beyond the border of their image."""
     inside = sum(0 <= value <= highest for value in values)
     return bool(values) and inside >= 0.99 * len(values) and max(map(abs, values)) <= 2 * highest
 
 
 def _are_percent(cases: list[_Case], values: Numbers) -> bool:
-    """Whether the numbers of many people in large images end at 100."""
+    """Whether the numbers of many people in large images reach 100, and no further."""
     num_large = sum(min(case.size_wh) > _MIN_SIDE for case in cases)
     if len(cases) < _MIN_PEOPLE or num_large < 0.8 * len(cases) or not _are_within(values, _PERCENT):
         return False
@@ -224,7 +224,7 @@ def _are_percent(cases: list[_Case], values: Numbers) -> bool:
 
 
 def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
-    """Yield people whose boxes or keypoints are meant in another way."""
+    """Yield people whose boxes or keypoints are in another convention."""
     people = [case for case in cases.values() if not case.is_crowd]
     people = people[:: max(1, len(people) // _SAMPLE)]
     judged = [case for case in people if len(set(_list_points(case.keypoints))) > 1]
@@ -250,13 +250,13 @@ def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
 
 
 def _fits(box: Numbers, keypoints: Numbers, size_wh: Size, is_strict: bool = False) -> bool:
-    """Whether a box has an extent and lies in its image, and the labelled keypoints lie in it.
+    """Whether a box has an area and lies in its image, and the labelled keypoints lie in the box.
 
     Args:
-        box: Box.
+        box: Box (x, y, width, height).
         keypoints: 3K numbers.
         size_wh: Width and height of the image.
-        is_strict: Whether the margin of a narrow box is narrow too.
+        is_strict: Whether the margin across a narrow box is narrow too.
     """
     x, y, width, height = box
     if width <= 0 or height <= 0:
@@ -277,7 +277,7 @@ def _measure_slack(box: Numbers, keypoints: Numbers) -> float:
 
 
 def _find_visibilities(cases: dict[int, _Case]) -> Iterator[Problem]:
-    """Yield people where visibilities are another convention: probabilities, 0 and 1 only, or 0 in spite of places."""
+    """Yield people with visibilities in another convention: probabilities, 0 and 1 only, or 0 despite coordinates."""
     flags = {index: case.keypoints[2::3] for index, case in cases.items()}
     found = {value for values in flags.values() for value in values}
     if any(0 < value < 1 for value in found) and max(found) <= 1:

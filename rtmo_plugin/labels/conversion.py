@@ -1,7 +1,7 @@
 """Convert labels to COCO, and COCO to the formats of other tools.
 
-What is written is read back before it appears under its name: every image, person, box and keypoint
-must be there again. What a format cannot hold is listed in one sentence.
+The output is read back before it gets its final name: every image, person, box and keypoint must be the same. What a
+format cannot hold is listed in one sentence.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Format:
 
     Attributes:
         title: Name of the format in messages.
-        read: Reads a path.
-        write: Writes labels to a path that does not exist yet, for a split.
-        holds: Fields of a category that the format has besides the keypoints.
+        read: Function that reads a path.
+        write: Function that writes labels to a new path, for a split.
+        holds: Fields of a category that the format can hold besides the keypoints.
         is_folder: Whether the format is a folder rather than a file.
-        about: Sentence on what the labels need on the way back, if anything.
+        about: Sentence on what reading the labels back needs, if anything.
     """
 
     title: str
@@ -93,12 +93,12 @@ def convert_file(
         source_format: ``"coco"`` or a key of ``FORMATS``.
         target_format: ``"coco"`` or a key of ``FORMATS``; one of the two formats is ``"coco"``.
         images: Folder of the images of a YOLO folder. Default: where its data.yaml says.
-        keypoints: Keypoint names in order, for formats that do not tell them.
-        skeleton: Bones as ``'head,neck'``. Default: those of the format, if it has any.
+        keypoints: Keypoint names in order, for formats that do not hold them.
+        skeleton: Bones as ``'head,neck'``. Default: the bones in the labels, if any.
         split: Split of a YOLO folder.
 
     Returns:
-        Whether there are people in what was written.
+        Whether the output has people.
 
     Raises:
         ConfigError: Neither or both formats are COCO, or an option does not apply to the conversion.
@@ -109,7 +109,7 @@ def convert_file(
     path, target = Path(source), Path(out)
     _check_options(source_format, target_format, {"--keypoints": keypoints, "--skeleton": skeleton}, images)
     if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{target} is there already: name another place, nothing is overwritten.")
+        raise DataError(f"{target} exists already and is not overwritten: name another file or folder.")
     is_folder = target_format != "coco" and FORMATS[target_format].is_folder
     if target.is_dir() and not is_folder:
         raise DataError(f"{target} is a folder: name a file.")
@@ -127,15 +127,15 @@ def convert_file(
     for note in notes:
         print(f"  {escape_control_characters(note)}")
     if not coco["annotations"]:
-        print("  There are no people in it.")
+        print("  It has no people.")
     return bool(coco["annotations"])
 
 
 def connect(coco: Coco, skeleton: list[str]) -> Coco:
-    """Return a COCO file whose categories have the bones ``skeleton``; none leave it as it is.
+    """Return a COCO file whose categories have the bones ``skeleton``, or the same file without any.
 
     Raises:
-        DataError: A bone is not two names of a category, with a comma between.
+        DataError: A bone is not two keypoint names of a category, separated by a comma.
     """
     if not skeleton:
         return coco
@@ -172,7 +172,7 @@ def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") ->
     """Write a COCO file in another format.
 
     Returns:
-        What was written, as a COCO file, and sentences on what was left out.
+        The written labels as a COCO file, and sentences on what was left out.
 
     Raises:
         DataError: The format cannot hold it, or the name of an image leads out of the folder.
@@ -203,7 +203,7 @@ def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") ->
 
 
 def describe_losses(coco: Coco, form: Format) -> list[str]:
-    """Return a sentence that lists what a COCO file has and a format cannot hold, or nothing."""
+    """Return a sentence that lists the parts of a COCO file that a format cannot hold, or nothing."""
     num_crowds = sum(bool(each.get("iscrowd")) for each in coco["annotations"])
     lost = [count(num_crowds, "crowd region")] if num_crowds else []
     for section, held in _HELD.items():
@@ -213,24 +213,26 @@ def describe_losses(coco: Coco, form: Format) -> list[str]:
             lost.append(f"{', '.join(sorted(keys))} of {section}")
     top = [str(key) for key in coco if key not in SECTIONS]
     lost += [", ".join(top)] if top else []
-    return [f"{form.title} cannot hold, and the labels go without: {'; '.join(lost)}."] if lost else []
+    return [f"Left out, because {form.title} cannot hold it: {'; '.join(lost)}."] if lost else []
 
 
 def _check_options(source_format: str, target_format: str, naming: dict[str, list[str] | None], images: object) -> None:
     if (source_format == "coco") == (target_format == "coco"):
-        raise ConfigError("One side of a conversion is COCO, and only one: for other ways convert twice.")
+        raise ConfigError(
+            "Either the source or the target must be COCO: convert twice to get from one other format to another."
+        )
     useless = [option for option, value in naming.items() if value and source_format == "coco"]
     if images and source_format != "yolo":
         useless.append("--images")
     if useless:
-        raise ConfigError(f"{useless[0]} is of no use in this conversion: remove it.")
+        raise ConfigError(f"{useless[0]} does not apply to this conversion: remove it.")
 
 
 def _check_same(labels: LabelSet, read: LabelSet, title: str) -> None:
-    """Check that all images and people were read back as they were written.
+    """Check that all images and people were read back unchanged.
 
     Raises:
-        DataError: Something is missing or different; the message names it.
+        DataError: An image or person is missing or different; the message names it.
     """
     if read.keypoints != labels.keypoints:
         raise DataError(f"{title} cannot hold the names of these categories and keypoints: use plain words.")
@@ -249,7 +251,7 @@ def _are_same(person: Person, other: Person) -> bool:
 
 
 def _list_values(person: Person) -> Iterator[float]:
-    """Yield the numbers that every format holds: not the coordinates of unlabelled keypoints."""
+    """Yield the numbers that every format holds, without the coordinates of unlabelled keypoints."""
     yield from person.bbox or ()
     for x, y, v in person.points:
         yield from (x, y, v) if v > 0 else (0, 0, 0)

@@ -1,9 +1,9 @@
-"""CVAT's XML, "CVAT for images 1.1": skeletons, and boxes that share their group.
+"""CVAT's XML, "CVAT for images 1.1": skeletons, and boxes with the same group.
 
-A person is a ``<skeleton>``, whose ``<points>`` are the keypoints (``outside``: not labelled, ``occluded``:
-COCO's visibility 1). A ``<box>`` with the skeleton's ``group_id`` is the person's box, and a box labelled
-with the category, or ``CATEGORY box``, is a person without keypoints. The labels of the task give the
-keypoint names and their order (each names its skeleton as ``<parent>``) and, as a drawing, the bones.
+A person is a ``<skeleton>`` whose ``<points>`` are the keypoints (``outside``: not labelled, ``occluded``: COCO's
+visibility 1). A ``<box>`` with the skeleton's ``group_id`` is the person's box. A box labelled with the category, or
+with ``CATEGORY box``, is a person without keypoints. The labels of the annotation task give the keypoint names in order
+(each names its skeleton as ``<parent>``) and the bones, as an SVG drawing.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from rtmo_plugin.labels.label_set import (
 )
 
 _BOX = " box"
-_LOOSE = "taken by place"  # among the counted: boxes that have no group
+_LOOSE = "boxes without a group"  # counted beside the shapes that are left out
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# A drawing is HTML, which need not be valid XML.
+# The drawing is HTML, which need not be valid XML.
 _SHAPE = re.compile(r"""<(line|circle)((?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)""")
 _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
@@ -76,7 +76,7 @@ def parse_cvat(text: str, name: str) -> Element:
     Raises:
         DataError: ``text`` is not valid XML, or not in CVAT's format for images; the message calls it ``name``.
     """
-    if "<!DOCTYPE" in text:  # could define entities without end
+    if "<!DOCTYPE" in text:  # which could define entities that expand without end
         raise DataError(f"{name} has a document type, which CVAT's files do not have: it is not read.")
     try:
         root = fromstring(text)
@@ -118,10 +118,10 @@ def write_cvat(labels: LabelSet, out: Path, split: str) -> None:
 
 
 def _find_categories(root: Element, options: ReadOptions) -> dict[str, dict[str, Any]]:
-    """Return keypoints and bones by category: as the labels of the task say, else as the skeletons show.
+    """Return keypoints and bones by category, from the labels of the task, or else from the skeletons.
 
     Raises:
-        DataError: There is no skeleton.
+        DataError: The file has no skeleton.
     """
     parts: dict[str, list[str]] = {}
     drawings: dict[str, Element | None] = {}
@@ -140,7 +140,7 @@ def _find_categories(root: Element, options: ReadOptions) -> dict[str, dict[str,
     for skeleton in root.iterfind("image/skeleton"):
         shown[clean_name(skeleton.get("label", ""))].append([_get_label(part) for part in skeleton.findall("points")])
     for name, lists in shown.items():
-        if not parts.get(name):  # the longest tells most of the order
+        if not parts.get(name):  # the longest list has most of the order
             longest = max(lists, key=len)
             parts[name] = list(dict.fromkeys([*longest, *(part for each in lists for part in each)]))
     if not parts:
@@ -156,11 +156,11 @@ def _find_categories(root: Element, options: ReadOptions) -> dict[str, dict[str,
 
 
 def _read_bones(svg: Element | None, names: list[str]) -> list[tuple[str, str]]:
-    """Return the bones that a skeleton's drawing joins, each as the names of its ends.
+    """Return the bones in a skeleton's drawing, each as the names of its ends.
 
     Args:
-        svg: The label's ``<svg>``, which holds the drawing as text, or as elements.
-        names: Keypoint names, which the nodes without a name follow in order.
+        svg: Element ``<svg>`` of the label, with the drawing as text or as elements.
+        names: Keypoint names, in the order of nodes without a name.
     """
     if svg is None:
         return []
@@ -184,9 +184,9 @@ def _read_people(image: Element, categories: dict[str, dict[str, Any]], unused: 
     """Return the people of an image: skeletons with the box of their group, and boxes of people without one.
 
     Args:
-        image: The image's element.
+        image: Element of the image.
         categories: Keypoints by category.
-        unused: Counts the shapes that are not used, by tag.
+        unused: Counter of the omitted shapes by tag; it is updated.
     """
     skeletons, boxes = image.findall("skeleton"), image.findall("box")
     groups = Counter(_get_group(shape) for shape in skeletons)
@@ -221,7 +221,7 @@ def _read_people(image: Element, categories: dict[str, dict[str, Any]], unused: 
 
 
 def _pair_by_place(skeletons: list[Element], boxes: list[Element]) -> dict[int, Element]:
-    """Return the box of each skeleton, by its ``id()``, that alone holds its points and those of no other."""
+    """Return a box by the ``id()`` of its skeleton, if it alone holds the points of that skeleton and of no other."""
     holding: dict[int, list[Element]] = defaultdict(list)
     held: dict[int, list[Element]] = defaultdict(list)
     for box in boxes:
@@ -250,7 +250,7 @@ def _read_skeleton(shape: Element, box: list[float] | None, categories: dict[str
         if name in points:
             raise ValueError(f"a skeleton {category!r} has the point {name!r} twice")
         points[name] = _read_point(part.attrib)
-    return Person.from_named_points(category, box, points, names, _get_group(shape))
+    return Person.from_points(category, box, [points.get(name, (0, 0, 0)) for name in names], _get_group(shape))
 
 
 def _read_point(attributes: dict[str, str]) -> Point:
@@ -263,7 +263,7 @@ def _read_point(attributes: dict[str, str]) -> Point:
 
 
 def _read_box(box: Element) -> list[float]:
-    """Return a box, or the upright one around a rotated box."""
+    """Return a box; for a rotated one, the upright box around it."""
     left, top, right, bottom = (parse_number(box.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
     angle = math.radians(parse_number(box.get("rotation", "0")))
     if not angle:
@@ -309,7 +309,7 @@ def _declare(labels: Element, name: str, kind: str, **further: str) -> None:
 
 
 def _draw_svg(names: list[str], bones: list[list[int]]) -> str:
-    """Return a skeleton's drawing as CVAT has it: nodes on a circle, and a line for each bone."""
+    """Return a skeleton's drawing in CVAT's form: nodes on a circle, and a line for each bone."""
     drawing = Element("svg")
     angles = [2 * math.pi * index / len(names) for index in range(len(names))]
     places = [(f"{50 + 40 * math.sin(angle):.2f}", f"{50 - 40 * math.cos(angle):.2f}") for angle in angles]

@@ -1,4 +1,4 @@
-"""What a COCO file asks a model to learn: classes and keypoints, and whether training can read it."""
+"""Classes and keypoints that a model learns from a COCO file, and whether training can use the file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rtmo_plugin.labels.sigmas import choose_sigmas
 from rtmo_plugin.structures import KeypointSchema
 from rtmo_plugin.wording import count
 
-# Findings that training lives with: it leaves out those people, images and bones by itself.
+# Findings that do not stop training, which leaves out such people, images and bones.
 _HARMLESS = {
     "category-sides", "category-skeleton", "image-repeated", "annotation-repeated", "unknown-image", "keypoint-outside",
     "num-keypoints", "annotation-copy", "unlabelled-file", "box-empty", "box-outside", "area-size", "image-file",
     "keypoint-far", "visibility-never-2", "visibility-none",
 }  # fmt: skip
-_SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # those reported before training
-_NOT_COMMON = ("keypoint-far", "keypoint-outside")  # those that half of the people must not have
+_SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # reported before training
+_NOT_COMMON = ("keypoint-far", "keypoint-outside")  # refused if half of the people have them
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DatasetKeypoints:
         schema: Keypoint set of all classes.
         sigma_sources: K times ``given``, ``known``, ``estimated`` or ``typical`` (see ``sigmas``).
         has_areas: Whether every person has an ``area`` that fits the box.
-        notes: Sentences on what training lives with and a user should know.
+        notes: Sentences on findings that do not stop training.
     """
 
     classes: tuple[str, ...]
@@ -45,7 +45,7 @@ class DatasetKeypoints:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say what will be learnt, in two lines."""
+        """Return classes, flips, keypoints and sigmas in two lines."""
         names = self.schema.names
         pairs = [f"{names[a]}-{names[b]}" for a, b in self.schema.flip_pairs]
         sigmas = [f"{name} {s:g} ({source})" for name, s, source in zip(names, self.schema.sigmas, self.sigma_sources)]
@@ -57,19 +57,19 @@ class DatasetKeypoints:
 
 
 def read_dataset_keypoints(path: str | Path, sigmas: Sequence[float] | None = None) -> DatasetKeypoints:
-    """Return classes and keypoints of a COCO file that training can read.
+    """Return classes and keypoints of a COCO file that training can use.
 
-    Categories without keypoints do not count.  Flip pairs are the categories' own ``flip_pairs``, or
-    else what the names tell (``keypoint_sides``).
+    Categories without keypoints are left out. Flip pairs are the ``flip_pairs`` of the categories, or else those that
+    the names imply (see ``keypoints.sides``).
 
     Args:
-        path: The file.
+        path: COCO file.
         sigmas: K sigmas. Default: known or estimated ones.
 
     Raises:
         MissingFileError: The file does not exist.
-        DataError: It has something that training would stop at or learn wrongly, or another number
-            of keypoints than ``sigmas``.
+        DataError: Training would stop at the file or learn it wrongly, or it has another number of keypoints than
+            ``sigmas``.
     """
     coco = _leave_out_others(read_coco(path))
     problems = check_coco(coco)
@@ -98,7 +98,7 @@ def read_dataset_keypoints(path: str | Path, sigmas: Sequence[float] | None = No
 
 
 def _list_notes(problems: dict[str, list[Problem]], has_areas: bool, num_people: int) -> Iterator[str]:
-    """Yield sentences on findings that training lives with."""
+    """Yield sentences on findings that do not stop training."""
     if "area-size" in problems:
         found = problems["area-size"]
         where = f"{len(found):,} of {num_people:,} areas do not fit their box ({found[0].text})"
@@ -127,7 +127,7 @@ def _leave_out_others(coco: Coco) -> Coco:
 
 
 def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Problem]]) -> None:
-    """Raise a DataError for what training would stop at, crash from or learn wrongly."""
+    """Raise a DataError for findings that would stop training or be learned wrongly."""
     if not coco["categories"]:
         raise DataError(f"{path} has no category with a list `keypoints` of names: they say what a model can learn.")
     num_people = count_labelled_people(coco)

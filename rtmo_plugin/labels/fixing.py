@@ -38,13 +38,13 @@ class Fixed(NamedTuple):
 
 
 class _Context(NamedTuple):
-    """Context that remedies need besides the entry.
+    """Values that remedies need besides the entry.
 
     Attributes:
         sizes: (width, height) of each image by its id.
         inspections: Results of opening the images, by file name.
         new_ids: Ids that no annotation has.
-        scales: Factor from the coordinates to the pixels of an image by its id, where it is not 1.
+        scales: Factor from coordinates to pixels by image id, where it is not 1.
     """
 
     sizes: dict[int, Size | None]
@@ -58,7 +58,7 @@ def fix_coco(
     inspections: Mapping[str, ImageInspection] | None = None,
     problems: dict[str, list[Problem]] | None = None,
 ) -> Fixed:
-    """Return a copy of a COCO file with everything put right for which ``KINDS`` names a remedy.
+    """Return a copy of a COCO file in which every finding with a remedy in ``KINDS`` is corrected.
 
     Fixing a fixed file changes nothing.
 
@@ -74,7 +74,7 @@ def fix_coco(
         todo = {kind: found for kind, found in problems.items() if KINDS[kind].remedy}
         todo = {kind: found for kind, found in todo.items() if KINDS[kind].is_first} or todo
         for name in ("image", "category"):
-            if f"{name}-shift" in problems:  # which one is meant, is for the user to say
+            if f"{name}-shift" in problems:  # the user must decide which ids are right
                 todo.pop(f"unknown-{name}", None)
         if not todo:
             break
@@ -85,7 +85,7 @@ def fix_coco(
 
 
 def _apply(coco: Coco, problems: dict[str, list[Problem]], inspections: Mapping[str, ImageInspection]) -> Coco:
-    """Return a copy of a normalized file in which each problem met its remedy once."""
+    """Return a copy of a normalized file after the remedy of each problem."""
     scales = _find_scales(coco, problems.get("image-size", []), inspections)
     used = [each["id"] for each in list_entries(coco["annotations"])]
     context = _Context(list_sizes(coco), inspections, count(max([0, *used]) + 1), scales)
@@ -103,12 +103,12 @@ def _apply(coco: Coco, problems: dict[str, list[Problem]], inspections: Mapping[
 
 
 def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
-    """Return an entry after all its remedies; None where it is dropped."""
+    """Return an entry after its remedies; None if it is dropped."""
     for problem in problems:
         size_wh = context.sizes[entry["image_id"]] if problem.reading else None
         if size_wh:
             entry = apply_reading(entry, size_wh, problem.reading)
-        elif not problem.kind.endswith("-form"):  # which is done already
+        elif not problem.kind.endswith("-form"):  # normalizing has converted these
             remedy = _REMEDIES.get(problem.kind)
             entry = remedy(entry, context) if remedy else None
         if entry is None:
@@ -119,8 +119,8 @@ def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
 def _find_scales(coco: Coco, problems: list[Problem], inspections: Mapping[str, ImageInspection]) -> dict[int, float]:
     """Return the factor to the pixels of images that were resized after they were labelled.
 
-    Both sides of such an image have the same factor. One label beyond an image shows that the labels of
-    the file are in the old pixels; without any, the sizes alone are wrong.
+    Both sides of such an image have the same factor. If a label is beyond its image, all labels are in the old pixels;
+    otherwise only the sizes are wrong.
     """
     factors, sizes = {}, {}
     for problem in problems:
@@ -137,7 +137,7 @@ def _find_scales(coco: Coco, problems: list[Problem], inspections: Mapping[str, 
 
 
 def _scale(entry: Entry, scales: Mapping[int, float]) -> Entry:
-    """Return an annotation with coordinates in the pixels of its image, without an outline that has others."""
+    """Return an annotation with coordinates in the pixels of its image, without its outline, which is not scaled."""
     factor = scales.get(entry["image_id"]) if is_id(entry.get("image_id")) else None
     if factor is None:
         return entry
@@ -166,7 +166,7 @@ def _unlabel(entry: Entry, indices: list[int]) -> Entry:
 
 
 def _set_keypoints(entry: Entry, keypoints: list[float]) -> Entry:
-    """Return the entry with other keypoints, and no higher count than are labelled."""
+    """Return the entry with other keypoints, and with ``num_keypoints`` at most the labelled ones."""
     given, num_labelled = entry.get("num_keypoints"), count_labelled(keypoints)
     return {
         **entry,
@@ -186,7 +186,7 @@ def _turn_box(x: float, y: float, width: float, height: float) -> list[float]:
 
 
 def _draw_box(entry: Entry, context: _Context) -> Entry | None:
-    """Draw the box around the labelled keypoints, or drop the entry without any."""
+    """Draw the box around the labelled keypoints, or drop an entry without them."""
     keypoints = entry.get("keypoints")
     if not isinstance(keypoints, list) or not all(map(is_number, keypoints)):
         return None

@@ -24,10 +24,10 @@ class ImageInspection(NamedTuple):
     """Result of opening an image file.
 
     Attributes:
-        size_wh: Width and height, upright, as training sees it (EXIF orientation is followed); zeros if unknown.
+        size_wh: Width and height of the upright image (EXIF orientation is applied); zeros if unknown.
         kind: Kind of the finding (see ``KINDS``); empty for a good image.
         fault: Reason in words; empty for a good image.
-        place: Path below the folder, if the file is elsewhere than its name says.
+        place: Path below the folder, if the file is not at the path of its name.
     """
 
     size_wh: tuple[int, int] = (0, 0)
@@ -98,13 +98,13 @@ def inspect_image(path: Path) -> ImageInspection:
 
 
 def find_image_files(folder: Path) -> dict[str, Path]:
-    """Return the image files in and below a folder, by their name there; nothing if the folder is missing."""
+    """Return the image files in and below a folder by their relative path; nothing if the folder is missing."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def find_moved_images(names: Iterable[str], folder: str | Path) -> dict[str, str]:
-    """Return the path below ``folder`` of files that are not where their names say, if only one can be meant.
+    """Return the paths below ``folder`` of files that are not at the path of their name, if only one file matches.
 
     Leading folders of a name may be missing, separators may be those of Windows, and case may differ.
 
@@ -129,7 +129,7 @@ def find_moved_images(names: Iterable[str], folder: str | Path) -> dict[str, str
 
 
 def _find_place(name: str, present: set[str], by_tail: dict[str, set[str]]) -> str | None:
-    """Return the file with the longest common end, or None if there is none or more than one."""
+    """Return the file whose path has the longest common end with a name; None if no file or several match."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     for start in range(len(parts)):
         tail = "/".join(parts[start:])

@@ -1,14 +1,13 @@
-"""Labels as every format has them: people below their image, names in place of ids.
+"""The data model of all label formats: images with their people, and names instead of ids.
 
-A converter reads its format into a ``LabelSet`` and writes its format from one; COCO is one of the formats.
-What a format has beyond this (outlines, attributes, licenses, ids) does not travel: ``notes`` says what
-was left out, in sentences for the user.
+Each format is read into a ``LabelSet`` and written from one; COCO is one of the formats. What else a format holds
+(outlines, attributes, licenses, ids) is left out, and ``notes`` says so in sentences for the user.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from rtmo_plugin.labels.normalizing import normalize_coco
 Point = tuple[float, float, int]
 _DECIMALS = 10
 _LARGEST = 1e9  # pixels
-# Findings that leave open who or what is meant; other findings are values, which convert as they are.
+# Findings that leave ids, references or numbers ambiguous; labels with other findings convert as they are.
 _OBSTACLES = (
     "-broken", "-repeated", "-conflict", "-keypoints", "-skeleton", "unknown-",
     "keypoint-count", "-number", "-visibility", "share-numbers", "box-convention", "-shift", "image-unsized",
@@ -52,18 +51,6 @@ class Person(NamedTuple):
     ) -> Person:
         """Return a person whose keypoints are K points (x, y, visibility)."""
         return cls(category, bbox, [tidy(number) for point in points for number in point], group_id)
-
-    @classmethod
-    def from_named_points(
-        cls,
-        category: str,
-        bbox: list[float] | None,
-        points: Mapping[str, Point],
-        names: Sequence[str],
-        group_id: int | None,
-    ) -> Person:
-        """Return a person from its labelled points by keypoint name; the other keypoints are unlabelled."""
-        return cls.from_points(category, bbox, (points.get(name, (0, 0, 0)) for name in names), group_id)
 
     @property
     def points(self) -> list[Point]:
@@ -99,13 +86,13 @@ class LabelSet:
         return {name: entry["keypoints"] for name, entry in self.categories.items()}
 
     def complete_boxes(self) -> LabelSet:
-        """Return the labels with a box with an area for every person; people without a box and keypoints are left out.
+        """Return the labels with a box that has an area for every person.
 
-        A box without area is drawn around the labelled keypoints. A note counts whose box got a margin,
-        and who was left out for having neither a box nor a labelled keypoint.
+        Missing boxes and boxes without area are drawn around the labelled keypoints. People with neither a box nor a
+        labelled keypoint are left out. Notes count the boxes that got a margin, and the people left out.
 
         Raises:
-            DataError: A number is so large that it cannot be a place in an image.
+            DataError: A coordinate is too large for any image.
         """
         counts: Counter[str] = Counter()
         images = {}
@@ -122,11 +109,11 @@ class LabelSet:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the user, or a conversion that reads back what it wrote, knows about labels.
+    """Facts about labels that their files may lack: from the user, or from a conversion that reads back its output.
 
     Attributes:
         split: Split of a YOLO folder.
-        keypoints: Keypoint names in order, for all categories or by category. Default: what the format says.
+        keypoints: Keypoint names in order, for all categories or by category. Default: the names in the files.
         images: Folder of a YOLO folder's images. Default: where data.yaml says.
         sizes: Image width and height by file name, for a YOLO folder without images. Default: read from the images.
     """
@@ -137,14 +124,14 @@ class ReadOptions:
     sizes: Mapping[str, tuple[int, int]] | None = None
 
     def choose_keypoints(self, category: str, found: list[str] | None) -> list[str]:
-        """Return the keypoint names that were given for a category, else those ``found`` in the files."""
+        """Return the keypoint names given for a category, else those ``found`` in the files."""
         if isinstance(self.keypoints, Mapping):
             return list(self.keypoints.get(category) or found or [])
         return list(self.keypoints or found or [])
 
 
 def clean_name(name: str) -> str:
-    """Return a name without space around it, and with single spaces within.
+    """Return a name without outer spaces, and with single inner spaces.
 
     Examples:
         >>> clean_name(" left  eye ")
@@ -154,7 +141,7 @@ def clean_name(name: str) -> str:
 
 
 def strip_suffix(name: str) -> str:
-    """Return the name of an image without its suffix, as YOLO and LabelMe name labels.
+    """Return an image name without its suffix, as YOLO and LabelMe name labels.
 
     Examples:
         >>> strip_suffix("v1.0/a.b.jpg"), strip_suffix("v1.0/a")
@@ -165,7 +152,7 @@ def strip_suffix(name: str) -> str:
 
 
 def tidy(value: float) -> float:
-    """Return a coordinate without the noise of arithmetic, and as an integer if it is whole.
+    """Return a coordinate without rounding noise, as an integer if it is whole.
 
     Examples:
         >>> tidy(0.1 + 0.2), tidy(7.0)
@@ -176,23 +163,23 @@ def tidy(value: float) -> float:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that does not exist yet, and the folders above it, in the draft of a conversion."""
+    """Write a new file and the folders above it, in the draft of a conversion."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
 
 
 def describe_left_out(unused: Counter[str]) -> list[str]:
-    """Return a sentence with the numbers of shapes that were left out, by kind, or nothing."""
+    """Return a sentence with the number of omitted shapes by kind, or nothing."""
     left = ", ".join(f"{count:,} {kind}" for kind, count in sorted(unused.items()) if count)
     return [f"Left out, as COCO keypoints cannot hold them: {left}."] if left else []
 
 
 def check_categories(categories: Mapping[str, dict[str, Any]], origin: str) -> None:
-    """Check the names of the categories of a format.
+    """Check the names of categories and keypoints.
 
     Raises:
-        DataError: There is no category, or one has no keypoints, an empty name or a name twice.
+        DataError: There are no categories, or one has no keypoints, an empty name or a repeated name.
     """
     for name, entry in categories.items():
         if not name:
@@ -208,7 +195,7 @@ def from_coco(coco: Coco) -> LabelSet:
     """Return the labels of a COCO file, without crowd regions and fields that only COCO has.
 
     Raises:
-        DataError: Ids, references, names or numbers are broken, or there are no images.
+        DataError: Ids, references, names or numbers are broken, or the file has no images.
     """
     coco, _ = normalize_coco(coco)
     if not coco["images"]:
@@ -225,7 +212,11 @@ def from_coco(coco: Coco) -> LabelSet:
             "annotations": [each for each in coco["annotations"] if each["category_id"] not in left_out],
         }
     notes = [f"Categories without keypoints, left out: {', '.join(each['name'] for each in others)}."] if others else []
-    categories = {name: _keep_fields(entry) for name, entry in _index_by(coco, "categories", "name").items()}
+    categories: dict[str, dict[str, Any]] = {}
+    for name, entry in _index_by(coco, "categories", "name").items():
+        bones = list_bones(entry.get("skeleton"), len(entry["keypoints"] or ()))
+        fields = {"keypoints": entry["keypoints"], "skeleton": bones or None, "flip_pairs": entry.get("flip_pairs")}
+        categories[name] = {key: value for key, value in fields.items() if value is not None}
     entries = _index_by(coco, "images", "file_name")
     images = {name: LabelledImage(entry["width"], entry["height"], []) for name, entry in entries.items()}
     by_id = {entry["id"]: images[name] for name, entry in entries.items()}
@@ -269,13 +260,6 @@ def _complete_person(person: Person, name: str, image: LabelledImage, counts: Co
         return None
     counts["drawn"] += not has_area(person.bbox or span_keypoints(person.keypoints) or [0, 0, 0, 0])
     return person._replace(bbox=[tidy(number) for number in box])
-
-
-def _keep_fields(category: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a category that some format can hold."""
-    names, skeleton = category["keypoints"], category.get("skeleton")
-    optional = {"skeleton": list_bones(skeleton, len(names)) or None, "flip_pairs": category.get("flip_pairs")}
-    return {"keypoints": names, **{key: value for key, value in optional.items() if value is not None}}
 
 
 def _index_by(coco: Coco, section: str, key: str) -> dict[str, Any]:

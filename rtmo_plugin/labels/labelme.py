@@ -1,8 +1,8 @@
 """LabelMe folders: a JSON file for each image, with points and rectangles as shapes.
 
-A person is what has one ``group_id``: at most one rectangle, labelled with the category, and points,
-labelled with the keypoint. The flag ``occluded`` of a point is COCO's visibility 1; keypoints
-without a point are not labelled. Shapes of other types are left out.
+A person is a group of shapes with the same ``group_id``: at most one rectangle, labelled with the category, and points,
+labelled with the keypoint. The flag ``occluded`` of a point is COCO's visibility 1; keypoints without a point are not
+labelled. Shapes of other types are left out.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _USED = ("point", "rectangle")
 
 
 def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
-    """Return the labels of a LabelMe folder; hidden files and other JSON files are not read.
+    """Return the labels of a LabelMe folder, without hidden files and other JSON files.
 
     Raises:
         MissingFileError: The folder has no LabelMe file.
-        DataError: A file is damaged, not named like its image, or its people cannot be told apart; two files
-            are of one image; or keypoint names differ only in their spelling.
+        DataError: A file is damaged, is not named like its image, or mixes its people; two files have the same
+            image; or keypoint names differ only in upper and lower case.
     """
     documents, others = _read_documents(folder)
     if not documents:
@@ -86,7 +86,7 @@ def write_labelme(labels: LabelSet, out: Path, split: str) -> None:
 
 
 def _read_documents(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return LabelMe's documents by their file below the folder, and the names of other JSON files."""
+    """Return LabelMe documents by their path below the folder, and the names of other JSON files."""
     documents: dict[str, Any] = {}
     others: list[str] = []
     for path in sorted(folder.rglob("*.json")):
@@ -96,7 +96,7 @@ def _read_documents(folder: Path) -> tuple[dict[str, Any], list[str]]:
         text = read_text(path)
         try:
             document = parse_json(text, str(path))
-        except DataError:  # a damaged LabelMe file must not be passed over
+        except DataError:  # a damaged LabelMe file must not be skipped
             is_whole = text.rstrip().endswith(("}", "]"))  # with comments, say
             if not is_whole or any(f'"{key}"' in text for key in (*_KEYS, "version")):
                 raise
@@ -111,9 +111,9 @@ def _read_documents(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _complete_document(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with what older versions of LabelMe and other programs leave out or write otherwise.
+    """Return a document in the form of LabelMe 5, from files of older versions and other programs.
 
-    These are the type of a shape, numbers such as 1.0, and the image size, which the image then tells.
+    Completed are the type of a shape, numbers such as 1.0, and the image size, which is read from the image.
     """
     completed = dict(document)
     if isinstance(document.get("shapes"), list):
@@ -135,7 +135,7 @@ def _complete_shape(shape: Any) -> Any:
 
 
 def _read_size(path: Path, document: dict[str, Any]) -> tuple[int, int] | None:
-    """Return width and height of the image that lies beside a document, or in it."""
+    """Return width and height of the image beside a document, or inside it."""
     image = path.parent / document["imagePath"].replace("\\", "/")
     if image.is_file():
         return read_image_size(image)
@@ -188,7 +188,7 @@ def _find_name(document: dict[str, Any]) -> str:
 
 
 def _group_shapes(file: str, shapes: list[Shape]) -> dict[Any, list[Shape]]:
-    """Return points and rectangles by person; without numbers they must be one person's.
+    """Return points and rectangles by person; shapes without a group belong to one person.
 
     Raises:
         DataError: A person has two rectangles, or a point twice.
@@ -207,9 +207,9 @@ def _group_shapes(file: str, shapes: list[Shape]) -> dict[Any, list[Shape]]:
 
 
 def _find_keypoints(people: list[list[Shape]], options: ReadOptions) -> dict[str, list[str]]:
-    """Return the keypoint names by category, in the order in which the points come.
+    """Return the keypoint names by category, in the order of the points.
 
-    Categories that share a keypoint have one set of them. A person without a rectangle is of the first category.
+    Categories that share a keypoint share all of them. A person without a rectangle is of the first category.
 
     Raises:
         DataError: Two names differ only in upper and lower case, and no names were given.
@@ -253,7 +253,8 @@ def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str
     if boxes:
         xs, ys = zip(*boxes[0]["points"])
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    return Person.from_named_points(category, box, points, keypoints[category], group if is_id(group) else None)
+    ordered = [points.get(name, (0, 0, 0)) for name in keypoints[category]]
+    return Person.from_points(category, box, ordered, group if is_id(group) else None)
 
 
 def _draw(kind: str, label: str, points: list[list[float]], group: int, is_occluded: bool = False) -> Shape:

@@ -1,8 +1,8 @@
-"""Values of a COCO file in another form than COCO's, which leave no doubt about what is meant.
+"""Converts values of a COCO file that are in another form than COCO's, but unambiguous.
 
 ``"1"`` and ``1.0`` are 1, text may be an id, keypoints may be nested, named or missing, boxes may be two corners.
-What has more than one meaning stays as it is, for the checks to find. Entries keep their places, and
-what is not changed is shared with the original.
+Ambiguous values stay as they are, for the checks to find. Entries keep their order, and unchanged ones are shared with
+the original.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _POINT_KEYS = (("x", "y", "v"), ("x", "y", "visibility"), ("x", "y", "visible"))
 
 
 def normalize_coco(coco: Coco) -> tuple[Coco, list[Problem]]:
-    """Return a COCO file in COCO's own form, and what was converted."""
+    """Return a COCO file in COCO's own form, and a finding for each converted entry."""
     image_ids, category_ids = _number(coco["images"]), _number(coco["categories"])
     categories = [_convert_category(each, category_ids) for each in coco["categories"]]
     free = _count_free((coco["images"], "id"), (coco["annotations"], "image_id"))
@@ -48,7 +48,7 @@ def _list_changes(coco: Coco, converted: Coco) -> Iterator[Problem]:
 
 
 def _read_float(value: Any) -> float | None:
-    """Return the finite number that a value is or spells."""
+    """Return the finite number that a value is or spells, or None."""
     if is_number(value):
         return value  # type: ignore[no-any-return]
     if not isinstance(value, str):
@@ -61,7 +61,7 @@ def _read_float(value: Any) -> float | None:
 
 
 def _number(entries: list[Any]) -> dict[Any, int]:
-    """Return a whole number for each id that is not one; different ids get different numbers."""
+    """Return a whole number for each id that is not a whole number; different ids get different numbers."""
     ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
     used = {value for value in ids if is_id(value)}
     numbers: dict[Any, int] = {}
@@ -127,7 +127,7 @@ def _convert_category(category: Any, ids: dict[Any, int]) -> Any:
 
 
 def _list_names(keypoints: Any) -> list[str] | None:
-    """Return names that are not a plain list: by their numbers, or in objects with a ``name``."""
+    """Return keypoint names that are given by number, or as objects with a ``name``; else None."""
     if isinstance(keypoints, dict) and keypoints and all(read_whole(key) is not None for key in keypoints):
         values = [keypoints[key] for key in sorted(keypoints, key=lambda key: read_whole(key) or 0)]
         return values if all(isinstance(value, str) for value in values) else None
@@ -142,14 +142,14 @@ def _are_pairs(values: Any) -> bool:
 
 
 class _References:
-    """Which image and category an annotation means.
+    """Finds the image and the category of an annotation.
 
     Args:
         images: Converted images.
         categories: Converted categories.
         image_ids: New image ids by old ones.
         category_ids: New category ids by old ones.
-        people: Annotations, not converted.
+        people: Annotations before conversion.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class _References:
         self._only = kinds[0]["id"] if len(kinds) == 1 and len(categories) == 1 and len(given) == 1 else None
 
     def find(self, key: str, value: Any) -> int | None:
-        """Return the id that a value means; None where it stays as it is."""
+        """Return the id that a value means; None if the value stays as it is."""
         if is_id(value) and value in self._ids[key]:
             return None
         if isinstance(value, (str, float)):
@@ -223,7 +223,7 @@ def _convert_person(person: Any, references: _References, new_ids: Iterator[int]
 
 
 def _convert_keypoints(keypoints: Any, names: Any) -> Entry:
-    """Return ``keypoints`` as 3K numbers, where they are that in another form."""
+    """Return ``keypoints`` as 3K numbers, if they are in another form."""
     if not isinstance(names, list) or not isinstance(keypoints, (list, dict)) or not keypoints:
         return {}
     size = len(names)
@@ -237,7 +237,7 @@ def _convert_keypoints(keypoints: Any, names: Any) -> Entry:
 
 
 def _list_points(keypoints: Any, names: list[Any]) -> list[Any] | None:
-    """Return what stands for each of K keypoints, in order."""
+    """Return the part of ``keypoints`` for each of K names, in order; None if it cannot be divided."""
     size = len(names)
     if isinstance(keypoints, dict):
         return [keypoints.get(name) for name in names] if set(keypoints) <= set(map(str, names)) else None
@@ -255,7 +255,7 @@ def _list_points(keypoints: Any, names: list[Any]) -> list[Any] | None:
 
 
 def _read_point(point: Any) -> list[float] | None:
-    """Return x, y and visibility; those of a point without visibility, which is labelled unless it is (0, 0)."""
+    """Return x, y and visibility of a point; without visibility, it is labelled unless it is (0, 0)."""
     if point is None:
         return [0, 0, 0]
     if isinstance(point, dict):
@@ -273,7 +273,7 @@ def _read_point(point: Any) -> list[float] | None:
 
 
 def _convert_box(box: Any) -> Entry:
-    """Return ``bbox`` as four numbers, where it is text, an object or two corners."""
+    """Return ``bbox`` as four numbers, if it is text, an object or two corners."""
     if are_numbers(box, 4) or (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return {}
     values, is_corners = box, False

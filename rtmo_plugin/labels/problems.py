@@ -1,6 +1,6 @@
-"""What can be wrong with a COCO file: every kind of finding, what it means, and what ``--fix`` does.
+"""All kinds of findings in a COCO file: their meaning, and what ``--fix`` does.
 
-The order is the order of the report.  A kind without a remedy needs a person to decide.
+The order is that of the report. A kind without a remedy is left to the user.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ class Kind(NamedTuple):
     Attributes:
         section: List of the COCO file that has the entry.
         meaning: Entries and their fault, for the report.
-        remedy: Action of ``--fix``; empty if there is none.
-        is_first: Whether it is fixed before the other kinds are judged again, because it changes their meaning.
+        remedy: Action of ``--fix``; empty if it is left to the user.
+        is_first: Whether ``--fix`` corrects it before it checks for other kinds, because it changes their meaning.
     """
 
     section: str
@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     is_first: bool = False
 
     def describe(self, number: int) -> str:
-        """Return how many entries have what is wrong, in words.
+        """Return the meaning with a number of entries.
 
         Example:
             >>> KINDS["image-repeated"].describe(1), KINDS["image-missing"].describe(2)
@@ -42,7 +42,7 @@ _SINGULAR = {"annotations": "annotation", "images": "image", "categories": "cate
 
 
 class Problem(NamedTuple):
-    """One entry of a COCO file that has something wrong.
+    """A finding: one entry of a COCO file, and what is wrong with it.
 
     Attributes:
         kind: A key of ``KINDS``.

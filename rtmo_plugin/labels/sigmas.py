@@ -1,10 +1,10 @@
 """Sigmas of keypoints without an official OKS: by name where it is known, else from the labels.
 
-A sigma is how far annotators put the same keypoint apart, relative to the square root of the person's
-area.  One set of labels cannot tell that.  But it tells how far each keypoint is from the nearest other
-one, and COCO's own sigmas follow that closely: 0.31 times its median, over COCO's keypoints with a
-correlation of 0.94 and a mean factor of 1.14 between the two (worst: the hips, 1.5).  In other words a
-prediction that is off by the way to the neighbouring keypoint has an OKS of about exp(-1.3) = 0.27.
+A sigma is the standard deviation between annotators, relative to the square root of the person's area. One set of
+labels cannot show it. But it shows the distance of each keypoint to the nearest other one, and COCO's own sigmas are
+close to 0.31 times the median of that distance: over COCO's keypoints with a correlation of 0.94 and a mean factor of
+1.14 between the two (worst: the hips, 1.5). A prediction that is off by the distance to the neighboring keypoint then
+has an OKS of about exp(-1.3) = 0.27.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def choose_sigmas(names: Sequence[str], people: Sequence[dict[str, Any]]) -> tup
     """Return K sigmas and where each comes from: ``known`` by name, ``estimated`` or ``typical``.
 
     Args:
-        names: K names; spelling and side do not matter, so that ``WristL`` is a known one.
+        names: K names; spelling and side do not matter, so ``WristL`` is known.
         people: COCO annotations with K keypoints each, to estimate from.
     """
     parts = [part for _, part in read_sides(names).parts]
@@ -68,6 +68,6 @@ def estimate_sigmas(people: Sequence[dict[str, Any]], num_keypoints: int) -> NDA
         is_pair = is_labelled & is_labelled[:, other : other + 1] & (np.arange(num_keypoints) != other)
         nearest = np.where(is_pair, np.minimum(nearest, distances), nearest)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a keypoint without any distance, which is NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # for a keypoint without any distance, which stays NaN
         medians = np.nanmedian(np.where(np.isfinite(nearest), nearest, np.nan), axis=0)
     return np.asarray(np.clip(_SHARE * medians, _LOWEST, _HIGHEST))

@@ -16,6 +16,7 @@ from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.json_values import is_id
 from rtmo_plugin.labels.normalizing import normalize_coco
 from rtmo_plugin.number_ranges import SEED, SHARE
+from rtmo_plugin.wording import count
 
 NAMES = ("train.json", "val.json")
 
@@ -30,11 +31,11 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
         seed: Seed of the random choice.
 
     Returns:
-        True: both are written.
+        True: both files are written.
 
     Raises:
         MissingFileError: The file does not exist.
-        DataError: It cannot be read as COCO, has fewer than two images, or one of the two is there already.
+        DataError: The file cannot be read as COCO or has fewer than two images, or an output exists already.
         ConfigError: ``val`` is not between 0 and 1.
     """
     SHARE.check("val", val)
@@ -42,7 +43,7 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
     targets = [Path(out, name) for name in NAMES]
     existing = [target for target in targets if os.path.lexists(target)]
     if existing:
-        raise DataError(f"{existing[0]} is there already: name another folder, nothing is overwritten.")
+        raise DataError(f"{existing[0]} exists already and is not overwritten: name another folder.")
     check_outputs(targets, [file])
     coco = read_coco(file)
     parts = split_coco(coco, val, seed)
@@ -53,7 +54,9 @@ def split_file(file: str | Path, out: str | Path, val: float = 0.2, seed: int = 
         num_lost = len(coco[section]) - sum(len(part[section]) for part in parts)
         if num_lost:
             reason = "without an id" if section == "images" else "of no image in the file"
-            print(f"  In neither of the two: {num_lost:,} {section} {reason}, which `rtmo dataset check {file}` names.")
+            print(
+                f"  In neither file: {count(num_lost, section[:-1])} {reason}, which `rtmo dataset check {file}` names."
+            )
     return True
 
 
@@ -63,9 +66,9 @@ def split_coco(coco: Coco, val: float, seed: int = 0) -> tuple[Coco, Coco]:
     Raises:
         DataError: It has fewer than two images.
     """
-    forms, _ = normalize_coco(coco)  # in which references are ids, whatever their spelling
+    forms, _ = normalize_coco(coco)  # in which all references are numbers
     firsts: dict[str, int] = {}
-    leaders: dict[int, int] = {}  # of each image the first one with its file, so that no file is on both sides
+    leaders: dict[int, int] = {}  # for each image id, the first id with the same file, so that no file is in both parts
     for image in forms["images"]:
         if isinstance(image, dict) and is_id(image.get("id")):
             name = image.get("file_name")
@@ -73,15 +76,15 @@ def split_coco(coco: Coco, val: float, seed: int = 0) -> tuple[Coco, Coco]:
             leaders.setdefault(image["id"], firsts.setdefault(key, image["id"]) if key else image["id"])
     ids = sorted(map(str, set(leaders.values())))
     if len(ids) < 2:
-        count = "one image" if ids else "no image with an id"
-        raise DataError(f"The file has {count}, and two parts need at least two.")
+        held = "one image" if ids else "no image with an id"
+        raise DataError(f"The file has {held}, and two parts need at least two.")
     chosen = set(random.Random(seed).sample(ids, min(max(round(val * len(ids)), 1), len(ids) - 1)))
     sides = {image_id: str(leader) in chosen for image_id, leader in leaders.items()}
     return _select(coco, forms, sides, False), _select(coco, forms, sides, True)
 
 
 def _select(coco: Coco, forms: Coco, sides: Mapping[int, bool], side: bool) -> Coco:
-    """Return the entries of one side as they came, chosen by what their forms say."""
+    """Return the original entries of one side, chosen by their normalized forms."""
 
     def choose(section: str, key: str) -> list[Any]:
         pairs = zip(coco[section], forms[section])

@@ -48,9 +48,9 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
         options: _Split, folder of the images and keypoint names.
 
     Raises:
-        MissingFileError: There is no data.yaml, or no folder of labels.
-        DataError: A file is not what it should be, or an image is missing or cannot be read; the message
-            names file and line.
+        MissingFileError: The data.yaml or the folder of labels does not exist.
+        DataError: A file is malformed, or an image is missing or cannot be read; the message names file and
+            line.
     """
     folder, data = _read_yaml(source)
     place = _find_split(folder, data, options.split)
@@ -115,12 +115,12 @@ def write_yolo(labels: LabelSet, out: Path, split: str) -> None:
 
 
 def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the categories with the keypoint names that are given or that data.yaml has, and the flip pairs.
+    """Return the categories with flip pairs and with the given keypoint names, or those of data.yaml.
 
-    Without names 17 keypoints are COCO's, and others are numbered; a note says so.
+    Without names, 17 keypoints are taken for COCO's and others are numbered; a note says so.
 
     Raises:
-        DataError: There are more or fewer names than ``kpt_shape`` says, or ``flip_idx`` does not exchange keypoints.
+        DataError: The number of names is not that of ``kpt_shape``, or ``flip_idx`` does not exchange pairs.
     """
     num_keypoints = data["kpt_shape"][0]
     categories = {}
@@ -140,7 +140,7 @@ def _find_categories(data: dict[str, Any], options: ReadOptions, notes: list[str
 
 
 def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """Return the ``flip_pairs`` of a category where ``flip_idx`` says something else than the names."""
+    """Return the ``flip_pairs`` of a category if ``flip_idx`` differs from the flips that the names imply."""
     given = data.get("flip_idx")
     if _is_empty(given):
         return {}
@@ -160,9 +160,9 @@ def _find_flips(data: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def _find_keypoint_names(data: dict[str, Any], number: int) -> list[str] | None:
-    """Return ``kpt_names`` of a class: by its number, in a list of lists, or one list for all.
+    """Return the ``kpt_names`` of a class: by its number, in a list of lists, or one list for all classes.
 
-    The one list may be by the numbers of the keypoints, too.
+    The one list may also be a mapping from the numbers of the keypoints.
     """
     held = data.get("kpt_names")
     if isinstance(held, dict) and all(isinstance(name, str) for name in held.values()):
@@ -197,7 +197,7 @@ def _read_rows(path: Path, num_values: int, num_classes: int) -> list[list[float
 
 
 def _check_fractions(rows_by_stem: Mapping[str, list[list[float]]], labels: Mapping[str, Path]) -> None:
-    """Check that the boxes are fractions of the image rather than pixels; a few may leave their image by far.
+    """Check that the boxes are fractions of the image and not pixels; a few boxes may extend far beyond their image.
 
     Raises:
         DataError: Most boxes are larger than any image.
@@ -234,7 +234,7 @@ def _decode_row(row: list[float], names: list[str], size_wh: tuple[int, int], di
 
 @dataclass(frozen=True)
 class _Split:
-    """Where the images and labels of a split are.
+    """Folders of the images and labels of a split.
 
     Attributes:
         root: Folder of the data set.
@@ -251,19 +251,19 @@ class _Split:
     chosen: frozenset[str] | None = None
 
     def has(self, stem: str) -> bool:
-        """Whether the image of a stem belongs to the split."""
+        """Whether the image with this stem belongs to the split."""
         parents = (parent.as_posix() for parent in Path(stem).parents)
         return self.chosen is None or not self.chosen.isdisjoint([stem, *parents])
 
     def list_missing(self, stems: Container[str]) -> list[str]:
-        """Return the listed images that are not among the images with these stems."""
+        """Return the stems of listed images that are not among ``stems``."""
         return [] if self.listing is None else sorted(stem for stem in self.chosen or () if stem not in stems)
 
     def list_labels(self, stems: Container[str]) -> dict[str, Path]:
         """Return the label files by the stem of their image.
 
         Args:
-            stems: Stems of the images, which tell a label file from a list of classes of the same name.
+            stems: Stems of the images. They tell a label file from a list of classes with the same name.
         """
         files = [path for path in sorted(self.labels.rglob("*.txt")) if path != self.listing]
         named = {strip_suffix(path.relative_to(self.labels).as_posix()): path for path in files}
@@ -282,7 +282,7 @@ def _read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
 
     Raises:
         MissingFileError: The file does not exist.
-        DataError: It is not YAML, or not of a pose data set.
+        DataError: The file is not valid YAML, or not of a pose data set.
     """
     path = source
     if not source.is_file():  # data.yaml, or else the only YAML file in the folder
@@ -299,7 +299,7 @@ def _read_yaml(source: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _parse_yaml(text: str, name: str) -> Any:
-    """Return what a YAML text holds, with all scalars as text: ``no`` is a word, not a truth value.
+    """Return the content of a YAML text, with all scalars as text: ``no`` is a word, not a Boolean.
 
     Raises:
         DataError: ``text`` is not valid YAML, has aliases or is nested too deeply; the message calls it ``name``.
@@ -321,7 +321,7 @@ def _is_empty(value: Any) -> bool:
 
 
 class _PlainLoader(yaml.BaseLoader):
-    """Loads text, lists and dicts. An alias is refused: some that hold one another fill any memory."""
+    """Loads text, lists and dicts. Aliases are refused, because nested ones can fill any memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -334,7 +334,7 @@ def _find_split(folder: Path, data: dict[str, Any], split: str) -> _Split:
     """Return the folders of a split: those of data.yaml, else those of the usual layouts.
 
     Raises:
-        MissingFileError: No folder has the split; the message names the places.
+        MissingFileError: The split is in none of the folders, which the message names.
         DataError: A list of images is empty.
     """
     names = [name for name in (split, _SAME_SPLIT.get(split)) if name]
@@ -404,7 +404,7 @@ def _swap_last(path: Path, old: str, new: str) -> Path:
 
 
 def _read_class_names(names: Any) -> list[str]:
-    """Return the class names, which YAML holds as a list or by number."""
+    """Return the class names, given as a list or by number."""
     if isinstance(names, dict):
         if sorted(names) != sorted(str(number) for number in range(len(names))):
             raise DataError(f"`names` in data.yaml must number the classes from 0, not {list(names)[:10]}.")

@@ -61,4 +61,4 @@ def test_a_conversion_without_people_is_no_success(tmp_path, capsys):
     (tmp_path / "a.xml").write_text(export(BALL, image("a.jpg", skeleton("ball", [("center", 0, 0, 0, 1)]))))
     code, out = convert(capsys, tmp_path / "a.xml", tmp_path / "a.json", "--from", "cvat")
     assert code == 1
-    assert "There are no people in it." in out
+    assert "It has no people." in out

@@ -64,7 +64,7 @@ def test_what_exists_is_not_overwritten(tmp_path, capsys, name):
     before = snapshot(tmp_path)
     for target in (dangling, full, file, source):
         code, _, err = run_in_process(capsys, "dataset", "convert", source, target, "--to", name)
-        assert (code, err.startswith(f"error: {target} is there already")) == (2, True)
+        assert (code, err.startswith(f"error: {target} exists already")) == (2, True)
     assert snapshot(tmp_path) == before
 
 
@@ -75,7 +75,7 @@ def test_an_empty_folder_may_be_there(tmp_path, capsys):
     assert run_in_process(capsys, "dataset", "convert", source, tmp_path / "yolo", "--to", "yolo")[0] == 0
     assert sorted(path.name for path in (tmp_path / "yolo").iterdir()) == ["data.yaml", "labels"]
     code, _, err = run_in_process(capsys, "dataset", "convert", tmp_path / "x.xml", tmp_path, "--from", "cvat")
-    assert (code, "is there already" in err) == (2, True)
+    assert (code, "exists already" in err) == (2, True)
 
 
 def test_two_images_with_one_label_file_on_some_disks(tmp_path, capsys):

@@ -42,7 +42,7 @@ def test_the_parts_of_a_split_overwrite_nothing(tmp_path, capsys, name, kind):
     else:
         (out / name).symlink_to(tmp_path / "elsewhere.json")
     code, _, err = run_in_process(capsys, "dataset", "split", source, out)
-    assert (code, err.startswith(f"error: {out / name} is there already")) == (2, True)
+    assert (code, err.startswith(f"error: {out / name} exists already")) == (2, True)
     assert not (tmp_path / "elsewhere.json").exists()
     assert sorted(path.name for path in out.iterdir()) == [name]
 

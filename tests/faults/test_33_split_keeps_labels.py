@@ -66,8 +66,8 @@ def test_what_is_in_neither_part_is_said(tmp_path, capsys):
 
     code, out, _ = run_in_process(capsys, "dataset", "split", write(tmp_path, lose), tmp_path / "out")
     assert code == 0
-    assert "In neither of the two: 2 annotations of no image in the file" in out
-    assert "In neither of the two: 1 images without an id" in out
+    assert "In neither file: 2 annotations of no image in the file" in out
+    assert "In neither file: 1 image without an id" in out
 
 
 def test_escape_sequences_of_names_are_shown(tmp_path, capsys):

@@ -32,8 +32,8 @@ def test_records_of_the_command_are_the_lines_of_json(model, folder, tmp_path, c
     ("arguments", "sentence"),
     [
         (["--records", "jsonl"], "error: Files of records need a folder: add --out DIR."),
-        (["--workers", "2"], "error: --workers are Ray's: add --ray."),
-        (["--shard-size", "2"], "error: --shard-size is of files of records: add --records jsonl."),
+        (["--workers", "2"], "error: --workers applies to Ray only: add --ray."),
+        (["--shard-size", "2"], "error: --shard-size applies to files of records only: add --records jsonl."),
     ],
 )
 def test_what_is_missing_is_said(arguments, sentence, capsys):

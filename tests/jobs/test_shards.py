@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.jobs.shards import Shard, list_sources, make_shards
+from rtmo_plugin.jobs.shards import Shard, list_inputs, make_shards
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def test_shards_travel_whatever_their_names_are():
 def test_names_are_those_that_pose_takes(folder, tmp_path):
     names = [str(folder / name) for name in ("0.png", "4.avi")]
     everything = sorted(str(path) for path in folder.iterdir())
-    assert list_sources(folder) == everything
-    assert list_sources(str(folder / "[04].*")) == [*names, str(folder / "4.png")]
-    assert list_sources([folder, *names, "gone.jpg", "no/*.jpg"]) == [*everything, *names, "gone.jpg", "no/*.jpg"]
+    assert list_inputs(folder) == everything
+    assert list_inputs(str(folder / "[04].*")) == [*names, str(folder / "4.png")]
+    assert list_inputs([folder, *names, "gone.jpg", "no/*.jpg"]) == [*everything, *names, "gone.jpg", "no/*.jpg"]
     (tmp_path / "list.txt").write_text("\n".join([*names, "", "https://example.org/c.jpg"]))
-    assert list_sources(tmp_path / "list.txt") == [*names, "https://example.org/c.jpg"]
+    assert list_inputs(tmp_path / "list.txt") == [*names, "https://example.org/c.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_names_are_those_that_pose_takes(folder, tmp_path):
 )
 def test_what_is_no_work_is_refused(source, error, words):
     with pytest.raises(error, match=words):
-        list_sources(source)
+        list_inputs(source)

@@ -22,7 +22,7 @@ def test_there_and_back(file, pictures, tmp_path, capsys, name):
     code, said, err = run_in_process(capsys, "dataset", "convert", file, out, "--to", name, "--split", "val")
     contents = "3 images, 3 annotations, 2 categories: walker (5 keypoints), dancer (5 keypoints)"
     assert (code, said.splitlines()[0], err) == (0, f"{out}: {contents}", "")
-    assert "cannot hold, and the labels go without: id of images" in said
+    assert "cannot hold it: id of images" in said
     options = {"yolo": ("--images", pictures), "labelme": ("--keypoints", *NAMES), "cvat": ()}[name]
     code, said, _ = run_in_process(capsys, "dataset", "convert", out, back, "--from", name, "--split", "val", *options)
     assert (code, said) == (0, f"{back}: {contents}\n")
@@ -36,11 +36,11 @@ def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
     full.mkdir()
     (full / "x").touch()
     mistakes = [
-        ((file, full, "--to", "yolo"), f"{full} is there already: name another place, nothing is overwritten."),
-        ((file, tmp_path / "x"), "One side of a conversion is COCO, and only one: for other ways convert twice."),
-        ((file, tmp_path / "x", "--from", "yolo", "--to", "cvat"), "One side of a conversion is COCO"),
+        ((file, full, "--to", "yolo"), f"{full} exists already and is not overwritten: name another file or folder."),
+        ((file, tmp_path / "x"), "Either the source or the target must be COCO: convert twice to get from"),
+        ((file, tmp_path / "x", "--from", "yolo", "--to", "cvat"), "Either the source or the target must be COCO"),
         ((full, tmp_path / "x", "--from", "yolo"), f"There is no file {full / 'data.yaml'}."),
-        ((file, tmp_path / "x", "--to", "cvat", "--keypoints", "a"), "--keypoints is of no use in this conversion"),
+        ((file, tmp_path / "x", "--to", "cvat", "--keypoints", "a"), "--keypoints does not apply to this conversion"),
         ((tmp_path / "none", tmp_path / "x", "--from", "cvat"), f"There is no file {tmp_path / 'none'}."),
     ]
     for arguments, sentence in mistakes:

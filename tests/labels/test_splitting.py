@@ -39,7 +39,10 @@ def test_as_a_user(coco, tmp_path, capsys):
     assert len(train["images"]) + len(val["images"]) == 3
     assert out.splitlines()[0].startswith(f"{tmp_path / 'set/train.json'}: 2 images, ")
     mistakes = {
-        (file, tmp_path / "set"): f"error: {tmp_path / 'set/train.json'} is there already: name another folder",
+        (
+            file,
+            tmp_path / "set",
+        ): f"error: {tmp_path / 'set/train.json'} exists already and is not overwritten: name another folder",
         (file, tmp_path / "x", "--val", "1"): "error: argument --val: '1' is not a number above 0",
     }
     for arguments, sentence in mistakes.items():
