@@ -17,17 +17,18 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.visualization import Visualizer
 from torch import nn
+from torch.utils.data import DataLoader
 
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
 from rtmo_plugin.checkpoints.optimizer_state import is_merged, merge_checkpoint, split_checkpoint
 from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
-from rtmo_plugin.data.transforms.memory import keep_freed_memory
 from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import StopInValidationHook
+from rtmo_plugin.engine.memory import WorkerSetup, keep_freed_memory
 from rtmo_plugin.engine.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
 from rtmo_plugin.errors import refuse_config_errors
 from rtmo_plugin.files import replace_file
@@ -68,6 +69,13 @@ class QuietRunner(Runner):
         if is_main_process():
             with replace_file(Path(out_dir, filename)) as draft:
                 super().save_checkpoint(out_dir, draft.name, *args, **kwargs)
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader[Any]:
+        """Build a data loader as MMEngine does; its workers keep freed memory, like this process."""
+        loader: DataLoader[Any] = Runner.build_dataloader(*args, **kwargs)
+        loader.worker_init_fn = WorkerSetup(loader.worker_init_fn)
+        return loader
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build the loop as MMEngine does; one over epochs can be stopped within an epoch and resumed there."""

@@ -9,7 +9,7 @@ from torch import nn
 from rtmo_plugin.engine.hooks import DiagnosticsHook
 from rtmo_plugin.engine.hooks.diagnostics import FILE_NAME, read_diagnostics
 from rtmo_plugin.models.heads.dense import decode_dense
-from rtmo_plugin.models.heads.ground_truth import collect_people
+from rtmo_plugin.models.heads.training_targets import collect_people
 from tests.small_head import SIZE_WH, build_ours, make_batch
 
 

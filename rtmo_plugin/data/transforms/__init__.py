@@ -12,12 +12,9 @@ from rtmo_plugin.data.transforms.affine import BottomupRandomAffine
 from rtmo_plugin.data.transforms.color import YOLOXHSVRandomAug
 from rtmo_plugin.data.transforms.flip import RandomFlip
 from rtmo_plugin.data.transforms.loading import LoadImage
-from rtmo_plugin.data.transforms.memory import keep_freed_memory
 from rtmo_plugin.data.transforms.mixup import YOLOXMixUp
 from rtmo_plugin.data.transforms.mosaic import Mosaic
 from rtmo_plugin.data.transforms.packing import PackPoseInputs
-
-keep_freed_memory()  # in workers too: they inherit it, or import this
 
 __all__ = [
     "BottomupRandomAffine",
