@@ -1,4 +1,4 @@
-"""Sizes of functions and files, and the rules that ruff, mypy and import-linter check.
+"""Sizes of functions and files, names that are used once, and the rules that ruff, mypy and import-linter check.
 
 Code lines are lines with a token that is neither a comment nor part of a docstring, counted from
 ``def`` to the end of the body; a function within a function counts in both.
@@ -17,6 +17,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted(path for room in ("rtmo_plugin", "benchmarks", "studies") for path in (ROOT / room).rglob("*.py"))
+ROOMS = [path for path in PACKAGE if path.is_relative_to(ROOT / "rtmo_plugin") and "_configs" not in path.parts]
 TOOLS = sorted((ROOT / "tools").glob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LAYOUT = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
@@ -97,6 +98,42 @@ def test_most_functions_are_short():
 
 def test_no_file_is_long():
     assert select_over(count_lines(PACKAGE + TOOLS + TESTS), 500) == {}
+
+
+def list_public_names(source: str) -> list[str]:
+    """Return the names of the functions and classes at the top level of a module that do not begin with ``_``."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, (ast.ClassDef, *FUNCTION))]
+    return [node.name for node in nodes if not node.name.startswith("_")]
+
+
+def find_twins(names: list[tuple[str, Path]]) -> dict[str, list[str]]:
+    """Return the names that are used in more than one file of the package, with these files."""
+    places: dict[str, set[str]] = {}
+    for name, path in names:
+        places.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    return {name: sorted(files) for name, files in places.items() if len(files) > 1}
+
+
+def test_twins_are_found():
+    one, other = ROOT / "one.py", ROOT / "other.py"
+    assert find_twins([("a", one), ("b", one), ("a", other), ("b", one)]) == {"a": ["one.py", "other.py"]}
+
+
+def test_no_public_name_is_used_twice():
+    names = [(name, path) for path in ROOMS for name in list_public_names(path.read_text(encoding="utf-8"))]
+    assert len(names) > 500
+    assert find_twins(names) == {}
+
+
+def test_no_module_name_is_used_twice():
+    twins = find_twins([(path.stem, path) for path in ROOMS if path.stem != "__init__"])
+    twins = {name: files for name, files in twins.items() if not is_command(name, files)}
+    assert twins == {}
+
+
+def is_command(name: str, files: list[str]) -> bool:
+    """Return whether the second of two modules is the command of that name, ``rtmo NAME``."""
+    return len(files) == 2 and f"rtmo_plugin/cli/{name}.py" in files
 
 
 def test_tools_are_arguments_in_and_one_call_out():

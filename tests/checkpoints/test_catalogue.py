@@ -24,7 +24,7 @@ from rtmo_plugin.checkpoints.zoo import (
     locate,
 )
 from rtmo_plugin.checkpoints.zoo.catalogue import ONNX, Weights
-from rtmo_plugin.checkpoints.zoo.mirrors import get_mirrors_file, list_sources
+from rtmo_plugin.checkpoints.zoo.mirrors import get_mirrors_file, list_urls
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError, UnknownKeyError
 from tests.conftest import ROOT
 from tests.hostile_server import cache, server  # noqa: F401  (fixtures)
@@ -109,13 +109,13 @@ def test_mirrors_come_from_the_variable_a_file_it_names_and_the_users_own_file(t
     get_mirrors_file().parent.mkdir(parents=True)
     get_mirrors_file().write_text("https://own.org/{file}?download=true  # mine\n")
     monkeypatch.setenv("RTMO_MIRRORS", f"http://first.org/w/ {tmp_path / 'list.txt'}")
-    assert list_sources(CATALOGUE[NAME]) == [
+    assert list_urls(CATALOGUE[NAME]) == [
         f"http://first.org/w/{file}",
         f"file:///weights/mmpose/v1/projects/rtmo/{file}",
         f"https://own.org/{file}?download=true",
         published,
     ]
-    assert list_sources(Weights("mine", "https://example.org/mine.pth")) == ["https://example.org/mine.pth"]
+    assert list_urls(Weights("mine", "https://example.org/mine.pth")) == ["https://example.org/mine.pth"]
 
 
 @pytest.mark.parametrize("content", [b"https://a.org\nb.org\n", b"\xff\xfe"])
@@ -123,7 +123,7 @@ def test_wrong_list_of_mirrors_is_named(content):
     get_mirrors_file().parent.mkdir(parents=True)
     get_mirrors_file().write_bytes(content)
     with pytest.raises(ConfigError, match=r"mirrors\.txt(: b\.org is not an address| cannot be read)"):
-        list_sources(CATALOGUE[NAME])
+        list_urls(CATALOGUE[NAME])
 
 
 def test_folder_can_be_a_mirror(tmp_path, monkeypatch):
@@ -136,10 +136,10 @@ def test_folder_can_be_a_mirror(tmp_path, monkeypatch):
 def test_archives_have_a_second_place_after_the_publishers_own(monkeypatch):
     monkeypatch.setenv("RTMO_MIRRORS", "http://first.org")
     for weights in CATALOGUE.values():
-        places = [url.split("/")[2] for url in list_sources(weights)]
+        places = [url.split("/")[2] for url in list_urls(weights)]
         others = ["huggingface.co"] if weights.kind == ONNX else []
         assert places == ["first.org", "download.openmmlab.com", *others]
-        assert all(url.endswith(f"/{weights.file}") for url in list_sources(weights))
+        assert all(url.endswith(f"/{weights.file}") for url in list_urls(weights))
 
 
 def make_archive(*names, content=b"graph"):

@@ -15,7 +15,7 @@ from torch import nn
 
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.models.heads.dense import decode_dense
-from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
+from rtmo_plugin.models.heads.training_targets import build_targets, collect_people
 from rtmo_plugin.ops.nms import apply_nms
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import Assignment

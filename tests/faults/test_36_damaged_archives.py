@@ -96,7 +96,7 @@ def test_a_full_disk_is_not_the_archives_fault(cache, monkeypatch):  # noqa: F81
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name.startswith("rtmo-s")])
 def test_the_path_and_the_error_name_one_place_where_the_file_is_then_found(cache, monkeypatch, capsys, name):  # noqa: F811
     weights = find_weights(name)
-    monkeypatch.setattr(fetching, "list_sources", lambda weights: [f"{NOWHERE}/{weights.file}"])
+    monkeypatch.setattr(fetching, "list_urls", lambda weights: [f"{NOWHERE}/{weights.file}"])
     _, out, _ = run_in_process(capsys, "zoo", "path", name)
     place = out.strip()
     with pytest.raises(MissingFileError) as error:

@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 
 from rtmo_plugin.checkpoints.zoo.cache import check_hash, compute_hash, describe_hash_mismatch, locate
 from rtmo_plugin.checkpoints.zoo.catalogue import CATALOGUE, ONNX, Weights
-from rtmo_plugin.checkpoints.zoo.mirrors import VARIABLE, list_sources
+from rtmo_plugin.checkpoints.zoo.mirrors import VARIABLE, list_urls
 from rtmo_plugin.checkpoints.zoo.resumable_download import TIMEOUT_S, DownloadError, ResumableDownload, show_percentage
 from rtmo_plugin.errors import CheckpointError, MissingFileError, UserError
 
@@ -87,7 +87,7 @@ def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> 
 def _try_sources(weights: Weights, path: Path, timeout_s: float) -> dict[str, str]:
     """Download from the first source that has the right file, and return why each failed if all do."""
     failures: dict[str, str] = {}
-    for url in list_sources(weights):
+    for url in list_urls(weights):
         try:
             _download(url, weights, path, timeout_s)
             return {}

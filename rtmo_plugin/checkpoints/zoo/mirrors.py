@@ -60,7 +60,7 @@ def _read_file(path: Path) -> list[str]:
     return [mirror for mirror in mirrors if mirror]
 
 
-def list_sources(weights: Weights) -> list[str]:
+def list_urls(weights: Weights) -> list[str]:
     """Return the addresses to try for ``weights``, in order: the user's mirrors, the publisher's host, ours.
 
     In a mirror's address ``{file}`` stands for the name of the file, and ``{path}`` for its whole
@@ -71,7 +71,7 @@ def list_sources(weights: Weights) -> list[str]:
         ConfigError: The list of mirrors is wrong.
 
     Examples:
-        >>> list_sources(Weights("mine", "https://example.org/mine.pth"))
+        >>> list_urls(Weights("mine", "https://example.org/mine.pth"))
         ['https://example.org/mine.pth']
     """
     if weights.name not in CATALOGUE:

@@ -14,10 +14,10 @@ from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.models.heads.criterion import RTMOCriterion, raise_if_not_finite
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
 from rtmo_plugin.models.heads.dense import decode_dense
-from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
 from rtmo_plugin.models.heads.selection import collect_instances, select_priors
 from rtmo_plugin.models.heads.stages import Stage, build_stages
+from rtmo_plugin.models.heads.training_targets import build_targets, collect_people
 from rtmo_plugin.registry import MODELS, TASK_UTILS
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, KeypointSchema
 

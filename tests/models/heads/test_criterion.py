@@ -17,8 +17,8 @@ from rtmo_plugin.models.heads.criterion import (
     raise_if_not_finite,
 )
 from rtmo_plugin.models.heads.dense import decode_dense
-from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
 from rtmo_plugin.models.heads.stages import Stage, build_stages
+from rtmo_plugin.models.heads.training_targets import build_targets, collect_people
 from rtmo_plugin.models.losses import KLCCLoss
 from rtmo_plugin.ops.oks import compute_oks
 from rtmo_plugin.structures import CoordinateDistribution, Targets

@@ -11,7 +11,7 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from mmpose.structures import PoseDataSample
 
 from rtmo_plugin.models.heads.dense import decode_dense
-from rtmo_plugin.models.heads.ground_truth import collect_people
+from rtmo_plugin.models.heads.training_targets import collect_people
 from rtmo_plugin.registry import MODELS
 from tests.oracle import (
     RECIPES,

@@ -3,7 +3,7 @@ import torch
 from mmengine.structures import PixelData
 
 from rtmo_plugin.models.heads.dense import decode_dense
-from rtmo_plugin.models.heads.ground_truth import build_targets, collect_people
+from rtmo_plugin.models.heads.training_targets import build_targets, collect_people
 from rtmo_plugin.structures import Assignment, DensePredictions
 from tests.oracle import make_samples
 from tests.small_head import SIZE_WH, build_ours, make_features
