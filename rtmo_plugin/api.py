@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mmengine
 from mmengine.config import Config
 
 from rtmo_plugin.analysis import analyze
+from rtmo_plugin.analysis.comparing import compare_evaluations
 from rtmo_plugin.config.edits import list_training_edits, prepare_config
-from rtmo_plugin.config.embedded import carries_config
-from rtmo_plugin.engine.testing import evaluate
+from rtmo_plugin.config.embedded import carries_config, find_checkpoint
+from rtmo_plugin.engine.evaluating import run_evaluation
+from rtmo_plugin.engine.evaluation_result import Evaluation
+from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file
 from rtmo_plugin.engine.train_result import TrainResult
 from rtmo_plugin.engine.training import run_training
 from rtmo_plugin.errors import ConfigError, DataError
@@ -24,6 +29,7 @@ from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.progress_bar import show_progress
 
 __all__ = [
+    "Evaluation",
     "ExportResult",
     "TrainResult",
     "analyze",
@@ -98,6 +104,52 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         overwrite=overwrite,
         show_dir=show_dir,
     )
+
+
+def evaluate(
+    config: str | Path | Config,
+    model: str | Path | None = None,
+    *,
+    compare_with: str | Path | None = None,
+    out: str | Path | None = None,
+    dump: str | Path | None = None,
+    show_dir: str | Path | None = None,
+    trust: bool | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Evaluate a model on the test data of a config, or compare two models there.
+
+    Args:
+        config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config.
+        model: Checkpoint (path, URL or a name such as ``rtmo-s_body7``), exported file (such as .onnx), or result file
+            in COCO's format (.json). Default: the checkpoint that ``config`` names.
+        compare_with: Second model of any kind.
+        out: File for the metrics, of both models and with their difference if there are two (.json, .yaml or .pkl).
+        dump: File for the predictions of a checkpoint (.pkl), to evaluate them again elsewhere.
+        show_dir: Folder for images with the predictions of a checkpoint drawn.
+        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed`` and ``cfg_options``, see ``prepare_config``.
+
+    Returns:
+        The metrics by name, such as ``coco/AP``; the comparison with the second model; and the time per image in
+        milliseconds. It can be used as the mapping of the metrics.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or a model is wrong; also a ``ValueError``,
+            ``KeyError`` or ``FileNotFoundError``.
+    """
+    if compare_with is not None and (dump or show_dir):
+        raise ConfigError(f"--{'dump' if dump else 'show-dir'} is for one model, and --compare has two.")
+    if out is not None:
+        prepare_file("--out", Path(out), METRIC_FILES)
+    model, is_compared = find_checkpoint(config, model), compare_with is not None
+    found = run_evaluation(config, model, dump=dump, show_dir=show_dir, trust=trust, keep_people=is_compared, **options)
+    if compare_with is not None:
+        second = run_evaluation(config, compare_with, trust=trust, keep_people=True, **options)
+        found = replace(found, comparison=compare_evaluations(found, second, (model, compare_with)))
+    if out is not None:
+        mmengine.dump(found.to_dict(), str(out))
+    return found
 
 
 def predict(

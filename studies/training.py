@@ -8,13 +8,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.api import train
+from rtmo_plugin.api import evaluate, train
 from rtmo_plugin.checkpoints.fit import get_state_dict
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.data_paths import check_data
 from rtmo_plugin.config.edits import prepare_config
+from rtmo_plugin.engine.evaluating import build_test_runner
 from rtmo_plugin.engine.runner import get_model
-from rtmo_plugin.engine.testing import build_test_runner, evaluate, prepare_test
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.machine import describe_hardware
 from studies.budget import choose_num_images, limit_images, time_training
@@ -92,7 +92,7 @@ def _save_every_epoch(cfg: Config) -> Config:
 
 def _look_closer(study: Study, cfg: Config, checkpoint: Path, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
     """Return what a model costs, and what the study looks at in the people that it finds."""
-    runner = build_test_runner(prepare_test(cfg, work_dir=folder / "look"), checkpoint)
+    runner = build_test_runner(prepare_config(cfg, work_dir=folder / "look"), checkpoint)
     model: Any = get_model(runner)
     model.load_state_dict(get_state_dict(read_checkpoint(checkpoint)), strict=False)  # the averaged weights, checked
     pipeline = cfg.test_dataloader.dataset.pipeline

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.engine.evaluated import evaluate_source
+from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.ground_truth import read_annotations
@@ -50,15 +50,17 @@ def evaluate_with_config(config: str | Path | Config, model: str | Path, **optio
     Args:
         config: Path of a config file, or a config.
         model: Model or result file.
-        **options: See ``evaluate_source``.
+        **options: Options of ``run_evaluation``.
 
     Raises:
-        UserError: See ``evaluate_source``.
+        UserError: See ``run_evaluation``.
     """
-    found = evaluate_source(config, model, **options)
+    found = run_evaluation(config, model, keep_people=True, **options)
+    people = found.people
+    assert people is not None  # they were asked for
     name = Path(config.filename or "config" if isinstance(config, Config) else config).stem
-    schema = read_keypoint_set({**found.metainfo, "sigmas": found.comparison.sigmas})
-    return AnalysisInput(Path(model).name, name, found.metrics, found.comparison, schema, found.image_paths)
+    schema = read_keypoint_set({**people.metainfo, "sigmas": people.comparison.sigmas})
+    return AnalysisInput(Path(model).name, name, found.metrics, people.comparison, schema, people.image_paths)
 
 
 def evaluate_results_file(

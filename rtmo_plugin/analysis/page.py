@@ -19,14 +19,14 @@ from rtmo_plugin.analysis.measures.study import KINDS
 from rtmo_plugin.analysis.training_plots import TrainingPlots, plot_training
 from rtmo_plugin.analysis.worst_images import SHOWN_SCORE, ShownImage, draw_worst_images
 from rtmo_plugin.config.embedded import carries_config, find_checkpoint
-from rtmo_plugin.engine.evaluated import RESULTS_SUFFIX
 from rtmo_plugin.engine.hooks.curves import read_scalars
-from rtmo_plugin.engine.testing import prepare_file
+from rtmo_plugin.engine.output_files import prepare_file
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.files import write_file
 from rtmo_plugin.number_ranges import NUMBER
 from rtmo_plugin.score_calibration import METADATA_KEY
 
+_RESULTS_SUFFIX = ".json"
 # Options that belong to a result file without a config.
 _RESULTS_OPTIONS = ("annotations", "images", "keypoints")
 
@@ -50,8 +50,8 @@ def analyze(
         run: Work dir of a training, for its curves. Default: the folder of the checkpoint, if it is one.
         calibration: File to write a score calibration to (.json). Default: none is written.
         num_worst: Largest number of images to show.
-        **options: Further options. With a config see ``evaluate_source``; for a result file without one
-            ``annotations``, ``images`` and ``keypoints``, see ``evaluate_results_file``.
+        **options: Further options. With a config: those of ``prepare_config``, and ``trust`` for an exported file. For
+            a result file without one: ``annotations``, ``images`` and ``keypoints``, see ``evaluate_results_file``.
 
     Returns:
         The numbers that the page shows.
@@ -80,7 +80,7 @@ def _evaluate(source: str | Path | Config, model: str | Path | None, options: di
     Raises:
         ConfigError: An option belongs to the other of the two ways.
     """
-    is_config = isinstance(source, Config) or Path(source).suffix != RESULTS_SUFFIX
+    is_config = isinstance(source, Config) or Path(source).suffix != _RESULTS_SUFFIX
     wrong = [name for name in options if (name in _RESULTS_OPTIONS) == is_config]
     if wrong:
         place = "a result file without a config" if is_config else "a config, and none is given"

@@ -42,31 +42,20 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser, "the metrics")
 
 
-def _run(*, compare: list[str] | None, checkpoint: str | None, as_json: bool, **options: Any) -> None:
+def _run(*, config: str, compare: list[str] | None, checkpoint: str | None, as_json: bool, **options: Any) -> None:
     if compare and as_json:
         raise ConfigError("--json is for one model: with --compare write --out FILE.json.")
-    if compare:
-        from rtmo_plugin.analysis.comparing import compare_models
+    if compare and checkpoint is not None:
+        raise ConfigError(f"--compare names both models: leave {checkpoint} out, or name it there.")
+    from rtmo_plugin.api import evaluate
 
-        print(f"\n{compare_models(options.pop('config'), *compare, checkpoint=checkpoint, **options).format()}")
-    else:
-        _measure(checkpoint, as_json, **options)
-
-
-def _measure(checkpoint: str | None, as_json: bool, **options: Any) -> None:
-    from rtmo_plugin.config.embedded import find_checkpoint
-    from rtmo_plugin.engine.evaluated import measure_model
-    from rtmo_plugin.engine.metric_tables import format_table
-
+    model, second = compare or (checkpoint, None)
     with keep_stdout_for_json(as_json):
-        config = options.pop("config")
-        metrics = measure_model(config, find_checkpoint(config, checkpoint), **options)
+        found = evaluate(config, model, compare_with=second, **options)
     if as_json:
-        print_json({**metrics, "milliseconds": metrics.speed.milliseconds if metrics.speed else None})
-        return
-    print(f"\n{format_table(metrics)}")
-    if metrics.speed:
-        print(f"\n{metrics.speed.describe()}")
+        print_json({**found, "milliseconds": found.speed.milliseconds if found.speed else None})
+    else:
+        print(f"\n{found.format()}")
 
 
 COMMAND = Command(

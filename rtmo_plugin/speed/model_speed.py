@@ -229,7 +229,7 @@ def compute_precision(models: Sequence[str], options: SpeedOptions) -> dict[str,
     if options.data is None and options.annotations is None:
         return {}
     with explain_missing_packages():
-        from rtmo_plugin.engine.evaluated import measure_model
+        from rtmo_plugin.engine.evaluating import run_evaluation
         from rtmo_plugin.engine.metric_tables import find_average_precision
         from rtmo_plugin.speed.annotated_images import make_config
 
@@ -239,7 +239,7 @@ def compute_precision(models: Sequence[str], options: SpeedOptions) -> dict[str,
         if options.annotations is not None:
             assert options.images is not None
             config = make_config(model, options.config, options.annotations, options.images)
-        metrics = measure_model(config, model, data_root=options.data_root, trust=options.trust)
+        metrics = run_evaluation(config, model, data_root=options.data_root, trust=options.trust)
         found[model] = {"ap": find_average_precision(metrics), "metrics": dict(metrics)}
     return found
 

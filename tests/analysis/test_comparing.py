@@ -6,9 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from rtmo_plugin.analysis.comparing import compare_models
 from rtmo_plugin.api import evaluate, export
-from rtmo_plugin.engine.evaluated import evaluate_source
+from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.tools.test_tools import run_in_process
@@ -40,17 +39,18 @@ def perfect(data_root, tmp_path):
 def test_a_result_file_is_evaluated_as_the_model_that_wrote_it(config, data_root, trained, results, tmp_path):
     path, metrics = results
     options = {"data_root": data_root, "work_dir": tmp_path}
-    from_file = evaluate_source(config, path, **options)
+    from_file = run_evaluation(config, path, **options)
     assert from_file.metrics == metrics
-    assert len(from_file.image_paths) == 3
+    assert len(from_file.people.image_paths) == 3
     # Other options would rank the file's scores a second time.
-    from_file = evaluate_source(config, path, cfg_options={"test_evaluator.score_mode": "bbox_keypoint"}, **options)
+    from_file = run_evaluation(config, path, cfg_options={"test_evaluator.score_mode": "bbox_keypoint"}, **options)
     assert from_file.metrics == metrics
     theirs = {f"{split}_evaluator.type": "CocoMetric" for split in ("val", "test")}
-    from_model = evaluate_source(config, trained.checkpoint, cfg_options={**EVERYONE, **theirs}, **options)
+    everyone = {**EVERYONE, **theirs}
+    from_model = run_evaluation(config, trained.checkpoint, keep_people=True, cfg_options=everyone, **options)
     assert from_model.metrics == metrics
-    assert from_model.image_paths == from_file.image_paths
-    assert (from_model.comparison.detections.scores == from_file.comparison.detections.scores).all()
+    assert from_model.people.image_paths == from_file.people.image_paths
+    assert (from_model.people.comparison.detections.scores == from_file.people.comparison.detections.scores).all()
 
 
 def test_tool_says_whether_the_difference_is_more_than_noise(config, data_root, results, perfect, tmp_path, capsys):
@@ -71,9 +71,9 @@ def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, train
     file = tmp_path / "tiny.onnx"
     export(config, trained.checkpoint, file, score_thr=0.0, max_people=20)
     options = {"data_root": data_root, "work_dir": tmp_path}
-    exported = evaluate_source(config, file, **options)
-    model = evaluate_source(config, trained.checkpoint, cfg_options=EVERYONE, **options)
-    ours, theirs = exported.comparison.detections, model.comparison.detections
+    exported = run_evaluation(config, file, **options)
+    model = run_evaluation(config, trained.checkpoint, keep_people=True, cfg_options=EVERYONE, **options)
+    ours, theirs = exported.people.comparison.detections, model.people.comparison.detections
     for image in range(3):
         best = [np.flatnonzero(each.image == image)[:5] for each in (ours, theirs)]
         assert len(best[0]) == 5
@@ -81,7 +81,7 @@ def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, train
         assert ours.keypoints[best[0]] == pytest.approx(theirs.keypoints[best[1]], abs=0.05)
         assert ours.areas[best[0]] == pytest.approx(theirs.areas[best[1]], rel=1e-3)
     assert exported.metrics == pytest.approx(model.metrics, abs=0.01)
-    assert 0 < exported.metrics.speed.milliseconds < 10_000
+    assert 0 < exported.speed.milliseconds < 10_000
     out = tmp_path / "metrics.json"
     code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
     assert code == 0
@@ -100,26 +100,26 @@ def test_data_without_files_carry_their_own_truth(tmp_path):
     cfg = Config.fromfile(OUR_CONFIGS / "rtmo-t_synthetic.py")
     cfg.test_dataloader.dataset.update(num_images=3, cache=False)
     (tmp_path / "nobody.json").write_text("[]")
-    assert evaluate_source(cfg, tmp_path / "nobody.json", work_dir=tmp_path).metrics["coco/AP"] == 0
+    assert run_evaluation(cfg, tmp_path / "nobody.json", work_dir=tmp_path).metrics["coco/AP"] == 0
 
 
 def test_results_of_other_images_and_other_metrics_are_refused(config, data_root, perfect, tmp_path):
     perfect.write_text(perfect.read_text().replace('"image_id": 1,', '"image_id": 99,'))
     options = {"data_root": data_root, "work_dir": tmp_path}
     with pytest.raises(DataError, match=r"detections in image 99, which the config's test data do not have \(1 such"):
-        evaluate_source(config, perfect, **options)
+        run_evaluation(config, perfect, **options)
     with pytest.raises(ConfigError, match="has no CocoMetric"):
-        evaluate_source(config, perfect, cfg_options={"test_evaluator": [{"type": "PCKAccuracy"}]}, **options)
+        run_evaluation(config, perfect, cfg_options={"test_evaluator": [{"type": "PCKAccuracy"}]}, **options)
 
 
 def test_options_for_one_model_are_refused_for_two(config, trained, tmp_path, capsys):
     both = (trained.checkpoint, trained.checkpoint)
     with pytest.raises(ConfigError, match="--show-dir is for one model, and --compare has two"):
-        compare_models(config, *both, show_dir=tmp_path)
-    with pytest.raises(ConfigError, match=r"--compare names both models: leave epoch_3\.pth out"):
-        compare_models(config, *both, checkpoint="epoch_3.pth")
+        evaluate(config, both[0], compare_with=both[1], show_dir=tmp_path)
+    code, _, err = run_in_process(capsys, "test", config, "epoch_3.pth", "--compare", *both)
+    assert (code, "--compare names both models: leave epoch_3.pth out" in err) == (2, True)
     with pytest.raises(ConfigError, match="the file name must end with one of"):
-        compare_models(config, *both, out="both.txt")
+        evaluate(config, both[0], compare_with=both[1], out="both.txt")
     code, _, err = run_in_process(capsys, "test", config)
     assert (code, "name a checkpoint after the config" in err) == (2, True)
 
@@ -128,6 +128,6 @@ def test_same_names_are_told_apart_by_their_folders(config, data_root, trained, 
     (tmp_path / "other").mkdir()
     copy = tmp_path / "other" / results[0].name
     copy.write_bytes(results[0].read_bytes())
-    found = compare_models(config, results[0], copy, data_root=data_root, work_dir=tmp_path)
-    assert found.names == (str(results[0]), str(copy))
-    assert not found.difference.is_more_than_noise
+    found = evaluate(config, results[0], compare_with=copy, data_root=data_root, work_dir=tmp_path)
+    assert found.comparison.names == (str(results[0]), str(copy))
+    assert not found.comparison.difference.is_more_than_noise

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from rtmo_plugin.api import export
-from rtmo_plugin.engine.exported import predict_infos
+from rtmo_plugin.engine.predicted_samples import predict_infos
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.writers.quantization import is_sensitive

@@ -12,8 +12,8 @@ from mmpose.registry import DATASETS, MODELS
 from rtmo_plugin.analysis.analysis_input import evaluate_results_file
 from rtmo_plugin.api import evaluate, export, predict, train
 from rtmo_plugin.config.edits import prepare_config
-from rtmo_plugin.engine.evaluated import evaluate_source
-from rtmo_plugin.engine.exported import predict_infos
+from rtmo_plugin.engine.evaluating import run_evaluation
+from rtmo_plugin.engine.predicted_samples import predict_infos
 from rtmo_plugin.errors import CheckpointError, ConfigError, DataError
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.keypoints.sets import COCO
@@ -74,9 +74,9 @@ def named(root):
 
 
 def test_perfect_results_in_the_order_of_the_config_have_an_ap_of_1(root, named):
-    found = evaluate_source(named, write_perfect_results(root / "res.json"))
+    found = run_evaluation(named, write_perfect_results(root / "res.json"))
     assert found.metrics["coco/AP"] == 1
-    assert evaluate_source(named, write_perfect_results(root / "r.json", NAMES[::-1])).metrics["coco/AP"] < 0.5
+    assert run_evaluation(named, write_perfect_results(root / "r.json", NAMES[::-1])).metrics["coco/AP"] < 0.5
 
 
 def test_a_metric_alone_maps_its_annotation_file(root):
@@ -108,7 +108,7 @@ def test_another_keypoint_of_as_many_is_refused(root, named):
     write_file(root / "val.json", ["nose", "left_eye", "right_eye", "chin"])
     words = r"val\.json is not of the config's keypoints: its category 'animal' lacks tail and has chin instead"
     with pytest.raises(DataError, match=words):
-        evaluate_source(named, write_perfect_results(root / "res.json"))
+        run_evaluation(named, write_perfect_results(root / "res.json"))
     with pytest.raises(DataError, match=words):
         train(named, from_scratch=True)
 
@@ -123,7 +123,7 @@ def test_spelling_is_not_another_keypoint(root, named):
         for i, row in enumerate(rows)
     ]
     write_file(root / "val.json", ["Tail", "eye_R", "LeftEye", "Nose"], annotations=mapped)
-    assert evaluate_source(named, write_perfect).metrics["coco/AP"] == 1
+    assert run_evaluation(named, write_perfect).metrics["coco/AP"] == 1
 
 
 def test_training_validates_on_a_file_of_another_order(root, capsys):
@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_order_is_refused(root, named, use):
             "load-from": lambda: train(named, load_from=path),
             "predict": lambda: predict(path, root / "images", config=named),
             "export": lambda: export(named, path, root / "model.onnx"),
-            "compare": lambda: evaluate_source(named, path),
+            "compare": lambda: run_evaluation(named, path, keep_people=True),
         }[use]()
 
 
@@ -196,7 +196,7 @@ def test_an_exported_file_is_read_by_name(root, named):
     named.test_dataloader.dataset.keypoints.names = ["nose", "left_eye", "right_eye", "chin"]
     write_file(root / "val.json", ["nose", "left_eye", "right_eye", "chin"])
     with pytest.raises(ConfigError, match=r"model\.onnx are not the config's: the file lacks chin and has tail"):
-        evaluate_source(named, file)
+        run_evaluation(named, file)
 
 
 def test_mmposes_data_sets_refuse_a_file_of_another_order(config, data_root, tmp_path):
@@ -209,7 +209,7 @@ def test_mmposes_data_sets_refuse_a_file_of_another_order(config, data_root, tmp
     options = {"test_dataloader.dataset.ann_file": str(other), "test_evaluator.ann_file": str(other)}
     (tmp_path / "res.json").write_text("[]")
     with pytest.raises(DataError, match=r"reversed\.json is not in the order of CocoDataset: .* another order"):
-        evaluate_source(config, tmp_path / "res.json", data_root=data_root, cfg_options=options)
+        run_evaluation(config, tmp_path / "res.json", data_root=data_root, cfg_options=options)
 
 
 def test_mmposes_metric_is_refused_where_the_data_are_mapped(root, named):

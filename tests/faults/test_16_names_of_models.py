@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from rtmo_plugin import Pose
+from rtmo_plugin.api import evaluate
 from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model, is_exported, locate_exported
 from rtmo_plugin.checkpoints.reading import locate_checkpoint
 from rtmo_plugin.checkpoints.zoo import find_weights, locate
-from rtmo_plugin.engine.evaluated import evaluate_source, measure_model
+from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 from tests.conftest import run_command
 from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
@@ -83,10 +84,10 @@ def test_info_and_eval_take_the_name_of_a_published_onnx_model(cached, trained, 
     code, out, err = run_command(capsys, "info", cached)
     assert code == 0, err
     assert "keypoint_names" in out
-    expected = measure_model(trained[0], files["end2end"], data_root=data_root)
+    expected = evaluate(trained[0], files["end2end"], data_root=data_root)
     for found in (
-        measure_model(trained[0], cached, data_root=data_root),
-        evaluate_source(trained[0], cached, data_root=data_root).metrics,
+        evaluate(trained[0], cached, data_root=data_root),
+        run_evaluation(trained[0], cached, data_root=data_root).metrics,
     ):
         assert found["coco/AP"] == pytest.approx(expected["coco/AP"], abs=1e-9)
     assert locate_exported(cached).suffix == ".onnx"

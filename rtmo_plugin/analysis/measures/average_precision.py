@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.analysis.measures.study import find_matches
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation.oks_matching import OKS_THRESHOLDS, RECALL_THRESHOLDS
-from rtmo_plugin.evaluation.records import Comparison
+from rtmo_plugin.evaluation.records import Comparison, Difference
 from rtmo_plugin.ops.arrays import UNMATCHED
 
 
@@ -93,36 +93,6 @@ def _interpolate(each: NDArray[Any], counts: NDArray[Any], hits: NDArray[Any], n
 
 
 _CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Two APs on the same images, and the confidence interval of their difference."""
-
-    first: float
-    second: float
-    low: float  # of the 95 % interval of second - first
-    high: float
-    num_images: int
-    num_draws: int
-
-    @property
-    def is_more_than_noise(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
-
-    def describe(self, first: str = "A", second: str = "B") -> str:
-        """Return a sentence, in points of AP."""
-        change = 100 * (self.second - self.first)
-        higher, lower = (second, first) if change >= 0 else (first, second)
-        what = (
-            f"{higher} scores {abs(change):.2f} points of AP more than {lower}" if change else "Both have the same AP"
-        )
-        verdict = "more than noise" if self.is_more_than_noise else "no more than noise"
-        return (
-            f"{what}, which is {verdict}: the 95 % interval of {second} - {first} goes from {100 * self.low:+.2f} to "
-            f"{100 * self.high:+.2f} ({self.num_images} images, drawn {self.num_draws} times)."
-        )
 
 
 def compare(first: Comparison, second: Comparison, num_draws: int = 1000, seed: int = 0) -> Difference:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.engine.exported import Speed, predict_infos
+from rtmo_plugin.engine.evaluation_result import Speed
 from rtmo_plugin.engine.metric_tables import find_average_precision
+from rtmo_plugin.engine.predicted_samples import predict_infos
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
 from rtmo_plugin.evaluation.ground_truth import read_annotations

@@ -1,11 +1,11 @@
-"""Exported files on the test data of a config: what is deployed is what is measured."""
+"""Samples for metrics: what an exported file or a result file has for each image of a data set, with its truth."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +14,13 @@ import numpy as np
 from rtmo_plugin.checkpoints.model_names import locate_exported
 from rtmo_plugin.checkpoints.name_checks import order_outputs
 from rtmo_plugin.data.stored_images import read_stored_image
+from rtmo_plugin.engine.evaluation_result import Speed
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.progress_bar import show_progress
-from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.exported_model import ExportedModel
 
 Sample = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How long an image took, while AP was measured.
-
-    Attributes:
-        milliseconds: Median of the images.
-        how: Steps that were timed, and runtime.
-    """
-
-    milliseconds: float
-    how: str
-
-    def describe(self) -> str:
-        """Return a human-readable line."""
-        return f"{self.milliseconds:.1f} ms an image ({self.how})"
-
-
-class Metrics(dict[str, float]):
-    """Metrics by name, with the speed beside them.
-
-    Attributes:
-        speed: None where nothing ran, as for a result file.
-    """
-
-    def __init__(self, values: Mapping[str, float], speed: Speed | None) -> None:
-        super().__init__(values)
-        self.speed = speed
+_TRUTH = ("id", "img_id", "raw_ann_info", "crowd_index")  # for a metric without an annotation file
 
 
 def predict_infos(
@@ -68,7 +41,7 @@ def predict_infos(
         trust: Whether code in a .pt or .pt2 file may run that was not exported here.
 
     Returns:
-        One sample an image, as ``CocoMetric.process`` takes them, and the speed from image to people, without
+        One sample per image, as ``CocoMetric.process`` takes them, and the time from image to people, without
         reading the image.
 
     Raises:
@@ -88,17 +61,47 @@ def predict_infos(
             people = replace(people, keypoints=keypoints, keypoint_scores=scores)
         if classes is not None:
             people = replace(people, labels=np.array(classes, np.int64)[people.labels])
-        samples.append(_make_sample(info["img_id"], people))
+        found = {
+            "keypoints": people.keypoints,
+            "keypoint_scores": people.keypoint_scores,
+            "bboxes": people.boxes,
+            "bbox_scores": people.scores,
+            "labels": people.labels,
+        }
+        samples.append({"img_id": info["img_id"], "pred_instances": found, "gt_instances": {}})
     how = f"median; one at a time from image to people, {path.suffix[1:]}, {model.computes_in}"
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)
 
 
-def _make_sample(image_id: Any, people: Detections) -> Sample:
-    found = {
-        "keypoints": people.keypoints,
-        "keypoint_scores": people.keypoint_scores,
-        "bboxes": people.boxes,
-        "bbox_scores": people.scores,
-        "labels": people.labels,
+def complete_results(samples: list[Sample], infos: list[Sample], num_keypoints: int, path: Path) -> list[Sample]:
+    """Return one sample for each image of a data set, with its annotations, in the order of the data set.
+
+    Args:
+        samples: Samples of the images that have detections.
+        infos: Entries of all images.
+        num_keypoints: Number of keypoints K of the data set.
+        path: Path of the result file, for the message.
+
+    Raises:
+        DataError: There are detections in another image.
+    """
+    by_image = {sample["img_id"]: sample for sample in samples}
+    unknown = by_image.keys() - {info["img_id"] for info in infos}
+    if unknown:
+        first = min(unknown, key=str)  # ids may be numbers and text
+        raise DataError(
+            f"The result file {path} has detections in image {first}, which the config's test data do not have "
+            f"({len(unknown)} such ids)."
+        )
+    no_people = {
+        "keypoints": np.zeros((0, num_keypoints, 2)),
+        "keypoint_scores": np.zeros((0, num_keypoints)),
+        "bbox_scores": np.zeros(0),
     }
-    return {"img_id": image_id, "pred_instances": found, "gt_instances": {}}
+    empty: Sample = {"pred_instances": no_people, "gt_instances": {}}
+    return [add_truth(by_image.get(info["img_id"], empty), info) for info in infos]
+
+
+def add_truth(sample: Sample, info: Sample) -> Sample:
+    """Return a sample with what a metric without an annotation file takes from the data set."""
+    return {**sample, **{name: info[name] for name in _TRUTH if name in info}}

@@ -1,0 +1,209 @@
+"""Evaluation of a model on the test data of a config: a checkpoint, an exported file, or a file with its results."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmpose.registry import DATASETS, METRICS
+
+from rtmo_plugin.checkpoints.fit import check_fits
+from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
+from rtmo_plugin.checkpoints.name_checks import (
+    check_checkpoint_names,
+    check_data_names,
+    check_model_names,
+    has_converter,
+)
+from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
+from rtmo_plugin.config.data_paths import check_data, check_images
+from rtmo_plugin.config.edits import Edit, prepare_config, require_sections
+from rtmo_plugin.engine.console import SHOWN_BY_TABLE, suppress_library_noise
+from rtmo_plugin.engine.evaluation_result import EvaluatedPeople, Evaluation, Speed
+from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
+from rtmo_plugin.engine.output_files import DUMP_FILES, prepare_file
+from rtmo_plugin.engine.predicted_samples import Sample, add_truth, complete_results, predict_infos
+from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model
+from rtmo_plugin.errors import ConfigError, refuse_config_errors
+from rtmo_plugin.evaluation import CocoMetric
+from rtmo_plugin.evaluation.results_file import read_results
+from rtmo_plugin.files import check_outputs
+
+_MMPOSE_METRICS, _OUR_METRIC = ("CocoMetric", "mmpose.CocoMetric"), "rtmo_plugin.CocoMetric"
+_AS_WRITTEN = {"score_mode": "bbox", "nms_mode": "none"}  # for results that were rescored and filtered already
+
+
+def run_evaluation(
+    config: str | Path | Config,
+    model: str | Path,
+    *,
+    dump: str | Path | None = None,
+    show_dir: str | Path | None = None,
+    trust: bool | None = None,
+    keep_people: bool = False,
+    **options: Any,
+) -> Evaluation:
+    """Evaluate one model; see ``rtmo_plugin.api.evaluate``.
+
+    Args:
+        config: Path of a config file, or a config.
+        model: Checkpoint, exported file, or result file in COCO's format (.json).
+        dump: File for the predictions of a checkpoint (.pkl).
+        show_dir: Folder for images with the predictions of a checkpoint drawn.
+        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        keep_people: Whether to return people and detections, which takes one process and a ``CocoMetric``.
+        **options: Options of ``prepare_config``.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the model is wrong.
+    """
+    kind = find_kind_of_model(model)
+    is_file = kind in (ModelKind.EXPORTED, ModelKind.RESULTS)
+    for name, given in (("dump", dump), ("show-dir", show_dir)):
+        if is_file and given:
+            raise ConfigError(f"--{name} is for checkpoints, and {model} is not one.")
+    if dump is not None:
+        prepare_file("--dump", Path(dump), DUMP_FILES)
+    if show_dir:
+        check_outputs([Path(show_dir, "0.jpg")])
+    path = Path(model) if is_file else locate_checkpoint(model)
+    names = ("test_dataloader", "test_evaluator", "test_cfg")
+    edits: list[Edit] = [partial(require_sections, names=names), *([use_own_metric] if is_file or keep_people else [])]
+    cfg = prepare_config(config, edits, **options)
+    if kind is ModelKind.RESULTS:
+        return _evaluate_results(cfg, path)
+    check_data(cfg, ("test",))
+    if kind is ModelKind.EXPORTED:
+        return _evaluate_exported(cfg, model, trust=bool(trust))
+    return _evaluate_checkpoint(cfg, path, dump, show_dir, keep_people=keep_people)
+
+
+def use_own_metric(cfg: Config) -> None:
+    """Replace MMPose's ``CocoMetric`` by ours, which has its numbers and keeps the people that it compared.
+
+    Raises:
+        ConfigError: The run has several processes, or no ``CocoMetric``.
+    """
+    cfg.test_evaluator = [
+        {**each, "type": _OUR_METRIC} if each.get("type") in _MMPOSE_METRICS else each for each in _list_evaluators(cfg)
+    ]
+    if cfg.get("launcher", "none") != "none":
+        raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")
+
+
+def _evaluate_checkpoint(
+    cfg: Config, path: Path, dump: str | Path | None, show_dir: str | Path | None, *, keep_people: bool
+) -> Evaluation:
+    with suppress_library_noise(*SHOWN_BY_TABLE):
+        runner = build_test_runner(cfg, path, dump)
+        metric = _find_metric(runner.test_evaluator.metrics) if keep_people else None
+        if show_dir:
+            runner.register_hook(PictureHook(show_dir))
+        metrics: dict[str, float] = runner.test()
+    people = _collect_people(metric, _list_infos(runner.test_loop.dataloader.dataset)) if metric else None
+    return Evaluation(metrics, speed=_find_speed(runner), people=people)
+
+
+def build_test_runner(cfg: Config, path: Path, dump: str | Path | None = None) -> QuietRunner:
+    """Build the runner of a test, so that mistakes show before the first image.
+
+    Args:
+        cfg: Config with test data; its start is set in place.
+        path: Checkpoint.
+        dump: File for the predictions (.pkl).
+
+    Raises:
+        UserError: Something cannot be built, or the checkpoint does not belong to the config.
+    """
+    content = read_checkpoint(path)
+    cfg.load_from, cfg.resume = str(path), False
+    evaluators = cfg.test_evaluator
+    if dump:
+        cfg.test_evaluator = [*_list_evaluators(cfg), dict(type="DumpResults", out_file_path=str(dump))]
+    runner = build_runner(cfg)
+    check_fits(get_model(runner), content, path)
+    with refuse_config_errors():
+        dataset = runner.test_loop.dataloader.dataset
+        check_images(dataset)
+        check_data_names(dataset, evaluators)
+    check_checkpoint_names(content, path, dataset.metainfo)
+    check_model_names(get_model(runner), dataset.metainfo, "test_dataloader", evaluators)
+    return runner
+
+
+def _find_speed(runner: Runner) -> Speed | None:
+    """Return the time per image of a test that is over, from data to people; None without times."""
+    times = runner.message_hub.log_scalars.get("test/time")
+    if times is None:
+        return None
+    seconds, size = times.data[0], runner.test_dataloader.batch_size or 1
+    how = f"median; loading, network and decoding in batches of {size}, PyTorch on {get_device()}"
+    return Speed(1000 * float(np.median(seconds)) / size, how)
+
+
+def _evaluate_results(cfg: Config, path: Path) -> Evaluation:
+    """Evaluate a result file, whose scores are those that ``score_mode`` and ``nms_mode`` left, with neither again."""
+    samples = read_results(path)
+    evaluators = [
+        {**each, **_AS_WRITTEN} if str(each.get("type")).startswith("rtmo_plugin.") else each
+        for each in _list_evaluators(cfg)
+    ]
+    dataset, metric = _build_data(cfg, evaluators)
+    infos = _list_infos(dataset)
+    complete = complete_results(samples, infos, len(dataset.metainfo["sigmas"]), path)
+    return _evaluate_samples(metric, complete, infos, None)
+
+
+def _evaluate_exported(cfg: Config, model: str | Path, *, trust: bool) -> Evaluation:
+    dataset, metric = _build_data(cfg, _list_evaluators(cfg))
+    infos = _list_infos(dataset)
+    metainfo = None if has_converter(cfg.test_evaluator) else dataset.metainfo
+    samples, speed = predict_infos(model, infos, metainfo=metainfo, trust=trust)
+    return _evaluate_samples(metric, [add_truth(sample, info) for sample, info in zip(samples, infos)], infos, speed)
+
+
+def _evaluate_samples(
+    metric: CocoMetric, samples: list[Sample], infos: list[Sample], speed: Speed | None
+) -> Evaluation:
+    for sample in samples:
+        metric.process(None, [sample])
+    metrics = metric.evaluate(len(infos))
+    return Evaluation(metrics, speed=speed, people=_collect_people(metric, infos))
+
+
+def _build_data(cfg: Config, evaluators: list[dict[str, Any]]) -> tuple[Any, CocoMetric]:
+    """Build the test data and the metric of a config, and nothing else."""
+    init_default_scope(cfg.get("default_scope", "mmpose"))
+    with suppress_library_noise(), refuse_config_errors():
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        check_data_names(dataset, evaluators)
+        metric = _find_metric([METRICS.build(evaluator) for evaluator in evaluators])
+    metric.dataset_meta = dataset.metainfo
+    return dataset, metric
+
+
+def _find_metric(metrics: list[Any]) -> CocoMetric:
+    found = [metric for metric in metrics if isinstance(metric, CocoMetric)]
+    if not found:
+        raise ConfigError("This config's test_evaluator has no CocoMetric, which a comparison and an analysis need.")
+    return found[0]
+
+
+def _collect_people(metric: CocoMetric, infos: list[Sample]) -> EvaluatedPeople:
+    assert metric.comparison is not None  # it has evaluated
+    return EvaluatedPeople(metric.comparison, metric.dataset_meta, {each["img_id"]: each["img_path"] for each in infos})
+
+
+def _list_evaluators(cfg: Config) -> list[dict[str, Any]]:
+    found = cfg.test_evaluator
+    return [dict(each) for each in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def _list_infos(dataset: Any) -> list[Sample]:
+    return [dataset.get_data_info(index) for index in range(len(dataset))]

@@ -1,0 +1,27 @@
+"""Files that a long run writes at its end: checked before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.media.image_files import make_folder
+
+METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
+DUMP_FILES = (".pkl", ".pickle")
+
+
+def prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    """Check the name of a file, and make its folder.
+
+    Args:
+        option: Option that names the file, for the message.
+        path: File to write later.
+        suffixes: Allowed endings of its name.
+
+    Raises:
+        ConfigError: The name has another ending, or the folder cannot be made.
+    """
+    if path.suffix not in suffixes:
+        raise ConfigError(f"{option} {path}: the file name must end with one of {', '.join(suffixes)}.")
+    make_folder(path.parent, f"The folder of {option},")
