@@ -13,6 +13,7 @@ from rtmo_plugin.analysis.measures.groups import measure_crowding, split_by_crow
 from rtmo_plugin.analysis.measures.study import KINDS, study
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.score_calibration import make_features
 from tests.analysis.analysis_cases import answer, compare_with, exchange_sides, inject, make_people
 from tests.evaluation.detections import COCO_SIGMAS, evaluate, make_meta, predict
 
@@ -215,6 +216,18 @@ def test_calibration_finds_the_weights_that_made_the_scores():
     assert (found.score_weight, found.bias) == pytest.approx((2, -1), abs=0.01)
     assert measure_reliability(scores, oks).error > 0.1
     assert measure_reliability(found.apply(scores, keypoint_scores), oks).error < 0.002
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("oks", ["separate", "right", "wrong"])
+def test_calibration_is_the_minimum_also_where_scores_separate_right_from_wrong(oks):
+    random = np.random.default_rng(0)
+    scores, keypoint_scores = random.random(500), random.random((500, 17))
+    targets = {"separate": (scores > 0.5).astype(float), "right": np.ones(500), "wrong": np.zeros(500)}[oks]
+    found = fit_calibration(scores, keypoint_scores, targets)
+    weights = np.array([found.score_weight, found.keypoint_weight, found.bias])
+    gradient = make_features(scores, keypoint_scores).T @ (found.apply(scores, keypoint_scores) - targets)
+    assert gradient + 1e-3 * weights == pytest.approx(0, abs=1e-4)
 
 
 def test_calibration_is_measured_on_images_that_it_was_not_fitted_on():

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import spearmanr
 
 from rtmo_plugin.analysis.measures.average_precision import average_precision
@@ -18,7 +20,6 @@ from rtmo_plugin.score_calibration import ScoreCalibration, make_features
 
 NUM_BINS = 10
 _RIDGE = 1e-3  # keeps the weights finite where scores separate right from wrong
-_NUM_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def correlate_ranks(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def fit_calibration(scores: NDArray[Any], keypoint_scores: NDArray[Any], oks: NDArray[Any]) -> ScoreCalibration:
-    """Fit a logistic regression with OKS as its soft target, by Newton's method.
+    """Fit a logistic regression with OKS as its soft target.
 
     Args:
         scores: Scores (D,), 0 to 1.
@@ -83,16 +84,20 @@ def fit_calibration(scores: NDArray[Any], keypoint_scores: NDArray[Any], oks: ND
         oks: OKS (D,) of the detections, 0 for false ones.
     """
     features = make_features(scores, keypoint_scores)
-    ridge, weights = _RIDGE * np.eye(features.shape[1]), np.array([1.0, 0.0, 0.0])
-    for _ in range(_NUM_STEPS):
-        predicted = 1 / (1 + np.exp(-features @ weights))
-        gradient = features.T @ (predicted - oks) + ridge @ weights
-        curvature = (features * (predicted * (1 - predicted))[:, None]).T @ features + ridge
-        step = np.linalg.solve(curvature, gradient)
-        weights = weights - step / max(1.0, float(np.abs(step).max()))  # no leaps from a flat start
-        if np.abs(step).max() < 1e-9:
-            break
-    return ScoreCalibration(*(float(weight) for weight in weights))
+    ridge = _RIDGE * np.eye(features.shape[1])
+
+    def compute_loss(weights: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        logits = features @ weights
+        loss = (np.logaddexp(0, logits) - oks * logits).sum() + weights @ ridge @ weights / 2
+        return float(loss), features.T @ (expit(logits) - oks) + ridge @ weights
+
+    def compute_curvature(weights: NDArray[Any]) -> NDArray[Any]:
+        predicted = expit(features @ weights)
+        curvature: NDArray[Any] = (features * (predicted * (1 - predicted))[:, None]).T @ features + ridge
+        return curvature
+
+    fitted = minimize(compute_loss, [1.0, 0.0, 0.0], jac=True, hess=compute_curvature, method="trust-exact")
+    return ScoreCalibration(*(float(weight) for weight in fitted.x))
 
 
 def calibrate(study: Study) -> CalibrationResult:
