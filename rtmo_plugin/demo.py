@@ -34,7 +34,7 @@ class DemoResult:
     config: str = ""
 
     def __str__(self) -> str:
-        precision = "none" if self.average_precision is None else f"{self.average_precision:.3f}"
+        precision = "unknown" if self.average_precision is None else f"{self.average_precision:.3f}"
         folder = show_path(self.work_dir)
         lines = {"AP": f"{precision} on held-out images, after {self.minutes:.1f} minutes of training"}
         if self.checkpoint is None:
@@ -42,7 +42,7 @@ class DemoResult:
         else:
             checkpoint = show_path(self.checkpoint)
             lines |= {
-                "pictures": f"{folder}/{_SHEET} (all of them in {folder}/pictures)",
+                "predictions": f"{folder}/{_SHEET} (all plots in {folder}/plots)",
                 "checkpoint": checkpoint,
                 "curves": f"{folder}/{CURVES_FILE}",
                 "next": f"rtmo export {self.config} {checkpoint} --out {folder}/demo.onnx",
@@ -51,13 +51,13 @@ class DemoResult:
         return "\n".join(f"{f'{name}:' if name else '':<16}{value}" for name, value in lines.items())
 
 
-def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -> DemoResult:
+def run_demo(config: str | Path, work_dir: str | Path, num_plots: int = 12) -> DemoResult:
     """Train the model of ``config`` from random weights, test it, and draw its predictions.
 
     Args:
         config: Path of a config file.
         work_dir: Folder for the checkpoint, the curves and the plots.
-        num_pictures: Number of plots on one sheet.
+        num_plots: Number of plots on the sheet.
 
     Raises:
         UserError: The config cannot be run.
@@ -68,7 +68,7 @@ def run_demo(config: str | Path, work_dir: str | Path, num_pictures: int = 12) -
     minutes = (time.monotonic() - started) / 60
     if trained.checkpoint is None:
         return DemoResult(None, minutes, work_dir, None, show_path(config))
-    pictures = work_dir / "pictures"
-    metrics = evaluate(config, trained.checkpoint, work_dir=work_dir / "test", show_dir=pictures)
-    write_contact_sheet(sorted(pictures.glob("*.jpg"))[:num_pictures], work_dir / _SHEET)
+    plots = work_dir / "plots"
+    metrics = evaluate(config, trained.checkpoint, work_dir=work_dir / "test", show_dir=plots)
+    write_contact_sheet(sorted(plots.glob("*.jpg"))[:num_plots], work_dir / _SHEET)
     return DemoResult(find_average_precision(metrics), minutes, work_dir, trained.checkpoint, show_path(config))

@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Read the arguments, run the demo, and print what came of it."""
+    """Read the arguments, run the demo, and print its result."""
     with report_user_errors():
         arguments = make_parser().parse_args()
         print("Training RTMO-t on synthetic people from random weights: about ten minutes on 2 cores.")

@@ -1,6 +1,6 @@
 """Ground truth in COCO's format, read off the drawing.
 
-Masks, boxes and areas come from the label map at the image's resolution.  A keypoint is labelled
+Masks, boxes and areas come from the label map at the image's resolution.  A keypoint is labeled
 0 outside the image, 2 where the map shows the part it belongs to, 1 where something hides it: that
 includes the person's own body.
 
@@ -18,7 +18,7 @@ from rtmo_plugin.data.synthetic.scene import Scene, keep_people, sample_scene
 from rtmo_plugin.data.synthetic.settings import MAX_PEOPLE, SceneSettings
 from rtmo_plugin.keypoints.sets import COCO
 
-MIN_VISIBLE_KEYPOINTS = 4  # with fewer, a person is not drawn at all
+MIN_VISIBLE_KEYPOINTS = 4  # a person with fewer is not drawn
 _MAX_ANNOTATIONS = 100  # ids of one image start at 100 times its own
 
 
@@ -62,14 +62,14 @@ _MARGINS = np.array([rule.margin for rule in _RULES])
 _NUM_KEYPOINTS = len(_RULES)
 
 
-def settle_scene(settings: SceneSettings, seed: int, index: int) -> tuple[Scene, np.ndarray]:
-    """Sample a scene without the people of whom next to nothing would be seen.
+def sample_visible_scene(settings: SceneSettings, seed: int, index: int) -> tuple[Scene, np.ndarray]:
+    """Sample a scene in which at least four keypoints of every person can be seen.
 
     Returns:
         The scene and its label map, (2H, 2W) uint8.
     """
     scene = sample_scene(settings, seed, index)
-    while True:  # every round takes someone away, so there are at most 8
+    while True:  # each round removes a person, so there are at most 8
         labels = rendering.draw_labels(scene)
         is_seen = (label_visibility(scene, labels) == 2).sum(axis=1) >= MIN_VISIBLE_KEYPOINTS
         if is_seen.all():
@@ -81,8 +81,8 @@ def label_visibility(scene: Scene, labels: np.ndarray) -> np.ndarray:
     """Return COCO's visibility of every keypoint, (F, K): 0 outside, 1 hidden, 2 seen.
 
     Args:
-        scene: The people.
-        labels: Their label map, (2H, 2W) uint8.
+        scene: Scene with the people.
+        labels: Its label map, (2H, 2W) uint8.
     """
     points = scene.landmarks[:, :_NUM_KEYPOINTS]
     size_wh = np.array(scene.settings.size_wh)
@@ -100,9 +100,9 @@ def annotate_people(scene: Scene, labels: np.ndarray, image_id: int) -> list[dic
     """Return one COCO annotation for each person, far to near.
 
     Args:
-        scene: The people.
-        labels: Their label map, (2H, 2W) uint8.
-        image_id: Goes into the annotations; their own ids follow from it.
+        scene: Scene with the people.
+        labels: Its label map, (2H, 2W) uint8.
+        image_id: Id of the image; the ids of the annotations follow from it.
     """
     visibility = label_visibility(scene, labels)
     owners = cv2.LUT(rendering.halve_labels(labels), _OWNERS)

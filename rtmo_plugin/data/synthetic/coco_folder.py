@@ -17,15 +17,15 @@ def write_coco_folder(dataset: SyntheticPeople, folder: str | Path, split: str) 
     This is COCO's own layout, so configs for COCO read the folder as their ``data_root``.
 
     Args:
-        dataset: What to write.
-        folder: Made if it is missing.
-        split: Such as ``'train2017'``.
+        dataset: Images and annotations to write.
+        folder: Folder to write to; created if it is missing.
+        split: Name of the image folder, such as ``'train2017'``.
 
     Yields:
         The path of each file, once it is written: the annotations last.
 
     Raises:
-        DataError: The split is there already (a ``ValueError``), or its name leads out of the folder.
+        DataError: The split exists already (a ``ValueError``), or its name leads out of the folder.
         OutputError: The folder cannot be written.
     """
     images = join_inside(folder, split)

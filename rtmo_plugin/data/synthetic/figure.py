@@ -4,7 +4,7 @@ Points start in the body frame (see ``poses``) and end in the *view frame*: x ri
 towards the camera, still in units of the standing height.  Between the two lie yaw (the turn of
 the body), pitch (the height of the camera) and roll.
 
-Left and right can be told apart only as on real people, by telling front from back.  No colour
+Left and right can be told apart only as on real people, by telling front from back.  No color
 marks a side: a horizontal flip swaps the names, so such a mark would contradict itself.
 
 Shape letters: F figures, L landmarks, S = 2 sides (left, right).

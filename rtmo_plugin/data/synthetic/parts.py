@@ -1,7 +1,7 @@
 """The visible parts of a figure: tapered capsules between landmarks, in the order of their depth.
 
 A capsule is the convex hull of two discs.  Several capsules may make up one *slot* (the torso has
-three): a slot has one label in the label map, one colour, and no outline inside.  Depths are flat
+three): a slot has one label in the label map, one color, and no outline inside.  Depths are flat
 per capsule, as in a paper theatre: within head and trunk they are squeezed, so that a whole head
 is either before or behind an arm.
 
@@ -138,14 +138,14 @@ def measure_depths(landmarks: np.ndarray, heights: np.ndarray) -> np.ndarray:
 
 
 def _replace(mask: np.ndarray, disc: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> tuple:
-    """Return ``other``'s centres and radii where ``mask``, else ``disc``'s."""
+    """Return ``other``'s centers and radii where ``mask``, else ``disc``'s."""
     return np.where(mask[..., None], other[0], disc[0]), np.where(mask, other[1], disc[1])
 
 
-def _trace(centre: np.ndarray, radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def _trace(center: np.ndarray, radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Return the points (..., V/2, 2) of a circle at the given angles (..., V/2)."""
     unit = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return centre[..., None, :] + radius[..., None, None] * unit
+    return center[..., None, :] + radius[..., None, None] * unit
 
 
 @cache

@@ -1,7 +1,7 @@
-"""From a scene to pixels: a label map that says what is seen where, and the coloured image.
+"""From a scene to pixels: a label map that says what is seen where, and the colored image.
 
 Everything is filled with integer coordinates at twice the resolution.  The label map is that
-drawing, one number for each visible part of each person; the image takes its colours by looking
+drawing, one number for each visible part of each person; the image takes its colors by looking
 the labels up and halving the resolution, so that truth and image cannot disagree.
 
 Shape letters: H, W image, F people, A capsules.
@@ -78,7 +78,7 @@ def _blend_people(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, si
 def _to_fixed_point(points: np.ndarray) -> np.ndarray:
     """Return pixel coordinates (..., 2) as the integers that OpenCV fills polygons with.
 
-    Pixel centres are at whole numbers at both resolutions: x becomes 2 x + 0.5.
+    Pixel centers are at whole numbers at both resolutions: x becomes 2 x + 0.5.
     """
     fine = points * _SUPERSAMPLING + (_SUPERSAMPLING - 1) / 2
     return np.rint(fine * 2**_FRACTION_BITS).astype(np.int32)
@@ -98,13 +98,13 @@ def _shade(labels: np.ndarray, size_wh: tuple[int, int], side: int) -> np.ndarra
 
 
 def _make_palette(scene: Scene) -> np.ndarray:
-    """Return the colour of every label, (256, 3) uint8 BGR; what is far is darker."""
+    """Return the color of every label, (256, 3) uint8 BGR; what is far is darker."""
     palette = np.zeros((256, 3))
     depths = parts.measure_depths(scene.landmarks, scene.heights)
     light = np.clip(1.0 + 1.2 * (depths - depths.mean(axis=1, keepdims=True)), 0.7, 1.1)
-    for person, (colours, options) in enumerate(zip(scene.colours, scene.options.tolist(), strict=True)):
+    for person, (colors, options) in enumerate(zip(scene.colors, scene.options.tolist(), strict=True)):
         slots = 1 + person * NUM_SLOTS + parts.CAPSULE_SLOTS
-        palette[slots] = colours[parts.choose_roles(tuple(options))] * light[person][:, None]
+        palette[slots] = colors[parts.choose_roles(tuple(options))] * light[person][:, None]
     for number, prop in enumerate(scene.props):
-        palette[FIRST_PROP_LABEL + number] = prop.colour
+        palette[FIRST_PROP_LABEL + number] = prop.color
     return np.clip(np.rint(palette), 0, 255).astype(np.uint8)

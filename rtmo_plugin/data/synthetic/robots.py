@@ -1,6 +1,6 @@
-"""A small set of one's own: drawn robots with five keypoints and two classes, labelled as with LabelMe.
+"""An example of a data set with its own keypoints: drawn robots with five keypoints, two classes and LabelMe files.
 
-For trying out the way from a folder of labelled images to a trained model (docs/custom-data.md).
+docs/custom-data.md goes from such a folder of labeled images to a trained model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHOULDERS, _HIPS = (0.14, -0.12), (0.1, 0.16)
 
 @dataclass(frozen=True)
 class Robot:
-    """One robot: a class, a height and a colour, and its keypoints (5, 2) in pixels, as ``KEYPOINTS`` has them."""
+    """One robot: a class, a height and a color, and its keypoints (5, 2) in pixels, as ``KEYPOINTS`` has them."""
 
     label: int
     height: float
@@ -65,7 +65,7 @@ def write_robots(folder: str | Path, num_images: int, seed: int = 0) -> Iterator
         The path of each image.
 
     Raises:
-        DataError: There are images already.
+        DataError: The folder is not empty.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def _make_robot(rng: np.random.Generator, middle: np.ndarray, height: float) -> 
 
 
 def _paint(canvas: np.ndarray, robot: Robot, color: Any) -> None:
-    """Draw a robot onto an image in its colour, or onto a map in its number."""
+    """Draw a robot onto an image in its color, or onto a map in its number."""
     unit, (x, y) = robot.height, robot.middle
 
     def place(point: Any) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""What one image shows: people of all sizes placed in a frame, their looks, things before them.
+"""Content of one image: people of all sizes placed in a frame, their looks, and things in front of them.
 
 A scene is a pure function of (settings, seed, index).  It is plain numbers: drawing them is up to
 ``rendering``.
 
-Shape letters: F people (far to near), L landmarks, O options, R colour roles.
+Shape letters: F people (far to near), L landmarks, O options, R color roles.
 """
 
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ _MARGIN = 0.06  # of the standing height, around the landmarks: half the thickne
 
 @dataclass(frozen=True)
 class Prop:
-    """A thing that stands before the people: convex polygons, (V, 2) pixels each, of one colour."""
+    """A thing in front of the people: convex polygons, (V, 2) pixels each, of one color."""
 
     polygons: tuple[np.ndarray, ...]
-    colour: np.ndarray
+    color: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class Scene:
     """One image as numbers.
 
     Attributes:
-        settings: What it was sampled with.
+        settings: Settings that the scene was sampled with.
         landmarks: (F, L, 3) pixels; x right, y down, z towards the camera, 0 between the hips.
         heights: (F,) standing heights in pixels.
-        colours: (F, R, 3) BGR.
-        options: (F, O) booleans, what each one wears.
-        props: Things before the people.
+        colors: (F, R, 3) BGR.
+        options: (F, O) booleans, what each person wears.
+        props: Things in front of the people.
         ground_line: Row in pixels where wall or sky end and the ground begins.
-        background_seed: What the background is drawn with.
+        background_seed: Seed of the background.
     """
 
     settings: SceneSettings
     landmarks: np.ndarray
     heights: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     options: np.ndarray
     props: tuple[Prop, ...]
     ground_line: float
@@ -66,16 +66,16 @@ def sample_scene(settings: SceneSettings, seed: int, index: int) -> Scene:
     figures = figure.sample_figures(rng, num_people, settings.turned, settings.motion) * heights[:, None, None]
     horizon, slope = settings.size_wh[1] * (0.1 + 0.3 * rng.random()), 0.8 + 0.4 * rng.random()
     landmarks = _place_figures(rng, settings, figures, heights, horizon + slope * heights)
-    colours, options = _sample_looks(rng, num_people)
+    colors, options = _sample_looks(rng, num_people)
     props = _sample_props(rng, settings, landmarks, heights)
     farthest = settings.height_range[0] * min(settings.size_wh)
     ground_line = min(horizon + 0.9 * slope * farthest, 0.85 * settings.size_wh[1])
-    return Scene(settings, landmarks, heights, colours, options, props, ground_line, (seed, index, 1))
+    return Scene(settings, landmarks, heights, colors, options, props, ground_line, (seed, index, 1))
 
 
 def keep_people(scene: Scene, is_kept: np.ndarray) -> Scene:
-    """Return the scene with those people only for whom the mask (F,) is true."""
-    people = {name: getattr(scene, name)[is_kept] for name in ("landmarks", "heights", "colours", "options")}
+    """Return the scene with the people where the mask (F,) is true."""
+    people = {name: getattr(scene, name)[is_kept] for name in ("landmarks", "heights", "colors", "options")}
     return replace(scene, **people)
 
 
@@ -101,8 +101,8 @@ def _place_figures(
     """Move the figures to their places in the image, the nearest chosen first.
 
     Args:
-        rng: Source of chance.
-        settings: The frame, and how much may be hidden.
+        rng: Random number generator.
+        settings: Settings with the size of the frame and the permitted occlusion.
         figures: Landmarks (F, L, 3), pixels, each figure around its own origin.
         heights: (F,) standing heights in pixels.
         grounds: (F,) rows that the feet would like to stand on.
@@ -156,9 +156,9 @@ def _measure_coverage(boxes: np.ndarray, taken: np.ndarray) -> np.ndarray:
 
 
 def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return colours (F, R, 3) and options (F, O)."""
-    clothes = _sample_vivid_colours(rng, (num_people, 3))
-    colours = dict(
+    """Return colors (F, R, 3) and options (F, O)."""
+    clothes = _sample_vivid_colors(rng, (num_people, 3))
+    colors = dict(
         skin=_pick(rng, _SKINS, num_people),
         hair=_pick(rng, _HAIRS, num_people),
         shoes=_pick(rng, _SHOES, num_people),
@@ -170,16 +170,16 @@ def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray
         lips=np.tile((70.0, 60.0, 170.0), (num_people, 1)),
     )
     options = rng.random((num_people, len(parts.OPTIONS))) < _OPTION_SHARES
-    return np.stack([colours[role] for role in parts.ROLES], axis=1), options
+    return np.stack([colors[role] for role in parts.ROLES], axis=1), options
 
 
-def _pick(rng: np.random.Generator, colours: np.ndarray, count: int) -> np.ndarray:
-    """Return ``count`` of the colours, each a little lighter or darker."""
-    return colours[rng.integers(len(colours), size=count)] * (0.9 + 0.2 * rng.random((count, 1)))
+def _pick(rng: np.random.Generator, colors: np.ndarray, count: int) -> np.ndarray:
+    """Return ``count`` of the colors, each a little lighter or darker."""
+    return colors[rng.integers(len(colors), size=count)] * (0.9 + 0.2 * rng.random((count, 1)))
 
 
-def _sample_vivid_colours(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return BGR colours of any hue, (*shape, 3): white, grey and black among them."""
+def _sample_vivid_colors(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return BGR colors of any hue, (*shape, 3): white, gray and black among them."""
     hue, saturation, value = 6.0 * rng.random(shape), rng.random(shape) ** 0.7, 70.0 + 175.0 * rng.random(shape)
     steps = (hue[..., None] + np.array([2.0, 4.0, 0.0])) % 6.0
     ramp = np.clip(np.abs(steps - 3.0) - 1.0, 0.0, 1.0)
@@ -196,21 +196,21 @@ def _sample_props(
 
 def _sample_prop(rng: np.random.Generator, landmarks: np.ndarray, height: float) -> Prop:
     """Return a thing that hides some of the person with these landmarks (L, 3)."""
-    colour = _sample_vivid_colours(rng, ())
+    color = _sample_vivid_colors(rng, ())
     left, _, right, bottom = *landmarks[:, :2].min(axis=0), *landmarks[:, :2].max(axis=0)
     x, ground = left + rng.random() * (right - left), bottom + 0.06 * height
     kind = rng.random()
     if kind < 0.4:
         half_width, box_height = (0.15 + 0.25 * rng.random()) * height, (0.1 + 0.3 * rng.random()) * height
-        return Prop((_trace_box(x, ground, half_width, box_height),), colour)
+        return Prop((_trace_box(x, ground, half_width, box_height),), color)
     if kind < 0.7:
-        return Prop((_trace_box(x, ground, 0.02 * height, 3.0 * height),), colour)
+        return Prop((_trace_box(x, ground, 0.02 * height, 3.0 * height),), color)
     radii = (0.06 + 0.07 * rng.random(9)) * height
-    centres = np.array([x, ground - 0.12 * height]) + (rng.random((9, 2)) - 0.5) * np.array([0.4, 0.25]) * height
+    centers = np.array([x, ground - 0.12 * height]) + (rng.random((9, 2)) - 0.5) * np.array([0.4, 0.25]) * height
     turns = np.linspace(0.0, 2 * np.pi, 12, endpoint=False)
     circle = np.stack([np.cos(turns), np.sin(turns)], axis=-1)
     green = np.array([50.0, 110.0, 60.0]) * (0.6 + 0.8 * rng.random())
-    return Prop(tuple(centre + radius * circle for centre, radius in zip(centres, radii, strict=True)), green)
+    return Prop(tuple(center + radius * circle for center, radius in zip(centers, radii, strict=True)), green)
 
 
 def _trace_box(x: float, ground: float, half_width: float, height: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How hard the synthetic images are, and the address under which each can be had again."""
+"""Difficulty of the synthetic images, and the address from which each can be drawn again."""
 
 import re
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """What a series of synthetic images is like.
+    """Settings of a series of synthetic images.
 
     Attributes:
         size_wh: Width and height in pixels, each at least 32.
-        num_people: Fewest and most people placed in an image, within 0..8; one to four are the
-            commonest.  A person who ends up all but hidden is left out.
+        num_people: Smallest and largest number of people in an image, within 0..8; one to four are the
+            most frequent.  A person who is almost completely hidden is left out.
         height_range: Smallest and largest standing height, in shares of the image's shorter side.
         occlusion: From 0, people avoid one another, to 1, they may hide one another and things
             stand before them.
@@ -88,7 +88,7 @@ def parse_address(address: str) -> tuple[SceneSettings, int, int]:
     """Return settings, seed and index of an address that ``format_address`` made.
 
     Raises:
-        DataError: Not such an address, or settings out of range (a ``ValueError``).
+        DataError: The address is not one of a synthetic image, or its settings are out of range (a ``ValueError``).
     """
     match = _ADDRESS.fullmatch(address)
     if not match:

@@ -1,7 +1,7 @@
 """Synthetic images by their address, as if they were files.
 
 ``DrawSyntheticImage`` takes the place of ``LoadImage`` in a pipeline.  The file backend lets
-everything in MMEngine that reads images from a path (``LoadImage`` itself, the visualisation hook)
+everything in MMEngine that reads images from a path (``LoadImage`` itself, the visualization hook)
 find them too.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import BaseStorageBackend, register_backend
 
-from rtmo_plugin.data.synthetic.annotation import settle_scene
+from rtmo_plugin.data.synthetic.annotation import sample_visible_scene
 from rtmo_plugin.data.synthetic.rendering import draw_image
 from rtmo_plugin.data.synthetic.settings import ADDRESS_SCHEME, parse_address
 from rtmo_plugin.registry import TRANSFORMS
@@ -22,19 +22,19 @@ def draw_image_at(address: str) -> np.ndarray:
     """Return the image, (H, W, 3) uint8 BGR, that ``format_address`` gave this address.
 
     Raises:
-        DataError: Not the address of a synthetic image.
+        DataError: The address is not one of a synthetic image.
 
     Examples:
         >>> from rtmo_plugin.data.synthetic.settings import SceneSettings, format_address
         >>> draw_image_at(format_address(SceneSettings(size_wh=(96, 64)), seed=0, index=3)).shape
         (64, 96, 3)
     """
-    return draw_image(*settle_scene(*parse_address(address)))
+    return draw_image(*sample_visible_scene(*parse_address(address)))
 
 
 @TRANSFORMS.register_module()
 class DrawSyntheticImage(BaseTransform):
-    """Put the image into a record of ``SyntheticPeople``, where other datasets use ``LoadImage``.
+    """Draws the image of a record of ``SyntheticPeople``, where other datasets use ``LoadImage``.
 
     Draws what ``img_path`` names unless ``img`` is there already (the dataset's ``cache``), and sets
     ``img``, ``img_shape`` and ``ori_shape``.

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from rtmo_plugin.data.synthetic.annotation import annotate_people, settle_scene
+from rtmo_plugin.data.synthetic.annotation import annotate_people, sample_visible_scene
 from rtmo_plugin.data.synthetic.rendering import draw_image
 from rtmo_plugin.data.synthetic.settings import SceneSettings, format_address
 from rtmo_plugin.errors import ConfigError
@@ -40,19 +40,18 @@ class SyntheticPeople(BaseCocoStyleDataset):
     'input_size', 'input_center', 'input_scale', 'raw_ann_info')``.
 
     Args:
-        num_images: How many images, at least 1.
-        seed: Which series, at least 0: train and test on different ones.
-        cache: Keep the images in memory instead of drawing each whenever it is asked for; they are
+        num_images: Number of images, at least 1.
+        seed: Number of the series, at least 0; train and test on different ones.
+        cache: Whether to keep the images in memory instead of drawing them each time; they are
             drawn before the data loader starts its workers, which share them where processes fork.
             Costs ``num_images`` x width x height x 3 bytes.
         data_mode: MMPose's ``'bottomup'`` (records of images) or ``'topdown'`` (records of people).
-        **options: The fields of ``SceneSettings`` (``size_wh``, ``num_people``, ``height_range``,
+        **options: Fields of ``SceneSettings`` (``size_wh``, ``num_people``, ``height_range``,
             ``occlusion``, ``truncation``, ``clutter``, ``turned``, ``motion``); everything else goes to MMPose's
             ``BaseCocoStyleDataset`` (``pipeline``, ``test_mode``, ...).
 
     Raises:
-        ConfigError: A value outside its range, or nobody in any of the training images (a
-            ``ValueError``).
+        ConfigError: A value is outside its range, or no training image has people (a ``ValueError``).
     """
 
     METAINFO = make_coco_metainfo("synthetic_people")
@@ -83,7 +82,7 @@ class SyntheticPeople(BaseCocoStyleDataset):
         """Return image number ``index`` of the series, (H, W, 3) uint8 BGR; its ``img_id`` is this number."""
         if index in self._images:
             return self._images[index].copy()  # some transforms work in place
-        return draw_image(*settle_scene(self.settings, self.seed, index))
+        return draw_image(*sample_visible_scene(self.settings, self.seed, index))
 
     def to_coco(self) -> dict[str, Any]:
         """Return the whole series as the dict that a COCO annotation file holds.
@@ -111,14 +110,14 @@ class SyntheticPeople(BaseCocoStyleDataset):
             images.append(image)
             people += [self.parse_data_info({"raw_ann_info": one, "raw_img_info": image}) for one in annotations]
         if not people and not self.test_mode:
-            raise ConfigError(f"SyntheticPeople has nobody in its {self.num_images} training images: raise num_people.")
+            raise ConfigError(f"No training image of SyntheticPeople ({self.num_images}) has people: raise num_people.")
         return people, images
 
     def _annotate_images(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Yield each image's description and annotations; draw it too where it is to be cached."""
         width, height = self.settings.size_wh
         for index in range(0, self.num_images, self.sample_interval):
-            scene, labels = settle_scene(self.settings, self.seed, index)
+            scene, labels = sample_visible_scene(self.settings, self.seed, index)
             if self._is_caching and index not in self._images:
                 self._images[index] = draw_image(scene, labels)
             address = format_address(self.settings, self.seed, index)

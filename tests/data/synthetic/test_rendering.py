@@ -14,7 +14,7 @@ from rtmo_plugin.data.synthetic.annotation import (
     annotate_people,
     encode_runs,
     label_visibility,
-    settle_scene,
+    sample_visible_scene,
 )
 from rtmo_plugin.data.synthetic.rendering import FIRST_PROP_LABEL, NUM_SLOTS, draw_image, halve_labels
 from rtmo_plugin.data.synthetic.settings import SceneSettings, format_address
@@ -29,7 +29,7 @@ def list_drawn(settings, count=NUM_SCENES, seed=3):
     """Return (scene, label map at image resolution, annotations) of some images."""
     drawn = []
     for index in range(count):
-        scene, labels = settle_scene(settings, seed, index)
+        scene, labels = sample_visible_scene(settings, seed, index)
         drawn.append((scene, halve_labels(labels), annotate_people(scene, labels, index)))
     return drawn
 
@@ -113,7 +113,7 @@ def test_faces_are_seen_from_the_front_and_hidden_from_behind():
     settings = SceneSettings(num_people=(1, 1), occlusion=0.0, truncation=0.0)
     counts = {"front": [], "back": []}
     for index in range(60):
-        scene, labels = settle_scene(settings, 0, index)
+        scene, labels = sample_visible_scene(settings, 0, index)
         left_shoulder, right_shoulder = scene.landmarks[0, [5, 6]]
         visibility = label_visibility(scene, labels)[0]
         shoulders_apart = (left_shoulder - right_shoulder)[0] / scene.heights[0]
@@ -154,7 +154,7 @@ def test_the_label_map_has_room_for_eight_people_and_the_props():
 
 def test_people_are_painted_and_nothing_else_changes():
     """Outside the label map, give or take an outline's width, the image is the background."""
-    scene, labels = settle_scene(SceneSettings(num_people=(1, 1), occlusion=0.0), 0, 4)
+    scene, labels = sample_visible_scene(SceneSettings(num_people=(1, 1), occlusion=0.0), 0, 4)
     nobody = np.zeros_like(labels)
     with_person, without = draw_image(scene, labels), draw_image(scene, nobody)
     is_person = halve_labels(labels) > 0
@@ -171,7 +171,7 @@ def test_people_are_painted_and_nothing_else_changes():
 def test_extreme_settings_draw(size_wh, height_range):
     settings = SceneSettings(size_wh, (0, 8), height_range, occlusion=1.0, truncation=1.0, clutter=1.0)
     for index in range(8):
-        scene, labels = settle_scene(settings, 0, index)
+        scene, labels = sample_visible_scene(settings, 0, index)
         assert draw_image(scene, labels).shape == (size_wh[1], size_wh[0], 3)
         assert all(annotation["area"] > 0 for annotation in annotate_people(scene, labels, index))
 
@@ -180,7 +180,7 @@ def digest(indices, seed=5):
     """Return one hash of images and annotations."""
     result = hashlib.sha256()
     for index in sorted(indices):
-        scene, labels = settle_scene(SceneSettings(size_wh=(128, 96)), seed, index)
+        scene, labels = sample_visible_scene(SceneSettings(size_wh=(128, 96)), seed, index)
         result.update(draw_image(scene, labels).tobytes())
         result.update(repr(annotate_people(scene, labels, index)).encode())
     return result.hexdigest()
@@ -198,7 +198,7 @@ def test_the_ground_truth_is_the_same_everywhere():
     """On every machine, Python, NumPy and OpenCV, and with every hash seed: this hash is from another one."""
     result = hashlib.sha256()
     for index in range(20):
-        scene, labels = settle_scene(SceneSettings(), 5, index)
+        scene, labels = sample_visible_scene(SceneSettings(), 5, index)
         result.update(labels.tobytes())
         result.update(json.dumps(annotate_people(scene, labels, index)).encode())
     assert result.hexdigest()[:16] == "bd4f9a7acee0051f"
