@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison import compare_timings
 from benchmarks.gpu_inference import time_on_gpu
 from benchmarks.inference_sides import (
     CONFIG,
@@ -22,6 +21,7 @@ from benchmarks.inference_sides import (
     open_theirs,
     open_yolo,
 )
+from benchmarks.timing_report import compare_timings
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image

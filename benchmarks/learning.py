@@ -18,9 +18,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
-from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
 from benchmarks.plotting import COLORS, draw_figure
+from benchmarks.timing_report import compare_timings
 from rtmo_plugin.api import train
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data import SyntheticPeople

@@ -14,7 +14,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
 
-from benchmarks.comparison import compare_timings
+from benchmarks.timing_report import compare_timings
 from rtmo_plugin.engine.metric_tables import format_table
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.evaluation import CocoMetric

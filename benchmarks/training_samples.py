@@ -18,8 +18,8 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from torch import Tensor
 
-from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
+from benchmarks.timing_report import compare_timings
 from rtmo_plugin.config.cache_memory import set_image_cache
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.config.data_paths import check_data, set_data_root

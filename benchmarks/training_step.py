@@ -18,8 +18,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from benchmarks.comparison import compare_timings
 from benchmarks.official import load_official_recipe
+from benchmarks.timing_report import compare_timings
 from benchmarks.training_samples import build_dataset, draw_coco_folder, load_ours
 from rtmo_plugin.engine.hooks.compilation import compile_network
 from rtmo_plugin.errors import ConfigError
@@ -60,7 +60,7 @@ def run(
 ) -> SpeedReport:
     """Train MMPose's RTMO-s and ours from the same weights on the same batch, a step each in turn.
 
-    Multi-scale training is off.  A step is everything from uint8 images on: normalisation, forward,
+    Multi-scale training is off.  A step is everything from uint8 images on: normalization, forward,
     assignment, losses, backward, clipping, AdamW and the moving average of the weights.  The first
     step of each side is not measured.
 

@@ -1,6 +1,6 @@
-"""The paper's claims as experiments: named variants, trained or timed, as a table and a plot."""
+"""The paper's comparisons: named variants, trained or timed, in a table and a plot."""
 
-from studies.running import StudyReport, run_study
-from studies.study import Request, Study, Variant, list_studies, load_study
+from studies.definitions import Request, Study, Variant, list_studies, load_study
+from studies.study_runs import StudyReport, run_study
 
 __all__ = ["Request", "Study", "StudyReport", "Variant", "list_studies", "load_study", "run_study"]

@@ -1,4 +1,4 @@
-"""How many images each run of a study may train on: from a budget of minutes and a measured cost."""
+"""Number of training images of each run of a study, from a budget in minutes and measured costs."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
 from rtmo_plugin.errors import ConfigError
-from studies.study import Study
+from rtmo_plugin.speed.rounds import time_alternately
+from studies.definitions import Study
 
 AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
 _STEPS = 3  # the first one is not counted
-_RUN_SECONDS = 20.0  # what a run needs beside training and testing: to build datasets and models, to save
-_OVERHEAD = 1.2  # averages of weights, logs, checkpoints, on top of a step
-_TEST_COST = 0.5  # of an image, relative to training on it
+_RUN_SECONDS = 20.0  # per run, to build datasets and models and to save
+_OVERHEAD = 1.2  # cost of averages, logs and checkpoints, relative to a step
+_TEST_COST = 0.5  # testing on an image, relative to training on it
 
 
 def choose_num_images(costs: Mapping[str, float], *, seconds: float, seeds: int, epochs: int, num_tests: int) -> int:
-    """Return on how many images an epoch each run may train, so that all of them fit.
+    """Return the number of training images per epoch with which all runs fit the budget.
 
     Args:
         costs: Seconds per training image, by variant.
         seconds: Seconds of the whole study.
         seeds: Number of runs of each variant.
         epochs: Number of epochs of a run.
-        num_tests: Number of images of the test after it.
+        num_tests: Number of test images after a run.
 
     Returns:
         The same number for all variants, at least 1.
@@ -49,7 +50,7 @@ def limit_images(cfg: Config, num_images: int) -> Config:
     """Return a config that trains on the first ``num_images`` images.
 
     Raises:
-        ConfigError: Its dataset has no way to say so.
+        ConfigError: Its dataset has no option for that.
     """
     changed: Config = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
     dataset = changed.train_dataloader.dataset
@@ -63,10 +64,9 @@ def limit_images(cfg: Config, num_images: int) -> Config:
 
 
 def time_training(cfgs: Mapping[str, Config], study: Study) -> dict[str, float]:
-    """Return how many seconds a training image costs in each variant: made, forward, backward, step.
+    """Return the seconds per training image of each variant: data, forward, backward, step.
 
-    All variants see the same batch; each takes the least of some steps, which other programs on the
-    machine disturb least.
+    All variants see the same batch. The fastest step counts, which other programs disturb least.
     """
     first = next(iter(cfgs.values()))
     size = first.train_dataloader.batch_size
@@ -75,9 +75,9 @@ def time_training(cfgs: Mapping[str, Config], study: Study) -> dict[str, float]:
     started = time.perf_counter()
     batch = pseudo_collate([dataset[index % len(dataset)] for index in range(size)])
     workers = max(1, first.train_dataloader.num_workers)
-    making = (time.perf_counter() - started) / workers
+    preparing = (time.perf_counter() - started) / workers
     steps = {variant.name: _time_step(cfgs[variant.name], batch) for variant in study.variants}
-    return {name: (making + _OVERHEAD * seconds) / size for name, seconds in steps.items()}
+    return {name: (preparing + _OVERHEAD * seconds) / size for name, seconds in steps.items()}
 
 
 def _time_step(cfg: Config, batch: Mapping[str, Any]) -> float:
@@ -85,10 +85,10 @@ def _time_step(cfg: Config, batch: Mapping[str, Any]) -> float:
     model = MODELS.build(cfg.model).to(get_device(), memory_format=torch.channels_last).train()
     plain = {name: value for name, value in cfg.optim_wrapper.items() if name in ("optimizer", "clip_grad")}
     wrapper = build_optim_wrapper(model, {**plain, "type": AMP_WRAPPER})
-    seconds = []
-    for _ in range(_STEPS):
-        started = time.perf_counter()
+
+    def step() -> None:
         losses = model.train_step(dict(batch), wrapper)
         losses["loss"].item()  # waits for the device
-        seconds.append(time.perf_counter() - started)
-    return min(seconds[1:])
+
+    (timing,), _ = time_alternately({"step": step}, _STEPS)
+    return min(timing.seconds[1:])

@@ -1,6 +1,6 @@
-"""What a trained model knows of the people it finds: their level, and how sure it is of each keypoint.
+"""What a trained model knows of its detections: their level, and the learned scale of each keypoint.
 
-Shapes: N people found, G people in the ground truth, K keypoints, M keypoints of people found.
+Shapes: N matched detections, G people in the ground truth, K keypoints, M labeled keypoints of matched people.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _NUM_QUANTILES = 5
 
 @dataclass(frozen=True)
 class FoundKeypoints:
-    """The labelled keypoints of the people that were found, and the level of each of those people."""
+    """Labeled keypoints of the people that a model found, and the level of each of those people."""
 
-    strides: NDArray[Any]  # (N,) of the prior that found each person
+    strides: NDArray[Any]  # (N,) stride of the prior of each detection
     sigmas: NDArray[Any]  # (M,) learned scale, relative to the person's size
     errors: NDArray[Any]  # (M,) mean distance along the two axes, relative to the person's size
     visibility: NDArray[Any]  # (M,) 1 hidden, 2 in sight
@@ -45,10 +45,10 @@ class FoundKeypoints:
 
 @torch.no_grad()
 def observe_people(runner: Runner) -> FoundKeypoints:
-    """Let a runner's model find the people of its test data, and match them with those that are there.
+    """Find the people of a runner's test data with its model, and match them with the ground truth.
 
     Args:
-        runner: Runner of ``build_test_runner``; its model has the weights to be observed.
+        runner: Runner of ``build_test_runner``; its model has the trained weights.
 
     Raises:
         ConfigError: The samples do not carry their annotations.
@@ -66,13 +66,13 @@ def _observe_batch(model: Any, batch: Any) -> Iterator[tuple[NDArray[Any], ...]]
     head = model.head
     predictions = decode_dense(head.head_module(feats), head.strides)
     thresholds = {name: value for name, value in model.test_cfg.items() if name in ("score_thr", "nms_thr")}
-    picked = select_priors(predictions, **thresholds)
+    selected = select_priors(predictions, **thresholds)
     size_wh = find_size_wh(feats, head.strides)
-    found = head.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
+    found = head.classify_coordinates(predictions, selected.image, selected.prior, size_wh)
     for image, sample in enumerate(data["data_samples"]):
         truth = _read_people(sample.metainfo, head.sigmas)
-        if len(truth[0]) and (picked.image == image).any():
-            yield _match_people(predictions, picked, found, image, truth, head.sigmas)
+        if len(truth[0]) and (selected.image == image).any():
+            yield _match_people(predictions, selected, found, image, truth, head.sigmas)
 
 
 def _read_people(metainfo: dict[str, Any], like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -93,31 +93,31 @@ def _read_people(metainfo: dict[str, Any], like: Tensor) -> tuple[Tensor, Tensor
 
 def _match_people(
     predictions: DensePredictions,
-    picked: Selection,
+    selected: Selection,
     found: CoordinateDistribution,
     image: int,
     truth: tuple[Tensor, Tensor, Tensor, Tensor],
     oks_sigmas: Tensor,
 ) -> tuple[NDArray[Any], ...]:
-    """Return the fields of ``FoundKeypoints`` for one image: each person goes to the best detection that fits."""
+    """Return the fields of ``FoundKeypoints`` for one image: a person is matched with the best detection."""
     points, visibility, areas, ratio = truth
-    mine = picked.image == image
-    keypoints, sigmas, priors = found.keypoints[mine], found.sigmas[mine], picked.prior[mine]
+    mine = selected.image == image
+    keypoints, sigmas, priors = found.keypoints[mine], found.sigmas[mine], selected.prior[mine]
     oks = compute_pairwise_oks(keypoints[None], points[None], (visibility > 0)[None].float(), areas[None], oks_sigmas)
     partner = match_by_score(oks[0].cpu().numpy(), np.array([_MIN_OKS]))[0]
     rows = np.flatnonzero(partner != UNMATCHED)
     columns = partner[rows]
     sizes = areas[columns].sqrt().clamp(min=1)[:, None]
     errors = (keypoints[rows] - points[columns]).abs().mean(dim=-1) / sizes
-    is_labelled = visibility[columns] > 0
+    is_labeled = visibility[columns] > 0
     original = (sizes / ratio[columns][:, None]).expand_as(errors)
     fields = (sigmas[rows], errors, visibility[columns], original)
     strides = predictions.priors.strides[priors[rows]].cpu().numpy()
-    return strides, *(each[is_labelled].float().cpu().numpy() for each in fields)
+    return strides, *(each[is_labeled].float().cpu().numpy() for each in fields)
 
 
 def summarize_levels(found: FoundKeypoints, strides: Sequence[int]) -> dict[str, float]:
-    """Return which share of the people found the level of each stride has found, percent."""
+    """Return the share of the detections that come from the level of each stride, percent."""
     total = max(1, len(found.strides))
     return {
         f"found on P{int(np.log2(stride))}, %": 100 * float((found.strides == stride).sum()) / total
@@ -126,10 +126,9 @@ def summarize_levels(found: FoundKeypoints, strides: Sequence[int]) -> dict[str,
 
 
 def summarize_sigmas(found: FoundKeypoints) -> dict[str, dict[str, float]]:
-    """Return the expected and the true error of groups of keypoints, and how both go together.
+    """Return the expected and the true error of groups of keypoints, and their rank correlation.
 
-    The loss assumes a Laplace density of scale 2 sigma along each axis: that is the mean distance it
-    expects.
+    The loss assumes a Laplace density of scale 2 sigma along each axis, which is also the expected distance.
     """
     groups = {"all": np.ones(len(found.sigmas), bool), "in sight": found.visibility == 2}
     groups["hidden"] = found.visibility == 1

@@ -1,4 +1,4 @@
-"""Plots of the studies, small PNG files."""
+"""Plots of the studies that train."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.plotting import COLORS, GRAY, draw_figure
-from studies.folder import Result
-from studies.study import Study
-from studies.tables import collect
+from studies.definitions import Study
+from studies.study_folder import Result
+from studies.study_page import collect
 
 
 def draw_variants(study: Study, results: Sequence[Result], path: Path) -> None:
-    """Draw the AP of each variant: a point a seed, and the mean."""
+    """Draw the AP of each variant: a point for each seed, and the mean."""
     draw_figure(path, _choose_size(study), lambda figure: _draw_precision(figure.subplots(), study, results))
 
 
 def draw_sigmas(study: Study, results: Sequence[Result], path: Path) -> None:
-    """Draw the AP of each variant, and the true error over the one that sigma expects."""
+    """Draw the AP of each variant, and the true error over the error that sigma predicts."""
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -34,7 +34,7 @@ def draw_sigmas(study: Study, results: Sequence[Result], path: Path) -> None:
 
 
 def draw_levels(study: Study, results: Sequence[Result], path: Path) -> None:
-    """Draw the AP of each variant, the computation of its head, and which level found the people."""
+    """Draw the AP of each variant, the computation of its head, and the level of its detections."""
 
     def draw(figure: Any) -> None:
         first, second, third = figure.subplots(1, 3, width_ratios=(3, 2, 2), sharey=True)
@@ -61,7 +61,7 @@ def _draw_precision(axes: Any, study: Study, results: Sequence[Result]) -> None:
         if values:
             axes.plot(statistics.mean(values), place, "|", color=COLORS[4], markersize=18, markeredgewidth=2)
     axes.set_yticks(range(len(study.variants)), [variant.label for variant in study.variants])
-    axes.set(xlabel="AP; a point a seed, the line their mean", ylim=(len(study.variants) - 0.5, -0.5))
+    axes.set(xlabel="AP: a point for each seed, a line at the mean", ylim=(len(study.variants) - 0.5, -0.5))
     axes.grid(axis="x", alpha=0.3)
 
 

@@ -1,6 +1,6 @@
-"""MMPose's top-down way in ONNX Runtime: a detector of people, then a pose estimator on each of them.
+"""MMPose's top-down pipeline in ONNX Runtime: a person detector, then a pose estimator on each box.
 
-Both networks come from MMDetection's and MMPose's own configs with random weights, which is enough to
+Both networks come from MMDetection's and MMPose's own configs with random weights, which suffice to
 measure time, and take uint8 images as our files do.
 """
 
@@ -28,13 +28,13 @@ from rtmo_plugin.runtime.engines.onnx_runtime import open_session
 from rtmo_plugin.runtime.letterbox import apply_letterbox
 
 _OPSET = 17
-_NUM_BOXES = 100  # that enter NMS
+_NUM_BOXES = 100  # before NMS
 _IOU_THR = 0.6
-_PADDING = 1.25  # of the boxes, as in MMPose's top-down pipelines
+_PADDING = 1.25  # scale of the boxes, as in MMPose's top-down pipelines
 
 
-class _Normalised(nn.Module):
-    """What the networks do to (N, H, W, 3) uint8 BGR images before anything else."""
+class _Normalize(nn.Module):
+    """Input of the networks: (N, H, W, 3) uint8 BGR images, normalized."""
 
     mean: Tensor
     std: Tensor
@@ -57,12 +57,12 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, model: Any, preprocessor: Mapping[str, Any]) -> None:
         super().__init__()
-        self.normalise, self.model = _Normalised(preprocessor), model
+        self.normalize, self.model = _Normalize(preprocessor), model
         self.strides = [stride[0] for stride in model.bbox_head.prior_generator.strides]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Decode all priors."""
-        maps = self.model.bbox_head(self.model.neck(self.model.backbone(self.normalise(images))))
+        maps = self.model.bbox_head(self.model.neck(self.model.backbone(self.normalize(images))))
         boxes, scores = [], []
         for classes, distances, stride in zip(*maps[:2], self.strides):
             height, width = classes.shape[2:]
@@ -81,11 +81,11 @@ class PoseGraph(nn.Module):
 
     def __init__(self, model: Any, preprocessor: Mapping[str, Any]) -> None:
         super().__init__()
-        self.normalise, self.model = _Normalised(preprocessor), model
+        self.normalize, self.model = _Normalize(preprocessor), model
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return (N, K, X) and (N, K, Y)."""
-        features = self.model.backbone(self.normalise(images))
+        features = self.model.backbone(self.normalize(images))
         x, y = self.model.head(features)
         return x, y
 
@@ -113,7 +113,7 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
     names = list(graph.output_names)
     old: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter's age, and of the size, which the file fixes
+        warnings.simplefilter("ignore")  # warnings about the legacy exporter and the fixed size
         torch.onnx.export(
             graph,
             (torch.zeros(2, height, width, 3, dtype=torch.uint8),),
@@ -133,7 +133,7 @@ class TopDownModel:
     Args:
         detector: Detector file of ``write_network``.
         pose: Pose estimator file of ``write_network``.
-        crops_at_once: Number of people that the pose estimator gets together.
+        crops_at_once: Batch size of the pose estimator.
         threads: CPU threads. Default: all cores.
     """
 
@@ -173,11 +173,11 @@ class TopDownModel:
         corners, scales = _fit_boxes(boxes, size)
         crops = np.stack([_crop(image, corner, scale, size) for corner, scale in zip(corners, scales)])
         distributions = self._pose.run(None, {"images": crops})
-        places = np.stack(
+        positions = np.stack(
             [each.argmax(-1) / (each.shape[-1] / length) for each, length in zip(distributions, size)], -1
         )
         scores = np.minimum(*(each.max(-1) for each in distributions))
-        points = places * scales[:, None] / size + corners[:, None]
+        points = positions * scales[:, None] / size + corners[:, None]
         return np.concatenate([points, scores[..., None]], axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""Our own files with random weights, which are enough to measure time."""
+"""Exported files with random weights, which suffice to measure time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
 from rtmo_plugin.files import write_file
 from rtmo_plugin.runtime.model_info import ModelInfo
 
-_NO_LIMIT = 10**6  # of people
+_NO_LIMIT = 10**6  # people
 
 
 def build_untrained(cfg: Config) -> Any:
@@ -39,10 +39,10 @@ def load_size(name: str, widen: float | None = None, deepen: float | None = None
 
 
 def write_untrained(cfg: Config, size: int, path: Path) -> None:
-    """Write an ONNX file of a config with random weights, unless it is there.
+    """Write an ONNX file of a config with random weights, unless it exists.
 
-    ``apis.export`` would compare it with PyTorch, person by person; but untrained scores are all alike,
-    and rounding decides which comes first.
+    ``api.export`` would compare it with PyTorch, person by person; but untrained scores hardly differ, so
+    that rounding decides their order.
 
     Args:
         cfg: Config of the model.
@@ -59,7 +59,7 @@ def write_untrained(cfg: Config, size: int, path: Path) -> None:
 
 
 def locate_files(run_dir: Path) -> Path:
-    """Return the folder of files that all measurements of a study share, from the folder of one of them."""
+    """Return the folder of files that all runs of a study share, from the folder of one run."""
     folder = run_dir.parents[1] / "files"
     folder.mkdir(exist_ok=True)
     return folder

@@ -10,6 +10,6 @@ from rtmo_plugin.cli.command import run_tool
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # ``studies`` is beside this folder, not installed
 
 if __name__ == "__main__":
-    from studies.command import COMMAND
+    from studies.ablate import COMMAND
 
     run_tool(COMMAND, "ablate")

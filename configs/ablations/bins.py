@@ -1,4 +1,4 @@
-"""How many bins, and how far they reach beyond the box.
+"""Number of bins, and their range beyond the box.
 
 python tools/ablate.py bins
 """

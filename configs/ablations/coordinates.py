@@ -1,4 +1,4 @@
-"""Where coordinates come from: a regression, or a classification over bins, RTMO's in the end.
+"""Coordinates by regression, by classification over fixed or dynamic bins, and by RTMO's classifier (DCC).
 
 python tools/ablate.py coordinates
 """

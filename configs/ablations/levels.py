@@ -1,4 +1,4 @@
-"""On which feature maps the head stands: accuracy, what it costs, and who finds the people.
+"""Feature maps of the head: accuracy, computation, and the level of the detections.
 
 python tools/ablate.py levels
 """

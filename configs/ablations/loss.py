@@ -1,4 +1,4 @@
-"""What the classifier learns by: distance to a fixed Gaussian, or the likelihood of the label; and what sigma learns.
+"""Loss of the classifier: KL divergence to a fixed Gaussian, or likelihood with fixed or learned sigma.
 
 python tools/ablate.py loss
 """
@@ -6,7 +6,7 @@ python tools/ablate.py loss
 study = dict(
     method="training",
     title="Loss",
-    claim="Maximising the likelihood of the label with a learned scale of the error is better than the "
+    claim="Maximizing the likelihood of the label with a learned scale of the error is better than the "
     "divergence from a fixed Gaussian, and the scale learns which keypoints are uncertain.",
     variants={
         "kl": dict(

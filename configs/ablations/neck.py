@@ -1,4 +1,4 @@
-"""Which neck: attention on P5, or convolutions alone.
+"""Necks: attention on P5, or convolutions only.
 
 python tools/ablate.py neck
 """

@@ -1,4 +1,4 @@
-"""How long an image takes as people get more: one stage, and detector and pose estimator one after the other.
+"""Time of an image over the number of people: RTMO, and pipelines of a detector and a pose estimator.
 
 python tools/ablate.py people
 """

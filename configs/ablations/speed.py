@@ -1,4 +1,4 @@
-"""What width and depth cost: parameters, computation and time, beside the published accuracy.
+"""Parameters, computation and time over width and depth, beside the published accuracy.
 
 python tools/ablate.py speed
 """

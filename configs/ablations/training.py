@@ -1,4 +1,4 @@
-"""What the training recipe is good for: the switch of stages, the L1 loss at the end, OKS in the assignment.
+"""Parts of the training recipe: the switch of stages, the L1 loss at the end, OKS in the assignment.
 
 python tools/ablate.py training
 """

@@ -10,9 +10,9 @@ import cv2
 import pytest
 
 from benchmarks import learning
-from benchmarks.comparison import compare_timings
 from benchmarks.metric_computation import make_predictions
 from benchmarks.subjects import COMMAND, SUBJECTS, load_subject
+from benchmarks.timing_report import compare_timings
 from rtmo_plugin.cli.benchmark import COMPARISONS
 from rtmo_plugin.engine.hooks.curves import read_scalars
 from rtmo_plugin.speed.rounds import Timing

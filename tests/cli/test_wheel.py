@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import zipfile
 
 import cv2
 import pytest
@@ -18,7 +19,7 @@ from tests.conftest import ROOT
 from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.slow
-_PARTS = ("pyproject.toml", "README.md", "LICENSE", "rtmo_plugin", "configs")
+_PARTS = ("pyproject.toml", "README.md", "LICENSE", "rtmo_plugin", "configs", "benchmarks", "studies")
 _SHORT = (
     *("train_dataloader.dataset.num_images=16", "val_dataloader.dataset.num_images=8"),
     *("test_dataloader.dataset.num_images=8", "train_cfg.max_epochs=1"),
@@ -144,6 +145,12 @@ def test_light_installation_takes_the_advice_of_the_program(tmp_path, wheel):
     assert advice, done.stderr
     env.check("pip", "install", "-q", advice[1])
     assert "There is no model file" in env.run("rtmo", "serve", "none.onnx").stderr
+
+
+def test_comparisons_and_studies_are_not_in_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        folders = {name.partition("/")[0] for name in archive.namelist()}
+    assert {name for name in folders if not name.endswith(".dist-info")} == {"rtmo_plugin"}
 
 
 def test_files_beside_the_code_are_in_the_wheel(wheel):

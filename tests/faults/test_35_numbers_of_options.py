@@ -22,7 +22,7 @@ from rtmo_plugin.number_ranges import NumberRange
 from rtmo_plugin.pose.tracking.smoothing import OneEuro
 from rtmo_plugin.pose.tracking.tracker import Tracker
 from rtmo_plugin.rtmo import RTMOConfig
-from studies.command import COMMAND as ABLATE
+from studies.ablate import COMMAND as ABLATE
 from tests.conftest import ROOT, run_command
 from tests.edited import edit_copy
 

@@ -11,15 +11,15 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.models.heads.stages import build_stages
 from studies import Request, Variant, list_studies, load_study
 from studies.budget import choose_num_images, limit_images
-from studies.costs import count_costs
-from studies.folder import Result
+from studies.computation import count_computation
+from studies.definitions import DATA
 from studies.observing import FoundKeypoints, summarize_levels, summarize_sigmas
-from studies.people import find_crossings, refuse_options
-from studies.study import DATA
+from studies.people_timing import find_crossings, refuse_options
+from studies.study_folder import Result
+from studies.study_page import make_observed_table
 from studies.study_plots import draw_levels, draw_sigmas
-from studies.tables import make_observed_table
 from studies.top_down import _crop, _fit_boxes
-from studies.training import build_config
+from studies.variant_training import build_config
 from tests.edited import edit_copy
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
@@ -150,7 +150,7 @@ def test_crop_shows_the_box_with_its_margin():
 def test_computation_grows_with_the_area(base):
     init_default_scope("mmpose")
     model = MODELS.build(base.model)
-    small, large = (count_costs(model, (size, size)) for size in (64, 128))
+    small, large = (count_computation(model, (size, size)) for size in (64, 128))
     assert 3.5 < large["GFLOPs"] / small["GFLOPs"] <= 4.05
     assert large["head GFLOPs"] / small["head GFLOPs"] == pytest.approx(4)
     conv = sum(each.numel() for each in model.head.head_module.parameters() if each.dim() == 4)

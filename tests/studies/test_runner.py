@@ -2,15 +2,17 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from studies import Request, Study, Variant, load_study, run_study
-from studies.folder import StudyFolder
-from studies.running import Outcome
-from studies.tables import format_spread
+from studies.study_folder import StudyFolder
+from studies.study_page import format_spread
+from studies.study_runs import Outcome
 
 STUDY = Study(
     name="toys",
@@ -74,7 +76,7 @@ def test_table_has_mean_and_spread_and_the_command(tmp_path):
     )
     assert "In 5 minutes." in page
     assert re.search(r"\d+ cores, GPU: .*python 3", page)
-    assert report.picture.read_text() == "6"
+    assert report.plot.read_text() == "6"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_spread_needs_two_seeds():
 
 def test_studies_are_those_that_the_command_names():
     from studies import list_studies
-    from studies.command import COMMAND
+    from studies.ablate import COMMAND
 
     parser = COMMAND.make_parser("python tools/ablate.py")
     (study,) = (action for action in parser._actions if action.dest == "study")
@@ -135,8 +137,21 @@ def test_studies_are_those_that_the_command_names():
         assert f"python tools/ablate.py {name}\n" in text
 
 
+def test_the_module_and_the_tool_are_one_command_from_any_folder(tmp_path):
+    root = Path(__file__).parents[2]
+    helps = []
+    for command, folder in ((["-m", "studies"], root), ([str(root / "tools/ablate.py")], tmp_path)):
+        done = subprocess.run(
+            [sys.executable, *command, "--help"], capture_output=True, text=True, cwd=folder, check=True
+        )
+        text = done.stdout.replace("python -m studies", "ablate.py").replace("python tools/ablate.py", "ablate.py")
+        helps.append(text.split())  # lines may end elsewhere
+    assert helps[0] == helps[1]
+    assert "--seeds" in helps[0]
+
+
 def test_commands_of_the_guide_can_be_read():
-    from studies.command import COMMAND
+    from studies.ablate import COMMAND
 
     guide = (Path(__file__).parents[2] / "docs/ablations.md").read_text()
     commands = re.findall(r"^python tools/ablate\.py ([^#\n]+)", guide, re.MULTILINE)

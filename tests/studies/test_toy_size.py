@@ -1,4 +1,4 @@
-"""Each study at toy size, from the shipped file to table and picture: under a minute each."""
+"""Each study at toy size, from the shipped file to table and plot: under a minute each."""
 
 import dataclasses
 import subprocess
@@ -29,7 +29,7 @@ def check(report, study):
     assert report.num_measured == len(study.variants)
     assert all(f"| {variant.label} | " in page for variant in study.variants)
     assert "tools/ablate.py" in page
-    assert min(cv2.imread(str(report.picture)).shape[:2]) > 100
+    assert min(cv2.imread(str(report.plot)).shape[:2]) > 100
     return page
 
 

@@ -1,4 +1,4 @@
-"""What the ablations train on COCO: RTMO-t from random weights, 30 epochs on one GPU.
+"""Ablations on COCO: RTMO-t from random weights, 30 epochs on one GPU.
 
 `tools/ablate.py` sets `train_dataloader.dataset.indices`, so that a study fits its budget.
 """

@@ -1,4 +1,4 @@
-"""What the ablations train on synthetic people: `rtmo-t_synthetic` without evaluation in between.
+"""Ablations on synthetic people: `rtmo-t_synthetic`, evaluated once at the end.
 
 `tools/ablate.py` sets `train_dataloader.dataset.num_images`, so that a study fits its budget.
 """

@@ -1,4 +1,4 @@
-"""Studies that train: every variant from random weights on the same images, then tested."""
+"""Studies that train each variant from random weights on the same images, and test it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from rtmo_plugin.engine.runner import get_model
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.machine import describe_hardware
 from studies.budget import choose_num_images, limit_images, time_training
-from studies.costs import count_costs
-from studies.folder import Result
+from studies.computation import count_computation
+from studies.definitions import ABLATIONS, Request, Study, Variant
 from studies.observing import observe_people, summarize_levels, summarize_sigmas
-from studies.running import Outcome
-from studies.study import ABLATIONS, Request, Study, Variant
+from studies.study_folder import Result
 from studies.study_plots import draw_levels, draw_sigmas, draw_variants
+from studies.study_runs import Outcome
 
 _METRICS = ("AP", "AP .5", "AP .75", "AR")
 
 
 class TrainingMethod:
-    """Train a variant through ``apis.train``, and test it; see ``Method``."""
+    """Train and test a variant; see ``Method``."""
 
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
-        """Measure what an image costs in each variant, and choose how many fit the budget."""
+        """Measure the cost of an image in each variant, and choose the number that fits the budget."""
         cfgs = {variant.name: build_config(request.data, request.data_root, request.options, variant)
                 for variant in study.variants}  # fmt: skip
         base = next(iter(cfgs.values()))
@@ -55,21 +55,21 @@ class TrainingMethod:
         }
 
     def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
-        """Train and test; an interrupted training goes on."""
+        """Train and test; an interrupted training resumes."""
         cfg = build_config(plan["data"], plan["data_root"], plan["options"], variant)
         cfg = limit_images(_save_every_epoch(cfg), plan["images_per_epoch"])
         trained = train(cfg, work_dir=folder, seed=seed, amp=True, validate=False, resume=True, from_scratch=True)
         if trained.checkpoint is None:
-            raise ConfigError(f"{folder} holds no checkpoint after training: remove it, to measure this variant again.")
+            raise ConfigError(f"{folder} holds no checkpoint after training: remove it to measure this variant again.")
         tested = evaluate(cfg, trained.checkpoint, work_dir=folder / "test")
         metrics = {name.rpartition("/")[2]: value for name, value in tested.items()}
-        values, details = _look_closer(study, cfg, trained.checkpoint, folder)
-        for file in folder.glob("*.pth"):  # what they have to tell stands in the result
+        values, details = _observe(study, cfg, trained.checkpoint, folder)
+        for file in folder.glob("*.pth"):  # tested: the result is kept
             file.unlink()
         return Outcome({**{name: float(metrics[name]) for name in _METRICS}, **values}, details)
 
     def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
-        """Draw AP by variant, and beside it what else the study looks at."""
+        """Draw AP by variant, and beside it what the study observes."""
         draw = {"sigmas": draw_sigmas, "levels": draw_levels}.get(study.observe, draw_variants)
         draw(study, results, path)
 
@@ -82,7 +82,7 @@ def build_config(data: str, data_root: str | None, options: Mapping[str, Any], v
 
 
 def _save_every_epoch(cfg: Config) -> Config:
-    """Return a config whose runs lose at most an epoch when they are stopped."""
+    """Return a config whose runs lose at most an epoch when they are interrupted."""
     changed = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
     for hook in changed.custom_hooks:
         if hook.type == "rtmo_plugin.ResumePointHook":
@@ -90,14 +90,14 @@ def _save_every_epoch(cfg: Config) -> Config:
     return changed
 
 
-def _look_closer(study: Study, cfg: Config, checkpoint: Path, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return what a model costs, and what the study looks at in the people that it finds."""
-    runner = build_test_runner(prepare_config(cfg, work_dir=folder / "look"), checkpoint)
+def _observe(study: Study, cfg: Config, checkpoint: Path, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return the computation of a model, and what the study observes in its detections."""
+    runner = build_test_runner(prepare_config(cfg, work_dir=folder / "observe"), checkpoint)
     model: Any = get_model(runner)
     model.load_state_dict(get_state_dict(read_checkpoint(checkpoint)), strict=False)  # the averaged weights, checked
     pipeline = cfg.test_dataloader.dataset.pipeline
     width, height = next(step.input_size for step in pipeline if step.type.endswith("BottomupResize"))
-    values = count_costs(model, (width, height))
+    values = count_computation(model, (width, height))
     if not study.observe:
         return values, {}
     found = observe_people(runner)

@@ -1,4 +1,4 @@
-"""``tools/ablate.py``: run one of the paper's comparisons."""
+"""The command of ``python -m studies`` and ``tools/ablate.py``: run one of the paper's comparisons."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _STUDIES = ("coordinates", "loss", "levels", "neck", "bins", "training", "people
 _EXAMPLES = (
     "{command} coordinates                               # an hour of synthetic people",
     "{command} loss --seeds 5 --budget 600 --data coco --data-root data/",
-    "{command} people --seeds 3                          # time only: trains nothing",
+    "{command} people --seeds 3                          # time only, without training",
 )
-_NOTES = """An interrupted study resumes where it stopped, and takes more --seeds later: call it again with
-the same --work-dir. What the studies compare stands in configs/ablations; what they found, in docs/ablations.md."""
+_NOTES = """An interrupted study resumes when it is called again with the same --work-dir, also with more --seeds.
+configs/ablations defines the studies, and docs/ablations.md has their results."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("study", choices=_STUDIES, metavar="STUDY", help=", ".join(_STUDIES))
-    add("--data", default="synthetic", help="what to train on: synthetic or coco")
+    add("study", choices=_STUDIES, metavar="STUDY", help=f"name of the study: {', '.join(_STUDIES)}")
+    add("--data", default="synthetic", help="training data: synthetic or coco")
     add("--data-root", metavar="DIR", help="folder that holds the data sets")
-    add("--seeds", type=COUNT, default=3, help="measurements of each variant")
-    add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate time of the whole study: as many "
-        "training images as fit (default: that of the folder, or 60)")  # fmt: skip
+    add("--seeds", type=COUNT, default=3, metavar="N", help="number of runs of each variant")
+    add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate duration of the whole study, which sets "
+        "the number of training images (default: that of the folder, or 60)")  # fmt: skip
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
     add_config_options(parser)
 

@@ -1,4 +1,4 @@
-"""What a study is, and where it is written: a file in ``configs/ablations`` each."""
+"""Studies and their variants, each study a file in ``configs/ablations``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared, by which measure, and what the paper claims of it.
+    """A comparison of variants, and the claim of the paper that it tests.
 
     Attributes:
         name: Name of its file.
@@ -44,8 +44,8 @@ class Study:
         variants: Variants in the order of the table's rows.
         columns: Format of each number in the table, by its name.
         settings: Further options of the method.
-        observe: Property of the people that a trained model finds: ``"sigmas"``, ``"levels"`` or nothing.
-        observed_variant: Variant that the second table is about.
+        observe: Property of the detections of a trained model: ``"sigmas"``, ``"levels"`` or empty.
+        observed_variant: Variant of the second table.
     """
 
     name: str
@@ -66,8 +66,8 @@ class Request:
     Attributes:
         data: Data of the training, one of ``DATA``.
         seeds: Number of runs of each variant, with seeds 0, 1, ...
-        budget: Approximate minutes of the whole study on this machine; None for those of the folder,
-            or an hour in a new one.
+        budget: Approximate minutes of the whole study on this machine. Default: those of the folder, or an
+            hour in a new one.
         data_root: Folder that holds the data sets.
         options: Changes of the config, the same for all variants.
     """
@@ -95,7 +95,7 @@ def load_study(name: str) -> Study:
     """Return a study by name.
 
     Raises:
-        MissingFileError: No study has that name.
+        MissingFileError: There is no study of that name.
     """
     if name not in list_studies():
         raise MissingFileError(f"There is no study {name}: choose {', '.join(list_studies())}.")

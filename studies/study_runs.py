@@ -1,4 +1,4 @@
-"""Run a study: what is missing is measured, and table and plot are written after each measurement."""
+"""Run a study: missing variants are measured, and table and plot are written after each measurement."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any, Protocol
 
 from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.speed.machine import describe_hardware, describe_versions
-from studies.folder import Result, StudyFolder
-from studies.study import Request, Study, Variant
-from studies.tables import write_page
+from studies.definitions import Request, Study, Variant
+from studies.study_folder import Result, StudyFolder
+from studies.study_page import write_page
 
 DEFAULT_BUDGET = 60.0  # minutes
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What measuring one variant once has shown; see ``Result``."""
+    """Findings of one measurement; see ``Result``."""
 
     values: Mapping[str, float]
     details: Mapping[str, Any]
 
 
 class Method(Protocol):
-    """How the variants of a study are measured."""
+    """Method of measuring the variants of a study."""
 
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
-        """Return what must stay the same for all measurements of a study, and can be written as JSON."""
+        """Return the JSON values that stay the same for all measurements of a study."""
 
     def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
-        """Measure one variant; ``folder`` is for its files, and holds those of an interrupted attempt."""
+        """Measure one variant; ``folder`` is for its files, and may hold those of an interrupted attempt."""
 
     def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
         """Write the plot."""
@@ -40,33 +40,33 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What a study leaves behind.
+    """Files of a study.
 
     Attributes:
         page: File of the table in Markdown.
-        picture: File of the plot (.png).
-        num_measured: Number of measurements of this call; the others were there.
+        plot: File of the plot (.png).
+        num_measured: Number of measurements of this call; the others were finished before.
     """
 
     page: Path
-    picture: Path
+    plot: Path
     num_measured: int
 
     def __str__(self) -> str:
-        return f"{self.page.read_text(encoding='utf-8')}\ntable:   {self.page}\npicture: {self.picture}"
+        return f"{self.page.read_text(encoding='utf-8')}\ntable:   {self.page}\nplot:    {self.plot}"
 
 
 def choose_method(name: str) -> Method:
-    """Return the method of a study; each is loaded only where it is used."""
+    """Return the method of a study, whose module is imported here."""
     if name == "training":
-        from studies.training import TrainingMethod
+        from studies.variant_training import TrainingMethod
 
         return TrainingMethod()
     if name == "people":
-        from studies.people import PeopleMethod
+        from studies.people_timing import PeopleMethod
 
         return PeopleMethod()
-    from studies.speed import SpeedMethod
+    from studies.size_timing import SpeedMethod
 
     return SpeedMethod()
 
@@ -79,12 +79,12 @@ def run_study(
     method: Method | None = None,
     tell: Callable[[str], None] = print,
 ) -> StudyReport:
-    """Measure what is missing of a study.
+    """Run the missing measurements of a study.
 
     Args:
         study: Study to run.
-        request: Options of the run.  A folder takes another number of seeds later, and nothing else.
-        work_dir: Folder of the study; ``work_dirs/ablations/STUDY`` by default.
+        request: Options of the run. In an existing folder only the number of seeds may differ.
+        work_dir: Folder of the study. Default: ``work_dirs/ablations/STUDY``, or ``STUDY_DATA`` for one that trains.
         method: Method of measuring. Default: the study's own.
         tell: Function that gets a line before each measurement.
 
@@ -113,12 +113,12 @@ def run_study(
 
 
 def locate_default(study: Study, request: Request) -> Path:
-    """Return the folder of a study where none is named."""
+    """Return the default folder of a study."""
     return Path("work_dirs/ablations", f"{study.name}_{request.data}" if study.method == "training" else study.name)
 
 
 def _identify(study: Study, request: Request) -> dict[str, Any]:
-    """Return what makes results comparable."""
+    """Return the options that results must share to be comparable."""
     return {
         "study": study.name,
         "data": request.data,
@@ -134,7 +134,7 @@ def _publish(
 ) -> StudyReport:
     """Write table and plot of the measurements so far."""
     results = folder.read_results()
-    page, picture = folder.path / "table.md", folder.path / "picture.png"
+    page, plot = folder.path / "table.md", folder.path / "plot.png"
     write_page(study, plan, results, page)
-    method.draw(study, results, picture)
-    return StudyReport(page, picture, num_measured)
+    method.draw(study, results, plot)
+    return StudyReport(page, plot, num_measured)

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, and computation for one image."""
+"""Parameters of a model, and its computation for one image."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @torch.no_grad()
-def count_costs(model: Any, size_wh: tuple[int, int]) -> dict[str, float]:
+def count_computation(model: Any, size_wh: tuple[int, int]) -> dict[str, float]:
     """Return millions of parameters, and GFLOPs (two for a multiplication and addition) for one image.
 
-    Counted are backbone, neck and the head's convolutions, which are the same for every image; the
-    Dynamic Coordinate Classifier comes on top, with 0.01 GFLOPs or less a person found.
+    Backbone, neck and the convolutions of the head are counted, which are the same for every image. The
+    Dynamic Coordinate Classifier adds at most 0.01 GFLOPs per person.
 
     Args:
         model: RTMO model; it is in eval mode afterwards.

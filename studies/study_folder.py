@@ -1,4 +1,4 @@
-"""The folder of a study: what was planned, and a file for each measurement that is done."""
+"""The folder of a study: its plan, and a file for each finished measurement."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Result:
         seed: Seed of its random numbers.
         values: Numbers by column.
         details: Further observations, for other tables and plots.
-        minutes: Duration in minutes, without what an interruption cost.
+        minutes: Duration in minutes, without interrupted attempts.
         hardware: Hardware of the measurement.
     """
 
@@ -38,8 +38,7 @@ class Result:
 class StudyFolder:
     """Plan and results of one study.
 
-    Every file is written beside its place and moved there, so that one that is there is whole, and a
-    study that was stopped at any moment goes on with what is missing.
+    Every file is written whole or not at all, so that an interrupted study resumes with the missing measurements.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -48,10 +47,10 @@ class StudyFolder:
     def settle_plan(
         self, identity: Mapping[str, Any], make: Callable[[float], Mapping[str, Any]], default_budget: float
     ) -> dict[str, Any]:
-        """Return the folder's plan, which is made and kept when there is none.
+        """Return the folder's plan, which is made first in a new folder.
 
         Args:
-            identity: Options that make results comparable.  A budget of None is that of the folder.
+            identity: Options that results must share to be comparable. A budget of None is that of the folder.
             make: Function of the budget that returns the rest of the plan, such as the number of images.
             default_budget: Budget of a new folder in minutes.
 
@@ -61,13 +60,13 @@ class StudyFolder:
         wanted = json.loads(json.dumps(dict(identity)))  # tuples become lists, as in the file
         file = self.path / _PLAN
         if file.is_file():
-            plan: dict[str, Any] = read_json(file)
+            plan: dict[str, Any] = read_values(file)
             wanted["budget"] = plan.get("budget") if wanted["budget"] is None else wanted["budget"]
             _refuse_other(wanted, plan, self.path)
             return plan
         wanted["budget"] = default_budget if wanted["budget"] is None else wanted["budget"]
         plan = {**wanted, **make(wanted["budget"])}
-        write_json(file, plan)
+        write_values(file, plan)
         return plan
 
     def make_run_dir(self, variant: str, seed: int) -> Path:
@@ -77,17 +76,17 @@ class StudyFolder:
         return folder
 
     def has(self, variant: str, seed: int) -> bool:
-        """Whether a measurement is done."""
+        """Tell whether a measurement is finished."""
         return self._locate(variant, seed).is_file()
 
     def write(self, result: Result) -> None:
-        """Keep a measurement."""
-        write_json(self._locate(result.variant, result.seed), vars(result))
+        """Write a finished measurement."""
+        write_values(self._locate(result.variant, result.seed), vars(result))
 
     def read_results(self) -> list[Result]:
         """Return all measurements, by variant and seed."""
         files = sorted((self.path / "results").glob("*.json"))
-        results = [Result(**read_json(file)) for file in files]
+        results = [Result(**read_values(file)) for file in files]
         return sorted(results, key=lambda result: (result.variant, result.seed))
 
     def _locate(self, variant: str, seed: int) -> Path:
@@ -95,29 +94,29 @@ class StudyFolder:
 
 
 def _refuse_other(wanted: Mapping[str, Any], plan: Mapping[str, Any], path: Path) -> None:
-    """Raise a ConfigError where a plan is not what is wanted."""
+    """Raise a ConfigError where a plan has other options."""
     different = sorted(name for name in wanted if wanted[name] != plan.get(name))
     if different:
         name = different[0]
         then, now = (json.dumps(each.get(name)) for each in (plan, wanted))
         shown = f": then {then}, now {now}" if len(then) + len(now) < 200 else ""
         raise ConfigError(
-            f"{path} holds results with another {name}{shown}; ask for the same again, or name another --work-dir."
+            f"{path} holds results with another {name}{shown}; use the same again, or name another --work-dir."
         )
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file that is whole whenever it is there; a measurement that is not finite is kept as it is."""
+def write_values(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all, which may hold numbers that are not finite."""
     write_file(path, json.dumps(content, indent=1))
 
 
-def read_json(path: Path) -> Any:
-    """Read a file that ``write_json`` wrote.
+def read_values(path: Path) -> Any:
+    """Read a file that ``write_values`` wrote.
 
     Raises:
-        DataError: It is damaged.
+        DataError: The file is damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): remove it, and what it held is measured again.") from error
+        raise DataError(f"{path} is damaged ({error}): remove it, and its content is measured again.") from error

@@ -1,4 +1,4 @@
-"""What width and depth cost in computation and time, beside the accuracy that is published."""
+"""Computation and time over width and depth, beside the published accuracy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.fixed_people import open_with_people
 from benchmarks.plotting import COLORS, draw_figure
 from rtmo_plugin.speed.rounds import time_alternately
 from rtmo_plugin.speed.sample_images import make_noise
-from studies.costs import count_costs
-from studies.folder import Result
-from studies.people import check_count, refuse_options
-from studies.running import Outcome
-from studies.study import Request, Study, Variant
-from studies.tables import collect
+from studies.computation import count_computation
+from studies.definitions import Request, Study, Variant
+from studies.people_timing import check_count, refuse_options
+from studies.study_folder import Result
+from studies.study_page import collect
+from studies.study_runs import Outcome
 from studies.untrained import build_untrained, load_size, locate_files, write_untrained
 
 
@@ -26,7 +26,7 @@ class SpeedMethod:
     """Count and time one size in each runtime that is installed, in turn; see ``Method``."""
 
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
-        """Say how; nothing depends on the budget."""
+        """Return a description; the budget has no effect."""
         refuse_options(request)
         settings = study.settings
         width, height = settings["image_wh"]
@@ -52,13 +52,13 @@ class SpeedMethod:
         for run in sides.values():
             check_count(run(), settings["num_people"])
         timings, _ = time_alternately(sides, settings["rounds"])
-        values = count_costs(build_untrained(cfg), (options["size"], options["size"]))
+        values = count_computation(build_untrained(cfg), (options["size"], options["size"]))
         values.update((f"{each.name}, ms", 1000 * min(each.seconds)) for each in timings)
         published = {"published AP": options["ap"]} if "ap" in options else {}
         return Outcome({**values, **published}, {"weights": options.get("weights", "")})
 
     def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
-        """Draw AP over milliseconds: here, for each runtime, and as published, of us and of others."""
+        """Draw AP over milliseconds, measured for each runtime and as published, of RTMO and of other models."""
 
         def draw(figure: Any) -> None:
             here, costs, published = figure.subplots(1, 3)
@@ -91,7 +91,7 @@ def _draw_here(axes: Any, study: Study, results: Sequence[Result]) -> None:
 
 
 def _draw_costs(axes: Any, study: Study, results: Sequence[Result]) -> None:
-    """Draw milliseconds over computation, also for the widths in between."""
+    """Draw milliseconds over computation, with the widths in between."""
     for name, color in zip(study.settings["runtimes"], COLORS):
         points = []
         for variant in study.variants:

@@ -1,4 +1,4 @@
-"""How the time of an image grows with the number of people: ours beside top-down pipelines of MMPose."""
+"""Time of an image over the number of people: RTMO beside top-down pipelines of MMPose."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from benchmarks.plotting import COLORS, GRAY, draw_figure
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.rounds import time_alternately
 from rtmo_plugin.speed.sample_images import make_noise
-from studies.folder import Result
-from studies.running import Outcome
-from studies.study import Request, Study, Variant
-from studies.tables import collect
+from studies.definitions import Request, Study, Variant
+from studies.study_folder import Result
+from studies.study_page import collect
+from studies.study_runs import Outcome
 from studies.top_down import TopDownModel, write_network
 from studies.untrained import load_size, locate_files, write_untrained
 
 
 class PeopleMethod:
-    """Measure all systems in turn on the same image, with as many people as the variant says; see ``Method``."""
+    """Time all systems in turn on the same image with the number of people of a variant; see ``Method``."""
 
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
-        """Say how; nothing depends on the budget."""
+        """Return a description; the budget has no effect."""
         refuse_options(request)
         rounds, (width, height) = study.settings["rounds"], study.settings["image_wh"]
         return {
@@ -39,7 +39,7 @@ class PeopleMethod:
         }
 
     def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
-        """Time an image with so many people."""
+        """Time an image with the number of people of a variant."""
         num_people, settings = variant.options["num_people"], study.settings
         files = locate_files(folder)
         image = make_noise(settings["image_wh"], seed)
@@ -53,12 +53,12 @@ class PeopleMethod:
             model = _open_theirs(files, name, settings["crops_at_once"], _freeze(options))
             sides[name] = partial(model.predict, image, boxes)
         for run in sides.values():
-            check_count(run(), num_people)  # and what is made or loaded at the first image
+            check_count(run(), num_people)  # also warms up
         timings, _ = time_alternately(sides, settings["rounds"])
         return Outcome({each.name: 1000 * min(each.seconds) for each in timings}, {})
 
     def draw(self, study: Study, results: Sequence[Result], path: Path) -> None:
-        """Draw milliseconds over people, and where the lines cross."""
+        """Draw milliseconds over the number of people, and where the lines cross."""
 
         def draw(figure: Any) -> None:
             axes = figure.subplots()
@@ -83,17 +83,17 @@ class PeopleMethod:
 
 
 def refuse_options(request: Request) -> None:
-    """Raise where a study that only measures time was asked for what is for training.
+    """Refuse options of training, for a study that only measures time.
 
     Raises:
-        ConfigError: There are options of a config, or other data.
+        ConfigError: Options of a config or other data are given.
     """
     if request.options or request.data != "synthetic":
         raise ConfigError("This study trains nothing: --data and --cfg-options are for the others.")
 
 
 def check_count(people: Sized, num_people: int) -> None:
-    """Raise where a system did not find as many people as it is measured with."""
+    """Raise a ConfigError where a system did not find the wanted number of people."""
     if len(people) != num_people:
         raise ConfigError(
             f"{len(people)} people were found in place of {num_people}: more than the network has priors?"
@@ -101,7 +101,7 @@ def check_count(people: Sized, num_people: int) -> None:
 
 
 def draw_boxes(count: int, image_wh: tuple[int, int], seed: int) -> NDArray[Any]:
-    """Return (count, 4) boxes of standing people somewhere in the image."""
+    """Return (count, 4) random boxes of standing people."""
     random = np.random.default_rng(seed)
     heights = random.uniform(0.1, 0.8, count) * image_wh[1]
     centers = random.uniform(0.2, 0.8, (count, 2)) * image_wh
@@ -110,17 +110,14 @@ def draw_boxes(count: int, image_wh: tuple[int, int], seed: int) -> NDArray[Any]
 
 
 def read_times(study: Study, results: Sequence[Result], system: str) -> tuple[list[int], list[float]]:
-    """Return the numbers of people that were measured, and the mean milliseconds of a system."""
+    """Return the measured numbers of people, and the mean milliseconds of a system for each."""
     found = {each.options["num_people"]: collect(results, each.name, system) for each in study.variants}
     measured = {count: statistics.mean(values) for count, values in found.items() if values}
     return list(measured), list(measured.values())
 
 
 def find_crossings(study: Study, results: Sequence[Result]) -> dict[str, float]:
-    """Return from how many people on each of ours is faster than each pipeline, where that changes.
-
-    Pairs are those of the same place in the study's settings, as size goes with size.
-    """
+    """Return the number of people from which each RTMO is faster than the pipeline of its size, by sentence."""
     crossings = {}
     for ours, theirs in zip(study.settings["ours"], study.settings["top_down"]):
         counts, own = read_times(study, results, ours)
