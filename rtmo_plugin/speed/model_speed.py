@@ -60,12 +60,14 @@ class _Side:
         name: Name in the table.
         model: Model as the user named it.
         runtime: Key of ``RUNTIMES``, or None for a checkpoint.
+        config: Config of a checkpoint, if one was given.
         options: Options of ``open_model``.
     """
 
     name: str
     model: str
     runtime: str | None
+    config: str | Path | None
     options: Mapping[str, Any]
 
 
@@ -146,7 +148,7 @@ def measure_models(models: Sequence[str], options: SpeedOptions, command: str = 
             side.model,
             samples[0],
             side.options,
-            config=options.config,
+            config=side.config,
             score_thr=options.score_thr,
             torch_threads=options.threads if side.runtime is None else None,
         )
@@ -196,14 +198,16 @@ def _list_sides(models: Sequence[str], options: SpeedOptions) -> list[_Side]:
         kind = find_kind_of_model(model)
         if kind is not ModelKind.EXPORTED:
             own = {name: value for name, value in chosen.items() if name not in ("threads", "trust")}
-            sides.append(_Side(model, model, None, own))
+            sides.append(_Side(model, model, None, options.config, own))
             continue
         path = locate_exported(model)
         readers = [name for name in options.runtimes if path.suffix.lower() in RUNTIMES[name][1]]
         for runtime in readers or [choose_runtime(path)]:
             choose_runtime(path, runtime)
             name = f"{model}, {runtime}" if len(readers) > 1 else model
-            sides.append(_Side(name, model, runtime, {**chosen, "runtime": runtime}))
+            sides.append(_Side(name, model, runtime, None, {**chosen, "runtime": runtime}))
+    if options.config is not None and all(side.runtime for side in sides):
+        raise ConfigError(f"config is an option of checkpoints alone, and {sides[0].model} is an exported file.")
     return sides
 
 
@@ -217,7 +221,7 @@ def _set_torch_threads(sides: Sequence[_Side], threads: int) -> None:
 
 
 def _open(side: _Side, options: SpeedOptions, **more: Any) -> ExportedModel | _TimedModel:
-    return open_model(side.model, options.config, options.score_thr, {**side.options, **more})
+    return open_model(side.model, side.config, options.score_thr, {**side.options, **more})
 
 
 def compute_precision(models: Sequence[str], options: SpeedOptions) -> dict[str, dict[str, Any]]:

@@ -126,6 +126,7 @@ def test_ap_of_a_checkpoint_is_that_of_rtmo_eval(trained, people, capsys):  # no
         (["rtmo-s_custom"], "error: rtmo-s_custom is a config: name an exported file"),
         (["{file}", "--runtime", "tensor"], "error: There is no runtime 'tensor': choose openvino, onnxruntime"),
         (["{file}", "--size", "big"], "error: --size big: write WIDTHxHEIGHT"),
+        (["{file}", "--config", "rtmo-s_coco"], "error: config is an option of checkpoints alone, and {file} is"),
         (["{file}", "--images", "none"], "error: There is no image or folder none."),
         (["{file}", "--annotations", "a.json"], "error: Annotations need the folder of their images"),
         (["{file}", "--out", "{file}"], "error: {file} is an input and would be overwritten"),
