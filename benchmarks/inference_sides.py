@@ -16,12 +16,11 @@ from benchmarks.official import load_official_recipe
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, fetch
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.errors import MissingFileError
-from rtmo_plugin.export.checks.accuracy import choose_images
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.exporting import export
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
-from rtmo_plugin.export.writers.quantization import quantize
+from rtmo_plugin.export.writers.quantization import choose_int8_images, quantize
 from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
@@ -121,14 +120,14 @@ def export_ours(weights: Path, file: Path, threads: int | None, calibration: str
 
 def _export_int8(weights: Path, file: Path, calibration: str) -> dict[str, dict[str, Any]]:
     """Export in eight bits, unchecked: weights that were not trained, as the peers', do not stand it."""
-    options = ExportOptions(input="uint8", int8=True, calibration_images=choose_images(calibration))
+    options = ExportOptions(input="uint8", int8=True, int8_images=choose_int8_images(calibration))
     info = replace(ExportedModel(file, runtime="onnxruntime").info, precision="int8")
     graph = build_graph(init_model(load_config(CONFIG), str(weights), device="cpu"), options)
     plain, sides = convert_to_onnx(graph, options, info.to_strings()), {}
-    for name, (runtime, keeps_sums) in _INT8.items():
+    for name, (runtime, fuses_activation) in _INT8.items():
         if find_spec(runtime):
             path = file.with_name(f"{runtime}_int8.onnx")
-            path.write_bytes(quantize(plain, options, info, keeps_sums=keeps_sums).SerializeToString())
+            path.write_bytes(quantize(plain, options, info, fuses_activation=fuses_activation).SerializeToString())
             sides[name] = {"file": path, "runtime": runtime}
     return sides
 

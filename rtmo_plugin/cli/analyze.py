@@ -36,7 +36,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="work folder of a training run, to plot its curves (default: the folder of the checkpoint)",
     )
-    add("--calibration", metavar="FILE", help="write a calibration of the scores to FILE (.json)")
+    add(
+        "--calibration",
+        metavar="FILE",
+        help="write a score calibration (scores that predict OKS) to FILE (.json), for `rtmo export`",
+    )
     add("--num-worst", type=NUMBER, default=20, metavar="N", help="number of images to show on the page")
     add_folder_arguments(parser)
     add_trust_argument(parser)

@@ -22,13 +22,13 @@ _EXAMPLES = (
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; left out if the config is a checkpoint")
-    parser.add_argument("--out", required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--out", required=True, metavar="FILE", help="file to write; its suffix must fit --format")
     parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="format of the file")
     parser.add_argument(
         "--cut",
         choices=CUTS,
         default="end2end",
-        help="last step in the file: decoded stops before NMS, raw after the head",
+        help="last step in the file: end2end gives people, decoded stops before NMS, raw after the head",
     )
     parser.add_argument(
         "--size", metavar="WxH", help="width and height of the input, multiples of 32 (default: set by the config)"
@@ -44,22 +44,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--half", action="store_true", help="compute in float16, except coordinates")
     parser.add_argument(
-        "--int8", action="store_true", help="quantize the convolutions to eight bits; needs --calibration-images"
+        "--int8", action="store_true", help="compute the convolutions in eight bits; needs --int8-images"
     )
     parser.add_argument(
-        "--calibration-images",
+        "--int8-images",
         metavar="DIR",
-        help="folder of about a hundred typical images, from which --int8 measures its value ranges",
+        help="folder of about a hundred typical images, on which --int8 measures its value ranges",
     )
+    parser.add_argument("--calibration-images", dest="int8_images", help=argparse.SUPPRESS)  # the earlier name
     parser.add_argument(
         "--annotations",
         metavar="FILE",
-        help="COCO annotations of the calibration images, to print the AP with --int8 and without",
+        help="COCO annotations of the images in --int8-images, to print the AP with --int8 and without",
     )
     parser.add_argument(
         "--calibration",
         metavar="FILE",
-        help="score calibration from `rtmo analyze --calibration FILE`, to store in the exported file",
+        help="score calibration that `rtmo analyze --calibration FILE` wrote, to store in the exported file",
     )
     _add_limits(parser)
     add_json_argument(parser, "the file's name and its differences from PyTorch")

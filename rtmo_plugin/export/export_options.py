@@ -1,4 +1,4 @@
-"""Options of an exported file: where it ends, which sizes it takes, in which precision."""
+"""Options of an exported file: its last step, input sizes and precision."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class ExportOptions:
         input: Type of the input. ``"float32"``: (B, 3, H, W) BGR, 0..255; ``"uint8"``: (B, H, W, 3) BGR, as
             OpenCV reads.
         half: Whether convolutions and attention compute in float16; inputs, outputs and geometry stay float32.
-        int8: Whether convolutions compute in eight bits, all but the last of each branch of the head.
-        calibration_images: Images that ``int8`` takes the ranges of the maps from.
+        int8: Whether convolutions compute in eight bits, except the last of each branch of the head.
+        int8_images: Images that show ``int8`` the value ranges of the maps (quantization calibration).
         score_thr: Score that people must exceed.
-        nms_thr: IoU above which two boxes are one person; 1 keeps all.
+        nms_thr: IoU above which two boxes are one person; 1 keeps all boxes.
         max_people: Largest number of people per image.
         top_k: Number of priors that the decoded cut returns for each image.
 
     Raises:
-        ConfigError: A value is not possible.
+        ConfigError: A value is out of range, or two options exclude each other.
     """
 
     size_wh: tuple[int, int] = (640, 640)
@@ -46,7 +46,7 @@ class ExportOptions:
     input: str = "float32"
     half: bool = False
     int8: bool = False
-    calibration_images: tuple[Path, ...] = ()
+    int8_images: tuple[Path, ...] = ()
     score_thr: float = 0.1
     nms_thr: float = 0.65
     max_people: int = 100
@@ -62,7 +62,12 @@ class ExportOptions:
             raise ConfigError(f"--dynamic {unknown[0]}: choose batch, size, batch,size or none.")
         for name in ("max_people", "top_k"):
             PRIORS.check(name, getattr(self, name))
-        _check_int8(self)
+        if self.int8 and self.half:
+            raise ConfigError("--int8 and --half exclude each other: choose one.")
+        if self.int8 and not self.int8_images:
+            raise ConfigError("--int8 measures its value ranges on images: name their folder with --int8-images DIR.")
+        if self.int8_images and not self.int8:
+            raise ConfigError("--int8-images is for --int8, which is missing.")
         for name in ("score_thr", "nms_thr"):
             FRACTION.check(name, getattr(self, name))
 
@@ -72,24 +77,8 @@ class ExportOptions:
         return "int8" if self.int8 else "float16" if self.half else "float32"
 
 
-def _check_int8(options: ExportOptions) -> None:
-    """Check that eight bits come with images and without float16.
-
-    Raises:
-        ConfigError: They do not.
-    """
-    if options.int8 and options.half:
-        raise ConfigError("--int8 and --half exclude each other: take one.")
-    if options.int8 != bool(options.calibration_images):
-        raise ConfigError(
-            "--int8 takes the ranges of its maps from images: name their folder with --calibration-images DIR."
-            if options.int8
-            else "--calibration-images is for --int8, which is not given."
-        )
-
-
 def check_size(size_wh: Iterable[int]) -> None:
-    """Check that an input has a size that the network can take.
+    """Check that the network takes inputs of a size.
 
     Raises:
         ConfigError: Width or height is not a positive multiple of 32; the message names the next one.
@@ -98,8 +87,8 @@ def check_size(size_wh: Iterable[int]) -> None:
     if len(size) != 2 or any(n < SIZE_DIVISOR or n % SIZE_DIVISOR for n in size):
         fitting = "x".join(str(max(1, -(-n // SIZE_DIVISOR)) * SIZE_DIVISOR) for n in size)
         raise ConfigError(
-            f"The size {'x'.join(map(str, size))} cannot be: width and height must be multiples of {SIZE_DIVISOR}, "
-            f"such as {fitting}."
+            f"The size {'x'.join(map(str, size))} is not possible: width and height must be multiples of "
+            f"{SIZE_DIVISOR}, such as {fitting}."
         )
 
 
@@ -107,7 +96,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Read ``WxH``, or one number for a square.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The text is neither.
 
     Examples:
         >>> parse_size("640x384"), parse_size("416")

@@ -15,9 +15,10 @@ from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.engine.loaded_model import LoadedModel, load_model
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy, choose_images, compare_accuracy
+from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy, compare_accuracy
 from rtmo_plugin.export.checks.tolerance import Differences, choose_tolerance
 from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
+from rtmo_plugin.export.writers.quantization import choose_int8_images
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.runtime.model_info import ModelInfo
@@ -29,12 +30,19 @@ _DEFAULT_SIZE = (640, 640)
 
 @dataclass(frozen=True)
 class ExportResult:
-    """A file that was written, and how well it does what PyTorch does."""
+    """A written file, and how it compares with PyTorch.
+
+    Attributes:
+        path: The file.
+        info: Metadata in the file.
+        differences: Largest differences between the file and PyTorch, as shares of the tolerance.
+        accuracy: AP and speed in float32 and in eight bits, if annotations were given.
+    """
 
     path: Path
     info: ModelInfo
     differences: Differences
-    accuracy: QuantizedAccuracy | None = None  # where annotations were given
+    accuracy: QuantizedAccuracy | None = None
 
     def describe(self) -> str:
         """Return the summary that the tool prints."""
@@ -72,14 +80,17 @@ def export(
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: File to write.
         format: A key of ``FORMATS``.
-        calibration: Score calibration that ``rtmo analyze`` wrote, to be stored in the file.
-        annotations: Annotation file of ``calibration_images`` in COCO's format: the AP of an ``int8`` file, and
-            of the same in float32, are measured.
+        calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
+        annotations: Annotation file of the images in ``int8_images``, in COCO's format: measures the AP of the
+            file in eight bits and in float32.
         cfg_options: Values to change in the config, by dotted key.
-        **options: Options of ``ExportOptions``, as the tool takes them: ``size``, such as ``640x384``, by
-            default that of the config's test pipeline; ``dynamic``, ``batch``, ``size``, ``batch,size`` or
-            ``none``; ``cut``, ``input``, ``half``, ``int8`` and ``calibration_images``, a folder;
-            ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
+        **options: Options of ``ExportOptions`` as ``rtmo export`` takes them: ``size``, such as ``640x384``
+            (default: that of the config's test pipeline); ``dynamic``: ``batch``, ``size``, ``batch,size`` or
+            ``none``; ``int8_images``: a folder; and ``cut``, ``input``, ``half``, ``int8``, ``score_thr``,
+            ``nms_thr``, ``max_people``, ``top_k``.
+
+    Returns:
+        The file and its differences from PyTorch.
 
     Raises:
         UserError: An argument is wrong, or the file does not compute what PyTorch computes.
@@ -90,7 +101,7 @@ def export(
     set_options(cfg, cfg_options)
     wanted = _read_options(cfg, options)
     if annotations is not None and not wanted.int8:
-        raise ConfigError("--annotations is for the AP of --int8, which is not given.")
+        raise ConfigError("--annotations is for the AP of --int8, which is missing.")
     scores = None if calibration is None else ScoreCalibration.read(calibration)
     make_folder(path.parent, "The folder of --out,")
     with suppress_library_noise():
@@ -104,21 +115,22 @@ def export(
 
 
 def _read_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
-    """Return the options of a file: those of the tool, and the config's where they are None."""
+    """Return the options of a file; those that are None have the config's values, or the defaults."""
     given = {name: value for name, value in options.items() if value is not None}
-    size, folder = given.pop("size", None), given.pop("calibration_images", None)
-    sizes = (tuple(step["input_size"]) for step in _find_steps(cfg))
+    size, earlier = given.pop("size", None), given.pop("calibration_images", None)  # the earlier name of int8_images
+    folder = given.pop("int8_images", earlier)
+    sizes = (tuple(step["input_size"]) for step in _find_resize_steps(cfg))
     thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
     return ExportOptions(
         size_wh=parse_size(size) if size else next(iter(sizes), _DEFAULT_SIZE),
         dynamic=parse_dynamic(given.pop("dynamic", "batch")),
-        calibration_images=() if folder is None else choose_images(folder),
+        int8_images=() if folder is None else choose_int8_images(folder),
         **{**{name: value for name, value in thresholds.items() if value is not None}, **given},
     )
 
 
 def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
-    """Return what writes a format, once the name of the file fits it."""
+    """Return the function that writes a format, and check that the name of the file fits it."""
     if name not in FORMATS:
         raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
     if path.suffix != FORMATS[name]:
@@ -132,8 +144,8 @@ def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, M
     return dict(zip(FORMATS, writers, strict=True))[name]
 
 
-def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:
-    """Return the steps of the test pipeline that make images as large as the input."""
+def _find_resize_steps(cfg: Config) -> Iterable[dict[str, Any]]:
+    """Return the steps of the test pipeline that scale images to the size of the input."""
     pipeline = (cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline", [])
     return [step for step in walk_sections(pipeline) if "BottomupResize" in str(step.get("type"))]
 
@@ -141,12 +153,12 @@ def _find_steps(cfg: Config) -> Iterable[dict[str, Any]]:
 def _check_model(model: Any, cfg: Config) -> None:
     if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
         name = cfg.filename or "The config"
-        raise ConfigError(f"{name} does not describe an RTMO of this package, and only these export.")
+        raise ConfigError(f"{name} does not describe an RTMO model of this package; other models cannot be exported.")
 
 
 def _describe(loaded: LoadedModel, options: ExportOptions) -> ModelInfo:
     cfg, head = loaded.cfg, loaded.model.head
-    pads = [step.get("pad_val", 0) for step in _find_steps(cfg)] or [114]
+    pads = [step.get("pad_val", 0) for step in _find_resize_steps(cfg)] or [114]
     pad = tuple(pads[0]) if isinstance(pads[0], (tuple, list)) else (pads[0],) * 3
     return ModelInfo(
         schema=head.schema,

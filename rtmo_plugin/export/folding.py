@@ -1,9 +1,8 @@
-"""Rewrite a trained model into one that computes the same with less: for inference and for exported files.
+"""Fold a trained model into a cheaper one with the same outputs, for inference and for exported files.
 
-Nothing here knows a file format.  Every rule is exact up to rounding: norms go into the convolution or
-the linear layer before them, both branches of a RepVGG block into one convolution, the slices before
-the stem into its kernel, wide poolings into a chain of narrow ones, and the encoder's positions, where
-the size of the input is fixed, into a constant.
+Nothing here depends on a file format.  Every rule is exact up to rounding: norms are folded into the convolution or
+linear layer before them, both branches of a RepVGG block into one convolution, the slices before the stem into its
+kernel, wide poolings into a chain of narrow ones, and for a fixed input size the encoder's positions into a constant.
 """
 
 from __future__ import annotations
@@ -38,20 +37,20 @@ def fold(model: nn.Module) -> nn.Module:
 
 
 def _fold_module(module: nn.Module) -> nn.Module:
-    """Return what replaces ``module``: itself, with children replaced, where no rule applies."""
-    for matches, rule in _RULES:
-        if matches(module):
-            return rule(module)
+    """Return what replaces ``module``: the result of the first rule that applies, else itself with folded children."""
+    for rule in _RULES:
+        folded = rule(module)
+        if folded is not None:
+            return folded
     for name, child in module.named_children():
         setattr(module, name, _fold_module(child))
     return module
 
 
-def _is_foldable_block(module: nn.Module) -> bool:
-    return isinstance(module, RepVGGBlock) and all(map(_is_foldable_conv, (module.branch_3x3, module.branch_1x1)))
-
-
-def _fold_block(block: Any) -> nn.Module:
+def _fold_block(block: nn.Module) -> nn.Module | None:
+    """Fold both branches of a RepVGG block into one convolution."""
+    if not isinstance(block, RepVGGBlock) or not all(map(_is_foldable_conv, (block.branch_3x3, block.branch_1x1))):
+        return None
     return nn.Sequential(fold_repvgg(block), block.act)
 
 
@@ -64,23 +63,20 @@ def _is_foldable_conv(module: nn.Module) -> bool:
     )
 
 
-def _fold_conv(module: Any) -> nn.Module:
+def _fold_conv(module: Any) -> nn.Module | None:
+    """Fold the norm of a convolution; of a ``TwoLevelConv`` in place, which keeps its two inputs."""
+    if not _is_foldable_conv(module):
+        return None
     weight, bias = fold_norm(module)
     conv = _replace_weights(module.conv, weight, bias)
+    if isinstance(module, TwoLevelConv):
+        module.conv = conv
+        if module.with_norm:
+            delattr(module, module.norm_name)
+            module.with_norm = False
+        return module
     folded: nn.Module = nn.Sequential(conv, module.activate) if module.with_activation else conv
     return folded
-
-
-def _is_two_level_conv(module: nn.Module) -> bool:
-    return isinstance(module, TwoLevelConv) and _is_foldable_conv(module)
-
-
-def _fold_two_level_conv(module: Any) -> nn.Module:
-    module.conv = _replace_weights(module.conv, *fold_norm(module))
-    if module.with_norm:
-        delattr(module, module.norm_name)
-        module.with_norm = False
-    return module  # type: ignore[no-any-return]
 
 
 def _replace_weights(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:
@@ -92,29 +88,24 @@ def _replace_weights(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:
     return changed
 
 
-def _is_person_norm(module: nn.Module) -> bool:
-    if not isinstance(module, nn.Sequential) or len(module) != 2:
-        return False
-    return isinstance(module[0], nn.Linear) and isinstance(module[1], PersonBatchNorm1d)
-
-
-def _fold_person_norm(module: Any) -> nn.Module:
-    """Fold the norm of (linear, norm), which stay two: the classifier calls them one by one."""
-    linear, norm = module
+def _fold_person_norm(module: nn.Module) -> nn.Module | None:
+    """Fold the norm of (linear, norm). They stay two modules, because the classifier calls them one by one."""
+    layers: list[Any] = [*module] if isinstance(module, nn.Sequential) else []
+    if len(layers) != 2 or not isinstance(layers[0], nn.Linear) or not isinstance(layers[1], PersonBatchNorm1d):
+        return None
+    linear, norm = layers
     weight, bias = fuse_linear_bn_weights(
         linear.weight, linear.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
     return nn.Sequential(_replace_weights(linear, weight, bias), nn.Identity())
 
 
-def _is_foldable_focus(module: nn.Module) -> bool:
+def _fold_focus(module: nn.Module) -> nn.Module | None:
+    """Fold the slices and the k x k convolution of stride s of a stem into one 2k x 2k convolution of stride 2s."""
     from mmpose.models.backbones.csp_darknet import Focus
 
-    return isinstance(module, Focus) and _is_foldable_conv(module.conv) and module.conv.groups == 1
-
-
-def _fold_focus(module: Any) -> nn.Module:
-    """Turn slicing and a k x k convolution of stride s into one 2k x 2k convolution of stride 2s."""
+    if not isinstance(module, Focus) or not _is_foldable_conv(module.conv) or module.conv.groups != 1:
+        return None
     weight, bias = fold_norm(module.conv)
     old = module.conv.conv
     channels, (height, width) = old.in_channels // 4, old.kernel_size
@@ -147,28 +138,24 @@ class PoolingChain(nn.Module):
         return pooled
 
 
-def _is_foldable_pyramid(module: nn.Module) -> bool:
+def _fold_pyramid(module: nn.Module) -> nn.Module | None:
+    """Turn the parallel poolings of an SPP bottleneck into a chain."""
     from mmpose.models.backbones.csp_darknet import SPPBottleneck
 
     if not isinstance(module, SPPBottleneck):
-        return False
+        return None
     sizes = [pooling.kernel_size for pooling in module.poolings]
-    return all(after > before and after % 2 for before, after in pairwise([1, *sizes]))
-
-
-def _fold_pyramid(module: Any) -> nn.Module:
-    sizes = [pooling.kernel_size for pooling in module.poolings]
+    if not all(after > before and after % 2 for before, after in pairwise([1, *sizes])):
+        return None
     return PoolingChain(_fold_module(module.conv1), _fold_module(module.conv2), sizes)
 
 
-_Rule = tuple[Callable[[nn.Module], bool], Callable[[Any], nn.Module]]
-_RULES: tuple[_Rule, ...] = (
-    (_is_foldable_block, _fold_block),
-    (_is_foldable_focus, _fold_focus),
-    (_is_foldable_pyramid, _fold_pyramid),
-    (_is_two_level_conv, _fold_two_level_conv),
-    (_is_foldable_conv, _fold_conv),
-    (_is_person_norm, _fold_person_norm),
+_RULES: tuple[Callable[[nn.Module], nn.Module | None], ...] = (
+    _fold_block,
+    _fold_focus,
+    _fold_pyramid,
+    _fold_conv,
+    _fold_person_norm,
 )
 
 

@@ -1,6 +1,6 @@
 """The modules that are written into files: an image in, arrays out, composed of the model's own parts.
 
-    input ─ normalise ─ backbone ─ neck ─ head's convolutions ─┬─ raw maps                     cut "raw"
+    input ─ normalize ─ backbone ─ neck ─ head's convolutions ─┬─ raw maps                     cut "raw"
                                                                └─ decode ─┬─ top-k ─ DCC       cut "decoded"
                                                                           └─ NMS ─ DCC         cut "end2end"
 
@@ -40,7 +40,7 @@ class ImageInput(nn.Module):
         mean, std = (getattr(preprocessor, name, None) for name in ("mean", "std"))
         self.register_buffer("mean", torch.zeros(3, 1, 1) if mean is None else mean.float(), persistent=False)
         self.register_buffer("std", torch.ones(3, 1, 1) if std is None else std.float(), persistent=False)
-        self.normalises = bool(self.mean.any() or (self.std != 1).any())
+        self.normalizes = bool(self.mean.any() or (self.std != 1).any())
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, H, W, 3) uint8 or (B, 3, H, W) float32 BGR to the (B, 3, H, W) that the backbone takes."""
@@ -48,7 +48,7 @@ class ImageInput(nn.Module):
             image = image.permute(0, 3, 1, 2).float()
         if self.swaps_channels:
             image = image.flip(1)
-        return (image - self.mean) / self.std if self.normalises else image
+        return (image - self.mean) / self.std if self.normalizes else image
 
 
 def _check_half_precision() -> None:

@@ -213,8 +213,8 @@ def test_file_that_is_wrong_is_not_kept(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"size_wh": (640, 400)}, "The size 640x400 cannot be: .* multiples of 32, such as 640x416"),
-        ({"size_wh": (0, 32)}, "The size 0x32 cannot be"),
+        ({"size_wh": (640, 400)}, "The size 640x400 is not possible: .* multiples of 32, such as 640x416"),
+        ({"size_wh": (0, 32)}, "The size 0x32 is not possible"),
         ({"cut": "half"}, "--cut half: choose end2end, decoded, raw"),
         ({"input": "int8"}, "--input int8: choose float32, uint8"),
         ({"dynamic": ("width",)}, "--dynamic width: choose batch"),

@@ -14,6 +14,7 @@ from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.writers.quantization import is_sensitive
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
+from tests.tools.test_tools import run_in_process
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def annotations(trained, images, tmp_path_factory):  # noqa: F811
 
 @pytest.mark.parametrize(("form", "name"), [("onnx", "int8.onnx"), ("openvino", "int8.xml")])
 def test_ap_before_and_after_is_reported(trained, images, annotations, tmp_path, form, name):  # noqa: F811
-    options = {"format": form, "int8": True, "calibration_images": images, "input": "uint8", "dynamic": "none"}
+    options = {"format": form, "int8": True, "int8_images": images, "input": "uint8", "dynamic": "none"}
     result = export(*trained, tmp_path / name, annotations=annotations, **options)
     assert "AP on 4 images: " in result.describe()
     assert "in float32, " in result.describe()
@@ -68,7 +69,7 @@ def test_ap_before_and_after_is_reported(trained, images, annotations, tmp_path,
 
 def test_sensitive_layers_stay_in_float32(trained, images, tmp_path):  # noqa: F811
     path = tmp_path / "int8.onnx"
-    result = export(*trained, path, int8=True, calibration_images=images, cut="raw", dynamic="none")
+    result = export(*trained, path, int8=True, int8_images=images, cut="raw", dynamic="none")
     assert 0.001 < result.differences.maps < 1  # rounded, and not to pieces
     model = onnx.load(path)
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 17)]
@@ -84,21 +85,26 @@ def test_sensitive_layers_stay_in_float32(trained, images, tmp_path):  # noqa: F
     assert all(list(scales[each[1]]) == [scales[each[0]][0]] for each in weights)  # one a channel
 
 
-def test_what_cannot_be_is_refused(trained, images, annotations, tmp_path):  # noqa: F811
-    with pytest.raises(ConfigError, match="--int8 takes the ranges of its maps from images"):
+def test_what_cannot_be_is_refused(trained, images, annotations, tmp_path, capsys):  # noqa: F811
+    with pytest.raises(ConfigError, match="--int8 measures its value ranges on images"):
         ExportOptions(int8=True)
-    with pytest.raises(ConfigError, match="--calibration-images is for --int8"):
-        ExportOptions(calibration_images=(images / "0.png",))
+    with pytest.raises(ConfigError, match="--int8-images is for --int8"):
+        ExportOptions(int8_images=(images / "0.png",))
     with pytest.raises(ConfigError, match="--int8 and --half exclude each other"):
-        ExportOptions(int8=True, half=True, calibration_images=(images / "0.png",))
+        ExportOptions(int8=True, half=True, int8_images=(images / "0.png",))
     with pytest.raises(ConfigError, match="--annotations is for the AP of --int8"):
         export(*trained, tmp_path / "x.onnx", annotations=annotations)
     with pytest.raises(MissingFileError, match="There is no image"):
+        export(*trained, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
+    with pytest.raises(MissingFileError, match="There is no image"):  # the option's earlier name
         export(*trained, tmp_path / "x.onnx", int8=True, calibration_images=tmp_path)
-    options = {"int8": True, "calibration_images": images, "cut": "decoded"}
+    arguments = ["--out", str(tmp_path / "x.onnx"), "--int8", "--calibration-images", str(tmp_path)]
+    code, _, err = run_in_process(capsys, "export", *trained, *arguments)
+    assert (code, "There is no image" in err) == (2, True)
+    options = {"int8": True, "int8_images": images, "cut": "decoded"}
     with pytest.raises(ConfigError, match=r"x\.pt cannot hold eight-bit convolutions"):
         export(*trained, tmp_path / "x.pt", format="torchscript", **options)
     (tmp_path / "bad.png").write_text("not an image")
     with pytest.raises(DataError, match=r"bad\.png is not an image"):
-        export(*trained, tmp_path / "x.onnx", int8=True, calibration_images=tmp_path)
+        export(*trained, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]

@@ -35,7 +35,7 @@ def test_file_is_written_and_says_what_it_is(config, checkpoint, tmp_path, capsy
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--out", "x.onnx", "--size", "640x400"], "error: The size 640x400 cannot be: width and height must be"),
+        (["--out", "x.onnx", "--size", "640x400"], "error: The size 640x400 is not possible: width and height must be"),
         (["--out", "x.onnx", "--size", "large"], "error: --size large: write WIDTHxHEIGHT"),
         (["--out", "x.pth"], "error: --out x.pth: the file name of onnx must end with .onnx."),
         (["--out", "x.onnx", "--dynamic", "height"], "error: --dynamic height: choose batch"),
@@ -52,4 +52,4 @@ def test_model_that_is_no_rtmo_of_ours_is_refused(checkpoint, tmp_path, capsys):
     official = OFFICIAL_CONFIGS / f"{RECIPES['rtmo-t_body7']}.py"
     code, _, err = run_in_process(capsys, "export", official, checkpoint, "--out", tmp_path / "x.onnx")
     assert code == 2
-    assert err.startswith(f"error: {official} does not describe an RTMO of this package")
+    assert err.startswith(f"error: {official} does not describe an RTMO model of this package")

@@ -1,4 +1,4 @@
-"""The cost of eight bits: AP of a quantized file and of the same file in float32, on images with annotations."""
+"""The AP of a quantized file and of the same file in float32, on images with annotations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,8 @@ from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.keypoints.metainfo import make_dataset_meta
-from rtmo_plugin.media.image_files import list_images
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count
-
-_NUM_IMAGES = 128  # of a folder, to take ranges from
 
 Write = Callable[[Any, Path, ExportOptions, ModelInfo], Differences]
 
@@ -49,25 +46,14 @@ class QuantizedAccuracy:
             f"AP on {count(after.num_images, 'image')}: "
             f"{before.precision:.3f} in float32, {after.precision:.3f} in int8 "
             f"({after.precision - before.precision:+.3f}); {before.speed.milliseconds:.1f} and "
-            f"{after.speed.milliseconds:.1f} ms an image"
+            f"{after.speed.milliseconds:.1f} ms per image"
         )
-
-
-def choose_images(folder: str | Path) -> tuple[Path, ...]:
-    """Return the images of a folder to calibrate with: all, or 128 of them, evenly spread.
-
-    Raises:
-        MissingFileError: The folder does not exist, or holds no image.
-    """
-    paths = list_images(folder)
-    step = max(1.0, len(paths) / _NUM_IMAGES)
-    return tuple(paths[int(index * step)] for index in range(min(_NUM_IMAGES, len(paths))))
 
 
 def compare_accuracy(
     write: Write, model: Any, path: Path, options: ExportOptions, info: ModelInfo, annotations: str | Path
 ) -> QuantizedAccuracy:
-    """Measure a quantized file, and the same in float32, which is written for that and thrown away.
+    """Measure a quantized file, and a temporary file of the same model in float32.
 
     Args:
         write: Function that writes the format.
@@ -75,27 +61,27 @@ def compare_accuracy(
         path: Quantized file.
         options: Options of the quantized file.
         info: Metadata of the quantized file.
-        annotations: Annotation file of the calibration images.
+        annotations: Annotation file of the images that the value ranges come from.
 
     Raises:
         UserError: The annotations are missing or wrong, or an image cannot be read.
     """
-    images = options.calibration_images[0].parent
+    images = options.int8_images[0].parent
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, path.name)
-        write(model, plain, replace(options, int8=False, calibration_images=()), replace(info, precision="float32"))
+        write(model, plain, replace(options, int8=False, int8_images=()), replace(info, precision="float32"))
         before = _measure(plain, annotations, images, info, "float32")
     return QuantizedAccuracy(before, _measure(path, annotations, images, info))
 
 
 def _list_category_ids(categories: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[int]:
-    """Return the category id of each class of a file, by name, or in order where there is one of each."""
+    """Return the category id of each class of a file: by name, or the only one if there is one class."""
     ids = {each.get("name"): each["id"] for each in categories}
     if len(ids) == len(classes) == 1:
         return [*ids.values()]
     unknown = [name for name in classes if name not in ids]
     if unknown:
-        raise DataError(f"The annotations have no category {unknown[0]}, which is a class of the model.")
+        raise DataError(f"The annotations have no category {unknown[0]!r}, which is a class of the model.")
     return [ids[name] for name in classes]
 
 

@@ -4,11 +4,11 @@ Each row of a file must be one of PyTorch's priors: the same box, score and keyp
 The rows together must be what NMS may leave of PyTorch's priors at the file's limits.
 What rounding alone decides is not an error:
 
-- Which of two priors is kept, where scores or overlaps are equal or lie on a threshold.  So the rows are not
-  compared with PyTorch's own selection (``_check_selection``).
-- Where a keypoint is that hangs between two places.  Untrained weights have many of these.  So a keypoint may be
-  as far off as PyTorch's own moves when the head's outputs change by as much as rounding
-  (``Reference.measure_wavering``).
+- Which of two priors is kept if scores or overlaps are equal or lie on a threshold.  So the rows are not compared
+  with PyTorch's own selection (``_check_selection``).
+- Where a keypoint between two equally likely places is.  Untrained weights have many of these.  So a keypoint may be
+  as far off as PyTorch's own keypoint moves when the head's outputs change by as much as rounding
+  (``Reference.measure_sensitivity``).
 - People with scores below any useful threshold: a quarter of them may differ by any amount.
 
 Letters as in ``rtmo_plugin.structures``; N here are the rows of a file's output.
@@ -41,18 +41,18 @@ from rtmo_plugin.ops.geometry import compute_iou
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 
 Arrays = Mapping[str, NDArray[Any]]
-# Runs a file on images, (B, 3, H, W) float32 or (B, H, W, 3) uint8, with a score threshold of its own
-# where the file has one, and returns its outputs by name.
+# Runs a file on images, (B, 3, H, W) float32 or (B, H, W, 3) uint8, with a score threshold, which only end-to-end
+# files use, and returns its outputs by name.
 Run = Callable[[NDArray[Any], float], Arrays]
 
-_SLACK = 4.0  # times the wavering of a keypoint
-_UNSURE = 0.02  # of the keypoints are left out: those that differ most
-_MANY = 100  # priors above the threshold, which are many people
+_SLACK = 4.0  # times the sensitivity of a keypoint
+_UNSURE = 0.02  # share of the keypoints that may be anywhere
+_MANY = 100  # priors above the threshold that gives many people
 _LIKELY = 0.05  # useful thresholds are above this score
 _LEFT_OUT = 0.25  # share of the other people that may differ by any amount
 _CLEAR = 1.0  # difference of logits near 0 that changes which people are found
-_ENOUGH = 8  # people to tell what most have in common
-_LARGEST_LOGIT = 12.0  # beyond which float32 has no probabilities to tell apart
+_ENOUGH = 8  # people needed for a median
+_LARGEST_LOGIT = 12.0  # float32 cannot represent the probabilities of larger ones
 
 
 def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differences:
@@ -65,7 +65,7 @@ def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differen
         path: Final name of the file.
 
     Raises:
-        ExportError: The draft does not compute what PyTorch computes; the message says what differs and by how much.
+        ExportError: The draft does not compute what PyTorch computes; the message says what differs, by how much.
         NonFiniteError: The model itself computes NaN or infinity.
     """
     tolerance = choose_tolerance(options.precision)
@@ -78,15 +78,15 @@ def verify(model: Any, run: Run, options: ExportOptions, path: Path) -> Differen
 
 
 def check_constants(constants: Mapping[str, float], options: ExportOptions, path: Path) -> None:
-    """Check the limits of NMS in an end-to-end file, which the images of the comparison need not reach.
+    """Check the constants of NMS in an end-to-end file, because the images of the comparison may not depend on them.
 
     Args:
-        constants: Values in the file by name, in the names of ``NMS_CONSTANTS``.
+        constants: Values in the file by name; the names are ``NMS_CONSTANTS``.
         options: Options of the file.
         path: Final name of the file.
 
     Raises:
-        ExportError: One of them is missing or is not that of the options.
+        ExportError: A constant is missing or differs from the options.
     """
     for name in NMS_CONSTANTS if options.cut == "end2end" else ():
         wanted, found = getattr(options, name), constants.get(name, math.nan)
@@ -95,9 +95,9 @@ def check_constants(constants: Mapping[str, float], options: ExportOptions, path
 
 
 def compare_with_pytorch(model: Any, run: Run, options: ExportOptions, tolerance: Tolerance) -> Differences:
-    """Compare a file with the model that it was made of, on images of every shape that it takes.
+    """Compare a file with its model, on images of every shape that the file takes.
 
-    A quantized file is shown some of its calibration images: it knows no ranges but theirs.
+    A quantized file is run on some of its int8 images, because its value ranges come from these.
 
     An end-to-end file is run with three thresholds, chosen so that PyTorch finds no people, one person
     in the batch, and many.
@@ -110,30 +110,30 @@ def compare_with_pytorch(model: Any, run: Run, options: ExportOptions, tolerance
 
     Raises:
         ExportError: The file returns other people, other outputs, or non-finite numbers.
-        NonFiniteError: The model itself computes such numbers.
+        NonFiniteError: The model itself computes non-finite numbers.
     """
     found = Differences()
-    is_first = True
-    for images in _make_batches(options):
+    for number, images in enumerate(_make_batches(options)):
         reference = Reference(model, torch.from_numpy(make_input(images, "float32")))
         if not reference.is_finite():
             raise NonFiniteError(
-                "The model computes numbers that are not finite (NaN or infinity), so there is nothing to export: "
-                "its training diverged, and an earlier checkpoint may be whole."
+                "The model computes numbers that are not finite (NaN or infinity), and cannot be exported: "
+                "its training diverged, and an earlier checkpoint may be usable."
             )
         given = make_input(images, options.input)
         for score_thr in _choose_thresholds(reference, options):
             outputs = run(given, score_thr)
-            _check_finite(outputs)
+            for name, values in outputs.items():  # first, because every comparison with NaN is false
+                if not np.isfinite(values).all():
+                    raise ExportError(f"The output {name} holds numbers that are not finite, and PyTorch's does not.")
             found = found.merge(_COMPARISONS[options.cut](reference, outputs, score_thr, options, tolerance))
-        if is_first:  # with the outputs for many people
+        if number == 0:  # with the outputs for many people
             check_image(model, torch.from_numpy(make_input(images, "float32")), outputs, _measure_misfit)
-        is_first = False
     return found
 
 
 def _measure_misfit(reference: Reference, outputs: Arrays) -> float:
-    """Return how far the outputs for the first image are from a reference, in a unit of their own."""
+    """Return the distance between the outputs for the first image and a reference; comparable only among themselves."""
     if "dets" not in outputs:
         return float(
             sum(_measure_distance(torch.from_numpy(got), each) for got, each in _pair_maps(reference, outputs))
@@ -152,19 +152,8 @@ def _pair_maps(reference: Reference, outputs: Arrays) -> list[tuple[NDArray[Any]
     return list(zip(outputs.values(), maps))
 
 
-def _check_finite(outputs: Arrays) -> None:
-    """Check that a file's outputs are finite before anything is compared: every comparison with NaN is false.
-
-    Raises:
-        ExportError: One of them holds NaN or infinity.
-    """
-    for name, values in outputs.items():
-        if not np.isfinite(values).all():
-            raise ExportError(f"The output {name} holds numbers that are not finite, and PyTorch's are.")
-
-
 def _make_batches(options: ExportOptions) -> Iterator[NDArray[np.uint8]]:
-    """Yield (B, H, W, 3) images: one and four, square and not, as far as the file takes them."""
+    """Yield batches (B, H, W, 3) of one and four images in every size that the file takes."""
     width, height = options.size_wh
     sizes = [(width, height)]
     if "size" in options.dynamic:
@@ -175,9 +164,9 @@ def _make_batches(options: ExportOptions) -> Iterator[NDArray[np.uint8]]:
 
 
 def _make_image(size_wh: tuple[int, int], seed: int, options: ExportOptions) -> NDArray[np.uint8]:
-    """Return a calibration image, drawn people, or blobs of color: something in every corner and at every scale."""
-    if options.calibration_images:
-        path = options.calibration_images[seed % len(options.calibration_images)]
+    """Return an int8 image, else drawn people or blobs of color: structure in every corner and at every scale."""
+    if options.int8_images:
+        path = options.int8_images[seed % len(options.int8_images)]
         return apply_letterbox(read_image(path), size_wh, name=str(path))[0]
     if seed % 2 == 0:
         settings = SceneSettings(size_wh, num_people=(1, 4), height_range=(0.35, 0.95), turned=0.0, motion=0.6)
@@ -192,7 +181,7 @@ def _make_image(size_wh: tuple[int, int], seed: int, options: ExportOptions) -> 
 
 
 def _choose_thresholds(reference: Reference, options: ExportOptions) -> list[float]:
-    """Return score thresholds for no people, one person and many; for other cuts that of the options."""
+    """Return score thresholds that give no people, one person and many; for other cuts, that of the options."""
     if options.cut != "end2end":
         return [options.score_thr]
     kept = reference.select(0.0, options.nms_thr)
@@ -219,7 +208,7 @@ def _compare_maps(
 
 
 def _measure_distance(got: Tensor, expected: Tensor) -> Tensor:
-    """Return the norm of the difference relative to the norm, which for maps of zeros is 0 or infinite."""
+    """Return the norm of the difference relative to the norm: 0 or infinite for maps of zeros."""
     distance: Tensor = torch.linalg.vector_norm(got - expected)
     return distance if distance == 0 else distance / torch.linalg.vector_norm(expected)
 
@@ -265,14 +254,14 @@ def _find_priors(reference: Reference, image: int, dets: Tensor) -> Tensor:
 def _check_selection(
     reference: Reference, image: int, priors: Tensor, score_thr: float, options: ExportOptions, tolerance: Tolerance
 ) -> None:
-    """Check that the rows of a file are what a selection of PyTorch's priors may be.
+    """Check that the rows of a file are a possible selection of PyTorch's priors.
 
     Greedy NMS is judged by its outcome: no person overlaps a better one too much, and each one left out overlaps a
     better one too much, is below the threshold, or is below the last of the most people that the file returns.
     Scores and overlaps that differ by no more than rounding count as equal.
 
     Raises:
-        ExportError: People are missing or are too many.
+        ExportError: People are missing, or too many are returned.
     """
     scores, boxes, chosen = reference.scores[image], reference.predictions.boxes[image], reference.scores[image, priors]
     is_end2end = options.cut == "end2end"
@@ -297,22 +286,22 @@ def _check_selection(
     if num_missing + num_extra > tolerance.outliers * max(len(priors), num_missing):
         raise ExportError(
             f"The file finds other people than PyTorch above the score {score_thr:.3g}: {num_missing} are missing and "
-            f"{num_extra} of its {len(priors)} are too many; scores and overlaps may differ by {margin:g} in "
+            f"{num_extra} of its {len(priors)} are extra; scores and overlaps may differ by {margin:g} in "
             f"{tolerance.precision}."
         )
 
 
 def _is_surely_above(scores: Tensor, others: Tensor, tolerance: Tolerance) -> Tensor:
-    """Tell which scores are above others by more than rounding, also near 0, where all differences are small."""
+    """Return which scores are above others by more than rounding; near 0 their logits are compared."""
     is_above: Tensor = scores > others + 2 * tolerance.score
     return is_above | (_clamp_logits(scores) > _clamp_logits(others) + max(_CLEAR, 2 * tolerance.logit))
 
 
 def _check_labels(scores: Tensor, labels: Tensor, tolerance: Tolerance) -> None:
-    """Check (N,) labels by the (N, C) scores of the classes: which of two equal ones is best, rounding decides.
+    """Check (N,) labels by the (N, C) scores of the classes; of equal scores either class is right.
 
     Raises:
-        ExportError: A label is not that of the best class.
+        ExportError: A label is not a best class.
     """
     short = scores.amax(dim=-1) - scores.gather(1, labels.long()[:, None])[:, 0]
     if not (short <= 2 * tolerance.score).all():
@@ -327,7 +316,7 @@ def _compare_people(
     boxes, scores = reference.predictions.boxes[image, priors], reference.scores[image, priors]
     expected = reference.locate(image, priors)
     sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1, keepdim=True).clamp(min=1)
-    allowed = tolerance.keypoint + _SLACK * reference.measure_wavering(image, priors, tolerance.disturbance)
+    allowed = tolerance.keypoint + _SLACK * reference.measure_sensitivity(image, priors, tolerance.disturbance)
     shares = (keypoints - expected)[..., :2].abs().amax(dim=-1) / allowed
     got = torch.cat([dets[:, 4:], keypoints[..., 2]], dim=1)
     wanted = torch.cat([scores[:, None], expected[..., 2]], dim=1)
@@ -344,7 +333,7 @@ def _compare_people(
 
 
 def _check_typical(errors: Mapping[str, Tensor], tolerance: Tolerance) -> None:
-    """Check what most people have in common: a wide tolerance is for rounding, which differs from one to the next.
+    """Check errors that most people share: rounding, which a wide tolerance is for, differs from person to person.
 
     Raises:
         ExportError: One column of the (N, E) errors is too large for half of the people.
@@ -366,7 +355,7 @@ def _clamp_logits(probs: Tensor) -> Tensor:
 
 
 def _leave_out_unlikely(errors: Tensor, scores: Tensor) -> Tensor:
-    """Return (N, E) errors without the worst rows among the low scores, up to a share of these."""
+    """Return (N, E) errors without the worst quarter of the rows with low scores."""
     unlikely = (scores <= _LIKELY).nonzero()[:, 0]
     worst = errors[unlikely].amax(dim=1).nan_to_num(nan=torch.inf).argsort(descending=True)
     is_kept = torch.ones(len(scores), dtype=torch.bool)
@@ -375,7 +364,7 @@ def _leave_out_unlikely(errors: Tensor, scores: Tensor) -> Tensor:
 
 
 def _find_largest(errors: Tensor, outliers: float) -> float:
-    """Return the largest error, a share of them left out; NaN if any is NaN."""
+    """Return the largest error after a share of them is left out; NaN if any is NaN."""
     if errors.isnan().any():
         return float("nan")
     ordered = errors.flatten().sort()[0]

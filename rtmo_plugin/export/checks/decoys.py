@@ -1,7 +1,7 @@
-"""Tell a file that prepares its input wrongly, also where a model hardly reacts to that and all tolerances hold.
+"""Detect a file that prepares its input wrongly, even if the model hardly reacts and all tolerances hold.
 
-Such a file computes exactly what PyTorch computes for another image: one of exchanged colors, say.  So its outputs
-are compared with PyTorch's for such images, too, and must not be nearer to these.
+Such a file computes exactly what PyTorch computes for another image, such as one with exchanged colors.  So its outputs
+are also compared with PyTorch's for such images, and must not be nearer to these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rtmo_plugin.export.checks.reference import Reference
 Misfit = Callable[[Reference, Mapping[str, NDArray[Any]]], float]
 
 _MEAN, _STD = torch.tensor([103.53, 116.28, 123.675]), torch.tensor([57.375, 57.12, 58.395])  # of ImageNet, BGR
-_NEARER = 0.5  # rounding alone never brings a file that much nearer to another image
+_NEARER = 0.5  # rounding alone never brings a file this much nearer to another image
 _DECOYS: dict[str, Callable[[Tensor], Tensor]] = {
     "with exchanged color channels": lambda image: image.flip(1),
     "mirrored from left to right": lambda image: image.flip(3),
@@ -41,7 +41,7 @@ def check_image(model: Any, image: Tensor, outputs: Mapping[str, NDArray[Any]], 
         measure: Function that returns the distance between outputs and a reference.
 
     Raises:
-        ExportError: They are nearer to what PyTorch computes for another image.
+        ExportError: The outputs are nearer to those of PyTorch for another image.
     """
     own = measure(Reference(model, image), outputs)
     for words, change in _DECOYS.items():

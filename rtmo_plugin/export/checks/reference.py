@@ -1,4 +1,4 @@
-"""PyTorch's outputs of the model as it was trained: the reference that files are compared with."""
+"""PyTorch's outputs of the trained model, which files are compared with."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Reference:
         return torch.cat([self._classify(image, priors, 0.0), visibility[..., None]], dim=-1)
 
     @torch.no_grad()
-    def measure_wavering(self, image: int, priors: Tensor, disturbance: float) -> Tensor:
-        """Return how far (N, K) keypoints move when the head's outputs change as much as by rounding.
+    def measure_sensitivity(self, image: int, priors: Tensor, disturbance: float) -> Tensor:
+        """Return the distance (N, K) that keypoints move when the head's outputs change by as much as rounding.
 
-        A keypoint that hangs between two places moves far; untrained models have many of them.
+        A keypoint between two equally likely places moves far; untrained models have many of them.
         """
         generator = torch.Generator().manual_seed(0)
         still = self._classify(image, priors, 0.0)
@@ -65,7 +65,7 @@ class Reference:
     def _classify(
         self, image: int, priors: Tensor, disturbance: float, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Return (N, K, 2) keypoints, from disturbed pose vectors and boxes if asked to."""
+        """Return (N, K, 2) keypoints; pose vectors and boxes get noise of relative size ``disturbance``."""
         poses, boxes = (each[image, priors] for each in (self.predictions.pose_vectors, self.predictions.boxes))
         if disturbance:
             sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)

@@ -1,4 +1,4 @@
-"""How far a file may be from PyTorch, and how far it was found to be."""
+"""The allowed differences between a file and PyTorch, and the measured ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtmo_plugin.errors import ExportError
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a file may be from PyTorch.
+    """Allowed differences between a file and PyTorch.
 
     Attributes:
         precision: Precision of the file.
@@ -19,8 +19,8 @@ class Tolerance:
         box: Box corners, relative to the longer side of the box.
         keypoint: Keypoints, in pixels of the input.
         maps: The head's maps: norm of the difference relative to the norm.
-        disturbance: Relative size of what rounding does to the head's outputs.
-        typical: Share of these that half of the people may differ by in the same coordinate, score or keypoint.
+        disturbance: Relative change of the head's outputs by rounding.
+        typical: Share of these limits that half of the people may differ by in the same coordinate or score.
         outliers: Share of the people, and of their scores, boxes and keypoints, that may be anywhere.
     """
 
@@ -35,11 +35,11 @@ class Tolerance:
 
     @property
     def logit(self) -> float:
-        """Difference of the logits of scores, which also tells scores near 0 apart."""
+        """Difference of the logits of scores, which also distinguishes scores near 0."""
         return 25 * self.score
 
     def describe(self, *kinds: str) -> str:
-        """Return what is allowed for kinds of differences, such as ``keypoints 0.5 pixels``."""
+        """Return the limits of kinds of differences in words, such as ``keypoints 0.5 pixels``."""
         words = {
             "score": f"scores {self.score:g}",
             "box": f"boxes {100 * self.box:g} % of their longer side",
@@ -50,20 +50,20 @@ class Tolerance:
 
 
 FLOAT32 = Tolerance("float32", score=0.002, box=0.002, keypoint=0.5, maps=0.002, disturbance=0.0005)
-# Wide, because untrained weights multiply rounding; what was found is reported.
+# Wide, because untrained weights multiply rounding; the measured differences are reported.
 FLOAT16 = Tolerance("float16", score=0.15, box=0.2, keypoint=4.0, maps=0.15, disturbance=0.05, typical=0.125)
-# As wide, and for half of the people, to find a file that is wholly wrong: beside people and in images
-# unlike those of the training eight bits change a lot that AP does not see.  What they cost, AP says.
+# As wide, and for half of the people: finds files that are entirely wrong. Background, and images unlike those of the
+# training, change a lot in eight bits without an effect on AP. AP measures the cost of eight bits.
 INT8 = Tolerance("int8", score=0.25, box=0.3, keypoint=8.0, maps=0.35, disturbance=0.1, outliers=0.5)
 
 
 def choose_tolerance(precision: str) -> Tolerance:
-    """Return what a file of a precision, ``float32``, ``float16`` or ``int8``, is held to."""
+    """Return the tolerance of a precision: ``float32``, ``float16`` or ``int8``."""
     return {each.precision: each for each in (FLOAT32, FLOAT16, INT8)}[precision]
 
 
 def find_worst(shares: list[float]) -> float:
-    """Return the largest share; NaN if one of them is NaN, which ``max`` would pass over.
+    """Return the largest share; NaN if one of them is NaN, which ``max`` would miss.
 
     Examples:
         >>> find_worst([0.5, float("nan"), 2.0])
@@ -74,7 +74,7 @@ def find_worst(shares: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Differences:
-    """The largest differences as shares of the tolerance, and how much was compared."""
+    """The largest differences as shares of the tolerance, and the number of images and people compared."""
 
     score: float = 0.0
     box: float = 0.0
@@ -98,14 +98,14 @@ class Differences:
         return max(shares, key=lambda kind: math.inf if math.isnan(shares[kind]) else shares[kind])
 
     def check(self, what: str, tolerance: Tolerance) -> None:
-        """Accept the differences.
+        """Check that the differences are within the tolerance.
 
         Args:
             what: Name of the file, for the message.
             tolerance: Tolerance to which the differences are relative.
 
         Raises:
-            ExportError: One is larger than allowed, or not a number.
+            ExportError: A difference is larger than allowed, or is NaN.
         """
         kind = self.find_largest()
         share = getattr(self, kind)

@@ -1,4 +1,4 @@
-"""The way of every exported file: a draft is written, compared with PyTorch, and only then gets its name."""
+"""Write every exported file in the same way: a draft is compared with PyTorch, and only then gets its name."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 def write_verified(
     model: Any, path: Path, options: ExportOptions, save: Callable[[Path], None], load: Callable[[Path], Run]
 ) -> Differences:
-    """Write a file and the files beside it; those that were there stay if the draft is wrong.
+    """Write a file and the files beside it; existing files stay if the draft is wrong.
 
     Args:
         model: Trained model, in eval mode.
         path: Final name of the file. The cut ``raw`` gets a second file, ``.npz``, with the parameters of the DCC.
         options: Options of the file.
-        save: Function that writes the draft, and whatever belongs beside it, in an empty folder.
+        save: Function that writes the draft and the files beside it into an empty folder.
         load: Function that opens the draft.
 
     Returns:

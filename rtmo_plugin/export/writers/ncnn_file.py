@@ -1,6 +1,6 @@
-"""An ncnn file (.param and .bin), which pnnx makes of TorchScript, compared with PyTorch before it gets its name.
+"""An ncnn file (.param and .bin), converted from TorchScript by pnnx; compared with PyTorch before it gets its name.
 
-ncnn's files know neither metadata nor names of outputs, so a .json file lies beside them.
+ncnn's files hold neither metadata nor names of outputs, so these are in a .json file beside them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     Args:
         model: Trained model, in eval mode.
         path: Name of the ``.param`` file.
-        options: Options of the file: the head's maps for one image of one size, in float32.
-        info: Metadata to be stored in the ``.json`` file.
+        options: Options of the file; only the head's maps for one image of one size, in float32, are possible.
+        info: Metadata to store in the ``.json`` file.
 
     Returns:
         Differences between the file, run by ncnn, and PyTorch.
@@ -43,7 +43,7 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     Raises:
         ExportError: The file does not compute what PyTorch computes, and was not kept.
         OutputError: A file cannot be written.
-        ConfigError: A package is missing, or the options are more than these files can hold.
+        ConfigError: A package is missing, or the format does not support the options.
     """
     _check(options, path)
     from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
@@ -79,7 +79,7 @@ def _convert(graph: RawGraph, path: Path, options: ExportOptions) -> None:
     width, height = options.size_wh
     with tempfile.TemporaryDirectory() as folder:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
+            warnings.simplefilter("ignore")  # tests of shapes become constants, as a file of one size needs
             script = torch.jit.trace(graph, make_example(options), check_trace=False)  # type: ignore[no-untyped-call]
             torch.jit.save(script, str(Path(folder, _SCRIPT)))
         command = [pnnx.EXEC_PATH, _SCRIPT, f"inputshape=[1,3,{height},{width}]", "fp16=0"]
@@ -93,10 +93,10 @@ def _convert(graph: RawGraph, path: Path, options: ExportOptions) -> None:
 
 
 def _repair_attention(text: str) -> str:
-    """Return a .param file whose attention has queries, keys and values.
+    """Return the text of a .param file with three inputs for attention: queries, keys and values.
 
-    Where queries are keys pnnx writes two inputs, queries and values, of which ncnn takes the second for
-    keys and values both: the keys would have no positions.
+    If queries are keys, pnnx writes two inputs, queries and values. ncnn reads the second as keys and values, so the
+    keys would have no positions.
     """
     magic, counts, *lines = text.splitlines()
     repaired = [line for old in lines for line in _repair_line(old.split(), old)]

@@ -40,7 +40,7 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         model: Trained model, in eval mode.
         path: Name of the file.
         options: Options of the file.
-        info: Metadata to be stored in the file.
+        info: Metadata to store in the file.
 
     Returns:
         Differences between the file, run by ONNX Runtime, and PyTorch.
@@ -52,7 +52,7 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     """
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
-        proto = quantize(proto, options, info, keeps_sums=False)
+        proto = quantize(proto, options, info, fuses_activation=False)
 
     def save(draft: Path) -> None:
         draft.write_bytes(proto.SerializeToString())
@@ -68,13 +68,13 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
 def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[str, str]) -> Any:
     """Return the ``onnx.ModelProto`` of a graph.
 
-    torch's TorchScript exporter writes it: it is in every torch from 2.1 to 2.13, needs no other
-    package, and takes operators such as NMS as they are meant.
+    PyTorch's TorchScript exporter writes it. Every PyTorch from 2.1 to 2.13 has it, and it needs no other package
+    and keeps NMS as one operator.
 
     Args:
         graph: Module to be written.
         options: Options of the file: its dynamic axes, and the size.
-        metadata: Strings by name, which programs read back.
+        metadata: Metadata of the file: strings by name.
 
     Raises:
         ConfigError: The package ``onnx`` is missing.
@@ -97,7 +97,7 @@ def _trace(graph: RawGraph, options: ExportOptions) -> bytes:
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # torch 2.5 and newer
         keywords["dynamo"] = False
     with warnings.catch_warnings(), torch.no_grad():
-        # of the exporter's age, and of tests of shapes whose outcome a file of one size fixes
+        # The exporter is deprecated, and tests of shapes become constants, as a file of one size needs.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
@@ -125,7 +125,7 @@ def _list_axes(output_names: list[str], options: ExportOptions) -> dict[str, dic
 
 
 def _name_rows(model: Any, graph: RawGraph) -> None:
-    """Say how many rows the outputs have, which the exporter cannot tell; ``model`` is our own."""
+    """Name the number of rows of the outputs in ``model``, in place: the exporter does not know it."""
     for output in model.graph.output:
         rows = output.type.tensor_type.shape.dim[1]
         if isinstance(graph, EndToEndGraph):
@@ -137,7 +137,7 @@ def _name_rows(model: Any, graph: RawGraph) -> None:
 
 
 def read_constants(content: bytes) -> dict[str, float]:
-    """Return the constants ``NMS_CONSTANTS`` that the NMS of a file takes; none for a file without NMS."""
+    """Return the constants ``NMS_CONSTANTS`` of the NMS of a file; empty for a file without NMS."""
     graph = onnx.load_from_string(content).graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     return {
@@ -163,7 +163,7 @@ def replace_constants(content: bytes, **values: float) -> bytes:
 def expose_score_threshold(model: Any) -> bytes:
     """Return the content of a file whose score threshold is an optional input; ``model`` stays as it is.
 
-    For the comparison alone: the file that users get has the input that MMDeploy's have.
+    Only the comparison uses it: the written file has the inputs of MMDeploy's files.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
@@ -175,7 +175,7 @@ def expose_score_threshold(model: Any) -> bytes:
 
 
 def open_content(content: bytes) -> Run:
-    """Return what runs a file's content in ONNX Runtime, with any score threshold."""
+    """Return a function that runs a file's content in ONNX Runtime, with any score threshold."""
     try:
         import onnx
         import onnxruntime

@@ -1,4 +1,4 @@
-"""An OpenVINO file (.xml and .bin), made of the ONNX graph and compared with PyTorch before it gets its name."""
+"""An OpenVINO file (.xml and .bin), converted from the ONNX graph; compared with PyTorch before it gets its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
         model: Trained model, in eval mode.
         path: Name of the ``.xml`` file.
         options: Options of the file.
-        info: Metadata to be stored in the file.
+        info: Metadata to store in the file.
 
     Returns:
         Differences between the file, run by OpenVINO in float32, and PyTorch.
@@ -48,7 +48,7 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
         ) from error
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
-        proto = quantize(proto, options, info, keeps_sums=True)
+        proto = quantize(proto, options, info, fuses_activation=True)
     core = get_core()
 
     def save(draft: Path) -> None:
@@ -67,7 +67,7 @@ def _list_nms(model: Any) -> list[Any]:
 
 
 def _read_constants(model: Any) -> dict[str, float]:
-    """Return the constants ``NMS_CONSTANTS`` that the NMS of a model takes; none for a model without NMS."""
+    """Return the constants ``NMS_CONSTANTS`` of the NMS of a model; empty for a model without NMS."""
     nodes = {
         name: nms.input_value(place).get_node()
         for nms in _list_nms(model)
@@ -91,7 +91,7 @@ def _open_model(core: Any, model: Any) -> Run:
 
 
 def _expose_score_threshold(model: Any) -> bool:
-    """Make the threshold of ``model``, our own copy, an input, and tell whether there is one."""
+    """Make the score threshold of ``model`` an input, in place, and return whether the model has one."""
     from openvino import opset8
 
     found = _list_nms(model)

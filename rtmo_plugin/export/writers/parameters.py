@@ -1,4 +1,4 @@
-"""The Dynamic Coordinate Classifier as arrays, for programs that decode the cut ``raw`` themselves."""
+"""The Dynamic Coordinate Classifier as arrays, for programs that decode the outputs of the cut ``raw``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUM_PEOPLE = 20
 
 
 def collect_parameters(model: Any) -> CoordinateParameters:
-    """Return the weights of a model's classifier, normalisation folded, and check what NumPy makes of them.
+    """Return the weights of a model's classifier, norms folded, and compare NumPy's keypoints with PyTorch's.
 
     Raises:
         ExportError: NumPy locates other keypoints than PyTorch.

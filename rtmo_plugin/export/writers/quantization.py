@@ -1,7 +1,7 @@
-"""Eight-bit convolutions: an ONNX graph with quantizing operators, whose ranges calibration images show.
+"""Eight-bit convolutions: an ONNX graph with quantizing operators; sample images show the value ranges of its maps.
 
-Weights get one scale a channel, maps one scale.  What decides coordinates and scores stays in float32:
-the last convolution of each of the head's branches, the encoder's attention, and everything after.
+Weights have one scale per channel, maps one scale.  Layers that decide coordinates and scores stay in float32:
+the last convolution of each branch of the head, the encoder's attention, and everything after the head.
 """
 
 from __future__ import annotations
@@ -18,26 +18,39 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.export_options import ExportOptions
+from rtmo_plugin.media.image_files import list_images
 from rtmo_plugin.media.images import read_image
-from rtmo_plugin.runtime.letterbox import Image, apply_letterbox, make_input
+from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 from rtmo_plugin.runtime.model_info import ModelInfo
 
-# ONNX Runtime saves time only where maps stay in eight bits between convolutions; OpenVINO loses some.
-_QUANTIZED = {True: ["Conv"], False: ["Conv", "Concat", "MaxPool", "Resize", "Add"]}  # by ``keeps_sums``
-_DENSE = re.compile(r"/(backbone|neck|head_module)/")  # what comes after has coordinates and scores in it
-# Heads end with convolutions of their own whose outputs are decoded.
+_NUM_IMAGES = 128  # of a folder, for the value ranges
+# ONNX Runtime is faster only if maps stay in eight bits between convolutions; OpenVINO is slower then.
+_QUANTIZED = {True: ["Conv"], False: ["Conv", "Concat", "MaxPool", "Resize", "Add"]}  # by ``fuses_activation``
+_DENSE = re.compile(r"/(backbone|neck|head_module)/")  # everything after computes coordinates and scores
+# The outputs of a branch's last convolution are decoded.
 _SENSITIVE = re.compile(r"/neck/encoder\.|/head_module/.*out_(cls|bbox|kpt_vis|pose)")
 
 
-def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums: bool) -> Any:
+def choose_int8_images(folder: str | Path) -> tuple[Path, ...]:
+    """Return the images of a folder that show the value ranges: all, or 128 of them, evenly spread.
+
+    Raises:
+        MissingFileError: The folder does not exist or holds no image.
+    """
+    paths = list_images(folder)
+    step = max(1.0, len(paths) / _NUM_IMAGES)
+    return tuple(paths[int(index * step)] for index in range(min(_NUM_IMAGES, len(paths))))
+
+
+def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activation: bool) -> Any:
     """Return a quantized copy of an ONNX model.
 
     Args:
         model: ``onnx.ModelProto`` in float32.
-        options: Options of the file, with ``calibration_images``.
+        options: Options of the file, with ``int8_images``.
         info: Metadata of the file.
-        keeps_sums: Whether convolutions pass their sums unrounded to the activation, which OpenVINO fuses.
-            ONNX Runtime computes in eight bits only where both ends have eight bits.
+        fuses_activation: Whether convolutions pass their sums unrounded to the activation, as OpenVINO fuses them.
+            ONNX Runtime computes in eight bits only between eight-bit inputs and outputs.
 
     Raises:
         ConfigError: The package is missing.
@@ -48,10 +61,10 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums:
         from onnxruntime import quantization
     except ImportError as error:
         raise ConfigError(f"Quantizing needs the package {error.name}: {write_install_line('export')}") from error
-    extra: dict[str, Any] = {"CalibMovingAverage": True}  # the mean over the images of their ranges
-    if keeps_sums:
+    extra: dict[str, Any] = {"CalibMovingAverage": True}  # the mean of the images' ranges
+    if fuses_activation:
         extra["OpTypesToExcludeOutputQuantization"] = ["Conv"]
-    with tempfile.TemporaryDirectory() as folder, _without_advice():
+    with tempfile.TemporaryDirectory() as folder, _suppress_advice():
         given, path = Path(folder, "given.onnx"), Path(folder, "quantized.onnx")
         onnx.save(model, given)
         quantization.quantize_static(
@@ -61,7 +74,7 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, keeps_sums:
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=_QUANTIZED[keeps_sums],
+            op_types_to_quantize=_QUANTIZED[fuses_activation],
             nodes_to_exclude=[node.name for node in model.graph.node if is_sensitive(node.name)],
             extra_options=extra,
         )
@@ -75,23 +88,16 @@ def is_sensitive(name: str) -> bool:
     return _DENSE.search(name) is None or _SENSITIVE.search(name) is not None
 
 
-def read_calibration_images(options: ExportOptions, pad_value: tuple[int, int, int]) -> Iterator[Image]:
-    """Yield the calibration images as (H, W, 3) inputs.
-
-    Raises:
-        DataError: One of them cannot be read or scaled.
-    """
-    for path in options.calibration_images:
-        yield apply_letterbox(read_image(path), options.size_wh, pad_value, str(path))[0]
-
-
 class _Reader:
-    """Inputs of the graph, one by one, as ONNX Runtime's calibration asks for them."""
+    """Inputs of the graph, as ONNX Runtime asks for them."""
 
     def __init__(self, input_name: str, options: ExportOptions, info: ModelInfo) -> None:
         self._name = input_name
         self._kind = options.input
-        self._images = read_calibration_images(options, info.pad_value)
+        self._images = (
+            apply_letterbox(read_image(path), options.size_wh, info.pad_value, str(path))[0]
+            for path in options.int8_images
+        )
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """Return the next input, or None after the last."""
@@ -100,8 +106,8 @@ class _Reader:
 
 
 @contextmanager
-def _without_advice() -> Iterator[None]:
-    """Silence the advice to fold norms first; they are folded."""
+def _suppress_advice() -> Iterator[None]:
+    """Suppress the advice of ONNX Runtime to fold norms first: they are folded."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""Files of PyTorch itself: TorchScript (.pt) and exported programs (.pt2), compared before they get their names.
+"""Files of PyTorch: TorchScript (.pt) and exported programs (.pt2), compared before they get their names.
 
-NMS is a loop as long as the people need, which neither format can hold: both end at ``decoded`` or
-``raw``, and the program that runs them suppresses duplicates (``rtmo_plugin.runtime`` does).
+Neither format can hold NMS, which is a loop of variable length. Both end at ``decoded`` or ``raw``, and the program
+that runs them applies NMS, as ``rtmo_plugin.runtime`` does.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _write(
 
     def save_draft(draft: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of tests of shapes whose outcome a file of one size fixes
+            warnings.simplefilter("ignore")  # tests of shapes become constants, as a file of one size needs
             save(graph, draft, strings)
 
     def load_draft(draft: Path) -> Run:
@@ -88,5 +88,5 @@ def _write(
         return run
 
     found = write_verified(model, path, options, save_draft, load_draft)
-    trust(path.read_bytes(), path)  # which opens it here without --trust
+    trust(path.read_bytes(), path)  # opens on this machine without --trust
     return found
