@@ -6,6 +6,7 @@ Code lines are lines with a token that is neither a comment nor part of a docstr
 
 import ast
 import io
+import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ TOOLS = sorted((ROOT / "tools").glob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LAYOUT = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+RULES = ("ruff check --no-cache .", "ruff format --check --no-cache .", "lint-imports --no-cache --no-logo", "mypy")
 
 
 def measure_functions(source: str) -> dict[str, int]:
@@ -140,10 +142,19 @@ def test_tools_are_arguments_in_and_one_call_out():
     assert select_over(count_lines(TOOLS), 60) == {}
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["ruff check --no-cache .", "ruff format --check --no-cache .", "lint-imports --no-cache --no-logo", "mypy"],
-)
+def test_make_check_runs_what_continuous_integration_runs():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^check: ([a-z ]+)", makefile, re.MULTILINE)[1].split())
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"run: make (\w+)", workflow)) == targets
+    assert set(re.findall(r"^make (\w+)", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+    lint = makefile.partition("\nlint:")[2].partition("\n\n")[0]
+    for command in RULES:
+        program, *arguments = [word for word in command.split() if not word.startswith("--no-")]
+        assert f"@.venv/bin/{' '.join([program, *arguments])}\n" in f"{lint}\n"
+
+
+@pytest.mark.parametrize("command", RULES)
 def test_rules_hold(command):
     if command == "mypy" and not torch.__version__.startswith("2.13."):
         pytest.skip("types are checked against the pinned torch, whose annotations differ from older ones")

@@ -49,7 +49,7 @@ def test_an_epoch_is_noted_with_its_stage(runner):
             head.loss(feats, samples)
         hook.after_train_epoch(runner)
     hook.after_train(runner)
-    head.loss(*batches[0])  # nobody listens any more
+    head.loss(*batches[0])  # the hook is removed
     for epoch, (entry, (counts, sigmas)) in enumerate(zip(read_diagnostics(runner.work_dir), expected), 1):
         assert (entry["epoch"], entry["stage"]) == (epoch, ("warmup", "refine")[epoch - 1])
         assert (entry["images"], entry["positives"]) == (4, counts)
@@ -58,7 +58,7 @@ def test_an_epoch_is_noted_with_its_stage(runner):
     assert expected[0][0]["16"] > 0 < expected[1][0]["32"]
 
 
-def test_nobody_in_an_epoch_is_no_error(runner):
+def test_an_epoch_without_people_is_not_an_error(runner):
     hook = DiagnosticsHook()
     hook.before_train(runner)
     hook.before_train_epoch(runner)
@@ -69,7 +69,7 @@ def test_nobody_in_an_epoch_is_no_error(runner):
     assert set(entry["sigmas"].values()) == {0}
 
 
-def test_a_model_of_somebody_else_leaves_no_file(tmp_path):
+def test_a_foreign_model_leaves_no_file(tmp_path):
     runner = SimpleNamespace(model=nn.Linear(1, 1), work_dir=str(tmp_path), epoch=0)
     hook = DiagnosticsHook()
     for method in (hook.before_train, hook.before_train_epoch, hook.after_train_epoch, hook.after_train):

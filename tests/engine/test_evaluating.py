@@ -54,7 +54,7 @@ def test_our_metric_gives_the_same_table_as_mmposes(test, data_root, tmp_path):
         test(cfg_options={"test_evaluator.score_mode": "best"})
 
 
-def test_pictures_have_the_names_and_sizes_of_the_images(test, data_root, tmp_path):
+def test_plots_have_the_names_and_sizes_of_the_images(test, data_root, tmp_path):
     test(show_dir=tmp_path / "pictures")
     names = {path.stem: cv2.imread(str(path)).shape for path in (tmp_path / "pictures").iterdir()}
     assert names == {path.stem: cv2.imread(str(path)).shape for path in (data_root / "coco/val2017").iterdir()}
@@ -101,7 +101,7 @@ def test_table_of_metrics():
     assert find_average_precision({"loss": 3.0}) is None
 
 
-def test_contact_sheet_shows_every_picture_in_its_place(tmp_path):
+def test_contact_sheet_shows_every_plot_in_its_place(tmp_path):
     paths = []
     for index, (value, size) in enumerate({40: (20, 30), 90: (20, 30), 140: (40, 60)}.items()):
         paths.append(tmp_path / f"{index}.png")

@@ -78,7 +78,7 @@ def test_resumed_run_goes_on_where_it_stopped(run, trained, capsys):
     assert result.checkpoint.name == "epoch_3.pth"
 
 
-def test_auto_resume_finds_the_last_checkpoint_or_says_that_there_is_none(run, capsys):
+def test_auto_resume_finds_the_last_checkpoint_or_reports_that_none_exists(run, capsys):
     assert run(resume="auto").checkpoint.name == "epoch_1.pth"
     assert ": starting with step 1" in capsys.readouterr().out
     result = run(resume="auto", max_epochs=2)

@@ -93,7 +93,7 @@ def test_scores_near_zero_and_ties_are_no_difference(tmp_path, options, spread):
     assert max(found.score, found.box, found.keypoint) < 1
 
 
-def test_rounding_that_changes_the_order_of_low_scores_is_no_difference(sure, tmp_path):
+def test_rounding_that_changes_the_order_of_low_scores_is_not_a_difference(sure, tmp_path):
     random = np.random.default_rng(0)
     other = copy.deepcopy(sure)
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_rounding_that_changes_the_order_of_low_scores_is_no_difference(sure, tm
         ("out_cls", 0, -3.0, "a score differs by|other people than PyTorch"),
     ],
 )
-def test_a_file_of_other_weights_is_refused_though_nobody_is_found(run_sure, sure, layer, index, addend, sentence):
+def test_a_file_with_other_weights_is_refused_even_without_people(run_sure, sure, layer, index, addend, sentence):
     with pytest.raises(ExportError, match=f"^model.onnx does not compute what .*, and was not kept: .*{sentence}"):
         verify(change(sure, layer, index, addend), run_sure, OPTIONS, "model.onnx")
 

@@ -57,7 +57,7 @@ def test_coco_to_yolo(tmp_path, capsys, box):
     assert [float(word) for word in row.split()[1:5]] == pytest.approx([100 / 640, 120 / 480, 32 / 640, 32 / 480])
 
 
-def test_a_conversion_without_people_is_no_success(tmp_path, capsys):
+def test_a_conversion_without_people_fails(tmp_path, capsys):
     (tmp_path / "a.xml").write_text(export(BALL, image("a.jpg", skeleton("ball", [("center", 0, 0, 0, 1)]))))
     code, out = convert(capsys, tmp_path / "a.xml", tmp_path / "a.json", "--from", "cvat")
     assert code == 1

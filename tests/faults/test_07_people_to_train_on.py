@@ -76,7 +76,7 @@ def test_a_line_of_keypoints_has_a_box(root, capsys):
         ([], r"train\.json: its images have no people"),
     ],
 )
-def test_nobody_to_train_on_is_an_error(root, people, words):
+def test_training_data_without_people_are_an_error(root, people, words):
     write_points(root, people)
     with pytest.raises(DataError, match=rf"There are no people to train on in .*{words}"):
         run(root)

@@ -163,7 +163,7 @@ def test_one_keypoint_without_a_box_keeps_the_person():
         lambda coco: coco.update(images=[]),
     ],
 )
-def test_an_empty_copy_is_no_success(spoil, tmp_path, capsys):
+def test_an_empty_copy_fails(spoil, tmp_path, capsys):
     coco = make_file(make_people())
     spoil(coco)
     code, out, _ = run_in_process(capsys, "dataset", "check", write(tmp_path, coco), "--fix", tmp_path / "clean.json")
@@ -171,7 +171,7 @@ def test_an_empty_copy_is_no_success(spoil, tmp_path, capsys):
     assert "are left, too few for the copy to be of use" in out
 
 
-def test_wrong_image_folder_is_said_before_anything_is_written(tmp_path, capsys):
+def test_wrong_image_folder_is_reported_before_anything_is_written(tmp_path, capsys):
     path, out = write(tmp_path, make_file(make_people())), tmp_path / "clean.json"
     code, _, err = run_in_process(capsys, "dataset", "check", path, "--images", tmp_path, "--fix", out)
     assert code == 2

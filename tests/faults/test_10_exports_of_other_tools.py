@@ -106,7 +106,7 @@ def test_a_file_without_labelled_keypoints_is_not_right(tmp_path, is_empty):
     assert not check_file(file, fix=tmp_path / "b.json")
 
 
-def test_a_fix_that_loses_most_keypoints_is_no_success(tmp_path, capsys):
+def test_a_fix_that_loses_most_keypoints_fails(tmp_path, capsys):
     coco = make_coco()
     for person in coco["annotations"]:  # in thousandths of the image
         scales = (1000 / 320, 1000 / 240, 1)

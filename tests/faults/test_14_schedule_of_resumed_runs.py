@@ -76,7 +76,7 @@ def test_schedule_by_metrics_cannot_be_continued(interrupted, tmp_path):
         run(tmp_path, cfg, resume=interrupted / "epoch_3.pth")
 
 
-def test_epochs_beyond_the_schedule_are_said(interrupted, tmp_path, capsys):
+def test_epochs_beyond_the_schedule_are_reported(interrupted, tmp_path, capsys):
     run(tmp_path / "new", describe(max_epochs=5))
     assert "The schedule ends after epoch 4, and training after epoch 5" in " ".join(capsys.readouterr().out.split())
     run(tmp_path / "resumed", describe(max_epochs=5), resume=interrupted / "epoch_3.pth")
@@ -92,7 +92,7 @@ def test_epochs_within_the_schedule_need_no_word(tmp_path, capsys):
     assert "The schedule ends" not in capsys.readouterr().out
 
 
-def test_finished_run_says_that_nothing_is_left(interrupted, tmp_path, capsys):
+def test_finished_run_reports_that_nothing_is_left(interrupted, tmp_path, capsys):
     run(tmp_path, describe(max_epochs=3), resume=interrupted / "epoch_3.pth")
     assert "Nothing is left to train: 3 epochs are done, and train_cfg.max_epochs is 3." in capsys.readouterr().out
 

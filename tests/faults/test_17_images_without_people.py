@@ -5,7 +5,7 @@ import json
 from rtmo_plugin.api import train
 
 
-def test_their_number_is_said(config, data_root, tmp_path, capsys):
+def test_their_number_is_reported(config, data_root, tmp_path, capsys):
     name = "coco/annotations/person_keypoints_train2017.json"
     content = json.loads((data_root / name).read_text())
     first = content["images"][0]["id"]

@@ -36,7 +36,7 @@ def test_folders_patterns_and_videos_beside_each_other(model, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("missing", ["nowhere.png", "photos/*.tif", "nowhere/"])
-def test_a_source_that_is_not_there_is_said_before_any_work(model, tmp_path, capsys, missing):
+def test_a_source_that_is_not_there_is_reported_before_any_work(model, tmp_path, capsys, missing):
     code, out, err = run_command(capsys, "predict", model, "c.png", missing, "--out", "found")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert missing.rstrip("/") in err

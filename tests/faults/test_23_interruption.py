@@ -135,7 +135,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_signal_while_a_config_is_written_as_text_is_no_error_of_the_config(tmp_path, monkeypatch):
+def test_signal_while_a_config_is_written_as_text_is_not_a_config_error(tmp_path, monkeypatch):
     def write(*_, **__):  # MMEngine turns whatever the formatter raises into a SyntaxError with the whole config
         raise KeyboardInterrupt
 
@@ -148,7 +148,7 @@ def test_signal_while_a_config_is_written_as_text_is_no_error_of_the_config(tmp_
         run(tmp_path, Config(describe_stop(2).to_dict()))
 
 
-def test_signal_before_training_is_no_error_of_the_config(capsys):
+def test_signal_before_training_is_not_a_config_error(capsys):
     error = SyntaxError("Failed to format the config file")
     error.__context__ = KeyboardInterrupt()  # as MMEngine raises it
     with pytest.raises(SystemExit) as exit_error, report_user_errors():
@@ -164,7 +164,7 @@ def test_bar_is_closed_before_the_last_word(tmp_path, monkeypatch):
     assert not getattr(tqdm, "_instances", None)  # none is left that would draw itself again
 
 
-def test_early_stop_is_said(tmp_path, capsys):
+def test_early_stop_is_reported(tmp_path, capsys):
     cfg = describe(max_epochs=9)
     cfg.train_cfg.val_interval = 1
     hook = {"type": "EarlyStoppingHook", "monitor": "toy/AP", "rule": "greater", "patience": 2}

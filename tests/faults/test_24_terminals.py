@@ -91,7 +91,7 @@ def test_nothing_is_drawn_into_a_pipe(code):
 
 
 @pytest.mark.parametrize("code", [_BARS, _HOOK])
-def test_closed_stderr_is_no_terminal(code):
+def test_closed_stderr_is_not_a_terminal(code):
     done = run(f"import sys\nsys.stderr = None\n{textwrap.dedent(code)}")
     assert done.returncode == 0
 

@@ -28,7 +28,7 @@ def convert(capsys, folder, *arguments):
 
 
 @pytest.mark.parametrize("content", [[], {}, {"settings": 1}, make_set(), 3, None, "text"])
-def test_a_stray_json_is_passed_over_and_said(tmp_path, capsys, content):
+def test_a_stray_json_is_passed_over_and_reported(tmp_path, capsys, content):
     folder = make_folder(tmp_path / "labelme", a=[make_point("head", 1), make_point("tail", 9)])
     (folder / "other.json").write_text(json.dumps(content))
     (folder / "._a.json").write_bytes(b"\x00\x05\x16\x07")  # macOS leaves these

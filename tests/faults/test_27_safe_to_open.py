@@ -204,7 +204,7 @@ def test_eval_and_analyze_take_a_file_that_is_trusted(trained, data_root, tmp_pa
     assert code == 0, err
 
 
-def test_a_list_that_cannot_be_written_is_said(script, tmp_path, monkeypatch, capsys):
+def test_a_list_that_cannot_be_written_is_reported(script, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     TorchArchive.read(script[0]).check_trusted(is_trusted_now=True)

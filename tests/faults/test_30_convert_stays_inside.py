@@ -103,7 +103,7 @@ def test_a_folder_is_created_whole_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["file", "/proc"])
-def test_a_target_that_cannot_be_written_is_said_before_anything_is_read(tmp_path, capsys, folder):
+def test_a_target_that_cannot_be_written_is_reported_before_anything_is_read(tmp_path, capsys, folder):
     (tmp_path / "file").touch()
     target = tmp_path / folder / "new.json"  # below a file, or on a file system where nothing can be created
     code, _, err = run_in_process(capsys, "dataset", "convert", tmp_path / "none.xml", target, "--from", "cvat")

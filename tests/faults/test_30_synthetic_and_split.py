@@ -55,7 +55,7 @@ def test_a_source_that_is_one_of_the_parts_is_refused(tmp_path, capsys):
     assert (code, err.count("\n"), source.read_bytes()) == (2, 1, before)
 
 
-def test_a_folder_that_cannot_be_written_is_said_first(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_reported_first(tmp_path, capsys):
     (tmp_path / "file").touch()
     code, _, err = run_in_process(capsys, "dataset", "split", tmp_path / "none.json", tmp_path / "file" / "out")
     assert (code, "none.json" in err, err.count("\n")) == (2, False, 1)

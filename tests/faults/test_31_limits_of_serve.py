@@ -115,14 +115,14 @@ def test_a_thousand_scans_are_refused_at_once(port):
     ],
     ids=["filling", "comments", "starts", "texts"],
 )
-def test_headers_without_end_block_nobody(port, content):
+def test_endless_headers_do_not_block_others(port, content):
     answers = []
     assert measure_answers(port, lambda: answers.append(send(port, content))) < 1
     assert answers[0][0] in (413, 415)
     assert answers[0][1]["error"].startswith("The file ")
 
 
-def test_half_a_header_keeps_nobody_out(port):
+def test_half_a_header_does_not_block_others(port):
     with contextlib.ExitStack() as stack:
         for _ in range(40):
             half = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -138,7 +138,7 @@ def test_more_connections_than_there_may_be(port):
         assert send(port, encode(make_image()))[0] == 200
 
 
-def test_slow_bodies_keep_nobody_out(port):
+def test_slow_bodies_do_not_block_others(port):
     with contextlib.ExitStack() as stack:
         for _ in range(60):
             slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -146,7 +146,7 @@ def test_slow_bodies_keep_nobody_out(port):
         assert send(port, encode(make_image()))[0] == 200
 
 
-def test_slow_bodies_on_every_connection_keep_nobody_out(port):
+def test_slow_bodies_on_every_connection_do_not_block_others(port):
     with contextlib.ExitStack() as stack:
         for _ in range(connections.MAX_CONNECTIONS + 30):
             slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))

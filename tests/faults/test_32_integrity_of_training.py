@@ -139,7 +139,7 @@ def test_earlier_checkpoint_can_be_resumed_when_asked(folder, finished):
         assert find_different(found, expected, part) == []
 
 
-def test_changed_rate_is_followed_and_said(folder, tmp_path, capsys):
+def test_changed_rate_is_followed_and_reported(folder, tmp_path, capsys):
     cfg = describe(optim_wrapper={"optimizer": {"type": "AdamW", "lr": 0.01, "weight_decay": 0.2}})
     run(tmp_path / "straight", cfg)
     stop_at_epoch(folder, 2)
@@ -154,7 +154,7 @@ def test_changed_rate_is_followed_and_said(folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(4, 2), (1, 8), (3, 3)])
-def test_changed_batch_size_is_followed_and_said(folder, tmp_path, capsys, batch_size, steps):
+def test_changed_batch_size_is_followed_and_reported(folder, tmp_path, capsys, batch_size, steps):
     stop_at_epoch(folder, 2)
     run(folder, describe(batch_size=batch_size), resume="auto")
     printed = capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_changed_batch_size_is_followed_and_said(folder, tmp_path, capsys, batch
     assert read_rate(folder / "epoch_4.pth") == read_rate(tmp_path / "straight/epoch_4.pth")
 
 
-def test_changed_total_batch_is_said(folder, capsys):
+def test_changed_total_batch_is_reported(folder, capsys):
     stop_at_epoch(folder, 2)
     run(folder, total_batch=4, resume="auto")
     assert "A step has 4 images, and had 2" in capsys.readouterr().out

@@ -132,7 +132,7 @@ def test_classes_keep_their_number_and_name(tmp_path, capsys):
     assert (code, coco["annotations"][0]["category_id"]) == (0, 4)
 
 
-def test_assumed_names_are_said(tmp_path, capsys):
+def test_assumed_names_are_reported(tmp_path, capsys):
     source = make_yolo(tmp_path / "yolo")
     text = (source / "data.yaml").read_text().replace("kpt_names:\n- head\n", "")
     (source / "data.yaml").write_text(text)

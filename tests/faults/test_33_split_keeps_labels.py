@@ -59,7 +59,7 @@ def test_one_file_under_several_ids_is_on_one_side(tmp_path, seed):
     assert len(train | val) == 10
 
 
-def test_what_is_in_neither_part_is_said(tmp_path, capsys):
+def test_what_is_in_neither_part_is_reported(tmp_path, capsys):
     def lose(coco):
         coco["annotations"] += [{"id": 90, "image_id": 777}, "text"]
         coco["images"].append({"file_name": None, "id": [1]})

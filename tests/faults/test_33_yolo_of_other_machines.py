@@ -40,7 +40,7 @@ def test_lists_of_another_machine(tmp_path, lines):
     assert (list_names(coco), len(coco["annotations"])) == (["a.png", "b.png"], 2)
 
 
-def test_listed_images_that_are_not_there_are_said(tmp_path):
+def test_listed_images_that_are_not_there_are_reported(tmp_path):
     folder = make_folder(tmp_path)
     (folder / "train.txt").write_text("images/train/a.png\nimages/train/gone.png\n")
     coco, notes = convert_to_coco(folder, "yolo")

@@ -105,7 +105,7 @@ def test_jobs_of_former_versions_have_no_checks_and_are_judged_by_their_content(
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"image": "a"', b"[" * 100_000 + b"\n", b"3\n", b"\xff\n", b"{}"])
-def test_a_line_that_is_no_record_is_one_sentence(tmp_path, content):
+def test_an_invalid_line_is_reported_in_one_sentence(tmp_path, content):
     path = tmp_path / "shard-0000000-end.jsonl"
     path.write_bytes(b"{}\n" + content)
     with pytest.raises(DataError, match=r"is damaged \(line 2 of .* is not a whole record\): start the job again"):

@@ -129,7 +129,7 @@ def test_labels_are_of_classes_that_have_names(tmp_path, classes, labels, senten
         Pose(save_constants(tmp_path / "m.onnx", classes, **arrays))(make_image())
 
 
-def test_labels_of_rows_that_are_nobody_do_not_matter_and_may_be_floats(tmp_path):
+def test_labels_of_empty_rows_do_not_matter_and_may_be_floats(tmp_path):
     dets = fill(1, 2, 5)
     dets[0, 1, 4] = 0
     arrays = {"dets": dets, "keypoints": fill(1, 2, 17, 3), "labels": np.array([[1, -1]], np.float32)}

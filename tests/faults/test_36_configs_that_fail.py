@@ -54,7 +54,7 @@ def test_commands_print_one_sentence(capsys, tmp_path, command):
     assert printed.startswith(f"error: The config {path} ")
 
 
-def test_folder_of_pictures_is_checked_before_training(capsys, tmp_path):
+def test_folder_of_plots_is_checked_before_training(capsys, tmp_path):
     (tmp_path / "file").touch()
     options = ("--show-dir", tmp_path / "file", "--work-dir", tmp_path / "run")
     code, out, printed = run_command(capsys, "train", "rtmo-t_synthetic", *options)

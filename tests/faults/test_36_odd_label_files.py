@@ -34,7 +34,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 YAML = {
     "an alias bomb": f"{BOMB}names: *i\nkpt_shape: [1, 3]\n",
     "deep": f"{DATA}flip_idx: {nest('[', ']', 5000)}\n",
-    "a date that is none": f"{DATA}made: 2020-99-99\n",
+    "an invalid date": f"{DATA}made: 2020-99-99\n",
     "a tag that builds objects": f"{DATA}x: !!python/object/apply:os.system [exit]\n",
     "a tag on the wrong value": f"{DATA}x: !!timestamp word\n",
     "control characters": f"{DATA}x: a\x01b\n",
@@ -51,7 +51,7 @@ YAML = {
     "keypoints that are maps": f"{DATA}kpt_names: [{{a: b}}]\n",
     "keypoints of two names": f"{DATA}kpt_names: [a, b]\n",
 }
-FINE = ("a date that is none", "a tag that builds objects", "a tag on the wrong value", "keypoints that are maps")
+FINE = ("an invalid date", "a tag that builds objects", "a tag on the wrong value", "keypoints that are maps")
 
 
 @pytest.mark.parametrize("kind", YAML)
@@ -99,9 +99,9 @@ XML = {
     "no points": export(BALL, image("a.jpg", PERSON)).replace('points="10,20"', ""),
     "a group in words": export(BALL, image("a.jpg", PERSON)).replace("<skeleton ", '<skeleton group_id="x" '),
     "an unknown skeleton": export(BALL, image("a.jpg", PERSON)).replace('<skeleton label="ball"', "<skeleton "),
-    "a drawing that is none": export(declare("ball", ["center"], "<![ <line <circle data-node-id"), image("a", PERSON)),
+    "an invalid drawing": export(declare("ball", ["center"], "<![ <line <circle data-node-id"), image("a", PERSON)),
 }
-FINE_XML = ("deep beside images", "another encoding", "a drawing that is none", "deep labels")
+FINE_XML = ("deep beside images", "another encoding", "an invalid drawing", "deep labels")
 
 
 @pytest.mark.parametrize("kind", XML)

@@ -58,7 +58,7 @@ def test_a_stopped_command_leaves_a_video_that_can_be_read(model, place, number)
     assert not list(place.glob("*.part*")) + list(place.glob(".*"))
 
 
-def test_an_output_that_cannot_be_written_is_said_before_the_work(model, place, capsys, monkeypatch):
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(model, place, capsys, monkeypatch):
     write_clip(place / "walk.avi")
     (place / "file").write_text("")
     (place / "out.mp4").mkdir()

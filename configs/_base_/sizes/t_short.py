@@ -7,7 +7,7 @@ model = dict(
     backbone=dict(init_cfg=None),
     head=dict(
         dcc=dict(initial_gain=0.01),
-        # Untrained poses match nobody: counted by boxes, people have several priors from the start.
+        # Untrained poses match no person. Counting by box IoU gives each person several priors from the start.
         assigner=dict(dynamic_k="iou"),
         stages=dict(
             warmup=dict(weights=dict(oks=10.0, mle=1.0)),

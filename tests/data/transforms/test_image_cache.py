@@ -109,6 +109,6 @@ def test_wrong_sizes_are_named(size):
         find_cache(size)
 
 
-def test_no_room_is_said():
+def test_no_room_is_reported():
     with pytest.raises(ConfigError, match="No room for an image cache of 1152921504606846976 bytes"):
         find_cache(2**60)
