@@ -33,13 +33,13 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     add("model", help=f"exported file, such as rtmo-s.onnx; or {CHECKPOINT}")
     add("--threads", type=THREADS, metavar="N", help="CPU threads (exported files only; default: all cores)")
     add_pose_arguments(parser, score_thr)
+    add_config_options(parser)
 
 
 def add_pose_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) -> None:
     """Add the options of a model that exported files and checkpoints have in common."""
     add = parser.add_argument
     add("--config", metavar="FILE", help=f"{CONFIG} (default: the one that the checkpoint carries)")
-    add_config_options(parser)
     add_score_argument(parser, score_thr)
     add(
         "--device",
