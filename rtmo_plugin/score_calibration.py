@@ -1,6 +1,6 @@
 """Score calibration: a detection's score becomes the OKS to be expected of it.
 
-Fitted by ``evaluation.analysis.calibration``, carried in an exported model's metadata under
+Fitted by ``analysis.measures.calibration``, carried in an exported model's metadata under
 ``METADATA_KEY`` as the JSON text of ``to_json``, and applied where scores come out.  NumPy only, so
 that programs that run exported models can use it.
 """
@@ -61,7 +61,7 @@ class ScoreCalibration:
         """Read a calibration.
 
         Raises:
-            DataError: The text is something else; the message calls it ``where``.
+            DataError: The text is not a calibration; the message calls it ``where``.
         """
         try:
             content = json.loads(text)
@@ -79,8 +79,8 @@ class ScoreCalibration:
         """Read a calibration from a file.
 
         Raises:
-            MissingFileError: There is no such file.
-            DataError: It holds something else.
+            MissingFileError: The file does not exist.
+            DataError: The file does not hold a calibration.
         """
         try:
             text = read_text(path, _MAX_BYTES)

@@ -106,7 +106,7 @@ class People:
     labels: Tensor  # (B, G) long, 0..C-1
     boxes: Tensor  # (B, G, 4) x1, y1, x2, y2
     keypoints: Tensor  # (B, G, K, 2)
-    visible: Tensor  # (B, G, K) 1 where the keypoint is labelled
+    visible: Tensor  # (B, G, K) 1 where the keypoint is labeled
     visible_weights: Tensor  # (B, G, K) how much the visibility label counts
     areas: Tensor  # (B, G) pixels squared
 
@@ -132,7 +132,7 @@ class Targets:
     visible_weights: Tensor  # (N, K)
     areas: Tensor  # (N,)
     quality: Tensor  # (N,)
-    class_weights: Tensor  # (B, P, 1) 0..1, less than 1 where people are not labelled
+    class_weights: Tensor  # (B, P, 1) 0..1, less than 1 where people are not labeled
 
 
 @dataclass(frozen=True)

@@ -48,21 +48,21 @@ class CocoMetric(BaseMetric):
     Args:
         ann_file: COCO annotation file.  Without one the metric takes the file of the data set, as
             MMPose's do; and where there is none, the samples' own ``raw_ann_info``.
-        collect_device: ``cpu`` or ``gpu``: how results of several processes come together.
-        prefix: Before the names of the metrics; ``coco`` by default.
-        **options: See ``MetricOptions``.
+        collect_device: Device on which the results of several processes are gathered: ``cpu`` or ``gpu``.
+        prefix: Prefix of the names of the metrics. Default: ``coco``.
+        **options: Fields of ``MetricOptions``.
 
     Every option is an attribute as well, which the next evaluation reads.
 
     Attributes:
         comparison: People and detections of the last evaluation, for a closer look
-            (``evaluation.analysis``); None before, and in processes that did not compute the metrics.
+            (``analysis.measures``); None before, and in processes that did not compute the metrics.
 
     Raises:
         ValueError: An option has a value that is not allowed.
-        TypeError: There is no such option.
+        TypeError: An option is unknown.
         DataError: The annotation file is damaged; later, data or predictions are not usable.
-        MissingFileError: There is no annotation file.
+        MissingFileError: The annotation file does not exist.
     """
 
     default_prefix = "coco"
@@ -138,7 +138,7 @@ class CocoMetric(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: See ``predictions.parse_sample``; without an annotation file also with
+            data_samples: Samples as ``predictions.parse_sample`` takes them; without an annotation file also with
                 ``raw_ann_info``, and for CrowdPose ``crowd_index``.
 
         Raises:
@@ -226,8 +226,8 @@ class CrowdPoseMetric(CocoMetric):
     do all published numbers that come from them.  ``crowd_index_splits=(0.1, 0.8)`` gives the paper's.
 
     Args:
-        ann_file: See ``CocoMetric``.
-        **options: See ``CocoMetric`` and ``MetricOptions``.
+        ann_file: COCO annotation file, see ``CocoMetric``.
+        **options: Arguments of ``CocoMetric`` and fields of ``MetricOptions``.
 
     Raises:
         DataError: Besides ``CocoMetric``'s reasons, ``crowdIndex`` or ``num_keypoints`` is missing.

@@ -1,4 +1,4 @@
-"""Result files: what a model found in a whole data set, in the format of COCO's server."""
+"""Result files: the detections of a whole data set, in the format of COCO's server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
         numbers.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         DataError: It is not JSON, not all of it is there, or an entry lacks something.
     """
     try:

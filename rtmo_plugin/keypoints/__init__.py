@@ -1,1 +1,1 @@
-"""Keypoint sets: names, sigmas, flip pairs and bones, and the boxes and areas of labelled keypoints."""
+"""Keypoint sets: names, sigmas, flip pairs and bones, and the boxes and areas of labeled keypoints."""

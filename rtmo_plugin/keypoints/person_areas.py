@@ -1,7 +1,7 @@
-"""Areas of labelled people that cannot be true: zero, larger than the box, constant, of another scale.
+"""Areas of labeled people that cannot be true: zero, larger than the box, constant, of another scale.
 
 The OKS divides by the area, so that a wrong one makes every keypoint right or every keypoint wrong. In
-COCO a person fills between a tenth and all of the box, and labelling programs write width x height.
+COCO a person fills between a tenth and all of the box, and labeling programs write width x height.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Boxes for people whose labels have keypoints and no usable box: the one copy of the rule.
 
-Labelling tools let a person draw keypoints alone, and a single keypoint or a straight line of them spans
+Labeling tools let a person draw keypoints alone, and a single keypoint or a straight line of them spans
 a box without area. Such a person would be dropped in training and match nothing in evaluation.
 """
 
@@ -28,7 +28,7 @@ def has_area(box: Sequence[float]) -> bool:
 
 
 def span_keypoints(keypoints: Sequence[float]) -> list[float] | None:
-    """Return the smallest box (x, y, width, height) around the labelled keypoints, or None without any.
+    """Return the smallest box (x, y, width, height) around the labeled keypoints, or None without any.
 
     Args:
         keypoints: 3K numbers (x, y, visibility), as COCO has them.
@@ -43,7 +43,7 @@ def span_keypoints(keypoints: Sequence[float]) -> list[float] | None:
 def complete_box(
     box: Sequence[float] | None, keypoints: Sequence[float], size_wh: tuple[float, float] | None = None
 ) -> list[float] | None:
-    """Return a person's box if it has an area, else one drawn around the labelled keypoints.
+    """Return a person's box if it has an area, else one drawn around the labeled keypoints.
 
     The drawn box is the span of the keypoints. A span without area gets a margin on all sides: a tenth
     of its longer side, and at least 2.5 % of the longer image side. It is then clipped to the image.
@@ -91,7 +91,7 @@ def estimate_area(box: Sequence[float]) -> float:
 def complete_person(person: Mapping[str, Any], size_wh: tuple[float, float] | None = None) -> dict[str, Any]:
     """Return a COCO annotation with a box that has an area inside the image, and with a positive area.
 
-    What is usable stays as it is.  A person without labelled keypoints, and a crowd, keep their box.
+    What is usable stays as it is.  A person without labeled keypoints, and a crowd, keep their box.
 
     Args:
         person: Annotation with ``keypoints``; ``bbox`` and ``area`` may be missing.

@@ -1,12 +1,12 @@
-"""Exponential decay that stays among the numbers that processors are fast with."""
+"""Exponential decay without denormal numbers, which are slow on processors."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# exp(-87) is just above float32's smallest normal number.  With smaller, denormal ones processors
-# take ten times as long, and most priors are far from most people.
+# exp(-87) is just above float32's smallest normal number.  Processors take ten times
+# as long with smaller, denormal ones, and most priors are far from most people.
 _MAX_EXPONENT = 87.0
 
 

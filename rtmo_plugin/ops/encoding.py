@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rtmo_plugin.ops.geometry import allocate_bins
 
-# The more, the fewer sines to compute and the more queries to turn: of 2, 4 and 8 the fastest for RTMO's bins.
+# More blocks mean fewer sines and more queries to turn; 4 was the fastest of 2, 4 and 8 for RTMO's bins.
 _NUM_BLOCKS = 4
 
 
@@ -52,8 +52,8 @@ def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, t
         queries: (N, K, E), coefficients as ``encode_sine`` lays them out.
         centers: (N,) middle of the bins.
         sizes: (N,) distance from the first to the last bin.
-        num_bins: X.
-        temperature: As for ``encode_sine``.
+        num_bins: Number of bins X.
+        temperature: Ratio of the slowest to the fastest period, see ``encode_sine``.
 
     Returns:
         (N, K, X), up to rounding ``queries @ encode_sine(allocate_bins(centers, sizes, X), E, temperature).mT``.
@@ -110,7 +110,7 @@ def encode_cells(
     Args:
         shape_hw: Height H and width W of the map in cells.
         num_channels: C, a multiple of 4.
-        temperature: As for ``encode_sine``.
+        temperature: Ratio of the slowest to the fastest period, see ``encode_sine``.
         dtype: Type of the result, where it is float32 at least.
         device: Device of the result.
 
@@ -118,7 +118,7 @@ def encode_cells(
         (H x W, C), row by row.
 
     Raises:
-        ValueError: C no multiple of 4, or a temperature that is not positive.
+        ValueError: C is not a multiple of 4, or a temperature that is not positive.
 
     Examples:
         >>> encode_cells((2, 3), 8, 10000).shape

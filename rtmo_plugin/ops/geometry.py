@@ -22,7 +22,7 @@ def make_priors(
 ) -> Priors:
     """Lay out one prior at the middle of each cell, level by level and row by row.
 
-    The middle of cell i is at ``i * stride + (stride - 1) / 2``: the centre of the pixels it covers.
+    The middle of cell i is at ``i * stride + (stride - 1) / 2``: the center of the pixels it covers.
 
     Args:
         shapes_hw: Height and width of each feature map.
@@ -34,7 +34,7 @@ def make_priors(
         Priors of P = sum of height x width cells.
 
     Raises:
-        ValueError: Not as many strides as feature maps.
+        ValueError: The numbers of strides and feature maps differ.
 
     Examples:
         >>> make_priors([(1, 2)], [16]).centers.tolist()
@@ -53,11 +53,11 @@ def make_priors(
 
 
 def decode_boxes(deltas: Tensor, priors: Priors) -> Tensor:
-    """Turn centre offsets and log sizes, both in strides, into corners.
+    """Turn center offsets and log sizes, both in strides, into corners.
 
     Args:
         deltas: (..., P, 4) dx, dy, log w, log h.
-        priors: P priors.
+        priors: Priors of the P predictions.
 
     Returns:
         (..., P, 4) x1, y1, x2, y2.
@@ -105,7 +105,7 @@ def compute_box_area(boxes_xyxy: Tensor) -> Tensor:
 
 
 def get_centers_and_sizes(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Split (..., 4) boxes into (..., 2) centres and (..., 2) widths and heights."""
+    """Split (..., 4) boxes into (..., 2) centers and (..., 2) widths and heights."""
     return (boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2, boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
 
 
@@ -115,7 +115,7 @@ def allocate_bins(centers: Tensor, sizes: Tensor, num_bins: int) -> Tensor:
     Args:
         centers: (N,) middle of each interval.
         sizes: (N,) length of each interval.
-        num_bins: Bins in each.
+        num_bins: Number of bins in each interval.
 
     Returns:
         (N, num_bins) coordinates.

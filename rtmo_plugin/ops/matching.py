@@ -1,4 +1,4 @@
-"""SimOTA's two pure parts: which priors may answer for a person, and which are chosen.
+"""SimOTA's two pure parts: which priors are candidates for a person, and which are chosen.
 
 After Ge et al., YOLOX (arXiv 2107.08430), section 2.3.  Batched over images and padded people; no
 loop over people and no wait for the device.
@@ -15,10 +15,10 @@ from rtmo_plugin.structures import Priors
 def find_candidates(
     priors: Priors, boxes_xyxy: Tensor, centers: Tensor, is_person: Tensor, radius: float
 ) -> tuple[Tensor, Tensor]:
-    """Find the priors inside people's boxes and inside the squares around their centres.
+    """Find the priors inside people's boxes and inside the squares around their centers.
 
     Args:
-        priors: P priors.
+        priors: Priors of all feature maps, P of them.
         boxes_xyxy: (B, G, 4).
         centers: (B, G, 2) middle of each person's square.
         is_person: (B, G) False in the padding.

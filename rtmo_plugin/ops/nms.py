@@ -1,4 +1,4 @@
-"""Non-maximum suppression without a loop over boxes."""
+"""Non-maximum suppression (NMS) without a loop over boxes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rtmo_plugin.ops.geometry import compute_iou
 def apply_nms(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Keep each box that no better kept box overlaps by more than the threshold.
 
-    Greedy NMS is the only fixed point of "a box is kept if no better *kept* box suppresses it".
-    Repeating that rule reaches it in as many rounds as the longest chain of suppressions, which is
+    Greedy NMS is the only fixed point of "a box is kept if no better *kept* box overlaps it too much".
+    Repeating that rule reaches it in as many rounds as the longest chain of overlaps, which is
     short, instead of one round a box.
 
     Args:
         boxes_xyxy: (N, 4).
         scores: (N,).
-        iou_threshold: 0..1; at 1 nothing is suppressed.
+        iou_threshold: 0..1; at 1 every box is kept.
 
     Returns:
         (M,) indices of the kept boxes, best first, ties in the order given.
@@ -32,10 +32,10 @@ def apply_nms(boxes_xyxy: Tensor, scores: Tensor, iou_threshold: float) -> Tenso
     if iou_threshold >= 1 or len(order) < 2:
         return order
     ranked = boxes_xyxy[order]
-    is_suppressing = torch.triu(compute_iou(ranked[:, None], ranked[None]) > iou_threshold, diagonal=1)
+    is_overlapping = torch.triu(compute_iou(ranked[:, None], ranked[None]) > iou_threshold, diagonal=1)
     is_kept = torch.ones_like(order, dtype=torch.bool)
     while True:
-        updated = ~(is_suppressing & is_kept[:, None]).any(dim=0)
+        updated = ~(is_overlapping & is_kept[:, None]).any(dim=0)
         if torch.equal(updated, is_kept):
             return order[is_kept]
         is_kept = updated

@@ -28,12 +28,12 @@ def compute_keypoint_similarity(keypoints: Tensor, targets: Tensor, areas: Tenso
 
 
 def compute_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:
-    """Return the similarity averaged over the labelled keypoints; 0 for a person without any.
+    """Return the similarity averaged over the labeled keypoints; 0 for a person without any.
 
     Args:
         keypoints: (..., K, 2) predicted.
         targets: (..., K, 2) true.
-        visible: (..., K) 1 where labelled.
+        visible: (..., K) 1 where labeled.
         areas: (...) pixels squared.
         sigmas: (K,).
 
@@ -52,7 +52,7 @@ def compute_pairwise_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, ar
     Args:
         keypoints: (B, P, K, 2) predicted.
         targets: (B, G, K, 2) true.
-        visible: (B, G, K) 1 where labelled.
+        visible: (B, G, K) 1 where labeled.
         areas: (B, G) pixels squared.
         sigmas: (K,).
 
@@ -71,5 +71,5 @@ def compute_pairwise_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, ar
 
 
 def normalize_visibility(visible: Tensor) -> Tensor:
-    """Return (..., K) weights that sum to 1 over the labelled keypoints, or all 0 where there are none."""
+    """Return (..., K) weights that sum to 1 over the labeled keypoints, or all 0 where there are none."""
     return visible / visible.sum(dim=-1, keepdim=True).clamp(min=1e-8)

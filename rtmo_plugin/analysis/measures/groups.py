@@ -54,7 +54,7 @@ def split_by_crowding(comparison: Comparison) -> list[GroupResult]:
 
 
 def split_by_visibility(comparison: Comparison) -> list[GroupResult]:
-    """Return AP by how many labelled keypoints a person has.
+    """Return AP by how many labeled keypoints a person has.
 
     False detections belong to no person, and count in each group in full: between groups of very
     different sizes AR compares better.
@@ -80,15 +80,15 @@ def measure_crowding(truth: GroundTruth) -> NDArray[Any]:
     the file, to two digits; how the others were counted is not published.
     """
     crowding = np.zeros(len(truth.image_ids))
-    is_labelled = truth.keypoints[..., 2] > 0
+    is_labeled = truth.keypoints[..., 2] > 0
     for image in np.unique(truth.image[~truth.is_ignored]):
         among = np.flatnonzero((truth.image == image) & ~truth.is_ignored)
         points, boxes = truth.keypoints[among, :, :2], truth.boxes_xywh[among]
         corner, size = boxes[:, None, None, :2], boxes[:, None, None, 2:]
-        is_inside = ((points >= corner) & (points <= corner + size)).all(-1) & is_labelled[among]
+        is_inside = ((points >= corner) & (points <= corner + size)).all(-1) & is_labeled[among]
         inside = is_inside.sum(-1).astype(float)  # (box, person)
         own = np.diagonal(inside)
-        crowding[image] = ((inside.sum(1) - own) / np.maximum(is_labelled[among].sum(1), 1)).mean()
+        crowding[image] = ((inside.sum(1) - own) / np.maximum(is_labeled[among].sum(1), 1)).mean()
     return crowding
 
 

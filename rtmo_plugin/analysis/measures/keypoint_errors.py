@@ -17,7 +17,7 @@ class KeypointResult:
     """One keypoint of the people that were found."""
 
     name: str
-    num_labelled: int
+    num_labeled: int
     oks: float  # mean similarity; all NaN where no person has it
     error: float  # median distance, in pixels
     relative_error: float  # median distance by the square root of the area
@@ -38,7 +38,7 @@ def measure_keypoints(study: Study, names: tuple[str, ...]) -> list[KeypointResu
         results.append(
             KeypointResult(
                 name=name,
-                num_labelled=int(counts.sum()),
+                num_labeled=int(counts.sum()),
                 oks=float(np.mean(study.similarity[chosen, index])) if is_found else float("nan"),
                 error=float(np.median(distances[chosen, index])) if is_found else float("nan"),
                 relative_error=float(np.median(relative[chosen, index])) if is_found else float("nan"),
@@ -52,13 +52,13 @@ def measure_keypoints(study: Study, names: tuple[str, ...]) -> list[KeypointResu
 class VisibilityResult:
     """Keypoint scores of the people that were found, as predictions of their visibility."""
 
-    scores: dict[str, NDArray[Any]]  # by the label: "not labelled", "hidden", "visible"
-    labelled: float  # area under the ROC curve, labelled against not; NaN without both
+    scores: dict[str, NDArray[Any]]  # by the label: "not labeled", "hidden", "visible"
+    labeled: float  # area under the ROC curve, labeled against not; NaN without both
     visible: float  # visible against hidden
-    accuracy: float  # of "labelled", at a score of 0.5
+    accuracy: float  # of "labeled", at a score of 0.5
 
 
-LABELS = ("not labelled", "hidden", "visible")  # COCO's 0, 1, 2
+LABELS = ("not labeled", "hidden", "visible")  # COCO's 0, 1, 2
 
 
 def measure_visibility(study: Study) -> VisibilityResult:

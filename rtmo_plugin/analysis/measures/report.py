@@ -47,7 +47,7 @@ class Report:
     findings: list[Finding]
     sizes: list[GroupResult]
     crowdings: list[GroupResult]
-    counts: list[GroupResult]  # by the number of labelled keypoints
+    counts: list[GroupResult]  # by the number of labeled keypoints
     keypoints: list[KeypointResult]
     visibility: VisibilityResult
     curves: dict[float, NDArray[Any]]  # precision (R,) at each of CURVES_AT

@@ -5,7 +5,7 @@ things differ from the paper: a pair is compared with left and right exchanged a
 pose that is wholly inverted is an inversion and not a miss; and a detection that is like a person
 who has a match already is called a duplicate, not background.
 
-A labelled keypoint of a pair is, by its similarity exp(-d^2 / (2 area (2 sigma)^2)):
+A labeled keypoint of a pair is, by its similarity exp(-d^2 / (2 area (2 sigma)^2)):
 
 - good: at least 0.85 to its own place, and a jitter: at least 0.5;
 - an inversion: less, and at least 0.5 to the same person's other side;

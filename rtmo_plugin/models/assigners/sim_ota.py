@@ -13,7 +13,7 @@ from rtmo_plugin.ops.oks import compute_pairwise_oks
 from rtmo_plugin.registry import TASK_UTILS
 from rtmo_plugin.structures import Assignment, DensePredictions, People
 
-# Added to a pair whose prior is not inside the box and the centre square both: chosen last.
+# Added to a pair whose prior is not inside the box and the center square both: chosen last.
 _OUTSIDE_COST = 1e5
 # Keeps the logarithm of a similarity finite.
 _EPS = 1e-7
@@ -28,14 +28,14 @@ class SimOTAAssigner:
     After YOLOX (arXiv 2107.08430, section 2.3) with the OKS cost of the RTMO paper, section 3.3.
 
     Args:
-        center_radius: Half the side of the centre square, in strides.
+        center_radius: Half the side of the center square, in strides.
         top_k: The most priors a person can get.
         iou_weight: Weight of -log IoU.
         cls_weight: Weight of the binary cross entropy between sqrt(class probability) and the label.
         oks_weight: Weight of -log OKS of the proxy pose.
         vis_weight: Weight of the binary cross entropy of the keypoints' visibility.
         dynamic_k: Which similarity counts how many priors a person gets, ``"oks"`` or ``"iou"``.
-        center: Middle of the square: of the ``"box"``, or the mean of the labelled ``"keypoints"``.
+        center: Middle of the square: that of the ``"box"``, or the mean of the labeled ``"keypoints"``.
 
     Raises:
         ValueError: An unknown ``dynamic_k`` or ``center``, or ``top_k`` less than 1.
@@ -70,7 +70,7 @@ class SimOTAAssigner:
         """Match the priors of a batch with its people.
 
         Args:
-            predictions: Of the head, with proxy keypoints.
+            predictions: Predictions of the head, with proxy keypoints.
             people: Ground truth, padded.
             sigmas: (K,) of the OKS.
 
@@ -100,7 +100,7 @@ class SimOTAAssigner:
         return Assignment(person, of_person.masked_fill(person < 0, 0.0))
 
     def _find_centers(self, people: People) -> Tensor:
-        """Return the (B, G, 2) middles of the centre squares."""
+        """Return the (B, G, 2) middles of the center squares."""
         box_center = (people.boxes[..., :2] + people.boxes[..., 2:]) / 2
         if self.center == "box":
             return box_center
@@ -114,7 +114,7 @@ class SimOTAAssigner:
         """Return the (B, P, G) weighted sum of the cost terms.
 
         The terms are added in MMPose's order: beside 1e5 a float32 keeps two decimals, so another
-        order would break ties between priors outside the centre another way.
+        order would break ties between priors outside the center differently.
         """
         costs = (~is_central) * _OUTSIDE_COST
         terms: dict[str, Callable[[], Tensor]] = {

@@ -32,11 +32,11 @@ class RTMOCriterion(nn.Module):
     connected to the graph, so that all parameters have a gradient on every rank.
 
     Args:
-        losses: What differs from ``DEFAULT_LOSSES``: ``loss_cls``, ``loss_bbox``, ... to the config of
+        losses: Differences from ``DEFAULT_LOSSES``: ``loss_cls``, ``loss_bbox``, ... to the config of
             that loss, or to some options of the default one.
 
     Raises:
-        TypeError: There is no loss of that name.
+        TypeError: A loss is unknown.
     """
 
     def __init__(self, losses: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -54,9 +54,9 @@ class RTMOCriterion(nn.Module):
         """Compute the weighted losses (paper section 3.3).
 
         Args:
-            predictions: At all priors, with proxy keypoints.
-            targets: Of the N assigned priors.
-            distribution: Of the same N.
+            predictions: Predictions at all priors, with proxy keypoints.
+            targets: Targets of the N assigned priors.
+            distribution: Coordinate distributions of the same N priors.
             sigmas: (K,) of the OKS.
             stage: Weights, class target and proxy target.
 
@@ -117,7 +117,7 @@ def choose_proxy_target(
 
     Args:
         proxy: (N, K, 2) proxy keypoints.
-        distribution: Of the Dynamic Coordinate Classifier.
+        distribution: Output of the Dynamic Coordinate Classifier.
         targets: Ground truth.
         sigmas: (K,) of the OKS.
         stage: Whose ``proxy_target`` decides.

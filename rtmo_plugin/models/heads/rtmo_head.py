@@ -42,18 +42,18 @@ class RTMOHead(BaseModule):
 
     Args:
         keypoints: Name of a keypoint set (``coco``, ``crowdpose``), or a dict of its fields.
-        num_classes: C.
+        num_classes: Number of classes C.
         widen_factor: Width of the model; the head's and the pose vectors' widths follow from it.
-        strides: Of the feature maps, pixels.
+        strides: Strides of the feature maps, in pixels.
         head_module: Options of ``RTMOHeadModule`` that differ from its defaults.
         dcc: Options of ``DynamicCoordinateClassifier`` that differ from its defaults.
         box_padding: Earlier name of ``dcc.box_padding``, for configs written before it moved there.
         coordinates: What the predicted keypoints come from: ``"dcc"``, or, for ablation, ``"proxy"``, the
             regression that otherwise only helps to train; give the classifier's loss no weight then.
         assigner: Config of the assigner.
-        stages: What differs from ``DEFAULT_STAGES``.
-        init_cfg: Initialisation, as in MMEngine.
-        **losses: What differs from ``DEFAULT_LOSSES``: ``loss_cls``, ``loss_bbox``, ``loss_oks`` (proxy
+        stages: Differences from ``DEFAULT_STAGES``.
+        init_cfg: Initialization, as in MMEngine.
+        **losses: Differences from ``DEFAULT_LOSSES``: ``loss_cls``, ``loss_bbox``, ``loss_oks`` (proxy
             keypoints), ``loss_vis``, ``loss_mle`` (coordinate distributions) and ``loss_bbox_aux`` (box
             deltas, in the last stage).
 
@@ -112,7 +112,7 @@ class RTMOHead(BaseModule):
         """Train by another stage's weights and targets from now on.
 
         Raises:
-            KeyError: There is no such stage.
+            KeyError: The stage is unknown.
         """
         if name not in self.stages:
             raise KeyError(f"Unknown training stage {name!r}: name one of {', '.join(self.stages)}.")

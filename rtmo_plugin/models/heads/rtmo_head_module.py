@@ -50,7 +50,7 @@ class RTMOHeadModule(BaseModule):
         num_groups: Groups of the pose branch's convolutions.
         channels_per_group: Width of each group before scaling.
         pose_channels: D, width of the pose vectors; 512 x widen_factor by default.
-        norm_cfg: Normalisation, as in mmcv.
+        norm_cfg: Normalization, as in mmcv.
         act_cfg: Activation, as in mmcv.
     """
 
@@ -101,7 +101,7 @@ class RTMOHeadModule(BaseModule):
         self.out_pose = output(pose_width, self.pose_channels, conv=nn.Conv2d)
 
     def init_weights(self) -> None:
-        """Initialise as configured, then start the class scores low."""
+        """Initialize as configured, then start the class scores low."""
         super().init_weights()
         for conv in self.out_cls:
             nn.init.constant_(conv.get_parameter("bias"), bias_init_with_prob(_PRIOR_PROBABILITY))

@@ -34,10 +34,10 @@ def select_priors(
     """Select the priors that are people, in each image of the batch.
 
     Args:
-        predictions: Of the head.
-        score_thr: Scores must be above this.
-        nms_thr: Boxes of higher IoU are the same person, whatever their class; 1 keeps all.
-        nms_pre: How many of the best enter NMS; all by default.
+        predictions: Predictions of the head.
+        score_thr: Score that people must exceed.
+        nms_thr: IoU above which two boxes are one person, whatever their class; 1 keeps all.
+        nms_pre: Number of the best priors that enter NMS. Default: all.
 
     Raises:
         NonFiniteError: A score is NaN: it is above no threshold, and would look like an image without people.
@@ -55,7 +55,7 @@ def select_priors(
 
 
 def collect_instances(
-    predictions: DensePredictions, picked: Selection, keypoints: Tensor, data_samples: Sequence[Any]
+    predictions: DensePredictions, selection: Selection, keypoints: Tensor, data_samples: Sequence[Any]
 ) -> list[InstanceData]:
     """Pack the (N, K, 2) keypoints of the selected people as MMPose's estimator expects them, an image each.
 
@@ -64,20 +64,20 @@ def collect_instances(
     Raises:
         NonFiniteError: A box or keypoint is NaN or infinite.
     """
-    boxes = predictions.boxes[picked.image, picked.prior]
+    boxes = predictions.boxes[selection.image, selection.prior]
     if not (boxes.isfinite().all() & keypoints.isfinite().all()):  # one wait for the device
         raise NonFiniteError(_DIVERGED)
-    visibility = predictions.visibility_logits[picked.image, picked.prior].sigmoid()
+    visibility = predictions.visibility_logits[selection.image, selection.prior].sigmoid()
     results = []
     for image, sample in enumerate(data_samples):
-        mine = picked.image == image
+        mine = selection.image == image
         limit = boxes.new_tensor(sample.metainfo["input_size"]).repeat(2)
         results.append(
             InstanceData(
-                scores=picked.scores[mine],
-                labels=picked.labels[mine],
+                scores=selection.scores[mine],
+                labels=selection.labels[mine],
                 bboxes=torch.minimum(boxes[mine].clamp(min=0), limit),
-                bbox_scores=picked.scores[mine],
+                bbox_scores=selection.scores[mine],
                 keypoints=keypoints[mine],
                 keypoint_scores=visibility[mine],
                 keypoints_visible=visibility[mine],

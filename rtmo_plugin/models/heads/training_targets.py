@@ -27,7 +27,7 @@ def collect_people(
             ``keypoints_visible_weights`` (n, K), ones where an image has none.
         num_classes: C.
         num_keypoints: K.
-        dtype: Of the result.
+        dtype: Type of the result.
 
     Raises:
         ValueError: Another number of keypoints, boxes that are corners, or a label outside 0..C-1, with
@@ -104,11 +104,11 @@ def build_targets(
     """Gather the ground truth of the assigned priors.
 
     Args:
-        predictions: Of the head.
+        predictions: Predictions of the head.
         people: Padded ground truth.
-        assignment: Of the priors to people.
+        assignment: Assignment of the priors to people.
         data_samples: Where an image has ``gt_fields.heatmap_mask``, (1, H, W), 1 where people are not
-            labelled, the priors whose person stands there weigh less in the class loss.
+            labeled, the priors whose person stands there weigh less in the class loss.
 
     Returns:
         Targets of N assigned priors.
@@ -125,15 +125,15 @@ def build_targets(
         visible_weights=people.visible_weights[image, person],
         areas=people.areas[image, person],
         quality=assignment.quality[image, prior],
-        class_weights=_weigh_labelled_regions(predictions, data_samples),
+        class_weights=_weigh_labeled_regions(predictions, data_samples),
     )
 
 
 @torch.no_grad()
-def _weigh_labelled_regions(predictions: DensePredictions, data_samples: Sequence[Any]) -> Tensor:
+def _weigh_labeled_regions(predictions: DensePredictions, data_samples: Sequence[Any]) -> Tensor:
     """Return (B, P, 1) weights of the class loss, 1 less the mask where each prior's person stands."""
     ones = torch.ones_like(predictions.class_logits[..., :1])
-    # as MMPose 1.3, an image in which nobody is labelled counts fully, wherever its crowds are
+    # as MMPose 1.3, an image without labeled people counts fully, wherever its crowds are
     masks = [sample.gt_fields.heatmap_mask if _has_mask(sample) else None for sample in data_samples]
     if all(mask is None for mask in masks):
         return ones

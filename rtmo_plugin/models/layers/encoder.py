@@ -61,7 +61,7 @@ class MapEncoder(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward network, each added to its input and then normalised."""
+    """Self-attention and a feed-forward network, each added to its input and then normalized."""
 
     def __init__(self, channels: int, num_heads: int, ffn_channels: int, dropout: float) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ class ScaleNorm(nn.Module):
         self.g = nn.Parameter(torch.ones(1))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Normalise (..., C) tokens."""
+        """Normalize (..., C) tokens."""
         rms = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True) * self.root
         normalized: Tensor = tokens / rms.clamp(min=self.eps) * self.g
         return normalized

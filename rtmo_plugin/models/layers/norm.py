@@ -1,4 +1,4 @@
-"""Normalisation that survives batches with nobody, or one person, in them."""
+"""Normalization for batches that may hold one person or none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 class PersonBatchNorm1d(nn.BatchNorm1d):
-    """Batch normalisation over people; of fewer than two it has no variance to learn from.
+    """Batch normalization over people; with fewer than two people, running statistics are used.
 
     It then uses its running statistics and leaves them unchanged, instead of raising as PyTorch does.
-    A subclass, so that conversion to synchronised batch normalisation finds it.
+    A subclass, so that conversion to synchronized batch normalization finds it.
     """
 
     def forward(self, people: Tensor) -> Tensor:
-        """Normalise (N, C) features, N may be 0."""
+        """Normalize (N, C) features, N may be 0."""
         if not self.training or len(people) > 1:
             return super().forward(people)
         return F.batch_norm(people, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)

@@ -53,9 +53,9 @@ class MLECCLoss(nn.Module):
         """Return the loss averaged over keypoints, then over people.
 
         Args:
-            distribution: Of N people.
+            distribution: Coordinate distributions of N people.
             targets: (N, K, 2) true keypoints, pixels.
-            visible: (N, K) 1 where labelled.
+            visible: (N, K) 1 where labeled.
             areas: (N,) pixels squared.
 
         Returns:

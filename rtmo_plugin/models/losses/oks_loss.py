@@ -14,7 +14,7 @@ class OKSLoss(nn.Module):
     """One minus the object keypoint similarity, averaged over people.
 
     Maji et al., YOLO-Pose (arXiv 2204.06806), with the weights divided by K rather than by the number
-    of labelled keypoints, so that a person with few of them weighs less (as MMPose 1.3).
+    of labeled keypoints, so that a person with few of them weighs less (as MMPose 1.3).
     """
 
     def forward(self, keypoints: Tensor, targets: Tensor, weights: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class HybridEncoder(BaseModule):
         temperature: Ratio of the slowest to the fastest period of the position encoding.
         norm_cfg: Norm of every convolution; BatchNorm by default.
         act_cfg: Activation of every convolution that has one.
-        init_cfg: Initialisation beyond the layers' own.
+        init_cfg: Initialization beyond the layers' own.
 
     Raises:
         ValueError: Not three ``in_channels``, an unknown or repeated level, no output level, or

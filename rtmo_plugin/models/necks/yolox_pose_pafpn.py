@@ -63,7 +63,7 @@ class YOLOXPosePAFPN(BaseModule):
         out_levels: Levels to return, out of 3, 4 and 5.
         norm_cfg: Norm of every convolution; by default BatchNorm with momentum 0.03 and eps 0.001.
         act_cfg: Activation of every convolution.
-        init_cfg: Initialisation; Kaiming-uniform convolutions by default.
+        init_cfg: Initialization; Kaiming-uniform convolutions by default.
 
     Raises:
         ValueError: Not three ``in_channels``, an unknown or repeated level, or no output level.
