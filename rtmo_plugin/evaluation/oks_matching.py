@@ -166,7 +166,7 @@ class _Evaluator(COCOeval_faster):
         oks: Mapping[tuple[int, int], list[list[float]]],
         areas: Mapping[str, tuple[float, float]],
     ) -> None:
-        super().__init__(truth, found, iouType="keypoints", print_function=_keep_quiet)
+        super().__init__(truth, found, iouType="keypoints", print_function=lambda *_: None)
         self._oks = oks
         self.params.iouThrs, self.params.recThrs = OKS_THRESHOLDS, RECALL_THRESHOLDS
         self.params.areaRng, self.params.areaRngLbl = [list(each) for each in areas.values()], list(areas)
@@ -175,10 +175,6 @@ class _Evaluator(COCOeval_faster):
     def computeOks(self, imgId: int, catId: int) -> list[list[float]]:  # noqa: N802, N803  (the library's names)
         """Return the OKS of the detections, best first, with each person of an image."""
         return self._oks[imgId, catId]
-
-
-def _keep_quiet(*_: object) -> None:
-    """Print nothing: the caller has a table of its own."""
 
 
 def _describe_people(truth: GroundTruth) -> list[dict[str, float]]:

@@ -80,7 +80,9 @@ class RTMOHead(BaseModule):
         **losses: Mapping[str, Any],
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.coordinates = _check_coordinates(coordinates)
+        if coordinates not in ("dcc", "proxy"):
+            raise ValueError(f"coordinates is 'dcc' or 'proxy', got {coordinates!r}.")
+        self.coordinates = coordinates
         self.schema = find_schema(keypoints)
         _check_owned(head_module=head_module, dcc=dcc)
         dcc = dict(dcc or {})
@@ -205,12 +207,6 @@ def _check_owned(**parts: Mapping[str, Any] | None) -> None:
     for part, options in parts.items():
         for name in OWNED_OPTIONS[part].keys() & (options or {}).keys():
             raise ValueError(f"head.{part}.{name} follows from head.{OWNED_OPTIONS[part][name]}: set that instead.")
-
-
-def _check_coordinates(coordinates: str) -> str:
-    if coordinates not in ("dcc", "proxy"):
-        raise ValueError(f"coordinates is 'dcc' or 'proxy', got {coordinates!r}.")
-    return coordinates
 
 
 _SELECTION = ("score_thr", "nms_thr", "nms_pre")
