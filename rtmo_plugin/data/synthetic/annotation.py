@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic import parts, rendering
 from rtmo_plugin.data.synthetic.poses import LANDMARK_INDEX
@@ -62,7 +63,7 @@ _MARGINS = np.array([rule.margin for rule in _RULES])
 _NUM_KEYPOINTS = len(_RULES)
 
 
-def sample_visible_scene(settings: SceneSettings, seed: int, index: int) -> tuple[Scene, np.ndarray]:
+def sample_visible_scene(settings: SceneSettings, seed: int, index: int) -> tuple[Scene, NDArray[Any]]:
     """Sample a scene in which at least four keypoints of every person can be seen.
 
     Returns:
@@ -77,7 +78,7 @@ def sample_visible_scene(settings: SceneSettings, seed: int, index: int) -> tupl
         scene = keep_people(scene, is_seen)
 
 
-def label_visibility(scene: Scene, labels: np.ndarray) -> np.ndarray:
+def label_visibility(scene: Scene, labels: NDArray[Any]) -> NDArray[Any]:
     """Return COCO's visibility of every keypoint, (F, K): 0 outside, 1 hidden, 2 seen.
 
     Args:
@@ -96,7 +97,7 @@ def label_visibility(scene: Scene, labels: np.ndarray) -> np.ndarray:
     return np.where(is_inside, np.where(is_shown, 2, 1), 0)
 
 
-def annotate_people(scene: Scene, labels: np.ndarray, image_id: int) -> list[dict[str, Any]]:
+def annotate_people(scene: Scene, labels: NDArray[Any], image_id: int) -> list[dict[str, Any]]:
     """Return one COCO annotation for each person, far to near.
 
     Args:
@@ -123,7 +124,7 @@ _OWNERS = np.full(256, 255, np.uint8)  # the person of every label
 _OWNERS[1 : 1 + MAX_PEOPLE * rendering.NUM_SLOTS] = np.repeat(np.arange(MAX_PEOPLE), rendering.NUM_SLOTS)
 
 
-def _describe_mask(mask: np.ndarray) -> dict[str, Any]:
+def _describe_mask(mask: NDArray[Any]) -> dict[str, Any]:
     """Return box, area and run lengths of a mask (H, W) that is not empty."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return {
@@ -133,7 +134,7 @@ def _describe_mask(mask: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _describe_keypoints(points: np.ndarray, visibility: np.ndarray) -> dict[str, Any]:
+def _describe_keypoints(points: NDArray[Any], visibility: NDArray[Any]) -> dict[str, Any]:
     """Return the keypoints (K, 2) as COCO's flat list; those outside the image are three zeros."""
     rounded = np.where(visibility[:, None] > 0, np.round(points, 2), 0.0)
     triplets = np.concatenate([rounded, visibility[:, None]], axis=1).ravel().tolist()
@@ -141,7 +142,7 @@ def _describe_keypoints(points: np.ndarray, visibility: np.ndarray) -> dict[str,
     return {"keypoints": triplets, "num_keypoints": int((visibility > 0).sum())}
 
 
-def encode_runs(mask: np.ndarray) -> list[int]:
+def encode_runs(mask: NDArray[Any]) -> list[int]:
     """Return COCO's uncompressed run lengths of a mask (H, W): column by column, zeros first.
 
     Examples:

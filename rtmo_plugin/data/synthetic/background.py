@@ -4,14 +4,17 @@ Nothing here is labeled.  Colors are BGR, coordinates pixels.  The functions cal
 paint on the image they are given: it is their canvas.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 _NUM_THINGS = 14  # at clutter 1
 _FRACTION_BITS = 4
 
 
-def draw_background(rng: np.random.Generator, size_wh: tuple[int, int], horizon: int, clutter: float) -> np.ndarray:
+def draw_background(rng: np.random.Generator, size_wh: tuple[int, int], horizon: int, clutter: float) -> NDArray[Any]:
     """Return a background, (H, W, 3) uint8 BGR."""
     width, height = size_wh
     image = np.empty((height, width, 3), np.uint8)
@@ -27,7 +30,7 @@ def draw_background(rng: np.random.Generator, size_wh: tuple[int, int], horizon:
     return image
 
 
-def add_light(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+def add_light(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[Any]:
     """Return the image under uneven light and with the noise of a camera."""
     height, width = image.shape[:2]
     light = cv2.resize(rng.integers(92, 148, (3, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -37,21 +40,21 @@ def add_light(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return cv2.addWeighted(lit, 1.0, _make_noise(rng, size_wh=(width, height)), strength / 64, -2.0 * strength)
 
 
-def _make_noise(rng: np.random.Generator, size_wh: tuple[int, int]) -> np.ndarray:
+def _make_noise(rng: np.random.Generator, size_wh: tuple[int, int]) -> NDArray[Any]:
     """Return gray noise of two grain sizes around 128, (H, W, 3) uint8."""
     width, height = size_wh
     fine = np.frombuffer(rng.bytes(width * height), np.uint8).reshape(height, width)
-    coarse = rng.integers(0, 256, (height // 6 + 1, width // 6 + 1), dtype=np.uint8)
-    coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    grains = rng.integers(0, 256, (height // 6 + 1, width // 6 + 1), dtype=np.uint8)
+    coarse = cv2.resize(grains, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.merge([cv2.addWeighted(fine, 0.5, coarse, 0.5, 0.0)] * 3)
 
 
-def _pick_color(rng: np.random.Generator, low: int = 50, high: int = 225, tint: int = 40) -> np.ndarray:
+def _pick_color(rng: np.random.Generator, low: int = 50, high: int = 225, tint: int = 40) -> NDArray[Any]:
     """Return a muted color: a gray with up to ``tint`` added to or taken from each channel."""
     return np.clip(low + (high - low) * rng.random() + tint * (2.0 * rng.random(3) - 1.0), 0.0, 255.0)
 
 
-def _draw_gradient(image: np.ndarray, top: int, bottom: int, first: np.ndarray, last: np.ndarray) -> None:
+def _draw_gradient(image: NDArray[Any], top: int, bottom: int, first: NDArray[Any], last: NDArray[Any]) -> None:
     """Fill rows ``top`` to ``bottom`` with colors from ``first`` to ``last``."""
     if bottom <= top:
         return
@@ -60,7 +63,7 @@ def _draw_gradient(image: np.ndarray, top: int, bottom: int, first: np.ndarray, 
     image[top:bottom] = cv2.resize(column, (image.shape[1], bottom - top), interpolation=cv2.INTER_NEAREST)
 
 
-def _draw_room(rng: np.random.Generator, image: np.ndarray, horizon: int, clutter: float) -> None:
+def _draw_room(rng: np.random.Generator, image: NDArray[Any], horizon: int, clutter: float) -> None:
     """Draw wall and floor."""
     height, width = image.shape[:2]
     wall, floor = _pick_color(rng, 90), _pick_color(rng, 50, 170)
@@ -75,7 +78,7 @@ def _draw_room(rng: np.random.Generator, image: np.ndarray, horizon: int, clutte
     cv2.rectangle(image, (0, horizon - height // 60), (width, horizon), _as_scalar(wall * 0.6), -1)
 
 
-def _draw_street(rng: np.random.Generator, image: np.ndarray, horizon: int, clutter: float) -> None:
+def _draw_street(rng: np.random.Generator, image: NDArray[Any], horizon: int, clutter: float) -> None:
     """Draw sky, houses with windows and pavement."""
     height, width = image.shape[:2]
     _draw_gradient(image, 0, horizon, np.array([230, 180, 130]), np.array([235, 220, 210]))
@@ -93,7 +96,7 @@ def _draw_street(rng: np.random.Generator, image: np.ndarray, horizon: int, clut
     _draw_floor_lines(rng, image, horizon, ground * 0.75)
 
 
-def _draw_meadow(rng: np.random.Generator, image: np.ndarray, horizon: int, clutter: float) -> None:
+def _draw_meadow(rng: np.random.Generator, image: NDArray[Any], horizon: int, clutter: float) -> None:
     """Draw sky, hills, trees and grass."""
     height, width = image.shape[:2]
     _draw_gradient(image, 0, horizon, np.array([235, 170, 110]), np.array([240, 225, 205]))
@@ -110,7 +113,7 @@ def _draw_meadow(rng: np.random.Generator, image: np.ndarray, horizon: int, clut
         cv2.line(image, (int(x), int(y)), tip, _as_scalar(green * 0.7), 1, cv2.LINE_AA)
 
 
-def _draw_stripes(rng: np.random.Generator, wall: np.ndarray, color: np.ndarray) -> None:
+def _draw_stripes(rng: np.random.Generator, wall: NDArray[Any], color: NDArray[Any]) -> None:
     """Draw wallpaper or bricks on a wall."""
     height, width = wall.shape[:2]
     step = int(rng.integers(8, 40))
@@ -122,7 +125,7 @@ def _draw_stripes(rng: np.random.Generator, wall: np.ndarray, color: np.ndarray)
             cv2.line(wall, (0, y), (width, y), _as_scalar(color * 0.8), 1)
 
 
-def _draw_floor_lines(rng: np.random.Generator, image: np.ndarray, horizon: int, color: np.ndarray) -> None:
+def _draw_floor_lines(rng: np.random.Generator, image: NDArray[Any], horizon: int, color: NDArray[Any]) -> None:
     """Draw joints of boards or flagstones that run to a vanishing point."""
     height, width = image.shape[:2]
     vanishing_x = width * rng.random()
@@ -135,7 +138,7 @@ def _draw_floor_lines(rng: np.random.Generator, image: np.ndarray, horizon: int,
             cv2.line(image, (0, y), (width, y), _as_scalar(color), 1)
 
 
-def _draw_window(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
+def _draw_window(rng: np.random.Generator, image: NDArray[Any], horizon: int) -> None:
     """Draw a window or a picture on the wall."""
     width = image.shape[1]
     left, top = int(width * rng.random()), int(horizon * 0.6 * rng.random())
@@ -149,7 +152,9 @@ def _draw_window(rng: np.random.Generator, image: np.ndarray, horizon: int) -> N
         cv2.line(image, (middle, top), (middle, bottom), frame, border)
 
 
-def _draw_panes(rng: np.random.Generator, image: np.ndarray, box: tuple[int, int, int, int], wall: np.ndarray) -> None:
+def _draw_panes(
+    rng: np.random.Generator, image: NDArray[Any], box: tuple[int, int, int, int], wall: NDArray[Any]
+) -> None:
     """Draw rows of windows on a house."""
     left, top, right, bottom = box
     step = max(int((right - left) / rng.integers(2, 6)), 6)
@@ -159,7 +164,7 @@ def _draw_panes(rng: np.random.Generator, image: np.ndarray, box: tuple[int, int
             cv2.rectangle(image, (x, y), (x + step // 2, y + int(step * 0.7)), glass, -1)
 
 
-def _draw_tree(rng: np.random.Generator, image: np.ndarray, horizon: int, green: np.ndarray) -> None:
+def _draw_tree(rng: np.random.Generator, image: NDArray[Any], horizon: int, green: NDArray[Any]) -> None:
     """Draw a trunk with a crown of discs."""
     height, width = image.shape[:2]
     size, x = height * (0.08 + 0.15 * rng.random()), int(width * rng.random())
@@ -172,7 +177,7 @@ def _draw_tree(rng: np.random.Generator, image: np.ndarray, horizon: int, green:
         cv2.circle(image, center, int(size * (0.45 + 0.3 * share)), leaves, -1, cv2.LINE_AA)
 
 
-def _draw_thing(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
+def _draw_thing(rng: np.random.Generator, image: NDArray[Any], horizon: int) -> None:
     """Draw a box, a ball, a post or a heap of anything somewhere on the ground."""
     height, width = image.shape[:2]
     foot = np.array([width * rng.random(), horizon + (height - horizon) * rng.random() ** 1.5])
@@ -194,7 +199,7 @@ def _draw_thing(rng: np.random.Generator, image: np.ndarray, horizon: int) -> No
     _fill_outlined(image, foot + outline, color)
 
 
-def _fill_outlined(image: np.ndarray, polygon: np.ndarray, color: np.ndarray) -> None:
+def _fill_outlined(image: NDArray[Any], polygon: NDArray[Any], color: NDArray[Any]) -> None:
     """Draw a convex polygon (V, 2) with a dark rim.
 
     Both are filled: each version of OpenCV clips thick lines in its own way.
@@ -205,6 +210,6 @@ def _fill_outlined(image: np.ndarray, polygon: np.ndarray, color: np.ndarray) ->
         cv2.fillConvexPoly(image, corners, _as_scalar(color * shade), cv2.LINE_AA, _FRACTION_BITS)
 
 
-def _as_scalar(color: np.ndarray) -> tuple[float, ...]:
+def _as_scalar(color: NDArray[Any]) -> tuple[float, ...]:
     """Return a color as OpenCV takes it."""
     return tuple(min(max(channel, 0.0), 255.0) for channel in color.tolist())

@@ -10,7 +10,10 @@ marks a side: a horizontal flip swaps the names, so such a mark would contradict
 Shape letters: F figures, L landmarks, S = 2 sides (left, right).
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic import poses
 
@@ -30,13 +33,14 @@ _YAW_RANGES = np.array([(0.0, 0.85), (0.85, 2.2), (2.3, np.pi)])
 _HEAD_SIZE_RANGE = np.array([0.94, 1.12])
 
 
-def sample_between(rng: np.random.Generator, ranges: np.ndarray) -> np.ndarray:
+def sample_between(rng: np.random.Generator, ranges: NDArray[Any]) -> NDArray[Any]:
     """Draw uniformly between ``ranges[..., 0]`` and ``ranges[..., 1]``, shape (..., 2) to (...)."""
     low, high = ranges[..., 0], ranges[..., 1]
-    return low + rng.random(low.shape) * (high - low)
+    values: NDArray[Any] = low + rng.random(low.shape) * (high - low)
+    return values
 
 
-def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> np.ndarray:
+def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> NDArray[Any]:
     """Pose ``num_figures`` people and look at each from somewhere, a share ``turned`` from the side or behind.
 
     ``motion`` scales the angles of trunk, head and limbs: at 0 everybody stands straight.
@@ -56,10 +60,11 @@ def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, mo
     points[:, poses.CUFFS] = shoulders + 0.62 * (elbows - shoulders)
     points[:, poses.HEM] = 0.6 * knees.mean(axis=1)
     points[:, poses.HEELS] = ankles - 0.30 * (toes - ankles)
-    return points @ (camera @ yaw).transpose(0, 2, 1)
+    seen: NDArray[Any] = points @ (camera @ yaw).transpose(0, 2, 1)
+    return seen
 
 
-def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> np.ndarray:
+def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> NDArray[Any]:
     """Return rotations (4, F, 3, 3): trunk on hips, head on neck, camera, body about y."""
     angles = np.zeros((4, num_figures, 3))
     angles[:3] = sample_between(rng, np.repeat(_TURN_RANGES[:, None], num_figures, axis=1))
@@ -69,7 +74,7 @@ def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float, mot
     return _rotate(angles)
 
 
-def _turn_trunks(lean: np.ndarray, nod: np.ndarray, head_sizes: np.ndarray) -> np.ndarray:
+def _turn_trunks(lean: NDArray[Any], nod: NDArray[Any], head_sizes: NDArray[Any]) -> NDArray[Any]:
     """Return all landmarks, (F, L, 3) body frame, trunk and head turned, limbs not yet placed."""
     points = np.repeat(poses.REST_POSE[None], len(lean), axis=0)
     heads = (points[:, poses.HEAD] - poses.HEAD_PIVOT) * head_sizes[:, None, None]
@@ -78,7 +83,7 @@ def _turn_trunks(lean: np.ndarray, nod: np.ndarray, head_sizes: np.ndarray) -> n
     return points
 
 
-def _aim_bones(rng: np.random.Generator, num_figures: int, motion: float) -> np.ndarray:
+def _aim_bones(rng: np.random.Generator, num_figures: int, motion: float) -> NDArray[Any]:
     """Return the directions of all bones, (F, 2 limbs, 3 bones, S, 3)."""
     arm_choice = np.searchsorted(poses.ARM_SHARES[:-1], rng.random((num_figures, 2)))
     leg_choice = np.searchsorted(poses.LEG_SHARES[:-1], rng.random(num_figures))
@@ -93,18 +98,19 @@ def _aim_bones(rng: np.random.Generator, num_figures: int, motion: float) -> np.
     return _aim(flexions, abductions)
 
 
-def _hang_limbs(roots: np.ndarray, directions: np.ndarray) -> np.ndarray:
+def _hang_limbs(roots: NDArray[Any], directions: NDArray[Any]) -> NDArray[Any]:
     """Return the joints (F, 2, 3, S, 3) at the ends of the bones, each bone hung on the one before."""
-    return roots[:, :, None] + np.cumsum(directions * poses.LIMB_LENGTHS[..., None, None], axis=2)
+    joints: NDArray[Any] = roots[:, :, None] + np.cumsum(directions * poses.LIMB_LENGTHS[..., None, None], axis=2)
+    return joints
 
 
-def _aim(flexion: np.ndarray, abduction: np.ndarray) -> np.ndarray:
+def _aim(flexion: NDArray[Any], abduction: NDArray[Any]) -> NDArray[Any]:
     """Return the unit vector of a bone that hung down before it was moved, (..., S) to (..., S, 3)."""
     down = np.cos(abduction)
     return np.stack([_SIDE_SIGNS * np.sin(abduction), down * np.cos(flexion), down * np.sin(flexion)], axis=-1)
 
 
-def _rotate(angles: np.ndarray) -> np.ndarray:
+def _rotate(angles: NDArray[Any]) -> NDArray[Any]:
     """Return rotations about y, then x, then z by ``angles`` (..., 3 = x, y, z), shape (..., 3, 3)."""
     (sx, sy, sz), (cx, cy, cz) = np.moveaxis(np.sin(angles), -1, 0), np.moveaxis(np.cos(angles), -1, 0)
     rows = (

@@ -9,9 +9,10 @@ Shape letters: F figures, L landmarks, A capsules of the table, V = 24 corners o
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic.poses import LANDMARK_INDEX
 
@@ -52,7 +53,7 @@ def _list_limbs(side: str) -> list[Capsule]:
 
 def _list_trunk() -> list[Capsule]:
     """Return pelvis, torso, neck and what is worn on them."""
-    chest = dict(anchor="chest", depth_share=0.3, bias=0.03)
+    chest = dict[str, Any](anchor="chest", depth_share=0.3, bias=0.03)
     return [
         Capsule("pelvis", "left_hip", "right_hip", 0.068, 0.068, "trousers"),
         Capsule("pelvis", "pelvis", "belly", 0.075, 0.075, "trousers"),
@@ -69,7 +70,7 @@ def _list_trunk() -> list[Capsule]:
 
 def _list_head() -> list[Capsule]:
     """Return head, face and hair."""
-    head = dict(anchor="chin", depth_share=0.25)
+    head = dict[str, Any](anchor="chin", depth_share=0.25)
     paired = [
         [
             Capsule(f"{side}_ear", f"{side}_ear", f"{side}_ear", 0.026, 0.026, "skin", **head),
@@ -104,7 +105,7 @@ _START_RADII, _END_RADII, _DEPTH_SHARES, _BIASES = (
 _ARC = np.linspace(0.0, 1.0, 12)
 
 
-def outline_capsules(landmarks: np.ndarray, heights: np.ndarray) -> np.ndarray:
+def outline_capsules(landmarks: NDArray[Any], heights: NDArray[Any]) -> NDArray[Any]:
     """Return the polygons of all capsules.
 
     Args:
@@ -130,26 +131,30 @@ def outline_capsules(landmarks: np.ndarray, heights: np.ndarray) -> np.ndarray:
     return np.concatenate([_trace(start, start_radius, start_arc), _trace(end, end_radius, end_arc)], axis=-2)
 
 
-def measure_depths(landmarks: np.ndarray, heights: np.ndarray) -> np.ndarray:
+def measure_depths(landmarks: NDArray[Any], heights: NDArray[Any]) -> NDArray[Any]:
     """Return the depth of every capsule, (F, A), in standing heights: larger is nearer."""
     depth = landmarks[..., 2] / heights[:, None]
     anchor, middle = depth[:, _ANCHORS], (depth[:, _STARTS] + depth[:, _ENDS]) / 2
-    return anchor + _DEPTH_SHARES * (middle - anchor) + _BIASES
+    depths: NDArray[Any] = anchor + _DEPTH_SHARES * (middle - anchor) + _BIASES
+    return depths
 
 
-def _replace(mask: np.ndarray, disc: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> tuple:
+def _replace(
+    mask: NDArray[Any], disc: tuple[NDArray[Any], NDArray[Any]], other: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return ``other``'s centers and radii where ``mask``, else ``disc``'s."""
     return np.where(mask[..., None], other[0], disc[0]), np.where(mask, other[1], disc[1])
 
 
-def _trace(center: np.ndarray, radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def _trace(center: NDArray[Any], radius: NDArray[Any], angle: NDArray[Any]) -> NDArray[Any]:
     """Return the points (..., V/2, 2) of a circle at the given angles (..., V/2)."""
     unit = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return center[..., None, :] + radius[..., None, None] * unit
+    points: NDArray[Any] = center[..., None, :] + radius[..., None, None] * unit
+    return points
 
 
 @cache
-def choose_roles(options: tuple[bool, ...]) -> np.ndarray:
+def choose_roles(options: tuple[bool, ...]) -> NDArray[Any]:
     """Return the role of every capsule, (A,) indices of ``ROLES``, for one figure's options."""
     is_on = dict(zip(OPTIONS, options, strict=True))
     names = [c.role_if[1] if is_on.get(c.role_if[0], False) else c.role for c in CAPSULES]
@@ -157,7 +162,7 @@ def choose_roles(options: tuple[bool, ...]) -> np.ndarray:
 
 
 @cache
-def choose_capsules(options: tuple[bool, ...]) -> np.ndarray:
+def choose_capsules(options: tuple[bool, ...]) -> NDArray[Any]:
     """Return which capsules one figure with these options has, (A,) booleans."""
     is_on = dict(zip(OPTIONS, options, strict=True))
     return np.array([is_on.get(c.option, True) for c in CAPSULES])

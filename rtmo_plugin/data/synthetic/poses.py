@@ -4,7 +4,10 @@ Rest positions are in the body frame: unit = standing height, x towards the pers
 z out of the chest, origin between the hips.  Of a left-right pair only the left one is written.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.keypoints.sets import COCO
 
@@ -39,7 +42,7 @@ LANDMARKS = COCO.names + tuple(sorted(set(_REST_POSE) - set(COCO.names)))
 LANDMARK_INDEX = {name: index for index, name in enumerate(LANDMARKS)}
 
 
-def index_landmarks(*names: str) -> np.ndarray:
+def index_landmarks(*names: str) -> NDArray[Any]:
     """Return the places of ``names`` in ``LANDMARKS``; a leading ``*_`` stands for left, then right."""
     sided = [name.replace("*", side) for name in names for side in (("left", "right") if "*" in name else ("",))]
     return np.array([LANDMARK_INDEX[name] for name in sided])

@@ -7,8 +7,11 @@ the labels up and halving the resolution, so that truth and image cannot disagre
 Shape letters: H, W image, F people, A capsules.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic import background, parts
 from rtmo_plugin.data.synthetic.scene import Scene
@@ -21,7 +24,7 @@ _BORDER = 4  # pixels around the people that their outlines may touch
 _OUTLINE, _ROUNDING = 0.45, 0.35  # how much darker outlines are, and what lies near them
 
 
-def draw_labels(scene: Scene) -> np.ndarray:
+def draw_labels(scene: Scene) -> NDArray[Any]:
     """Return the label map at twice the resolution, (2H, 2W) uint8.
 
     A person's slot ``s`` has the label ``1 + person * NUM_SLOTS + s``.
@@ -35,19 +38,21 @@ def draw_labels(scene: Scene) -> np.ndarray:
         first_label = 1 + person * NUM_SLOTS
         for capsule in order[person][is_worn[order[person]]]:
             label = first_label + int(parts.CAPSULE_SLOTS[capsule])
-            cv2.fillConvexPoly(labels, outlines[person, capsule], label, cv2.LINE_8, _FRACTION_BITS)
+            cv2.fillConvexPoly(labels, outlines[person, capsule], (label,), cv2.LINE_8, _FRACTION_BITS)
     for number, prop in enumerate(scene.props):
         for polygon in prop.polygons:
-            cv2.fillConvexPoly(labels, _to_fixed_point(polygon), FIRST_PROP_LABEL + number, cv2.LINE_8, _FRACTION_BITS)
+            cv2.fillConvexPoly(
+                labels, _to_fixed_point(polygon), (FIRST_PROP_LABEL + number,), cv2.LINE_8, _FRACTION_BITS
+            )
     return labels
 
 
-def halve_labels(labels: np.ndarray) -> np.ndarray:
+def halve_labels(labels: NDArray[Any]) -> NDArray[Any]:
     """Return the label map at the image's resolution, (H, W): a view on (2H, 2W)."""
     return labels[::_SUPERSAMPLING, ::_SUPERSAMPLING]
 
 
-def draw_image(scene: Scene, labels: np.ndarray) -> np.ndarray:
+def draw_image(scene: Scene, labels: NDArray[Any]) -> NDArray[Any]:
     """Return the image, (H, W, 3) uint8 BGR, of a scene whose label map is ``labels``."""
     settings = scene.settings
     rng = np.random.default_rng(scene.background_seed)
@@ -58,38 +63,41 @@ def draw_image(scene: Scene, labels: np.ndarray) -> np.ndarray:
     return background.add_light(rng, image)
 
 
-def _find_drawn(labels: np.ndarray) -> tuple[slice, slice]:
+def _find_drawn(labels: NDArray[Any]) -> tuple[slice, slice]:
     """Return rows and columns, at the image's resolution, outside of which ``labels`` are 0."""
     left, top, width, height = (value // _SUPERSAMPLING for value in cv2.boundingRect(labels))
     return slice(max(top - _BORDER, 0), top + height + _BORDER), slice(max(left - _BORDER, 0), left + width + _BORDER)
 
 
-def _blend_people(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, side: int) -> np.ndarray:
+def _blend_people(image: NDArray[Any], labels: NDArray[Any], palette: NDArray[Any], side: int) -> NDArray[Any]:
     """Return a piece of the image, (h, w, 3), with the people of its labels (2h, 2w) on it."""
     if not labels.size:
         return image
-    size_wh = image.shape[1::-1]
+    size_wh = (image.shape[1], image.shape[0])
     people = cv2.merge([_halve(cv2.LUT(labels, channel), size_wh) for channel in palette.T.copy()])
     people = cv2.multiply(people, cv2.merge([_shade(labels, size_wh, side)] * 3), scale=1 / 255)
     alpha = _halve(cv2.threshold(labels, 0, 255, cv2.THRESH_BINARY)[1], size_wh)
-    return cv2.add(cv2.multiply(image, cv2.merge([255 - alpha] * 3), scale=1 / 255), people)
+    blended: NDArray[Any] = cv2.add(cv2.multiply(image, cv2.merge([255 - alpha] * 3), scale=1 / 255), people)
+    return blended
 
 
-def _to_fixed_point(points: np.ndarray) -> np.ndarray:
+def _to_fixed_point(points: NDArray[Any]) -> NDArray[Any]:
     """Return pixel coordinates (..., 2) as the integers that OpenCV fills polygons with.
 
     Pixel centers are at whole numbers at both resolutions: x becomes 2 x + 0.5.
     """
     fine = points * _SUPERSAMPLING + (_SUPERSAMPLING - 1) / 2
-    return np.rint(fine * 2**_FRACTION_BITS).astype(np.int32)
+    fixed: NDArray[Any] = np.rint(fine * 2**_FRACTION_BITS).astype(np.int32)
+    return fixed
 
 
-def _halve(channel: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+def _halve(channel: NDArray[Any], size_wh: tuple[int, int]) -> NDArray[Any]:
     """Return one channel at the image's resolution."""
-    return cv2.resize(channel, size_wh, interpolation=cv2.INTER_AREA)
+    halved: NDArray[Any] = cv2.resize(channel, size_wh, interpolation=cv2.INTER_AREA)
+    return halved
 
 
-def _shade(labels: np.ndarray, size_wh: tuple[int, int], side: int) -> np.ndarray:
+def _shade(labels: NDArray[Any], size_wh: tuple[int, int], side: int) -> NDArray[Any]:
     """Return brightness (h, w) uint8: dark outlines between the parts, round limbs."""
     edges = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     edges = _halve(cv2.threshold(edges, 0, 255, cv2.THRESH_BINARY)[1], size_wh)
@@ -97,7 +105,7 @@ def _shade(labels: np.ndarray, size_wh: tuple[int, int], side: int) -> np.ndarra
     return 255 - cv2.addWeighted(edges, _OUTLINE, cv2.blur(edges, (width, width)), _ROUNDING, 0)
 
 
-def _make_palette(scene: Scene) -> np.ndarray:
+def _make_palette(scene: Scene) -> NDArray[Any]:
     """Return the color of every label, (256, 3) uint8 BGR; what is far is darker."""
     palette = np.zeros((256, 3))
     depths = parts.measure_depths(scene.landmarks, scene.heights)

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError
 
@@ -32,11 +33,11 @@ class Robot:
     label: int
     height: float
     color: tuple[int, int, int]
-    middle: np.ndarray
-    keypoints: np.ndarray
+    middle: NDArray[Any]
+    keypoints: NDArray[Any]
 
 
-def draw_robots(seed: int, index: int, size_wh: tuple[int, int] = (192, 192)) -> tuple[np.ndarray, list[Any]]:
+def draw_robots(seed: int, index: int, size_wh: tuple[int, int] = (192, 192)) -> tuple[NDArray[Any], list[Any]]:
     """Return image number ``index`` of the series ``seed``, and its labels.
 
     Returns:
@@ -75,7 +76,7 @@ def write_robots(folder: str | Path, num_images: int, seed: int = 0) -> Iterator
         image, shapes = draw_robots(seed, index)
         path = target / f"{index:04d}.jpg"
         path.write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
-        document = {
+        document: dict[str, Any] = {
             "version": "5.0.0", "flags": {}, "shapes": shapes, "imagePath": path.name, "imageData": None,
             "imageHeight": image.shape[0], "imageWidth": image.shape[1],
         }  # fmt: skip
@@ -93,18 +94,20 @@ def _find_place(rng: np.random.Generator, size_wh: tuple[int, int], others: list
     return None
 
 
-def _make_robot(rng: np.random.Generator, middle: np.ndarray, height: float) -> Robot:
+def _make_robot(rng: np.random.Generator, middle: NDArray[Any], height: float) -> Robot:
     hands = [(side * rng.uniform(0.28, 0.42), rng.uniform(-0.4, 0.3)) for side in (1, -1)]
     feet = [(side * rng.uniform(0.06, 0.24), rng.uniform(0.42, 0.5)) for side in (1, -1)]
     points = np.array([(0.0, -0.34), *hands, *feet])  # it faces us: its left is on the right
     angle = rng.normal(0, 0.12)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    shade = np.uint8([[[rng.integers(180), rng.integers(160, 256), rng.integers(110, 256)]]])  # hue, saturation, value
-    color = tuple(cv2.cvtColor(shade, cv2.COLOR_HSV2BGR)[0, 0].tolist())
-    return Robot(int(rng.integers(2)), height, color, middle, middle + height * points @ turn.T)  # type: ignore[arg-type]
+    shade = np.array(
+        [[[rng.integers(180), rng.integers(160, 256), rng.integers(110, 256)]]], np.uint8
+    )  # hue, saturation, value
+    blue, green, red = cv2.cvtColor(shade, cv2.COLOR_HSV2BGR)[0, 0].tolist()
+    return Robot(int(rng.integers(2)), height, (blue, green, red), middle, middle + height * points @ turn.T)
 
 
-def _paint(canvas: np.ndarray, robot: Robot, color: Any) -> None:
+def _paint(canvas: NDArray[Any], robot: Robot, color: Any) -> None:
     """Draw a robot onto an image in its color, or onto a map in its number."""
     unit, (x, y) = robot.height, robot.middle
 
@@ -124,7 +127,7 @@ def _paint(canvas: np.ndarray, robot: Robot, color: Any) -> None:
             cv2.rectangle(canvas, place(middle - reach), place(middle + reach), color, -1)
 
 
-def _label(robot: Robot, number: int, owners: np.ndarray) -> Iterator[dict[str, Any]]:
+def _label(robot: Robot, number: int, owners: NDArray[Any]) -> Iterator[dict[str, Any]]:
     """Yield a robot's box and keypoints as LabelMe has them; what lies outside the image has no label."""
     height, width = owners.shape
     left, top, box_width, box_height = cv2.boundingRect((owners == number).astype(np.uint8))

@@ -7,8 +7,10 @@ Shape letters: F people (far to near), L landmarks, O options, R color roles.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic import figure, parts
 from rtmo_plugin.data.synthetic.settings import SceneSettings
@@ -29,8 +31,8 @@ _MARGIN = 0.06  # of the standing height, around the landmarks: half the thickne
 class Prop:
     """A thing in front of the people: convex polygons, (V, 2) pixels each, of one color."""
 
-    polygons: tuple[np.ndarray, ...]
-    color: np.ndarray
+    polygons: tuple[NDArray[Any], ...]
+    color: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ class Scene:
     """
 
     settings: SceneSettings
-    landmarks: np.ndarray
-    heights: np.ndarray
-    colors: np.ndarray
-    options: np.ndarray
+    landmarks: NDArray[Any]
+    heights: NDArray[Any]
+    colors: NDArray[Any]
+    options: NDArray[Any]
     props: tuple[Prop, ...]
     ground_line: float
     background_seed: tuple[int, ...]
@@ -73,7 +75,7 @@ def sample_scene(settings: SceneSettings, seed: int, index: int) -> Scene:
     return Scene(settings, landmarks, heights, colors, options, props, ground_line, (seed, index, 1))
 
 
-def keep_people(scene: Scene, is_kept: np.ndarray) -> Scene:
+def keep_people(scene: Scene, is_kept: NDArray[Any]) -> Scene:
     """Return the scene with the people where the mask (F,) is true."""
     people = {name: getattr(scene, name)[is_kept] for name in ("landmarks", "heights", "colors", "options")}
     return replace(scene, **people)
@@ -86,7 +88,7 @@ def _sample_num_people(rng: np.random.Generator, settings: SceneSettings) -> int
     return low + int(np.searchsorted(shares[:-1], rng.random() * shares[-1]))
 
 
-def _sample_heights(rng: np.random.Generator, settings: SceneSettings, num_people: int) -> np.ndarray:
+def _sample_heights(rng: np.random.Generator, settings: SceneSettings, num_people: int) -> NDArray[Any]:
     """Return standing heights in pixels, (F,), ascending: the small ones are far away."""
     low, high = settings.height_range
     crowd_high = max(low, high * (1.0 - 0.09 * max(num_people - 2, 0)))
@@ -96,8 +98,12 @@ def _sample_heights(rng: np.random.Generator, settings: SceneSettings, num_peopl
 
 
 def _place_figures(
-    rng: np.random.Generator, settings: SceneSettings, figures: np.ndarray, heights: np.ndarray, grounds: np.ndarray
-) -> np.ndarray:
+    rng: np.random.Generator,
+    settings: SceneSettings,
+    figures: NDArray[Any],
+    heights: NDArray[Any],
+    grounds: NDArray[Any],
+) -> NDArray[Any]:
     """Move the figures to their places in the image, the nearest chosen first.
 
     Args:
@@ -122,10 +128,13 @@ def _place_figures(
         coverage = _measure_coverage(boxes, taken)
         best = np.argmax(coverage <= limits[i]) if (coverage <= limits[i]).any() else np.argmin(coverage)
         offsets[i], taken = tries[best], np.concatenate([taken, boxes[best : best + 1]])
-    return figures + np.concatenate([offsets, np.zeros((len(figures), 1))], axis=1)[:, None]
+    placed: NDArray[Any] = figures + np.concatenate([offsets, np.zeros((len(figures), 1))], axis=1)[:, None]
+    return placed
 
 
-def _sample_offsets(rng: np.random.Generator, settings: SceneSettings, box: np.ndarray, ground: float) -> np.ndarray:
+def _sample_offsets(
+    rng: np.random.Generator, settings: SceneSettings, box: NDArray[Any], ground: float
+) -> NDArray[Any]:
     """Return places for a figure with bounds ``box`` (4,): shifts (tries, 2) in pixels.
 
     The feet stand on the ground, which is lower in the image for nearer people, unless that would
@@ -144,18 +153,20 @@ def _sample_offsets(rng: np.random.Generator, settings: SceneSettings, box: np.n
             corner[:, 1] = -0.6 * lost[1]
         else:
             corner[:, 0] = np.where(rng.random(_NUM_TRIES) < 0.5, -lost[0], size_wh[0] - extent[0] + lost[0])
-    return corner - box[:2]
+    shifts: NDArray[Any] = corner - box[:2]
+    return shifts
 
 
-def _measure_coverage(boxes: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def _measure_coverage(boxes: NDArray[Any], taken: NDArray[Any]) -> NDArray[Any]:
     """Return the share of each box (tries, 4) that the boxes ``taken`` (N, 4) cover at most."""
     low = np.maximum(boxes[:, None, :2], taken[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], taken[None, :, 2:])
     shared = np.maximum(high - low, 0.0).prod(axis=-1).sum(axis=1)
-    return shared / (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+    shares: NDArray[Any] = shared / (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+    return shares
 
 
-def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray, np.ndarray]:
+def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return colors (F, R, 3) and options (F, O)."""
     clothes = _sample_vivid_colors(rng, (num_people, 3))
     colors = dict(
@@ -173,31 +184,33 @@ def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray
     return np.stack([colors[role] for role in parts.ROLES], axis=1), options
 
 
-def _pick(rng: np.random.Generator, colors: np.ndarray, count: int) -> np.ndarray:
+def _pick(rng: np.random.Generator, colors: NDArray[Any], count: int) -> NDArray[Any]:
     """Return ``count`` of the colors, each a little lighter or darker."""
-    return colors[rng.integers(len(colors), size=count)] * (0.9 + 0.2 * rng.random((count, 1)))
+    chosen: NDArray[Any] = colors[rng.integers(len(colors), size=count)] * (0.9 + 0.2 * rng.random((count, 1)))
+    return chosen
 
 
-def _sample_vivid_colors(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _sample_vivid_colors(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return BGR colors of any hue, (*shape, 3): white, gray and black among them."""
     hue, saturation, value = 6.0 * rng.random(shape), rng.random(shape) ** 0.7, 70.0 + 175.0 * rng.random(shape)
     steps = (hue[..., None] + np.array([2.0, 4.0, 0.0])) % 6.0
     ramp = np.clip(np.abs(steps - 3.0) - 1.0, 0.0, 1.0)
-    return value[..., None] * (1.0 - saturation[..., None] * (1.0 - ramp))
+    colors: NDArray[Any] = value[..., None] * (1.0 - saturation[..., None] * (1.0 - ramp))
+    return colors
 
 
 def _sample_props(
-    rng: np.random.Generator, settings: SceneSettings, landmarks: np.ndarray, heights: np.ndarray
+    rng: np.random.Generator, settings: SceneSettings, landmarks: NDArray[Any], heights: NDArray[Any]
 ) -> tuple[Prop, ...]:
     """Put a crate, a pole or a bush before some of the people."""
     chosen = np.flatnonzero(rng.random(len(landmarks)) < 0.2 * settings.occlusion)[-MAX_PROPS:]
     return tuple(_sample_prop(rng, landmarks[i], heights[i]) for i in chosen)
 
 
-def _sample_prop(rng: np.random.Generator, landmarks: np.ndarray, height: float) -> Prop:
+def _sample_prop(rng: np.random.Generator, landmarks: NDArray[Any], height: float) -> Prop:
     """Return a thing that hides some of the person with these landmarks (L, 3)."""
     color = _sample_vivid_colors(rng, ())
-    left, _, right, bottom = *landmarks[:, :2].min(axis=0), *landmarks[:, :2].max(axis=0)
+    (left, _), (right, bottom) = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
     x, ground = left + rng.random() * (right - left), bottom + 0.06 * height
     kind = rng.random()
     if kind < 0.4:
@@ -213,7 +226,7 @@ def _sample_prop(rng: np.random.Generator, landmarks: np.ndarray, height: float)
     return Prop(tuple(center + radius * circle for center, radius in zip(centers, radii, strict=True)), green)
 
 
-def _trace_box(x: float, ground: float, half_width: float, height: float) -> np.ndarray:
+def _trace_box(x: float, ground: float, half_width: float, height: float) -> NDArray[Any]:
     """Return the corners (4, 2) of a box that stands on the ground."""
     left, right, top = x - half_width, x + half_width, ground - height
     return np.array([(left, top), (right, top), (right, ground), (left, ground)])

@@ -8,9 +8,9 @@ find them too.
 from typing import Any
 
 import cv2
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import BaseStorageBackend, register_backend
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic.annotation import sample_visible_scene
 from rtmo_plugin.data.synthetic.rendering import draw_image
@@ -18,7 +18,7 @@ from rtmo_plugin.data.synthetic.settings import ADDRESS_SCHEME, parse_address
 from rtmo_plugin.registry import TRANSFORMS
 
 
-def draw_image_at(address: str) -> np.ndarray:
+def draw_image_at(address: str) -> NDArray[Any]:
     """Return the image, (H, W, 3) uint8 BGR, that ``format_address`` gave this address.
 
     Raises:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic.annotation import annotate_people, sample_visible_scene
 from rtmo_plugin.data.synthetic.rendering import draw_image
@@ -65,7 +65,8 @@ class SyntheticPeople(BaseCocoStyleDataset):
         names = {field.name for field in fields(SceneSettings)}
         self.settings = SceneSettings(**{name: value for name, value in options.items() if name in names})
         self.num_images, self.seed = num_images, seed
-        self._is_caching, self._images = cache, {}
+        self._is_caching = cache
+        self._images: dict[int, NDArray[Any]] = {}
         super().__init__(data_mode=data_mode, **{k: value for k, value in options.items() if k not in names})
         if self.test_mode:
             # The base class has told CocoMetric to read the annotation file '': there is none.
@@ -73,12 +74,12 @@ class SyntheticPeople(BaseCocoStyleDataset):
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return a record as the base class does, with ``img`` (H, W, 3) uint8 BGR if it is cached."""
-        record = super().get_data_info(idx)
+        record: dict[str, Any] = super().get_data_info(idx)
         if record["img_id"] in self._images:
             record["img"] = self.draw(record["img_id"])
         return record
 
-    def draw(self, index: int) -> np.ndarray:
+    def draw(self, index: int) -> NDArray[Any]:
         """Return image number ``index`` of the series, (H, W, 3) uint8 BGR; its ``img_id`` is this number."""
         if index in self._images:
             return self._images[index].copy()  # some transforms work in place
