@@ -21,10 +21,20 @@ _NO_LIMIT = 10**6  # people
 
 
 def build_untrained(cfg: Config) -> Any:
-    """Return the model of a config with random weights, in eval mode."""
+    """Return the model of a config with random weights, in eval mode.
+
+    Batch norm gets its statistics from noise: with its initial ones, activations of wide networks overflow.
+    """
     init_default_scope("mmpose")
     torch.manual_seed(0)
-    return MODELS.build(cfg.model).eval()
+    model = MODELS.build(cfg.model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the running statistics become those of the one batch
+            module.reset_running_stats()
+    with torch.no_grad():
+        model.head.head_module(model.neck(model.backbone(255 * torch.rand(2, 3, 128, 128))))
+    return model.eval()
 
 
 def load_size(name: str, widen: float | None = None, deepen: float | None = None) -> Config:

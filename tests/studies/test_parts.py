@@ -19,6 +19,7 @@ from studies.study_folder import Result
 from studies.study_page import make_observed_table
 from studies.study_plots import draw_levels, draw_sigmas
 from studies.top_down import _crop, _fit_boxes
+from studies.untrained import build_untrained, load_size
 from studies.variant_training import build_config
 from tests.edited import edit_copy
 
@@ -156,3 +157,12 @@ def test_computation_grows_with_the_area(base):
     conv = sum(each.numel() for each in model.head.head_module.parameters() if each.dim() == 4)
     assert small["params M"] * 1e6 == sum(each.numel() for each in model.parameters()) > conv
     assert torch.is_grad_enabled()
+
+
+def test_untrained_networks_compute_sizes_that_a_float_can_hold():
+    model = build_untrained(load_size("rtmo-s_coco"))
+    with torch.no_grad():
+        maps = model.head.head_module(model.neck(model.backbone(255 * torch.rand(1, 3, 320, 320))))
+    largest = [float(each.abs().max()) for levels in maps for each in levels]
+    assert len(largest) == 8
+    assert max(largest) < 80  # a box is the exponential of a map, and that of 89 is infinite
