@@ -79,12 +79,13 @@ def _make_child(parent: root.Registry, *locations: str) -> OptionRegistry:
     )
 
 
-MODELS = _make_child(root.MODELS, "models", "engine.moving_average")
+MODELS = _make_child(root.MODELS, "models", "data.preprocessor", "engine.moving_average")
 TASK_UTILS = _make_child(root.TASK_UTILS, "models")
 HOOKS = _make_child(root.HOOKS, "engine.hooks")
 LOOPS = _make_child(root.LOOPS, "engine.interruption")
 OPTIM_WRAPPERS = _make_child(root.OPTIM_WRAPPERS, "engine.optim_wrapper")
 OPTIM_WRAPPER_CONSTRUCTORS = _make_child(root.OPTIM_WRAPPER_CONSTRUCTORS, "engine.parameter_groups")
+FUNCTIONS = _make_child(root.FUNCTIONS, "data.batch_collation")
 DATASETS = _make_child(root.DATASETS, "data")
 TRANSFORMS = _make_child(root.TRANSFORMS, "data", "data.transforms")
 METRICS = _make_child(root.METRICS, "evaluation")

@@ -12,6 +12,7 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rtmo_plugin.packed_batch import PackedBatch
 from rtmo_plugin.registry import MODELS
 
 
@@ -38,21 +39,26 @@ class BatchRandomResize(nn.Module):
         self._divisor = size_divisor
         self._seed: int | None = None
 
-    def forward(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> tuple[Tensor, list[BaseDataElement]]:
+    def forward(
+        self, inputs: Tensor, data_samples: Sequence[BaseDataElement] | PackedBatch
+    ) -> tuple[Tensor, list[BaseDataElement] | PackedBatch]:
         """Resize images and their targets to the size of this step.
 
         Args:
             inputs: (B, 3, H, W).
-            data_samples: B samples, whose values in pixels of ``inputs`` are replaced.
+            data_samples: A packed batch, or B samples, whose values in pixels of ``inputs`` are replaced.
         """
         height, width = inputs.shape[-2:]
         step = MessageHub.get_current_instance().get_info("iter")
         shape_hw = self.choose_shape((height, width), step)
         if shape_hw != (height, width):
             inputs = functional.interpolate(inputs, size=shape_hw, mode="bilinear", align_corners=False)
+            scale_xy = (shape_hw[1] / width, shape_hw[0] / height)
+            if isinstance(data_samples, PackedBatch):
+                return inputs, data_samples.resize(scale_xy, shape_hw)
             for sample in data_samples:
-                _resize_sample(sample, (shape_hw[1] / width, shape_hw[0] / height), shape_hw)
-        return inputs, list(data_samples)
+                _resize_sample(sample, scale_xy, shape_hw)
+        return inputs, data_samples if isinstance(data_samples, PackedBatch) else list(data_samples)
 
     def choose_shape(self, shape_hw: tuple[int, int], step: int) -> tuple[int, int]:
         """Return the height and width of a step, for data of ``shape_hw``."""

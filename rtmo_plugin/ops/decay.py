@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# exp(-87) is just above float32's smallest normal number.  Processors take ten times
-# as long with smaller, denormal ones, and most priors are far from most people.
-_MAX_EXPONENT = 87.0
+# exp(-87) is just above float32's smallest normal number.  With smaller, denormal ones processors
+# take ten times as long, and most priors are far from most people.
+MAX_EXPONENT = 87.0
 
 
 def decay(exponents: Tensor) -> Tensor:
@@ -20,4 +20,4 @@ def decay(exponents: Tensor) -> Tensor:
         >>> decay(torch.tensor([0.0, 1.0, 1000.0]))
         tensor([1.0000e+00, 3.6788e-01, 1.6458e-38])
     """
-    return torch.exp(-exponents.clamp(max=_MAX_EXPONENT))
+    return torch.exp(-exponents.clamp(max=MAX_EXPONENT))

@@ -73,10 +73,11 @@ def match_bins(queries: Tensor, centers: Tensor, sizes: Tensor, num_bins: int, t
     cos, sin = encode_sine(middles, queries.shape[-1], temperature)[:, :, None].chunk(2, dim=-1)
     of_cos, of_sin = queries[:, None].chunk(2, dim=-1)
     periods = _make_periods(queries.shape[-1], temperature, cos.dtype, cos.device)
-    distances = allocate_bins(torch.zeros_like(sizes), steps * (block - 1), block)[:, block // 2 :]
-    angles = distances[:, None] / periods[:, None]
-    even = (of_cos * cos + of_sin * sin).flatten(1, 2) @ angles.cos()
-    odd = (of_sin * cos - of_cos * sin).flatten(1, 2) @ angles.sin()
+    unit = torch.linspace(-0.5, 0.5, block, dtype=sizes.dtype, device=sizes.device)[block // 2 :]
+    distances = unit * (steps * (block - 1))[:, None, None]
+    angles = distances / periods[:, None]
+    even = torch.bmm((of_cos * cos + of_sin * sin).flatten(1, 2), angles.cos())
+    odd = torch.bmm((of_sin * cos - of_cos * sin).flatten(1, 2), angles.sin())
     # not flip(), for which runtimes copy number by number
     backwards = torch.arange(block // 2 - 1, -1, -1, device=queries.device) + block % 2
     products = torch.cat([(even - odd).index_select(-1, backwards), even + odd], dim=-1)

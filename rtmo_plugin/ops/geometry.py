@@ -101,7 +101,8 @@ def compute_iou(boxes_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
 
 def compute_box_area(boxes_xyxy: Tensor) -> Tensor:
     """Return width x height of (..., 4) boxes."""
-    return (boxes_xyxy[..., 2] - boxes_xyxy[..., 0]) * (boxes_xyxy[..., 3] - boxes_xyxy[..., 1])
+    width, height = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).unbind(dim=-1)
+    return width * height
 
 
 def get_centers_and_sizes(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 
-from rtmo_plugin.ops.decay import decay
+from rtmo_plugin.ops.decay import MAX_EXPONENT, decay
 
 # An empty area would divide by zero; MMPose 1.3 takes its root as at least 1e-8.
 _MIN_AREA = 1e-16
+# Numbers in a chunk of the similarities of all pairs: few operators, and little memory.
+_MAX_NUMBERS = 2**22
 
 
 def compute_keypoint_similarity(keypoints: Tensor, targets: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:
@@ -44,10 +49,11 @@ def compute_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, areas: Tens
     return (similarity * normalize_visibility(visible)).sum(dim=-1)
 
 
+@torch.no_grad()
 def compute_pairwise_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:
-    """Return the OKS of every prior with every person of its image.
+    """Return the OKS of every prior with every person of its image, without gradients.
 
-    One keypoint at a time: the (B, P, G, K, 2) differences would not fit a cache, often not a GPU.
+    A few keypoints at a time: the (B, P, G, K, 2) differences would not fit a cache, often not a GPU.
 
     Args:
         keypoints: (B, P, K, 2) predicted.
@@ -59,14 +65,17 @@ def compute_pairwise_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, ar
     Returns:
         (B, P, G) in 0..1.
     """
-    weights = normalize_visibility(visible)
-    oks = keypoints.new_zeros(keypoints.shape[0], keypoints.shape[1], targets.shape[1])
-    for k in range(len(sigmas)):
-        one = slice(k, k + 1)
-        similarity = compute_keypoint_similarity(
-            keypoints[:, :, None, one], targets[:, None, :, one], areas[:, None], sigmas[one]
-        )
-        oks = oks + similarity[..., 0] * weights[:, None, :, k]
+    weights = normalize_visibility(visible)[:, None]
+    divisors = areas.clamp(min=_MIN_AREA)[:, None, :, None] * (2 * sigmas).square() * -2  # (B, 1, G, K)
+    (x, y), (true_x, true_y) = keypoints[:, :, None].unbind(dim=-1), targets[:, None].unbind(dim=-1)
+    shape = (keypoints.shape[0], keypoints.shape[1], targets.shape[1])
+    at_once = max(1, _MAX_NUMBERS // max(1, math.prod(shape)))
+    oks = keypoints.new_zeros(shape)
+    for chunk in (slice(first, first + at_once) for first in range(0, len(sigmas), at_once)):
+        squared = (x[..., chunk] - true_x[..., chunk]).square_()
+        dy = y[..., chunk] - true_y[..., chunk]
+        similarity = squared.addcmul_(dy, dy).div_(divisors[..., chunk]).clamp_(min=-MAX_EXPONENT).exp_()
+        oks += similarity.mul_(weights[..., chunk]).sum(dim=-1)
     return oks
 
 

@@ -91,6 +91,12 @@ RENAMED: list[tuple[str, str, Any]] = [
     (r"(val|test)_evaluator\.type", r"\1_evaluator.type", lambda v, _: f"rtmo_plugin.{v}"),
     # the same function; SiLU is one operation of torch
     (r"model\.backbone\.act_cfg\.type", "model.backbone.act_cfg.type", lambda v, _: {"Swish": "SiLU"}.get(v)),
+    # the same numbers, for a batch as a whole (tests/data/test_batch_collation.py)
+    (
+        r"model\.data_preprocessor\.type",
+        "model.data_preprocessor.type",
+        lambda v, _: {"PoseDataPreprocessor": "rtmo_plugin.PackedDataPreprocessor"}.get(v),
+    ),
     # the same sizes with the same probabilities, as a function of seed and step
     (
         r"model\.data_preprocessor\.batch_augments\.0\.type",
@@ -169,6 +175,7 @@ def default_probability(official: Values) -> float:
 # Our key where MMPose's config has none; the value it must have, or a function that finds it.
 ADDED: list[tuple[str, Any]] = [
     (r"custom_imports\.imports", ["rtmo_plugin"]),
+    (r"train_dataloader\.collate_fn\.type", "rtmo_plugin.pack_batch"),  # the same values in few tensors
     (r"custom_imports\.allow_failed_imports", False),
     (r"default_hooks\.training_stages\.type", "rtmo_plugin.TrainingStageHook"),
     (r"default_hooks\.training_stages\.schedule\.warmup\.begin", 0),

@@ -7,6 +7,7 @@ optimizer does to each, depend on the model and on the version of PyTorch.
 from collections import Counter
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
@@ -15,7 +16,9 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from rtmo_plugin.api import train
 from rtmo_plugin.models.heads.criterion import RTMOCriterion
-from tests.operators import CallCounter, select_waits_and_copies
+from rtmo_plugin.packed_batch import pack_samples
+from tests.operators import CallCounter, count_operators, select_waits_and_copies
+from tests.oracle import build_model, load_ours, make_samples
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,11 @@ def calls(tmp_path_factory, config, data_root):
 
 def test_a_batch_is_loaded_with_few_operators(calls):
     first, second, *_ = calls["data"]
-    assert first.total() <= 57
-    assert second.total() <= 29
-    assert select_waits_and_copies(second) <= Counter({"_local_scalar_dense": 4})  # on the CPU: of checks for NaN
+    # Packing is among them, which takes place in a worker where there is one, and spares the step as many.
+    assert first.total() <= 93
+    assert second.total() <= 64
+    waits = Counter({"_local_scalar_dense": 4, "_to_copy": 1})  # on the CPU: of checks for NaN, the range of labels
+    assert select_waits_and_copies(second) <= waits
 
 
 def test_hooks_of_a_step_only_read_the_losses_for_the_log(calls):
@@ -52,16 +57,16 @@ def test_hooks_of_a_step_only_read_the_losses_for_the_log(calls):
 def test_a_step_around_network_and_optimizer_has_few_operators(calls):
     for step, *parts in zip(*(calls[name] for name in ("train_step", "loss", "update_params"))):
         rest = step - parts[0] - parts[1]
-        assert rest.total() <= 32
-        assert select_waits_and_copies(rest) <= Counter({"_local_scalar_dense": 1, "_to_copy": 2})
+        assert rest.total() <= 13
+        assert select_waits_and_copies(rest) <= Counter({"_to_copy": 1})
     for counts in calls["_clip_grad"]:
         assert select_waits_and_copies(counts) <= Counter({"_local_scalar_dense": 1})
 
 
 def test_losses_have_few_operators_and_wait_for_nothing(calls):
     totals = [counts.total() for counts in calls["criterion"]]
-    assert max(totals[:2]) <= 159
-    assert max(totals[2:]) <= 184
+    assert max(totals[:2]) <= 155
+    assert max(totals[2:]) <= 180
     for counts in calls["criterion"]:
         assert select_waits_and_copies(counts) <= Counter({"_to_copy": 1})
 
@@ -74,3 +79,20 @@ def test_a_prediction_waits_for_people_and_for_two_checks(calls):
 def test_a_checkpoint_is_checked_without_a_copy_of_its_weights(calls):
     for counts in calls["before_save_checkpoint"]:
         assert select_waits_and_copies(counts).keys() <= {"_local_scalar_dense"}
+
+
+def test_the_loss_of_a_batch_is_half_as_many_operators_as_it_was():
+    """Assignment, targets, classifier and losses of eight images with 18 people were 1,236, and waited three times."""
+    torch.manual_seed(0)
+    size_wh = (256, 192)
+    model = build_model(load_ours("rtmo-s_coco")).train()
+    records = make_samples([3, 1, 0, 5, 2, 4, 1, 2], size_wh=size_wh)
+    batch = pack_samples(records)
+    feats = model.extract_feat(torch.rand(len(batch), 3, *size_wh[::-1]) * 255)
+    model.head.loss(feats, batch)  # lays out the priors, once for each size
+    network = count_operators(lambda: model.head.head_module(feats, with_proxy=True))
+    counts = count_operators(model.head.loss, feats, batch) - network
+    assert counts.total() <= 600
+    waits = {name: counts[name] for name in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal")}
+    assert sum(waits.values()) <= 2, waits
+    assert count_operators(model.head.loss, feats, records).total() - network.total() <= 660

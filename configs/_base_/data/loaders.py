@@ -7,6 +7,8 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
+    # Targets padded in the worker: a batch is some ten tensors, not some hundred.
+    collate_fn=dict(type="rtmo_plugin.pack_batch"),
     sampler=dict(type="DefaultSampler", shuffle=True),
 )
 val_dataloader = dict(

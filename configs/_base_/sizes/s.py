@@ -15,7 +15,7 @@ model = dict(
         nonlinearity="leaky_relu",
     ),
     data_preprocessor=dict(
-        type="PoseDataPreprocessor",
+        type="rtmo_plugin.PackedDataPreprocessor",
         pad_size_divisor=32,
         mean=[0, 0, 0],
         std=[1, 1, 1],

@@ -17,6 +17,7 @@ from mmengine.structures import BaseDataElement
 
 from rtmo_plugin.engine.wrapped_data import WrappedDataset, wrap_training_data
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.packed_batch import PackedBatch
 from rtmo_plugin.registry import HOOKS
 
 # What readers and transforms raise on files that are missing, truncated or not images, and on records
@@ -86,10 +87,14 @@ def _describe(dataset: Any, index: int, error: Exception) -> str:
         return f"sample {index}: {reason}"
 
 
-def read_notes(data_samples: Iterable[BaseDataElement]) -> Iterator[str]:
+def read_notes(data_samples: Iterable[BaseDataElement] | PackedBatch) -> Iterator[str]:
     """Yield the notes of a batch about replaced samples."""
-    for sample in data_samples:
-        yield from sample.metainfo.get(_NOTE, ())
+    if isinstance(data_samples, PackedBatch):
+        metainfos = data_samples.metainfos
+    else:
+        metainfos = tuple(sample.metainfo for sample in data_samples)
+    for metainfo in metainfos:
+        yield from metainfo.get(_NOTE, ())
 
 
 @HOOKS.register_module()

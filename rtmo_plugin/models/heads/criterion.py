@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rtmo_plugin.models.heads.stages import Stage
 from rtmo_plugin.ops.geometry import encode_boxes
 from rtmo_plugin.ops.oks import compute_oks
+from rtmo_plugin.packed_batch import PackedBatch
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, Priors, Targets
 
@@ -152,7 +153,11 @@ def raise_if_not_finite(losses: Mapping[str, Tensor], data_samples: Any) -> None
     is_finite = torch.stack([losses[name].detach() for name in names]).isfinite().tolist()
     bad = [name for name, ok in zip(names, is_finite) if not ok]
     if bad:
-        images = [str(sample.metainfo.get("img_path", "?")) for sample in data_samples]
+        images = (
+            data_samples.names
+            if isinstance(data_samples, PackedBatch)
+            else [str(sample.metainfo.get("img_path", "?")) for sample in data_samples]
+        )
         raise FloatingPointError(
             f"{', '.join(bad)} is not finite for the batch of {', '.join(images)}: lower the learning rate, or "
             "check these images' annotations."

@@ -13,7 +13,7 @@ from torch import Tensor
 from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.models.heads.criterion import RTMOCriterion, raise_if_not_finite
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
-from rtmo_plugin.models.heads.dense import decode_dense
+from rtmo_plugin.models.heads.dense import PriorCache, decode_dense
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
 from rtmo_plugin.models.heads.selection import collect_instances, select_priors
 from rtmo_plugin.models.heads.stages import Stage, build_stages
@@ -106,6 +106,7 @@ class RTMOHead(BaseModule):
         self.assigner = TASK_UTILS.build({"type": "rtmo_plugin.SimOTAAssigner", **(assigner or {})})
         self.criterion = RTMOCriterion(losses)
         self.stages = build_stages(stages)
+        self._priors: PriorCache = {}
         self.enter_stage("warmup")
         self.register_buffer("sigmas", torch.tensor(self.schema.sigmas), persistent=False)
         self._register_load_state_dict_pre_hook(_drop_obsolete_buffers)
@@ -144,7 +145,7 @@ class RTMOHead(BaseModule):
             ValueError: A data sample does not fit the model, see ``collect_people``.
             FloatingPointError: A loss is not finite.
         """
-        predictions = decode_dense(self.head_module(feats, with_proxy=True), self.strides)
+        predictions = decode_dense(self.head_module(feats, with_proxy=True), self.strides, self._priors)
         dtype = predictions.boxes.dtype
         people = collect_people(batch_data_samples, self.num_classes, self.schema.num_keypoints, dtype)
         sigmas = self.sigmas.to(dtype)

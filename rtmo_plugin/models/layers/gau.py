@@ -72,6 +72,6 @@ class GatedAttentionUnit(nn.Module):
         gate, value, base = torch.split(nn.functional.silu(self.uv(self.ln(tokens))), self.widths, dim=-1)
         query = base * self.gamma[0] + (self.beta[0] + position)
         key = base * self.gamma[1] + (self.beta[1] + position)
-        attention = torch.relu(query @ key.transpose(-1, -2) / self.widths[2] ** 0.5).square()
-        mixed: Tensor = self.res_scale(tokens) + self.o(gate * (attention @ value))
+        attention = torch.relu(torch.bmm(query, key.transpose(1, 2)) / self.widths[2] ** 0.5).square()
+        mixed: Tensor = self.res_scale(tokens) + self.o(gate * torch.bmm(attention, value))
         return mixed

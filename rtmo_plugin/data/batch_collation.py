@@ -1,0 +1,39 @@
+"""Collation of a training batch in the data loader's worker: one image tensor and few target tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch.utils.data import default_collate
+
+from rtmo_plugin.packed_batch import pack_samples
+from rtmo_plugin.registry import FUNCTIONS
+
+
+@FUNCTIONS.register_module()  # type: ignore[untyped-decorator]  # MMEngine has no types
+def pack_batch(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Collate the samples of a batch, as ``collate_fn=dict(type="rtmo_plugin.pack_batch")`` of a data loader.
+
+    The images go into shared memory in one piece, and the targets are padded, so that the main process has nothing
+    to do for each image.  ``PackedDataPreprocessor`` and ``RTMOHead`` take such batches; to others they look like lists
+    of data samples.
+
+    Args:
+        samples: Samples with ``inputs``, a (3, H, W) uint8 tensor, and ``data_samples``, MMPose's data sample.
+
+    Returns:
+        ``inputs``, a (B, 3, H, W) uint8 tensor, and ``data_samples``, a ``PackedBatch``.
+
+    Raises:
+        ValueError: Images differ in size, or people in their number of keypoints, with the names of the images.
+    """
+    images, labels = [each["inputs"] for each in samples], [each["data_samples"] for each in samples]
+    names = {tuple(image.shape): label.metainfo.get("img_path", "an image") for image, label in zip(images, labels)}
+    if len(names) > 1:
+        (first, path), (second, other), *_ = names.items()
+        raise ValueError(
+            f"{path} has the shape {first} after the transforms, and {other} {second}: a packed batch needs images of "
+            "one size; let the pipeline resize them, or leave collate_fn out of the data loader."
+        )
+    return {"inputs": default_collate(images), "data_samples": pack_samples(labels)}

@@ -1,0 +1,148 @@
+"""Packed batches: the same numbers as a list of data samples, in few tensors, whatever the number of images."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.structures import PixelData
+from mmpose.registry import MODELS
+from torch.utils.data import DataLoader
+
+from rtmo_plugin.data.batch_collation import pack_batch
+from rtmo_plugin.models.heads.training_targets import collect_people
+from rtmo_plugin.packed_batch import PackedBatch
+from tests.operators import count_operators, select_waits_and_copies
+from tests.oracle import make_samples
+from tests.small_head import SIZE_WH, build_ours, make_features
+
+COUNTS = [3, 0, 1, 2]
+RESIZE = {"type": "rtmo_plugin.BatchRandomResize", "random_size_range": (96, 160), "interval": 1}
+PEOPLE = ("bboxes", "labels", "keypoints", "keypoints_visible", "keypoints_visible_weights", "areas")
+
+
+def make_records(counts=COUNTS, num_keypoints=17, with_mask=True):
+    """Return what a training pipeline gives for each image."""
+    width, height = SIZE_WH
+    samples = make_samples(counts, num_keypoints, SIZE_WH)
+    generator = torch.Generator().manual_seed(0)
+    if with_mask:
+        for sample in samples[:2]:  # with people, and without
+            sample.gt_fields = PixelData(heatmap_mask=torch.rand(1, height, width, generator=generator).round())
+    images = [torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=generator) for _ in counts]
+    return [{"inputs": image, "data_samples": sample} for image, sample in zip(images, samples)]
+
+
+def make_preprocessor(**options):
+    """Return the preprocessor of the model in the third step of a training."""
+    hub = MessageHub.get_current_instance()
+    hub.update_info("iter", 3)
+    hub.update_info("seed", 0)
+    values = {"mean": [0, 0, 0], "std": [1, 1, 1], "pad_size_divisor": 32, "batch_augments": [RESIZE], **options}
+    return MODELS.build({"type": "rtmo_plugin.PackedDataPreprocessor", **values})
+
+
+def prepare(batch, **options):
+    """Return a batch as the model gets it."""
+    return make_preprocessor(**options)(copy.deepcopy(batch), training=True)
+
+
+def as_lists(records):
+    return {name: [record[name] for record in records] for name in ("inputs", "data_samples")}
+
+
+def test_samples_come_back_as_they_were():
+    records = make_records()
+    batch = pack_batch(records)["data_samples"]
+    assert len(batch) == len(list(batch)) == len(COUNTS)
+    for record, sample in zip(records, batch):
+        expected = record["data_samples"]
+        assert sample.metainfo.keys() == expected.metainfo.keys()
+        assert (sample.img_path, sample.img_shape) == (expected.img_path, expected.img_shape)
+        for name in PEOPLE:
+            assert torch.equal(sample.gt_instance_labels[name], expected.gt_instance_labels[name].to(torch.float32)), (
+                name
+            )
+    assert torch.equal(batch[0].gt_fields.heatmap_mask, records[0]["data_samples"].gt_fields.heatmap_mask)
+    assert (batch[-1].gt_fields.heatmap_mask == 0).all()
+    with pytest.raises(IndexError):
+        batch[4]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"batch_augments": None}, {"mean": [1, 2, 3], "std": [4, 5, 6], "bgr_to_rgb": True, "pad_size_divisor": 80}],
+)
+def test_the_model_gets_the_same_numbers(options):
+    records = make_records()
+    one_by_one, packed = prepare(as_lists(records), **options), prepare(pack_batch(records), **options)
+    assert torch.equal(packed["inputs"], one_by_one["inputs"])
+    assert isinstance(packed["data_samples"], PackedBatch)
+    people, expected = (collect_people(each["data_samples"], 1, 17) for each in (packed, one_by_one))
+    for name, value in vars(expected).items():
+        assert torch.equal(getattr(people, name), value), name
+    for sample, other in zip(packed["data_samples"], one_by_one["data_samples"]):
+        for name in ("img_shape", "img_path"):
+            assert sample.metainfo[name] == other.metainfo[name]
+
+
+@pytest.mark.parametrize("stage", ["warmup", "refine", "finish"])
+def test_the_losses_are_the_same(stage):
+    head, feats = build_ours(), make_features(len(COUNTS))
+    head.enter_stage(stage)
+    records = make_records()
+    expected = head.loss(feats, as_lists(records)["data_samples"])
+    got = head.loss(feats, pack_batch(records)["data_samples"])
+    assert got == expected
+
+
+def test_nobody_in_the_batch():
+    batch = prepare(pack_batch(make_records([0, 0])))
+    head = build_ours()
+    losses = head.loss(make_features(2), batch["data_samples"])
+    assert losses["loss_bbox"].item() == 0
+    assert batch["data_samples"].masks is None
+
+
+def test_work_does_not_grow_with_the_images():
+    prepare = make_preprocessor()
+    prepare(pack_batch(make_records()), True)  # which reads the seed
+    small, large = (count_operators(prepare, pack_batch(make_records([2] * n)), True) for n in (2, 16))
+    assert small == large
+    assert small.total() <= 25
+    assert select_waits_and_copies(small).keys() <= {"_to_copy"}  # to float; on a GPU also to the device
+
+
+def test_a_packed_batch_is_not_read_image_by_image_in_the_loss():
+    batch = pack_batch(make_records([2] * 16))["data_samples"]
+    counts = count_operators(collect_people, batch, 1, 17)
+    assert counts.total() <= 6
+    assert select_waits_and_copies(counts).total() == 0
+
+
+def test_workers_pack_their_batches():
+    loader = DataLoader(make_records(), batch_size=2, num_workers=1, collate_fn=pack_batch)
+    batches = list(loader)
+    assert [batch["inputs"].shape for batch in batches] == [(2, 3, SIZE_WH[1], SIZE_WH[0])] * 2
+    assert all(batch["inputs"].is_shared() for batch in batches)
+    assert [batch["data_samples"].counts for batch in batches] == [(3, 0), (1, 2)]
+
+
+def test_images_of_several_sizes_are_refused_by_name():
+    records = make_records()
+    records[2]["inputs"] = records[2]["inputs"][:, :32]
+    with pytest.raises(ValueError, match=r"a packed batch needs images of one size"):
+        pack_batch(records)
+
+
+def test_people_with_other_keypoints_are_refused_by_name():
+    records = make_records()[:2] + make_records([1], num_keypoints=14, with_mask=False)
+    with pytest.raises(ValueError, match=r"keypoints of a person have shape \(14, 2\), and those of image0\.jpg"):
+        pack_batch(records)
+
+
+def test_classes_out_of_range_are_refused_by_name():
+    records = make_records()
+    records[2]["data_samples"].gt_instance_labels.labels[0] = 3
+    with pytest.raises(ValueError, match=r"^image2\.jpg: class labels \[3\] are not within 0\.\.2: "):
+        collect_people(pack_batch(records)["data_samples"], 3, 17)
