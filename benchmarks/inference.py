@@ -22,6 +22,7 @@ from benchmarks.inference_sides import (
     open_yolo,
 )
 from benchmarks.timing_report import compare_timings
+from rtmo_plugin import Pose
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.images import read_image
@@ -137,11 +138,12 @@ def _measure_files(
     def read_one_by_one(find: Find) -> Callable[[], int]:
         return lambda: sum(len(find(read_image(path))) for path in paths)
 
-    def read_ahead(model: ExportedModel) -> Callable[[], int]:
-        return lambda: sum(1 for _ in model.predict_files(paths))
+    def read_ahead(file: Path, **options: Any) -> Callable[[], int]:
+        pose = Pose(file, streams=None, **options)
+        return lambda: sum(1 for _ in pose.stream(paths))
 
     sides = {name: read_one_by_one(find) for name, find in theirs.items()}
-    sides |= {name: read_ahead(ExportedModel(**side, streams=None)) for name, side in ours.items()}
+    sides |= {name: read_ahead(**side) for name, side in ours.items()}
     for side in sides.values():
         side()  # what is made or loaded at the first image
     timings, _ = time_alternately(sides, _FILE_ROUNDS, pause=PAUSE_S)

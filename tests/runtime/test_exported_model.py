@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from rtmo_plugin import Pose
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.media.images import decode_image
 from rtmo_plugin.runtime.engines import open_engine
@@ -107,15 +109,15 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (3, 1), (1, 3)])
 @pytest.mark.parametrize("cut", ["end2end", "raw"])
 def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size, streams):
-    model = ExportedModel(files[cut], streams=streams)
+    model = ExportedModel(files[cut], score_thr=0.1)
     paths = [*sorted(folder.iterdir()), folder / "nowhere.jpg"]
-    results = list(model.predict_files(paths, batch_size=batch_size))
-    assert [result.path for result in results] == paths
-    errors = {result.path.name: result.error for result in results if result.error}
+    results = list(Pose(files[cut], streams=streams, score_thr=0.1).stream(paths, batch_size=batch_size))
+    assert [result.frame.name for result in results] == list(map(str, paths))
+    errors = {Path(result.frame.name).name: result.error for result in results if result.error}
     assert set(errors) - {"thin.png"} == {"cut off.jpg", "cut off.png", "empty.jpg", "text.jpg", "nowhere.jpg"}
     assert all(str(folder / name) in error for name, error in errors.items())
-    people = {result.path.name: result.people for result in results}
-    assert all(people[name] is None for name in errors)
+    people = {Path(result.frame.name).name: result.people for result in results}
+    assert all(len(people[name]) == 0 for name in errors)
     expected = model.predict(cv2.imread(str(folder / "b.png")))
     for name in ("b.png", "16bit.png"):
         np.testing.assert_allclose(people[name].keypoints, expected.keypoints, rtol=0, atol=0.1)
@@ -159,9 +161,9 @@ def test_maps_keep_their_layout_in_onnx_runtime(files, tmp_path):
 
 
 def test_no_file_is_no_result(files):
-    assert list(ExportedModel(files["raw"]).predict_files([])) == []
+    assert ExportedModel(files["raw"]).predict_batch([]) == list(Pose(files["raw"]).stream([])) == []
     with pytest.raises(ConfigError, match="batch_size must be a whole number from 1 to"):
-        list(ExportedModel(files["raw"]).predict_files([], batch_size=0))
+        Pose(files["raw"]).stream([], batch_size=0)
 
 
 def test_pictures_of_all_kinds():

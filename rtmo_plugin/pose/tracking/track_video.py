@@ -35,8 +35,8 @@ _OPTIONS = ("smooth", "batch_size", "start_score", "min_seen", "max_lost")
 _NOT_FOLDERS = (*SUFFIXES, *VIDEO_SUFFIXES, ".json", ".jsonl", ".txt")
 
 
-class Finder(Protocol):
-    """What finds people frame by frame: ``Pose``."""
+class PoseStream(Protocol):
+    """What detects people frame by frame: ``Pose``."""
 
     info: ModelInfo
 
@@ -86,7 +86,7 @@ def track_results(
 
 
 def track_video(
-    pose: Finder,
+    pose: PoseStream,
     source: str | int | Path,
     out: str | Path,
     *,
