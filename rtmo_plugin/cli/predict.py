@@ -1,4 +1,4 @@
-"""``rtmo predict``: detect the people in images, videos and cameras."""
+"""``rtmo predict``: detect the people in images, videos and camera streams."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rtmo_plugin.number_ranges import SIDE, STREAMS
 _EXAMPLES = (
     "{command} rtmo-s.onnx photo.jpg --out found/               # an exported file: needs neither torch nor MMPose",
     "{command} rtmo-s.onnx photos/*.jpg                         # several sources: prints a table",
-    "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line an image",
-    "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line a frame; rtmo track writes a video",
-    "{command} mine.pth photos/ --config rtmo-s_coco --out found/",
-    "{command} rtmo-s.onnx many.txt --records parquet --out found/ --ray    # a name a line; goes on when restarted",
+    "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line per image",
+    "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line per frame; rtmo track writes a video",
+    "{command} mine.pth photos/ --config rtmo-s_coco               # a checkpoint",
+    "{command} rtmo-s.onnx many.txt --records parquet --out found/ --ray    # one name per line; can resume",
 )
-_VISIBLE = 0.3  # the visibility from which keypoints are drawn
-_NOTES = """Without --out and --json a table is printed, with a line for each detection.
+_VISIBLE = 0.3  # lowest visibility of keypoints that are drawn and counted
+_NOTES = """Without --out and --json a table is printed, with one line per detection.
 
 --out DIR writes a plot of each image, or frame of a video, and DIR/predictions.json:
 {"keypoints": names, "images": [one object for each image, as --json prints it]}.  After Ctrl-C it
@@ -40,7 +40,7 @@ have the order of `rtmo info MODEL`.  A person has a "class" if the model knows 
 
 The former call CONFIG CHECKPOINT SOURCES means CHECKPOINT SOURCES --config CONFIG.
 
-exit code: 0 every image was used, 1 some were not, 2 something in the input is wrong"""
+exit code: 0 every image was used, 1 some could not be used, 2 an argument or input is wrong"""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +129,7 @@ def read_config_first(model: str, sources: Sequence[str], config: str | None) ->
 
 
 def choose_streams(model: str, source: Any, streams: int | None) -> dict[str, Any]:
-    """Return the option ``streams`` for ``Pose``; None lets it choose, where results need not be immediate."""
+    """Return the option ``streams`` for ``Pose``; None lets it choose, for sources that need no immediate results."""
     from rtmo_plugin.checkpoints.model_names import is_exported
     from rtmo_plugin.media.sources import SourceKind, find_kind
 
@@ -166,7 +166,7 @@ _HEADER = "score      x1      y1      x2      y2  keypoints  image"
 
 
 def _make_rows(result: Any) -> list[str]:
-    """Return a line for each detection, or one for an empty image; it ends with the image and, in a video, the time."""
+    """Return one line per detection, or one for an empty image, with the name of the image and the time in a video."""
     time_s = result.frame.time_s
     name = escape_control_characters(result.frame.name)
     name = name if time_s is None else f"{name} {time_s:.3f} s"

@@ -20,18 +20,20 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.wording import count
 
 _EXAMPLES = (
-    "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, a line a frame",
+    "{command} rtmo-s.onnx street.mp4 --out tracked.mp4         # and tracked.jsonl, one line per frame",
     "{command} rtmo-s.onnx 0 --out camera.mp4 --smooth          # the first camera, until Ctrl-C",
 )
-_NOTES = """A line of --json, and of the file beside the video, is one of `rtmo predict`, and every person has an "id":
-from 1 on, or -1 until the detection is confirmed.
+_NOTES = """The file of JSON lines beside the video, and --json, have one object per frame: {"image": name of the
+source, "index": of the frame, "time": in seconds, "people": [{"id": from 1, or -1 until the track is
+confirmed, "score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, visibility], ...]}, ...],
+"error": null or a sentence}.  Coordinates are pixels of the frame; `rtmo info MODEL` names the keypoints.
 
-A frame of the video is shown at its time, also where a camera is slow or the frame rate varies.  An .mp4
-holds H.264 where OpenCV has an encoder or the program ffmpeg is installed, and else MPEG-4 Part 2, which
-browsers do not play; they play a .webm.
+Each frame is shown at its time, also if the camera is slow or the frame rate varies.  An .mp4 holds H.264
+if OpenCV has an encoder or the program ffmpeg is installed.  Otherwise it holds MPEG-4 Part 2, which
+browsers do not play; a .webm plays in browsers.
 
-exit code: 0 every frame was used, 2 something in the input is wrong or it stopped early: what was done is kept; also
-after Ctrl-C (130) and SIGTERM (143)"""
+exit code: 0 every frame was used, 2 an argument or input is wrong or the video ends early, 130 after
+Ctrl-C, 143 after SIGTERM; the frames until then are kept"""
 _HOW_TO_PLAY = "it is MPEG-4 Part 2; install ffmpeg for H.264, or choose a name that ends with .webm"
 
 

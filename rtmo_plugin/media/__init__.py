@@ -1,1 +1,1 @@
-"""Images and videos: read upright and within limits, listed, drawn on, and written; no torch."""
+"""Images and videos: read upright and within limits, listed, drawn on and written; no torch."""

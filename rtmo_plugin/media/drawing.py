@@ -1,4 +1,4 @@
-"""Draw people on images with OpenCV: limbs in the person's color, joints by side."""
+"""Drawing of people on images with OpenCV: limbs in a color per person, joints by side."""
 
 from __future__ import annotations
 
@@ -43,17 +43,19 @@ def draw_people(
     """Return a copy of ``image`` with people drawn on it.
 
     Args:
-        image: (height, width, 3) BGR.
+        image: Image, (height, width, 3) BGR.
         keypoints: (N, K, 2) x and y in pixels of ``image``.
         scores: (N, K) scores of the keypoints, 0..1.
         skeleton: Pairs of keypoints to connect.
         flip_pairs: Pairs of left and right keypoints; left joints are white, right ones dark.
-        keypoint_thr: Keypoints with a lower score are left out, and limbs that end there.
+        keypoint_thr: Lowest score of keypoints that are drawn; limbs to other keypoints are left out.
         texts: Text above each person. Default: no text.
         numbers: Number of each person; equal numbers get equal colors. Default: the order of the people.
     """
     canvas = np.ascontiguousarray(image).copy()
-    joints = _choose_joint_colors(keypoints.shape[1] if keypoints.ndim == 3 else 0, flip_pairs)
+    left, right = {pair[0] for pair in flip_pairs}, {pair[1] for pair in flip_pairs}
+    num_keypoints = keypoints.shape[1] if keypoints.ndim == 3 else 0
+    joints = [_LEFT if k in left else _RIGHT if k in right else _MIDDLE for k in range(num_keypoints)]
     for index, (points, point_scores) in enumerate(zip(keypoints, scores)):
         is_shown = (point_scores >= keypoint_thr) & np.isfinite(points).all(axis=-1)
         color = _PALETTE[(numbers[index] if len(numbers) else index) % len(_PALETTE)]
@@ -61,11 +63,6 @@ def draw_people(
         if texts and is_shown.any():
             _write_text(canvas, texts[index], points[is_shown], color)
     return canvas
-
-
-def _choose_joint_colors(num_keypoints: int, flip_pairs: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
-    left, right = {pair[0] for pair in flip_pairs}, {pair[1] for pair in flip_pairs}
-    return [_LEFT if k in left else _RIGHT if k in right else _MIDDLE for k in range(num_keypoints)]
 
 
 def _draw_person(
@@ -90,7 +87,7 @@ def _draw_person(
 
 
 def _write_text(canvas: Image, text: str, points: Floats, color: tuple[int, int, int]) -> None:
-    """Write a word above the highest of a person's points, within the image, readable on any ground."""
+    """Write a text above a person, within the image, with an outline that makes it readable on any background."""
     scale = 0.4 * max(1.0, max(canvas.shape[:2]) / 640)
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     (middle, _), top = points.mean(axis=0), points[:, 1].min()
@@ -102,13 +99,13 @@ def _write_text(canvas: Image, text: str, points: Floats, color: tuple[int, int,
 
 
 def _choose_thickness(points: Floats, canvas: Image) -> int:
-    """Return a line width that suits the size of the person, and of the image."""
+    """Return the line width in pixels for the size of the person and of the image."""
     extent = float(np.ptp(points, axis=0).max())
     finest = max(1.0, max(canvas.shape[:2]) / 640)
     return round(min(max(finest, extent / 60), 6 * finest))
 
 
 def _fix(point: Floats) -> tuple[int, int]:
-    """Return a point in OpenCV's fixed-point pixels, kept where its integers do not overflow."""
+    """Return a point in OpenCV's fixed-point pixels, clipped so that its integers do not overflow."""
     x, y = np.clip(np.round(point * 2**_SHIFT), -(2**28), 2**28).astype(int)
     return int(x), int(y)

@@ -1,4 +1,4 @@
-"""H.264 by the program ``ffmpeg``, where it is installed and OpenCV has no encoder of its own."""
+"""H.264 videos through the program ``ffmpeg``, for systems whose OpenCV has no encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT_S = 20
 
 @lru_cache
 def find_ffmpeg() -> str | None:
-    """Return the program if it is there and writes H.264, else None."""
+    """Return the path of the program, or None if it is not installed or cannot write H.264."""
     program = shutil.which("ffmpeg")
     if program is None:
         return None
@@ -37,12 +37,12 @@ def find_ffmpeg() -> str | None:
 
 
 class FfmpegProgram:
-    """A video that the program writes, with the methods of OpenCV's writer.
+    """Video writer that pipes frames to the program, with the methods of OpenCV's writer.
 
     Args:
         program: Path of the program.
         path: File to write.
-        fps: Frames a second.
+        fps: Frames per second.
         size_wh: Width and height of all frames, both even.
     """
 
@@ -64,7 +64,7 @@ class FfmpegProgram:
         """Write a frame.
 
         Raises:
-            OutputError: The program has ended.
+            OutputError: The program has stopped.
         """
         assert self._process.stdin is not None
         try:

@@ -12,7 +12,7 @@ _DEEP = "**"
 
 
 def find_by_pattern(pattern: str | Path) -> list[Path]:
-    """Return the files that a pattern names, sorted; ``**`` stands for any number of folders.
+    """Return the files that match a pattern, sorted; ``**`` matches any number of folders.
 
     As in a shell, ``*`` leaves out names that begin with a dot. ``**`` follows links to folders, but
     enters each folder only once, so that a link to a folder above it does no harm.
@@ -28,7 +28,7 @@ def find_by_pattern(pattern: str | Path) -> list[Path]:
 
 
 def _list_matching(folders: Iterable[Path], step: str, *, is_folder: bool) -> Iterator[Path]:
-    """Yield the folders, or the files, that one part of a pattern names in some folders."""
+    """Yield the folders, or the files, that match one part of a pattern in some folders."""
     has_kind = os.path.isdir if is_folder else os.path.isfile
     if step == _DEEP:
         yield from _walk(folders)
@@ -41,14 +41,14 @@ def _list_matching(folders: Iterable[Path], step: str, *, is_folder: bool) -> It
 
 
 def _walk(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield folders and all below them; what only links lead to comes last."""
+    """Yield folders and all folders below them; those reached only through links come last."""
     entered: set[tuple[int, int]] = set()
     waiting, links = list(folders)[::-1], list[Path]()
     while waiting or links:
         folder = waiting.pop() if waiting else links.pop()
         try:
             status = os.stat(folder)
-        except OSError:  # removed meanwhile, or a link to itself
+        except OSError:  # removed in the meantime, or a link to itself
             continue
         if (status.st_dev, status.st_ino) in entered:
             continue

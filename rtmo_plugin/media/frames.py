@@ -1,4 +1,4 @@
-"""What a source gives: one image after another, with where and when it was taken."""
+"""Frames: the images of a source, each with its origin and time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Frame:
-    """An image of a source, or the reason why it could not be read.
+    """Image of a source, or the reason why it could not be read.
 
     Attributes:
-        image: (height, width, 3) BGR uint8, upright; None where there is an error.
-        name: The path, address or camera it comes from.
+        image: (height, width, 3) BGR uint8, upright. None after an error, or if it is not kept.
+        name: Path, address or camera that the image comes from.
         path: Path of the image or video file; None for arrays, addresses and cameras.
         index: Index of the frame in its video or camera, or of the image in its source, where a video counts once; from
             0.
         time_s: Seconds since the start of the video or camera; None for images.
-        error: Reason in one sentence. A video that ends early has it in an additional last frame.
+        error: Reason in one sentence why the image could not be read. A video that ends early has it in an additional
+            last frame. None if the image was read.
     """
 
     image: NDArray[Any] | None
@@ -39,5 +40,5 @@ class Frame:
         return f"Frame({self.name!r}, {size}, index={self.index}{time_s}{error})"
 
 
-# From its place in the source to its frame: what takes time is done when it is called.
+# Function from the index of an image in its source to its frame; reading happens when it is called.
 Entry = Callable[[int], Frame]

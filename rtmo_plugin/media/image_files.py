@@ -1,4 +1,4 @@
-"""Images as files: list and write them, whatever their names and sizes."""
+"""Image files: list and write them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rtmo_plugin.media.image_headers import SUFFIXES
 
 
 def list_images(path: str | Path) -> list[Path]:
-    """Return the images that ``path`` names: itself, or those in the folder, sorted by name.
+    """Return the image at ``path``, or the images in that folder, sorted by name.
 
     Raises:
-        MissingFileError: There is no such file or folder, or no image in the folder.
+        MissingFileError: The file or folder does not exist, or the folder has no image.
     """
     given = Path(path)
     if given.is_file():
@@ -30,10 +30,10 @@ def list_images(path: str | Path) -> list[Path]:
 
 
 def make_folder(path: str | Path, option: str = "") -> Path:
-    """Make a folder if it is not there, and return it.
+    """Make a folder if it does not exist, and return its path.
 
     Raises:
-        ConfigError: It cannot be made; the message calls it by its ``option``.
+        ConfigError: The folder cannot be made; the message names the ``option``.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,13 @@ def make_folder(path: str | Path, option: str = "") -> Path:
 
 
 def write_image(path: Path, image: Image) -> Path:
-    """Write an image in the format of the path's suffix, whole or not at all, and its folder if need be.
+    """Write an image in the format of the path's suffix, whole or not at all, and make its folder.
 
     Returns:
         The path.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     is_encoded, content = cv2.imencode(path.suffix, image)
     assert is_encoded, path  # only suffixes of ``SUFFIXES`` are written

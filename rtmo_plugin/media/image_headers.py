@@ -1,4 +1,4 @@
-"""What the header of an image file says: format, upright size and orientation, and whether it may be decoded.
+"""Headers of image files: format, upright size and orientation, and limits that are checked before decoding.
 
 Pillow reads the headers, without decoding a pixel. Every path that reads images begins here, so all paths agree on
 formats, orientation and limits. OpenCV is not imported, so that labels can be checked without it.
@@ -59,18 +59,18 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImageP
 
 
 class NotAnImageError(DataError):
-    """A file whose header is not that of an image that is read."""
+    """File that is not an image of a known format."""
 
 
 class ImageLimitError(DataError):
-    """An image that exceeds a limit of bytes, pixels or scans."""
+    """Image that exceeds a limit of bytes, pixels or scans."""
 
 
 class ImageHeader(NamedTuple):
-    """What the header of an image file says.
+    """Header of an image file.
 
     Attributes:
-        kind: Pillow's name of the format, such as ``JPEG``.
+        kind: Format, as Pillow names it, such as ``JPEG``.
         size_wh: Width and height of the upright image.
         orientation: EXIF orientation, 1 to 8, of the stored pixels.
     """
@@ -81,7 +81,7 @@ class ImageHeader(NamedTuple):
 
 
 def list_pillow_errors() -> tuple[type[Exception], ...]:
-    """Return what Pillow raises for headers and pixels that are damaged."""
+    """Return the exceptions that Pillow raises for damaged headers and pixels."""
     from PIL.Image import DecompressionBombError  # slow to import, and only images of some sources need it
 
     plain = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, MemoryError, struct.error, zlib.error)
@@ -89,7 +89,7 @@ def list_pillow_errors() -> tuple[type[Exception], ...]:
 
 
 def choose_max_pixels() -> int:
-    """Return how many pixels an image may have: ``MAX_PIXELS``, or what ``RTMO_MAX_MEGAPIXELS`` says.
+    """Return the largest number of pixels of an image: ``MAX_PIXELS``, or what ``RTMO_MAX_MEGAPIXELS`` says.
 
     Raises:
         ConfigError: The variable does not hold a positive number.
@@ -129,7 +129,7 @@ def read_header(content: bytes, name: str | Path = "The image", max_pixels: int 
 
 
 def check_pixels(size_wh: tuple[int, int], name: str | Path, max_pixels: int | None = None) -> None:
-    """Check that an image does not have too many pixels.
+    """Check the number of pixels of an image.
 
     Args:
         size_wh: Width and height of the image.
@@ -137,7 +137,7 @@ def check_pixels(size_wh: tuple[int, int], name: str | Path, max_pixels: int | N
         max_pixels: Largest number of pixels. Default: see :func:`choose_max_pixels`.
 
     Raises:
-        DataError: It has more.
+        DataError: The image has too many pixels.
     """
     limit = choose_max_pixels() if max_pixels is None else max_pixels
     if size_wh[0] * size_wh[1] > limit:
@@ -178,7 +178,7 @@ def check_pixel_data(content: bytes, name: str | Path = "The image") -> None:
     Every byte of a JPEG is decoded, but into few pixels.
 
     Raises:
-        DataError: They are damaged, or their values have no fixed range.
+        DataError: The pixels are damaged, or their values have no fixed range.
     """
     with explain_damage(name):
         image = open_with_pillow(content)
@@ -189,7 +189,7 @@ def check_pixel_data(content: bytes, name: str | Path = "The image") -> None:
 
 @contextmanager
 def explain_damage(name: str | Path) -> Iterator[None]:
-    """Turn what Pillow raises for damaged pixels into a sentence.
+    """Turn the exceptions of Pillow for damaged pixels into one sentence.
 
     Raises:
         DataError: The image cannot be decoded; the message calls it ``name``.
@@ -206,7 +206,7 @@ def check_mode(image: Image.Image, name: str | Path) -> bool:
     """Check that the pixels of Pillow's image have a known range, and return whether they have 16 bits.
 
     Raises:
-        DataError: They are 32-bit numbers, or Lab colors.
+        DataError: The pixels are 32-bit numbers or Lab colors.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BIT_FILES):
         return True

@@ -1,4 +1,4 @@
-"""The one reader of images: whatever an image comes as, the same upright pixels.
+"""The one reader of images, which gives the same upright pixels for every kind of source.
 
 OpenCV decodes JPEG, PNG and WebP, as MMPose does; Pillow decodes the other formats. The orientation is applied here and
 not by the decoders, which differ between formats and versions.
@@ -30,7 +30,7 @@ from rtmo_plugin.media.image_headers import (
 Image = NDArray[np.uint8]
 
 MAX_DOWNLOAD_BYTES = 100 * 10**6
-DOWNLOAD_TIMEOUT_S = 30.0  # for the header of the answer, and for each 64 KiB
+DOWNLOAD_TIMEOUT_S = 30.0  # for the header of the response, and for each 64 KiB
 DOWNLOAD_TOTAL_S = 300.0
 
 _OPENCV_KINDS = ("JPEG", "PNG", "WEBP")
@@ -96,7 +96,7 @@ def convert_image(source: Any, name: str | Path = "The image") -> Image:
     """Return a Python object as an image, (height, width, 3) BGR, upright.
 
     Args:
-        source: File content, an image of Pillow, or a ``uint8`` array, (height, width) or (height, width, 1, 3 or 4)
+        source: File content, Pillow image, or ``uint8`` array, (height, width) or (height, width, 1, 3 or 4)
             with BGR channels.
         name: Name of the image in messages.
 
@@ -112,7 +112,7 @@ def convert_image(source: Any, name: str | Path = "The image") -> Image:
 
 
 def is_pillow(source: Any) -> bool:
-    """Return whether an object is an image of Pillow, or of a class derived from it."""
+    """Return whether an object is a Pillow image, also of a derived class."""
     return any(each.__module__.startswith("PIL.") for each in type(source).__mro__)
 
 
@@ -130,10 +130,10 @@ def turn_upright(image: Image, orientation: int) -> Image:
 
 
 def _convert_pillow(image: Any, name: str | Path) -> Image:
-    """Return an image of Pillow as BGR pixels, upright.
+    """Return a Pillow image as upright BGR pixels.
 
     Raises:
-        DataError: It has too many pixels, or values without a fixed range.
+        DataError: The image has too many pixels, or values without a fixed range.
     """
     check_pixels(image.size, name)
     _load_pixels(image)  # only then are EXIF data behind the pixels known, and TIFF images upright
@@ -148,7 +148,7 @@ def _convert_pillow(image: Any, name: str | Path) -> Image:
 
 
 def _load_pixels(image: Any) -> None:
-    """Let Pillow decode, without a memory map, in which it takes the rows of a turned TIFF for columns."""
+    """Decode with Pillow, without a memory map, where Pillow confuses rows and columns of a turned TIFF image."""
     filename = getattr(image, "filename", "")
     if image.format == "TIFF" and filename:
         image.filename = ""
@@ -163,7 +163,7 @@ def _convert_array(image: NDArray[Any]) -> Image:
     """Return an array as (height, width, 3).
 
     Raises:
-        DataError: It does not hold an image of numbers from 0 to 255.
+        DataError: The array is not a ``uint8`` image.
     """
     is_image = image.dtype == np.uint8 and image.size > 0 and image.ndim in (2, 3)
     if not is_image or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):

@@ -1,8 +1,8 @@
-"""Names of the pictures to write for images and videos, chosen and checked before any work.
+"""File names of the plots of images and videos, chosen and checked before any work.
 
-An image's picture has the image's name, a frame's picture the video's name and the frame's number. No two
-pictures share a name, also where upper and lower case are the same, and no picture replaces an input,
-whatever path, pattern or link leads to it.
+The plot of an image has the name of the image; the plot of a frame has the name of the video and the number of
+the frame. No two plots share a name, also on file systems that ignore case, and no plot overwrites an input, by
+whatever path, pattern or link.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from rtmo_plugin.media.sources import SourceKind, find_kind
 
 _NUMBER = "_{:06d}.jpg"
 _NUMBERED = re.compile(r"(.*)_\d{6,}\.jpg", re.IGNORECASE | re.DOTALL)
-_ROOM = len(os.fsencode("_999999999.jpg"))  # what a frame's number and suffix may need
+_ROOM = len(os.fsencode("_999999999.jpg"))  # bytes reserved for the number and suffix of a frame
 
 
 class PlotPlan:
-    """The pictures of some sources, all in one folder.
+    """File names of the plots of some sources, all in one folder.
 
     Args:
-        folder: Folder of the pictures; it need not exist yet.
+        folder: Output folder; it need not exist yet.
         sources: Images, videos, addresses and camera numbers; folders and patterns already listed as their files.
         inputs: Other files that must stay as they are, such as the model.
-        suffix: Suffix of all pictures. Default: the image's own if it can be written, else ``.png`` is added.
+        suffix: Suffix of all plots. Default: that of the image if it can be written, else ``.png`` is added.
 
     Raises:
-        OutputError: A picture would replace an input or cannot be written.
+        OutputError: A plot would overwrite an input or cannot be written.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PlotPlan:
         check_outputs(outputs, [*files, *inputs])
 
     def choose_path(self, frame: Frame) -> Path:
-        """Return the picture's file of an image or a frame of the sources."""
+        """Return the path of the plot of an image or frame of the sources."""
         key = _make_key(frame.name if frame.path is None else frame.path)
         return self._folder / (self._images.get(key) or f"{self._videos[key]}{_NUMBER.format(frame.index)}")
 
@@ -84,14 +84,14 @@ class PlotPlan:
             taken.setdefault(f"{numbered[1]}_".casefold(), 2)
 
     def _add_video(self, source: str | int | Path, taken: dict[str, int]) -> None:
-        """Choose what the names of the pictures of a video or camera begin with."""
+        """Choose the beginning of the names of the plots of a video or camera."""
         name = str(source)
         is_camera = name.isdecimal() and not os.path.exists(name)
         stem = "image" if is_camera or "://" in name else Path(name).stem
         self._videos[f"camera {name}" if is_camera else _make_key(source)] = _find_free(stem, "_", taken, _ROOM)[:-1]
 
     def _list_old_frames(self) -> list[Path]:
-        """Return the files in the folder that pictures of the videos may replace."""
+        """Return the files in the folder that plots of the videos may overwrite."""
         stems = set(self._videos.values())
         names = os.listdir(self._folder) if stems and self._folder.is_dir() else []
         return [
@@ -106,13 +106,13 @@ def _make_key(source: str | int | Path) -> str:
 
 
 def _find_free(stem: str, suffix: str, taken: dict[str, int], room: int = 0) -> str:
-    """Return a name that is not taken and not too long, and take it; the second of a name ends with ``_2``.
+    """Return a free name that is not too long, and take it; a taken name gets ``_2``, ``_3`` and so on.
 
     Args:
         stem: Beginning of the name.
         suffix: End of the name.
-        taken: Names that are taken, without case, each with the number to try next; the new one is added.
-        room: Bytes to leave for what is appended later.
+        taken: Taken names in lower case, each with the number to try next; the new name is added.
+        room: Number of bytes to reserve for a later suffix.
     """
     for number in itertools.count(taken.get((stem + suffix).casefold(), 1)):
         end = suffix if number == 1 else f"_{number}{suffix}"

@@ -1,4 +1,4 @@
-"""Items from threads: some before they are asked for, or only the newest of live ones."""
+"""Reading in threads: ahead of the caller, or only the newest item of a live source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def map_ahead(
 
 
 def read_ahead(items: Iterator[_Item], num_ahead: int) -> Iterator[_Item]:
-    """Yield items that a thread takes from an iterator, so many before they are asked for."""
+    """Yield the items of an iterator, which a thread takes ``num_ahead`` items before they are asked for."""
     end: Any = object()
     with ThreadPoolExecutor(1) as reader:
         taken = map_ahead(reader, lambda _: next(items, end), repeat(None), num_ahead)
@@ -39,7 +39,7 @@ def read_ahead(items: Iterator[_Item], num_ahead: int) -> Iterator[_Item]:
 
 
 def keep_latest(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Yield the newest of the items that a thread takes from an iterator as fast as they come, and the last."""
+    """Yield the newest item that a thread has taken from an iterator, and finally the last one."""
     waiting: Queue[_Item] = Queue(1)
     is_over = Event()
 
@@ -47,7 +47,7 @@ def keep_latest(items: Iterator[_Item]) -> Iterator[_Item]:
         for item in items:
             with suppress(Empty):
                 waiting.get_nowait()
-            waiting.put(item)  # never waits: only this thread puts items there
+            waiting.put(item)  # never waits: only this thread puts items in
             if is_over.is_set():
                 return
 
@@ -60,7 +60,7 @@ def keep_latest(items: Iterator[_Item]) -> Iterator[_Item]:
 
 
 def _take(waiting: Queue[_Item], filling: Future[None]) -> Iterator[_Item]:
-    """Yield the items of a queue until the thread that fills it is done; its exception is raised here."""
+    """Yield the items of a queue until the thread that fills it has ended, and raise the thread's exception."""
     while True:
         is_last = filling.done()
         try:

@@ -1,4 +1,4 @@
-"""One image, whatever it is given as: a file, a web address, a file's content, an array or an image of Pillow."""
+"""A single image from a file, a web address, file content, an array or a Pillow image."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.media.frames import Entry, Frame
@@ -17,18 +15,19 @@ _WEB = ("http://", "https://")
 
 
 def open_image(source: Any) -> Entry:
-    """Return what gives the frame of one image; files and addresses are read when it is called.
+    """Return a function that gives the frame of one image; files and addresses are read when it is called.
 
     Raises:
-        MissingFileError: There is no such file.
-        DataError: It is not an image; of a file or an address that is the frame's error.
+        MissingFileError: The file does not exist.
+        DataError: An object is not an image; for a file or an address, this is the error of the frame.
     """
     if isinstance(source, (str, Path)):
         name = str(source)
         if not is_web(name) and not os.path.exists(name):
             raise MissingFileError(f"There is no image, video or folder {name}.")
         return partial(_read_image, name)
-    return partial(_make_frame, convert_image(source))
+    image = convert_image(source)
+    return lambda index: Frame(image, f"image {index}", None, index)
 
 
 def _read_image(name: str, index: int) -> Frame:
@@ -36,15 +35,11 @@ def _read_image(name: str, index: int) -> Frame:
     path = None if is_address else Path(name)
     try:
         image = download_image(name) if path is None else read_image(path)
-    except (DataError, MissingFileError) as error:  # the file may have gone since it was found
+    except (DataError, MissingFileError) as error:  # the file may have been removed since it was listed
         return Frame(None, name, path, index, error=str(error))
     return Frame(image, name, path, index)
 
 
 def is_web(name: str) -> bool:
-    """Tell whether a name is a web address."""
+    """Return whether a name is a web address."""
     return name[: len(_WEB[-1])].lower().startswith(_WEB)
-
-
-def _make_frame(image: NDArray[Any], index: int) -> Frame:
-    return Frame(image, f"image {index}", None, index)

@@ -1,8 +1,8 @@
-"""Everything that can be given to ``Pose``, as one stream of frames: read ahead in threads, memory bounded.
+"""Sources of ``Pose`` as one stream of frames, read ahead in threads and in bounded memory.
 
-An image, or several, may be a file, a folder, a pattern (``photos/*.jpg``), a web address, the content
-of a file, an array (BGR, as OpenCV reads), an image of Pillow, or a list of these; there are also
-videos (files and addresses), cameras (numbers) and live streams (``rtsp://``).
+Images may be given as files, folders, patterns (``photos/*.jpg``), web addresses, file content, arrays (BGR, as
+OpenCV reads), Pillow images, or a list of any of these.  Other sources are videos (files and addresses), cameras
+(numbers) and live streams (``rtsp://``).
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ __all__ = ["Frame", "SourceKind", "expand", "expand_all", "find_kind", "read_fra
 
 _NUM_READERS = 2
 _NUM_AHEAD = 4
-_MAX_DIGITS = 18  # of the number of a camera
+_MAX_DIGITS = 18  # digits of a camera number
 _LIVE = ("rtsp://", "rtmp://", "udp://", "tcp://")
 
-_Load = Callable[[], Frame]  # what takes time is done when it is called
+_Load = Callable[[], Frame]  # reads the frame when it is called
 
 
 class SourceKind(Enum):
-    """What comes out of a source."""
+    """Kind of a source, by what it contains."""
 
     IMAGE = "one image"
     IMAGES = "several images, perhaps videos among them"
     VIDEO = "the frames of one video"
-    LIVE = "frames without end"
+    LIVE = "an endless stream of frames"
 
 
 def read_frames(source: Any, *, start: int = 0, num_readers: int = _NUM_READERS) -> Iterator[Frame]:
-    """Return the frames of a source, in order; reading goes on in threads while they are used.
+    """Return the frames of a source in order; threads read ahead while they are used.
 
-    A live source gives its newest frame and drops those that were not asked for in time. An image among several that
-    cannot be read is a frame with an error, and the others go on.
+    A live source gives its newest frame and drops older ones. If one of several images cannot be read, its frame has
+    an error, and the others follow.
 
     Args:
-        source: Any source that the module names.
-        start: Index of the first frame: those before it are left out of a video, and images are counted from it.
-        num_readers: Threads that decode image files.
+        source: Any source that this module lists.
+        start: Index of the first frame; earlier frames of a video are skipped, and images are counted from it.
+        num_readers: Number of threads that decode image files.
 
     Raises:
-        MissingFileError: There is no such file, folder or camera, or nothing in it; raised at once.
-        DataError: It is not a source, or a video that cannot be opened.
+        MissingFileError: The file, folder or camera does not exist or is empty; raised at once.
+        DataError: The object is not a source, or the video cannot be opened.
     """
     kind = find_kind(source)
     if kind is SourceKind.LIVE:
@@ -71,12 +71,12 @@ def read_frames(source: Any, *, start: int = 0, num_readers: int = _NUM_READERS)
 
 
 def find_kind(source: Any) -> SourceKind:
-    """Tell what comes out of a source, without opening it.
+    """Return the kind of a source, without opening it.
 
     Raises:
-        DataError: It is not a source.
+        DataError: The object is not a source.
     """
-    if isinstance(source, bool):
+    if isinstance(source, bool):  # which is an ``int``
         raise _refuse(source)
     if isinstance(source, (str, Path)):
         return _find_kind_by_name(str(source))
@@ -92,7 +92,7 @@ def find_kind(source: Any) -> SourceKind:
 
 
 def _load(loads: Iterator[_Load], num_readers: int) -> Iterator[Frame]:
-    """Yield the frames; a thread decodes videos, and others image files."""
+    """Yield the frames; one thread decodes videos, and others decode image files."""
     with ThreadPoolExecutor(num_readers) as readers:
         yield from map_ahead(readers, lambda load: load(), read_ahead(loads, _NUM_AHEAD), num_readers)
 
@@ -114,12 +114,12 @@ def _is_pattern(name: str) -> bool:
 
 
 def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Load]:
-    """Open a source: what is wrong with it as a whole is raised here.
+    """Open a source, and raise errors of the source as a whole.
 
     Args:
-        source: Source, which is not live unless it is one of several.
+        source: Source; a live one only as one of several.
         kind: Kind of the source.
-        numbers: Indices for the images; a video among several takes one as well.
+        numbers: Iterator over the indices of images; a video among several takes one as well.
     """
     if kind in (SourceKind.LIVE, SourceKind.VIDEO):
         loads = map(_wrap, _open_live(source)) if kind is SourceKind.LIVE else _open_video(source)
@@ -132,11 +132,12 @@ def _open(source: Any, kind: SourceKind, numbers: Iterator[int]) -> Iterator[_Lo
 
 
 def _open_item(item: Any, numbers: Iterator[int]) -> Iterator[_Load]:
-    """Open one of several; if it cannot be, that is the error of its frame."""
+    """Open one of several sources; a failure becomes the error of its frame."""
     try:
         return _open(item, find_kind(item), numbers)
     except UserError as error:
-        return iter([partial(_make_error, _name(item), str(error), next(numbers))])
+        index, name = next(numbers), str(item) if isinstance(item, (str, Path, int)) else ""
+        return iter([partial(Frame, None, name or f"image {index}", None, index, error=str(error))])
 
 
 def _open_video(source: Any, start: int = 0) -> Iterator[_Load]:
@@ -151,19 +152,24 @@ def _open_live(source: Any) -> Iterator[Frame]:
 
 
 def expand(source: str | Path) -> list[Path]:
-    """Return the files of a folder or a pattern, by name.
+    """Return the images and videos of a folder, or the files that match a pattern, sorted by name.
 
     Raises:
         MissingFileError: No file is found.
     """
-    return _list_folder(Path(source)) if os.path.isdir(source) else _list_pattern(str(source))
+    if os.path.isdir(source):
+        return _list_folder(Path(source))
+    found = find_by_pattern(source)
+    if not found:
+        raise MissingFileError(f"No file matches the pattern {source}.")
+    return found
 
 
 def expand_all(sources: Iterable[str | int | Path]) -> list[str | int | Path]:
-    """Return sources in their order, folders and patterns as their files.
+    """Return sources in order, with folders and patterns replaced by their files.
 
     Raises:
-        MissingFileError: A file, folder or pattern names nothing.
+        MissingFileError: A file or folder does not exist, or a pattern matches nothing.
         DataError: A source has no name, such as an array.
     """
     found: list[str | int | Path] = []
@@ -191,23 +197,8 @@ def _list_folder(folder: Path) -> list[Path]:
     return found
 
 
-def _list_pattern(pattern: str) -> list[Path]:
-    found = find_by_pattern(pattern)
-    if not found:
-        raise MissingFileError(f"No file is named like {pattern}.")
-    return found
-
-
-def _make_error(name: str, error: str, index: int) -> Frame:
-    return Frame(None, name or f"image {index}", None, index, error=error)
-
-
 def _wrap(frame: Frame) -> _Load:
     return lambda: frame
-
-
-def _name(source: Any) -> str:
-    return str(source) if isinstance(source, (str, Path, int)) else ""
 
 
 def _refuse(source: Any) -> DataError:

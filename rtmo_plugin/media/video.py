@@ -1,4 +1,4 @@
-"""Videos and cameras as frames with their times, read by OpenCV."""
+"""Frames of videos and cameras with their times, read by OpenCV."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class VideoInfo:
     """Properties that a video file declares.
 
     Attributes:
-        size_wh: Width and height of its frames, upright.
-        fps: Frames a second; 30 if the file does not say.
-        num_frames: Number of frames; 0 if the file does not say.
+        size_wh: Width and height of the upright frames.
+        fps: Frames per second; 30 if the file declares none.
+        num_frames: Number of frames; 0 if the file declares none.
     """
 
     size_wh: tuple[int, int]
@@ -56,8 +56,8 @@ def describe_video(path: str | Path) -> VideoInfo:
     """Return the properties that a video declares.
 
     Raises:
-        MissingFileError: There is no such file.
-        DataError: It is not a video.
+        MissingFileError: The file does not exist.
+        DataError: The file is not a video.
     """
     capture = open_video(path)
     try:
@@ -70,8 +70,8 @@ def open_video(address: str | Path) -> Any:
     """Open a video file, or a stream by its address; its frames are upright.
 
     Raises:
-        MissingFileError: There is no such file.
-        DataError: It is not a video, its end is missing, or there is nothing at the address.
+        MissingFileError: The file does not exist.
+        DataError: The file is not a video or its end is missing, or nothing answers at the address.
     """
     is_file = "://" not in str(address)
     if is_file and not os.path.isfile(address):
@@ -85,17 +85,17 @@ def open_video(address: str | Path) -> Any:
 
 
 class UprightCapture:
-    """An opened video whose frames are turned and mirrored as the file says, whatever OpenCV's version does.
+    """Opened video whose frames are upright, whatever OpenCV's version does with rotated files.
 
     Args:
-        capture: OpenCV's capture.
-        turn: Turn that the file asks for. Default: the angle that OpenCV reports.
+        capture: OpenCV's capture of the video.
+        turn: Turn that makes the frames upright. Default: the angle that OpenCV reports.
     """
 
     def __init__(self, capture: Any, turn: Turn | None = None) -> None:
         self._capture = capture
         reported = make_turn(_ANGLE_SIGN * capture.get(cv2.CAP_PROP_ORIENTATION_META))
-        # A backend that does not know the property turns frames itself, or never.
+        # A backend without the property always turns frames itself, or never does.
         is_raw = capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0) and not capture.get(cv2.CAP_PROP_ORIENTATION_AUTO)
         self._turn = (reported if turn is None else turn) if is_raw else Turn()
 
@@ -109,7 +109,7 @@ class UprightCapture:
         return value
 
     def grab(self) -> bool:
-        """Go to the next frame; False at the end."""
+        """Go to the next frame; return False at the end."""
         is_there: bool = self._capture.grab()
         return is_there
 
@@ -128,10 +128,10 @@ class UprightCapture:
 
 
 def open_camera(number: int) -> Any:
-    """Open a camera of this machine, 0 being the first.
+    """Open a camera of this machine; 0 is the first.
 
     Raises:
-        MissingFileError: There is none.
+        MissingFileError: The camera does not exist or is in use.
     """
     capture = None
     if number <= _MAX_CAMERA:
@@ -148,8 +148,8 @@ def measure_fps(path: str | Path) -> float:
     A file whose rate varies reports its mean or a wrong value.
 
     Raises:
-        MissingFileError: There is no such file.
-        DataError: It is not a video.
+        MissingFileError: The file does not exist.
+        DataError: The file is not a video.
     """
     capture = open_video(path)
     try:
@@ -165,12 +165,12 @@ def measure_fps(path: str | Path) -> float:
 
 
 def read_video(capture: Any, name: str, path: Path | None = None, start: int = 0) -> Iterator[Frame]:
-    """Yield the frames of an opened video and close it; one with an error comes last if it ends early.
+    """Yield the frames of an opened video and close it; a frame with an error follows if the video ends early.
 
     Args:
-        capture: The video.
-        name: Name of its frames.
-        path: Path of its file.
+        capture: Opened video.
+        name: Name of the frames.
+        path: Path of the video file. None for a stream.
         start: Index of the first frame; earlier ones are decoded and dropped, since few videos can be entered at an
             exact frame.
     """
@@ -226,7 +226,7 @@ def _describe(capture: Any) -> VideoInfo:
 
 
 def _find_time(capture: Any, fps: float, index: int, before_s: float) -> float:
-    """Return when the frame just read is shown: as its time stamp says, or else as its number does."""
+    """Return the time in seconds of the frame just read: its time stamp, or the one that its number implies."""
     stamp_s = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
     if stamp_s > before_s and (stamp_s > 0 or index == 0):
         return stamp_s
@@ -235,9 +235,9 @@ def _find_time(capture: Any, fps: float, index: int, before_s: float) -> float:
 
 @contextmanager
 def leave_out_messages() -> Iterator[None]:
-    """Keep what OpenCV and FFmpeg print about a file or camera they cannot open: our sentence says it."""
+    """Silence OpenCV and FFmpeg about files and cameras that they cannot open; the error message says it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = _LOGGING.setLogLevel(_SILENT)  # returns the one before
+    level = _LOGGING.setLogLevel(_SILENT)  # returns the previous level
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""How a video is to be turned or mirrored before it is shown, read from the file itself.
+"""Rotation of videos: how frames must be turned or mirrored to be upright, read from the file itself.
 
 A phone stores every video as its sensor lies and adds a matrix to the header. Versions of OpenCV differ: 4.6 turns
 portrait videos upside down, 4.11 does not turn them at all, and none of them mirrors. So OpenCV is told
@@ -29,7 +29,7 @@ _Matrix = tuple[int, int, int, int]  # a, b, c, d: x' = a x + c y, y' = b x + d 
 
 @dataclass(frozen=True)
 class Turn:
-    """What makes stored frames upright: first transposed, then mirrored.
+    """Turn that makes stored frames upright: they are first transposed, then mirrored.
 
     Attributes:
         is_transposed: Whether rows and columns are exchanged.
@@ -51,7 +51,7 @@ class Turn:
 
 
 def make_turn(degrees: float) -> Turn:
-    """Return the turn by an angle, clockwise; angles between the quarters count as the nearest.
+    """Return the turn by an angle in degrees clockwise, rounded to quarters.
 
     Examples:
         >>> make_turn(90)
@@ -62,7 +62,7 @@ def make_turn(degrees: float) -> Turn:
 
 
 def read_turn(path: str | Path) -> Turn | None:
-    """Return how the first video track of an MP4 or MOV file is to be turned; None for any other file."""
+    """Return the turn of the first video track of an MP4 or MOV file; None for any other file."""
     try:
         with Path(path).open("rb") as file:
             boxes = _Boxes(file, os.fstat(file.fileno()).st_size)
@@ -72,7 +72,7 @@ def read_turn(path: str | Path) -> Turn | None:
 
 
 class _Boxes:
-    """The nested boxes of a file: a length, a name of four letters, a content."""
+    """Nested boxes of a file, each with a length, a name of four letters, and content."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size, self._num_read = file, size, 0
@@ -91,7 +91,7 @@ class _Boxes:
         return None
 
     def _walk(self, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the name and the first bytes of all boxes between two places, in the order of the file."""
+        """Yield the name and the first bytes of all boxes between two offsets, in file order."""
         while start + 8 <= end and self._num_read < _MAX_BOXES:
             self._num_read += 1
             self._file.seek(start)
@@ -117,7 +117,7 @@ def _read_matrix(name: bytes, header: bytes) -> _Matrix:
 
 
 def _multiply(first: _Matrix, then: _Matrix) -> _Matrix:
-    """Return the matrix of two, one applied after the other; only its signs and relations count."""
+    """Return the product of two matrices; only signs and ratios of its entries matter."""
     a, b, c, d = first
     e, f, g, h = then
     return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h

@@ -1,4 +1,4 @@
-"""Video files whose frames are shown at their times, and that stay readable whatever happens.
+"""Video files whose frames are shown at their times, and that stay readable after any interruption.
 
 OpenCV says nothing when a disk is full, and a file that is not closed in good order cannot be read.
 So the space is looked at before each frame, the file is closed while there is still some left, and it
@@ -31,7 +31,7 @@ from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.media.video import leave_out_messages
 
 _FFMPEG = "ffmpeg"  # the program, where OpenCV has no encoder of H.264
-# By suffix, the best first.  Browsers play H.264 and VP8, and not MPEG-4 Part 2, which OpenCV writes everywhere.
+# By suffix, the best first.  Browsers play H.264 and VP8 but not MPEG-4 Part 2, which OpenCV can always write.
 CODECS = {
     ".mp4": ("avc1", _FFMPEG, "mp4v"),
     ".mov": ("avc1", _FFMPEG, "mp4v"),
@@ -40,26 +40,26 @@ CODECS = {
     ".webm": ("VP80", "VP90"),
 }
 _FOR_BROWSERS = {"avc1", _FFMPEG, "VP80", "VP90"}
-_RESERVE = 16 * 1024**2  # bytes that are left free: for the end of this file, and for other programs
+_RESERVE = 16 * 1024**2  # bytes of the disk to leave free, for the end of this file and for other programs
 _MAX_GAP_S = 600.0  # a longer gap between two frames is a wrong time stamp
 
 
 class VideoWriter:
-    """Writes frames of one size to a file, which is there after ``close``, or when the ``with`` ends.
+    """Writer of frames of one size; the file gets its name at ``close``, or when the ``with`` block ends.
 
     The file has a constant frame rate. A frame is repeated until the next one is due; of two frames
     that are due at once the first is written.
 
     Args:
-        path: File to write; its suffix, of ``CODECS``, says the format.  Its folder is made if need be.
-        fps: Frames a second.
+        path: File to write, whose suffix, a key of ``CODECS``, chooses the format.  Its folder is made.
+        fps: Frames per second.
 
     Raises:
-        ConfigError: The format is not known.
+        ConfigError: The format is unknown.
 
     Attributes:
         path: File to write.
-        codec: Codec of the frames once the first is written, of ``CODECS``.
+        codec: Codec of the frames, one of ``CODECS``; known after the first frame.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -80,14 +80,14 @@ class VideoWriter:
 
     @property
     def plays_in_browsers(self) -> bool:
-        """Whether browsers play what is written; known after the first frame."""
+        """Whether browsers play the codec; known after the first frame."""
         return self.codec in _FOR_BROWSERS
 
     def write(self, image: Image, time_s: float | None = None) -> None:
         """Write a frame.
 
         Args:
-            image: (height, width, 3) BGR; one of another size than the first is scaled to it.
+            image: Image, (height, width, 3) BGR; it is scaled to the size of the first frame.
             time_s: Time at which the frame is shown, in seconds; the first frame is the start. Default: directly after
                 the previous frame.
 
@@ -108,7 +108,7 @@ class VideoWriter:
         self._write(self._last)
 
     def _count_missing(self, time_s: float) -> int:
-        """Return how many frames fit between the last one and one of a time; -1 if its place is taken."""
+        """Return the number of frames missing before a time; -1 if the frame of that time is written already."""
         place = round((time_s - self._start_s) * self._fps) - self._num_cut
         longest = int(_MAX_GAP_S * self._fps)
         if place - self._num_written > longest:
@@ -122,7 +122,7 @@ class VideoWriter:
         self._num_written += 1
 
     def _check_space(self, image: Image) -> None:
-        """Raise an ``OutputError`` where the disk, or a limit of file sizes, has no room for one more frame."""
+        """Raise an ``OutputError`` if the disk, or a limit of file sizes, has no room for another frame."""
         free = shutil.disk_usage(self.path.parent).free
         limit = resource.RLIM_INFINITY if resource is None else resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if resource is not None and limit != resource.RLIM_INFINITY:  # as `ulimit -f` sets it
@@ -135,7 +135,7 @@ class VideoWriter:
         raise OutputError(f"The disk of {self.path} is full: it holds the frames so far, and nothing more.")
 
     def _open(self, image: Image) -> None:
-        """Open the file for frames of the size of ``image``, cut to even numbers as codecs want."""
+        """Open the file for frames of the size of ``image``, cut to even sides as codecs require."""
         self._size_wh = (max(2, image.shape[1] // 2 * 2), max(2, image.shape[0] // 2 * 2))
         with ExitStack() as files:
             self._draft = files.enter_context(replace_file(self.path))
@@ -148,7 +148,7 @@ class VideoWriter:
             raise OutputError(f"{self.path} cannot be written as a video of {width}x{height} pixels.")
 
     def _try_codec(self, codec: str) -> Any:
-        """Return a writer of a codec, or None where this machine has no such encoder."""
+        """Return a writer of a codec, or None if this machine has no encoder for it."""
         if codec == _FFMPEG:
             program = find_ffmpeg()
             return None if program is None else FfmpegProgram(program, self._draft, self._fps, self._size_wh)
@@ -161,7 +161,7 @@ class VideoWriter:
         """Write the end of the file, and give it its name.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
         """
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -179,7 +179,7 @@ class VideoWriter:
 
 @contextmanager
 def _drop_stderr() -> Iterator[None]:
-    """Discard what libraries print meanwhile past Python, such as FFmpeg's remarks on tags of codecs."""
+    """Silence what libraries print to stderr below Python, such as FFmpeg's notes on codec tags."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)

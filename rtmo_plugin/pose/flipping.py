@@ -24,11 +24,11 @@ _SAME = 0.5  # least OKS of two detections of one person
 
 
 class FlippingModel:
-    """A model that averages what it finds in an image and in its mirror image.
+    """Model that averages the detections of an image and of its mirror image.
 
     Args:
-        model: Model whose results are averaged; left and right keypoints are exchanged in the mirror image.
-        score_thr: Score above which people are returned, after averaging.
+        model: Model to run on both; left and right keypoints of the mirror image are exchanged.
+        score_thr: Score above which detections are returned, after averaging.
     """
 
     def __init__(self, model: Model, score_thr: float = 0.0) -> None:
@@ -39,10 +39,10 @@ class FlippingModel:
         self._order, self._sigmas = order, np.array(model.info.schema.sigmas)
 
     def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
-        """Return the people in each of some images, in their pixels.
+        """Return the detections in each image, in pixels of that image.
 
         Raises:
-            DataError: One of them cannot be used.
+            DataError: An image cannot be scaled to the input.
         """
         mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in images]
         found = self._model.predict_batch([*images, *mirrored], [*names, *names] if names else None)
@@ -51,14 +51,14 @@ class FlippingModel:
         return [people.select(people.scores > self._score_thr) for people in everyone]
 
     def _mirror(self, people: Detections, width: int) -> Detections:
-        """Return the people of a mirror image as they are in the image."""
+        """Return the detections of a mirror image in pixels of the image."""
         last = width - 1  # pixel 0 shows what the last one does
         boxes = np.stack([last - people.boxes[:, 2], people.boxes[:, 1], last - people.boxes[:, 0], people.boxes[:, 3]])
         points = people.keypoints[:, self._order] * [-1, 1] + [last, 0]
         return Detections(boxes.T, people.scores, points, people.keypoint_scores[:, self._order], people.labels)
 
     def _average(self, plain: Detections, other: Detections) -> Detections:
-        """Return the mean of people found in both views, and people found in one view at half their score."""
+        """Return the means of detections found in both views, and the others at half their score."""
         if not len(plain) or not len(other):
             return _halve(Detections.join([plain, other]))
         areas = np.maximum(plain.estimate_areas()[:, None], other.estimate_areas())

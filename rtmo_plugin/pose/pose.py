@@ -1,4 +1,4 @@
-"""``Pose``: two lines from a model's file to the people in images, videos and cameras."""
+"""``Pose``: detect the people in images, videos and camera streams with a model in any form."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ _OPTIONS = (
 
 
 class Pose:
-    """A model, ready for images, videos and cameras.
+    """Model that detects people in images, videos and camera streams.
 
     Args:
-        model: An exported file, which needs neither torch nor MMPose; a checkpoint, which carries its config; or a
-            published name such as ``rtmo-s_body7-onnx``, which is downloaded once.
-        config: File or shipped name of a config for a checkpoint. Default: the one it carries or is published with.
-        score_thr: Score above which people are returned.
-        flip: Whether the mirrored image is processed as well: twice the time.
-        tile: Side of overlapping tiles, in pixels of the image, for small people in large images. Default: no tiles.
+        model: Exported file, which needs neither torch nor MMPose; checkpoint, which carries its config; or published
+            name such as ``rtmo-s_body7-onnx``, which is downloaded once.
+        config: Config of a checkpoint, as a file or a shipped name. Default: the one that the checkpoint carries or is
+            published with.
+        score_thr: Lowest score of a person.
+        flip: Whether the mirrored image is processed as well, at twice the time.
+        tile: Side of overlapping square tiles in pixels, for small people in large images. Default: no tiles.
         **options: ``device``; for a checkpoint also ``cfg_options`` (values to change in its config, by dotted key);
             for an exported file also ``trust`` (whether code in a .pt or .pt2 file may run that was not exported
             here), ``size_wh``, ``runtime``, ``threads``, ``precision``, ``calibrated``, and ``streams`` (number of
@@ -76,18 +77,18 @@ class Pose:
             self._model = TilingModel(self._model, tile)
 
     def __repr__(self) -> str:
-        """Return the model and its keypoints, in one line."""
+        """Return the name of the model and its number of keypoints in one line."""
         return f"Pose({self._name!r}, {self.info.schema.num_keypoints} keypoints, score_thr={self._score_thr:g})"
 
     def __call__(self, source: Any, *, batch_size: int = 1) -> Any:
-        """Find the people in a source, see ``rtmo_plugin.media.sources``.
+        """Detect the people in a source, see ``rtmo_plugin.media.sources``.
 
         Returns:
-            A ``PoseResult`` for one image, a list of them for several, and for a video or a camera what ``stream``
-            returns.
+            A ``PoseResult`` for one image, a list of them for several images, and what ``stream`` returns for a video
+            or a camera.
 
         Raises:
-            UserError: There is nothing to read, or the one image cannot be used.
+            UserError: The source does not exist or is empty, or its only image cannot be used.
         """
         kind = find_kind(source)
         results = self.stream(source, batch_size=batch_size)
@@ -99,18 +100,18 @@ class Pose:
         return list(results) if kind is SourceKind.IMAGES else results
 
     def stream(self, source: Any, *, batch_size: int = 1, start: int = 0) -> Generator[PoseResult, None, None]:
-        """Return the results of a source one after another, however long it is: few are in memory at a time.
+        """Return the results of a source one after another; only a few are in memory at a time.
 
-        Reading and the network go on in threads while a result is used.  An image that cannot be used is a result
-        with an ``error``, and so is the end of a video that ends early.
+        Threads read and compute ahead while a result is used.  An image that cannot be used is a result with an
+        ``error``, and so is the end of a video that ends early.
 
         Args:
-            source: See ``rtmo_plugin.media.sources``.
-            batch_size: Images that are computed at once.
-            start: Index of the first result: earlier frames of a video are left out, and images are counted from it.
+            source: Any source that ``rtmo_plugin.media.sources`` lists.
+            batch_size: Number of images that are computed at once.
+            start: Index of the first result; earlier frames of a video are skipped, and images are counted from it.
 
         Raises:
-            UserError: There is nothing to read.
+            UserError: The source does not exist or is empty.
         """
         BATCH_SIZE.check("batch_size", batch_size)
         NUMBER.check("start", start)

@@ -1,4 +1,4 @@
-"""Results of ``Pose``: the people in one image, to read, draw, save and convert."""
+"""Results of ``Pose``: the people in one image, to read, plot, save and convert."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Floats = NDArray[np.floating[Any]]
 class PoseResult:
     """N people in one image, best first; all coordinates are pixels of that image, not rounded.
 
-    A part of the people is a result again: ``result[0]``, ``result[:3]``, ``result[result.scores > 0.5]``.
+    A selection of the people is a result again: ``result[0]``, ``result[:3]``, ``result[result.scores > 0.5]``.
 
     Attributes:
-        frame: The image and where it comes from.
-        people: The arrays behind the properties.
+        frame: Image and its origin.
+        people: Arrays behind the properties.
         info: Keypoint names, skeleton and classes of the model.
-        ids: (N,) ids that stay with people from frame to frame, if they are tracked: from 1, or -1 for no id yet.
+        ids: (N,) ids from 1 that stay with tracked people, or -1 where a track is not confirmed. None without tracking.
     """
 
     frame: Frame
@@ -55,39 +55,39 @@ class PoseResult:
 
     @property
     def scores(self) -> Floats:
-        """(N,) how sure the model is of each person, 0..1."""
+        """(N,) scores of the people, 0..1."""
         return self.people.scores
 
     @property
     def keypoints(self) -> Floats:
-        """(N, K, 2) x and y; of every keypoint, also of those that cannot be seen."""
+        """(N, K, 2) x and y of every keypoint, also of invisible ones."""
         return self.people.keypoints
 
     @property
     def visibility(self) -> Floats:
-        """(N, K) how probably an annotator would have marked the keypoint, 0..1.
+        """(N, K) probability that an annotator would have marked the keypoint, 0..1.
 
-        That is so for what is in the image and seen, or hidden but easy to guess; it is low for what is cut
-        off or nowhere to be guessed.  It says nothing of how exact the place is.
+        It is high for keypoints that are visible, or hidden but easy to guess, and low for those outside the image
+        or impossible to guess.  It does not measure how exact the position is.
         """
         return self.people.keypoint_scores
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """(N,) class of each, an index into ``info.classes``."""
+        """(N,) class labels, indices into ``info.classes``."""
         return self.people.labels
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:
-        """K names."""
+        """K keypoint names."""
         return self.info.schema.names
 
     @property
     def image(self) -> Image:
-        """(height, width, 3) BGR.
+        """Image, (height, width, 3) BGR.
 
         Raises:
-            DataError: The image could not be read.
+            DataError: The image could not be read, or is not kept.
         """
         if self.frame.image is None:
             raise DataError(self.error or f"{self.frame.name} is not kept.")
@@ -95,11 +95,11 @@ class PoseResult:
 
     @property
     def error(self) -> str | None:
-        """Reason why the image could not be used, in one sentence; there are no people then."""
+        """Reason in one sentence why the image could not be used, and has no people; None if it could."""
         return self.frame.error
 
     def __repr__(self) -> str:
-        """Return the image and how many people are in it, in one line."""
+        """Return the name of the image and the number of people in one line."""
         frame = self.frame
         where = "" if frame.time_s is None else f", frame {frame.index}, {frame.time_s:.3f} s"
         if self.error is not None:
@@ -124,11 +124,11 @@ class PoseResult:
         return replace(self, frame=replace(self.frame, image=None))
 
     def plot(self, image: Image | None = None, *, keypoint_thr: float = 0.3, boxes: bool = False) -> Image:
-        """Return the image with the people drawn on it, a copy.
+        """Return a copy of the image with the people drawn on it.
 
         Args:
-            image: Image to draw on, of the same size. Default: the result's own.
-            keypoint_thr: Keypoints of lower visibility are left out.
+            image: Image of the same size to draw on. Default: the result's own.
+            keypoint_thr: Lowest visibility of keypoints that are drawn.
             boxes: Whether boxes are drawn too.
 
         Raises:
@@ -151,7 +151,7 @@ class PoseResult:
         The file appears when all of it is written, and an older one stays until then.
 
         Raises:
-            ConfigError: The name ends with something else.
+            ConfigError: The name ends with another suffix.
             OutputError: It cannot be written, for example because the disk is full, or it is the image itself.
         """
         path, source = Path(path), self.frame.path
@@ -164,15 +164,15 @@ class PoseResult:
         return write_image(path, self.plot())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
+        """Return plain values for JSON, the same in ``rtmo predict --json`` and ``predictions.json``."""
         frame = {"image": self.frame.name, "index": self.frame.index, "time": self.frame.time_s}
         return {**frame, "people": [self._describe(n) for n in range(len(self))], "error": self.error}
 
     def to_coco(self, image_id: int | str | None = None) -> list[dict[str, Any]]:
-        """Return the people as rows of a result file of COCO's server, boxes as x, y, width, height.
+        """Return the people as rows of a COCO result file, boxes as x, y, width, height.
 
         Args:
-            image_id: Id of the image. Default: the number in the name of its file, as in COCO, or else the index.
+            image_id: Id of the image. Default: the file name if it is a number, as in COCO, or else the index.
         """
         if image_id is None:
             stem = self.frame.path.stem if self.frame.path and self.frame.time_s is None else ""
@@ -191,7 +191,7 @@ class PoseResult:
         ]
 
     def to_supervision(self) -> supervision.KeyPoints:
-        """Return the people as ``supervision.KeyPoints``; boxes, and ids if there are any, are in its ``data``.
+        """Return the people as ``supervision.KeyPoints``, whose ``data`` holds the boxes and, if tracked, the ids.
 
         Raises:
             ConfigError: The package is not installed.
@@ -211,7 +211,7 @@ class PoseResult:
         )
 
     def _describe(self, n: int) -> dict[str, Any]:
-        """Return one person as plain values, rounded to what a plot can show."""
+        """Return one person as plain values, rounded to hundredths of a pixel."""
         points = np.column_stack([self.keypoints[n].round(2), self.visibility[n].round(3)]).astype(float)
         person: dict[str, Any] = {
             "score": round(float(self.scores[n]), 4),

@@ -1,4 +1,4 @@
-"""From frames to results: reading, the network, and whatever is done with the results, side by side."""
+"""From frames to results: reading, the network and the caller's loop run side by side."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from rtmo_plugin.runtime.model_info import ModelInfo
 
 
 class Model(Protocol):
-    """A model that finds people: ``ExportedModel``, a checkpoint, or one of these with flipped images or tiles."""
+    """Interface of all models: ``ExportedModel``, ``CheckpointModel``, and either with flipping or tiles."""
 
     info: ModelInfo
 
     def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
-        """Return the people in each of some images, in their pixels.
+        """Return the detections in each image, in pixels of that image.
 
         Raises:
-            DataError: One of them cannot be used.
+            DataError: An image cannot be scaled to the input.
         """
 
 
@@ -38,8 +38,8 @@ def stream_results(
     """Yield a result for each frame, in order; the next batches are computed while a result is used.
 
     Args:
-        model: Model that finds the people.
-        frames: Frames; one with an error becomes a result without people.
+        model: Model that detects the people.
+        frames: Frames; a frame with an error becomes a result without people.
         batch_size: Number of images that are computed at once.
         streams: Number of batches that are computed side by side.
     """

@@ -1,4 +1,4 @@
-"""Small people in large images: results of overlapping tiles and of the whole image, merged."""
+"""Tiling, for small people in large images: merged detections of overlapping tiles and of the whole image."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _EDGE = 0.01  # a box that comes so near to the border of a tile, in sides of th
 
 
 class TilingModel:
-    """A model that looks at overlapping tiles of an image and at the whole of it.
+    """Model that detects people in overlapping tiles of an image and in the whole image.
 
     Args:
-        model: Model that finds the people.
-        side: Side of a tile in pixels of the image.
-        overlap: Least overlap of neighboring tiles, in sides; smaller people are whole in one tile.
+        model: Model to run on each tile and on the image.
+        side: Side of a square tile in pixels of the image.
+        overlap: Least overlap of neighboring tiles, as a share of the side; smaller people are whole in one tile.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -44,10 +44,10 @@ class TilingModel:
         self.info, self._sigmas = model.info, np.array(model.info.schema.sigmas)
 
     def predict_batch(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[Detections]:
-        """Return the people in each of some images, in their pixels.
+        """Return the detections in each image, in pixels of that image.
 
         Raises:
-            DataError: One of them cannot be used.
+            DataError: An image cannot be scaled to the input.
         """
         names = names or [f"Image {index}" for index in range(len(images))]
         return [self._predict(image, name) for image, name in zip(images, names)]
@@ -71,7 +71,7 @@ class TilingModel:
         return self._merge(Detections.join(parts), np.concatenate(cut))
 
     def _find_cut(self, boxes: Floats, corner: tuple[int, int], size_wh: tuple[int, int]) -> NDArray[np.bool_]:
-        """Tell which (N, 4) boxes reach a border of their tile that is not the image's."""
+        """Return which of (N, 4) boxes touch a border of their tile inside the image."""
         near, low = _EDGE * self._side, np.array(corner)
         high = np.minimum(low + self._side, size_wh)
         is_cut_low = (boxes[:, :2] < low + near) & (low > 0)
@@ -92,7 +92,7 @@ class TilingModel:
 
 
 def place_tiles(length: int, side: int, overlap: float) -> list[int]:
-    """Return where tiles begin along an axis, evenly, the first at 0 and the last with the end of the image.
+    """Return the starts of evenly spaced tiles along an axis, the first at 0 and the last ending with the image.
 
     Examples:
         >>> place_tiles(1000, 400, 0.25)

@@ -1,1 +1,1 @@
-"""Exported files: an engine for each format, their input, and the people in their outputs; no torch."""
+"""Run exported files: an engine for each format, letterbox, decoding and metadata; no torch."""

@@ -19,12 +19,12 @@ from rtmo_plugin.files import check_regular, replace_file
 
 Floats = NDArray[np.floating[Any]]
 _NORM_EPS = 1e-5
-MAX_PARAMETER_BYTES = 10**8  # unpacked; those of the largest model have 2 MB
+MAX_PARAMETER_BYTES = 10**8  # unpacked; the largest model has 2 MB
 
 
 @dataclass(frozen=True)
 class CoordinateParameters:
-    """Weights and settings, as in the file; those of attention are empty in a model without it."""
+    """Weights and settings of the classifier; the arrays of attention are empty in a model without it."""
 
     pose_weight: Floats  # (K x F, D)
     pose_bias: Floats  # (K x F,)
@@ -44,18 +44,18 @@ class CoordinateParameters:
     covers_image: NDArray[np.bool_]  # () the bins cover the image instead of the box
 
     def save(self, path: Path) -> None:
-        """Write everything to an ``.npz`` file."""
+        """Write the parameters to an ``.npz`` file."""
         arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         with replace_file(path) as draft:
             np.savez(draft, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> CoordinateParameters:
-        """Read what ``save`` wrote.
+        """Read parameters that ``save`` wrote.
 
         Raises:
-            MissingFileError: There is no such file.
-            DataError: It is another kind of file.
+            MissingFileError: The file does not exist.
+            DataError: The file is of another kind or too large.
         """
         if not path.is_file():
             raise MissingFileError(f"{path} is missing: a file with the cut raw needs the parameters written with it.")
@@ -73,12 +73,12 @@ class CoordinateParameters:
 
 
 def locate_parameters(model: Path) -> Path:
-    """Return the file of the parameters that belong to a model's file: beside it, ending with ``.npz``."""
+    """Return the path of the parameters beside a model file, which ends with ``.npz``."""
     return model.with_suffix(".npz")
 
 
 class CoordinateDecoder:
-    """Pose vectors and boxes to keypoints.
+    """Decoder from pose vectors and boxes to keypoints.
 
     Args:
         parameters: Weights and settings of the classifier.
@@ -90,16 +90,16 @@ class CoordinateDecoder:
         self._shape = (len(parameters.pose_bias) // num_features, num_features)  # K, F
 
     def locate(self, poses: Floats, boxes: Floats, centers: Floats, size_wh: tuple[int, int]) -> Floats:
-        """Locate the keypoints of N people.
+        """Return the keypoints of N people.
 
         Args:
             poses: (N, D) pose vectors.
             boxes: (N, 4) x1, y1, x2, y2.
             centers: (N, 2) centers of the priors.
-            size_wh: Width and height of the input in pixels.
+            size_wh: Input width and height in pixels.
 
         Returns:
-            (N, K, 2).
+            (N, K, 2) x and y in pixels of the input.
         """
         p = self._p
         features = self._mix((poses @ p.pose_weight.T + p.pose_bias).reshape(len(poses), *self._shape))
@@ -131,7 +131,7 @@ class CoordinateDecoder:
         return mixed
 
     def _place(self, boxes: Floats, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Return (N, 2) middles and (N, 2) lengths of what the bins cover."""
+        """Return the centers (N, 2) and lengths (N, 2) of the intervals that the bins cover."""
         if self._p.covers_image:
             size: Floats = np.broadcast_to(np.array(size_wh, np.float32), (len(boxes), 2))
             return size / 2, size

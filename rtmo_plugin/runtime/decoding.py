@@ -1,4 +1,4 @@
-"""From the outputs of a file to people; the three cuts give the same people.
+"""Decoding: from the outputs of an exported file to detections, the same ones for all three cuts.
 
 Letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network's input.
 """
@@ -23,15 +23,15 @@ Outputs = Mapping[str, NDArray[Any]]
 
 
 class Decoder:
-    """Turn outputs into people.
+    """Decoder of the outputs of an exported file.
 
     Args:
         info: Metadata of the file.
-        coordinates: Classifier of the coordinates, for the cut ``raw``.
-        score_thr: Score above which people are returned. Default: the file's own, below which an end-to-end file
-            returns no people anyway.
-        calibration: Calibration of the scores; the file's threshold then applies to uncalibrated scores, and
-            ``score_thr`` to calibrated ones.
+        coordinates: Coordinate classifier, for files with the cut ``raw``.
+        score_thr: Score above which detections are returned. Default: the file's own; an end-to-end file has dropped
+            those below it already.
+        calibration: Score calibration; the file's threshold then applies to uncalibrated scores, and ``score_thr`` to
+            calibrated ones. Default: scores are not calibrated.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Decoder:
         self._score_thr = info.score_thr if score_thr is None or calibration else score_thr
 
     def decode(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
-        """Return the people of each image.
+        """Return the detections of each image, in pixels of the input.
 
         Args:
             outputs: Outputs of the file by name, for B images.
-            size_wh: Width and height of the input in pixels.
+            size_wh: Input width and height in pixels.
 
         Raises:
-            NonFiniteError: The file computes NaN or infinity.
+            NonFiniteError: An output is NaN or infinite.
         """
         self._check_scores(outputs)
         everyone = (self._decode_maps if self._info.cut == "raw" else self._decode_rows)(outputs, size_wh)
@@ -62,10 +62,10 @@ class Decoder:
         return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
 
     def _check_scores(self, outputs: Outputs) -> None:
-        """Check all scores: one that is NaN is above no threshold, and would pass for an image without people.
+        """Check that all scores are finite, since a score of NaN would be dropped by the threshold.
 
         Raises:
-            NonFiniteError: One of them is NaN or infinite.
+            NonFiniteError: A score is NaN or infinite.
         """
         if self._info.cut == "raw":
             scores = [outputs[f"class_logits_{stride}"] for stride in self._info.strides]
@@ -75,14 +75,14 @@ class Decoder:
             raise NonFiniteError(DIVERGED)
 
     def _calibrate(self, people: Detections) -> Detections:
-        """Return the people with calibrated scores, best first, without those below the threshold."""
+        """Return the detections above the threshold with calibrated scores, best first."""
         assert self._calibration is not None
         scores = self._calibration.apply(people.scores, people.keypoint_scores).astype(people.scores.dtype)
         order = np.argsort(-scores, kind="stable")
         return replace(people, scores=scores).select(order[scores[order] > self._least_calibrated])
 
     def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
-        """Take the people from the rows of a file, once duplicates are gone."""
+        """Decode the rows of a file that ends with people or, before NMS, with priors."""
         labels = outputs.get("labels")
         everyone = []
         for image, (dets, keypoints) in enumerate(zip(outputs["dets"], outputs["keypoints"])):
@@ -95,10 +95,13 @@ class Decoder:
         return everyone
 
     def _decode_maps(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
-        """Decode the head's maps, coordinates of the kept priors alone."""
-        flat = {name: _flatten(outputs, name, self._info.strides) for name in _MAPS}
-        images = [{name: value[i] for name, value in flat.items()} for i in range(len(flat["class_logits"]))]
-        return [self._decode_image(maps, size_wh) for maps in images]
+        """Decode the head's maps; keypoints are computed for the kept priors only."""
+        flat = {}  # (B, P, C) by name, all levels in a row
+        for name in _MAPS:
+            levels = [outputs[f"{name}_{stride}"] for stride in self._info.strides]
+            flat[name] = np.concatenate([each.reshape(*each.shape[:2], -1).swapaxes(1, 2) for each in levels], axis=1)
+        num_images = len(flat["class_logits"])
+        return [self._decode_image({name: maps[i] for name, maps in flat.items()}, size_wh) for i in range(num_images)]
 
     def _decode_image(self, maps: Mapping[str, Floats], size_wh: tuple[int, int]) -> Detections:
         """Decode the (P, C) rows of one image."""
@@ -117,12 +120,6 @@ class Decoder:
 
 
 _MAPS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")
-
-
-def _flatten(outputs: Outputs, name: str, strides: tuple[int, ...]) -> Floats:
-    """Return the maps of all levels as (B, P, C)."""
-    levels = [outputs[f"{name}_{stride}"] for stride in strides]
-    return np.concatenate([each.reshape(*each.shape[:2], -1).swapaxes(1, 2) for each in levels], axis=1)
 
 
 def _sigmoid(logits: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The people in an image, as plain arrays."""
+"""Detections: what a model outputs for an image, as plain arrays."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ DIVERGED = (
 
 @dataclass(frozen=True)
 class Detections:
-    """N people, best first, in pixels of the image, or of the input before ``restore``."""
+    """N detected people, best first, in pixels of the image; before ``restore``, of the network's input."""
 
     boxes: Floats  # (N, 4) x1, y1, x2, y2
     scores: Floats  # (N,) 0..1
     keypoints: Floats  # (N, K, 2)
     keypoint_scores: Floats  # (N, K) 0..1
-    labels: NDArray[np.int64]  # (N,) class
+    labels: NDArray[np.int64]  # (N,) class labels
 
     def __repr__(self) -> str:
-        """Return the numbers of people and keypoints in one line."""
+        """Return the numbers of detections and keypoints in one line."""
         return f"Detections({len(self)} of {self.keypoint_scores.shape[-1]} keypoints)"
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def select(self, rows: Any) -> Detections:
-        """Return some of the people: a mask, a slice or indices."""
+        """Return the detections that a mask, a slice or indices select."""
         return Detections(
             self.boxes[rows], self.scores[rows], self.keypoints[rows], self.keypoint_scores[rows], self.labels[rows]
         )
 
     @classmethod
     def join(cls, parts: Sequence[Detections]) -> Detections:
-        """Return all people of one or more groups as one group."""
+        """Return the detections of one or more groups as one group."""
         names = ("boxes", "scores", "keypoints", "keypoint_scores", "labels")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def estimate_areas(self) -> Floats:
-        """Return (N,) areas of the people, a fixed share of their boxes, in square pixels; a side has at least 1."""
+        """Return estimated areas (N,) in square pixels: a fixed share of each box, whose sides count at least 1."""
         sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 1.0)
         areas: Floats = PERSON_SHARE * sides.prod(axis=-1)
         return areas
@@ -59,13 +59,13 @@ class Detections:
         """Check that all numbers are finite.
 
         Raises:
-            NonFiniteError: One is NaN or infinite.
+            NonFiniteError: A number is NaN or infinite.
         """
         if not all(np.isfinite(each).all() for each in (self.boxes, self.scores, self.keypoints, self.keypoint_scores)):
             raise NonFiniteError(DIVERGED)
 
     def restore(self, letterbox: Letterbox) -> Detections:
-        """Return the people in pixels of the image, their boxes cut at the edge of the input, as in testing."""
+        """Return the detections in pixels of the image, with boxes clipped to the input as MMPose does in testing."""
         limit = np.array(letterbox.size_wh, self.boxes.dtype)
         corners = np.clip(self.boxes.reshape(-1, 2, 2), 0, limit)
         boxes = letterbox.restore(corners).reshape(-1, 4)

@@ -1,7 +1,6 @@
-"""Fit an image into the network's input and take coordinates back, exactly as training and testing do.
+"""Letterbox: fit an image into the network's input, and map coordinates back, exactly as in training and testing.
 
-The image is scaled to fit, its middle stays in the middle, and the rest is filled: what MMPose's
-``BottomupResize`` does, to the last bit of every pixel.
+The image is scaled to fit and centered, and the rest is filled, bit by bit as MMPose's ``BottomupResize`` does.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ Image = NDArray[np.uint8]  # (height, width, 3), BGR
 Floats = NDArray[np.floating[Any]]
 
 _WHOLE = 1e-6  # OpenCV warps in steps of 1/32 pixel
-# The middle, left of it, and below that: as far as the middle is from the edge.
+# Center, left edge and lower left corner: three points that define the affine map.
 _CORNER = np.array([[0, 0], [-1, 0], [-1, 1]], np.float32)
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How an image lies in the input.
+    """Placement of an image in the input.
 
     Attributes:
-        size_wh: Width and height of the input.
-        scale: (2,) width and height, in pixels of the image, of what the whole input shows.
-        corner: (2,) where the input's upper left corner lies in the image.
+        size_wh: Input width and height in pixels.
+        scale: (2,) width and height of the whole input, in pixels of the image.
+        corner: (2,) upper left corner of the input, in pixels of the image.
     """
 
     size_wh: tuple[int, int]
@@ -46,12 +45,12 @@ class Letterbox:
 def apply_letterbox(
     image: Image, size_wh: tuple[int, int], pad_value: tuple[int, int, int] = (114, 114, 114), name: str = "The image"
 ) -> tuple[Image, Letterbox]:
-    """Return the input for an image, and how the image lies in it.
+    """Return the padded input for an image, and the placement of the image in it.
 
     Args:
-        image: (height, width, 3) of any size.
-        size_wh: Width and height of the input.
-        pad_value: Color around the image, in the order of its channels.
+        image: Image of any size, (height, width, 3).
+        size_wh: Input width and height in pixels.
+        pad_value: Color of the padding, in the order of the channels.
         name: Name of the image in messages.
 
     Raises:
@@ -60,7 +59,8 @@ def apply_letterbox(
     height, width = image.shape[:2]
     if not height or not width:
         raise DataError(f"{name} has no pixels.")
-    fitted = _fit(width, height, size_wh)
+    ratio = width / height
+    fitted = np.array([min(size_wh[0], size_wh[1] * ratio), min(size_wh[1], size_wh[0] / ratio)])
     size, original = np.array(size_wh), np.array([width, height])
     center, scale = (original / 2).astype(np.float32), (original * size / fitted).astype(np.float32)
     try:
@@ -71,18 +71,12 @@ def apply_letterbox(
 
 
 def make_input(images: Image, kind: str) -> NDArray[Any]:
-    """Return (..., H, W, 3) images as a network takes them: unchanged for ``uint8``, (..., 3, H, W) for ``float32``."""
+    """Return (..., H, W, 3) images as the input of a file: unchanged for ``uint8``, (..., 3, H, W) for ``float32``."""
     return images if kind == "uint8" else np.moveaxis(images, -1, -3).astype(np.float32, order="C")
 
 
-def _fit(width: int, height: int, size_wh: tuple[int, int]) -> NDArray[np.float64]:
-    """Return width and height of the scaled image."""
-    ratio = width / height
-    return np.array([min(size_wh[0], size_wh[1] * ratio), min(size_wh[1], size_wh[0] / ratio)])
-
-
 def _warp(image: Image, matrix: Any, size_wh: tuple[int, int], pad_value: tuple[int, int, int]) -> Any:
-    """Return the input; where the image is only shifted by whole pixels it is copied, which is eight times as fast."""
+    """Return the warped image; one that is only shifted by whole pixels is copied, which is eight times as fast."""
     shift = np.rint(matrix)
     if np.abs(matrix - shift).max() < _WHOLE and (shift[:, :2] == np.eye(2)).all() and (shift[:, 2] >= 0).all():
         left, top = map(int, shift[:, 2])
@@ -93,7 +87,7 @@ def _warp(image: Image, matrix: Any, size_wh: tuple[int, int], pad_value: tuple[
 
 
 def _make_matrix(center: Floats, scale: Floats, size_wh: tuple[int, int]) -> Any:
-    """Return the affine map from image to input, from the same three float32 points as in training."""
+    """Return the affine map from image to input, made of the same three float32 points as in training."""
     middle = np.array(size_wh, np.float32) / 2
     source, target = center + _CORNER * (scale[0] / 2), middle + _CORNER * middle[0]
     return cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))

@@ -1,4 +1,4 @@
-"""The files that an exported model consists of: graph, weights, names and the classifier's parameters."""
+"""Files of an exported model: graph, weights, names and the parameters of the coordinate classifier."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def list_model_files(path: Path, cut: str = "end2end") -> list[Path]:
     """Return the files of an exported model that exist, the named one first.
 
     Args:
-        path: File that is named to open the model.
-        cut: Cut of the model; the cut ``raw`` has a file of parameters beside it.
+        path: Path of the file that opens the model.
+        cut: Cut of the model; with ``raw``, a file of parameters lies beside it.
     """
     beside = [path.with_suffix(suffix) for suffix in _BESIDE.get(path.suffix.lower(), ())]
     beside += [locate_parameters(path)] if cut == "raw" else []

@@ -1,6 +1,6 @@
-"""Metadata of an exported file: its classes and keypoints, its input, and how to read its outputs.
+"""Metadata of an exported file: keypoint set, classes, input, and how to read the outputs.
 
-It travels inside of the file as one JSON value for each name: in ONNX as metadata properties.
+The file holds one JSON value for each name: in ONNX as metadata properties.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ class ModelInfo:
     """Metadata that a program needs to run an exported file.
 
     Attributes:
-        schema: Names, sigmas, left-right pairs and skeleton of the keypoints.
-        classes: Names of the classes.
-        size_wh: Width and height of the input; where the size is dynamic, those to choose by default.
+        schema: Keypoint set: names, sigmas, flip pairs and skeleton.
+        classes: Class names by label.
+        size_wh: Input width and height in pixels; the default if the size is dynamic.
         cut: Last stage inside the file: ``"end2end"``, ``"decoded"`` or ``"raw"``.
-        input: ``"float32"``: (B, 3, H, W), or ``"uint8"``: (B, H, W, 3); BGR, 0..255.
-        dynamic: Axes that may differ from call to call: ``"batch"``, ``"size"``.
+        input: Type of the input: ``"float32"``, (B, 3, H, W), or ``"uint8"``, (B, H, W, 3); BGR, 0..255.
+        dynamic: Axes whose size may change between calls: ``"batch"``, ``"size"``.
         precision: Precision of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``.
-        score_thr: Score above which people are returned.
-        nms_thr: IoU of boxes above which they are one person.
-        max_people: Largest number of people per image.
+        score_thr: Score above which detections are returned.
+        nms_thr: IoU above which NMS keeps only the better of two boxes.
+        max_people: Largest number of detections per image.
         strides: Strides of the head's maps.
-        pad_value: BGR color around an image that has another shape than the input.
+        pad_value: BGR color of the padding around an image of another shape than the input.
         name: Name of the config.
         version: Version of the package that wrote the file.
-        training_ap: AP in the last validation of the training, if it is known.
-        score_calibration: Score calibration, if one was given at export.
+        training_ap: AP of the last validation in training. None if it is unknown.
+        score_calibration: Score calibration. None if none was given at export.
     """
 
     schema: KeypointSchema
@@ -65,20 +65,20 @@ class ModelInfo:
     score_calibration: ScoreCalibration | None = None
 
     def name_classes(self, labels: Iterable[int]) -> list[str]:
-        """Return the class name of each label; nothing where the file knows but one class."""
+        """Return the class name of each label; an empty list if the model has one class."""
         return [self.classes[label] for label in labels] if len(self.classes) > 1 else []
 
     def to_strings(self) -> dict[str, str]:
-        """Return one JSON value for each name, those of the schema among them."""
+        """Return one JSON value for each name, also for the fields of the keypoint set."""
         values = {f"keypoint_{name}": value for name, value in asdict(self.schema).items()}
-        values |= {name: getattr(self, name) for name in list_names()}
+        values |= {name: getattr(self, name) for name in _list_plain_fields()}
         strings = {name: json.dumps(value) for name, value in values.items()}
         calibration = self.score_calibration
         return strings if calibration is None else {**strings, METADATA_KEY: calibration.to_json()}
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> ModelInfo:
-        """Read what ``to_strings`` wrote; other names are left alone.
+        """Return the metadata that ``to_strings`` wrote; other names are ignored.
 
         Raises:
             DataError: A value is missing or cannot be understood; the message calls the file ``where``.
@@ -87,7 +87,7 @@ class ModelInfo:
         try:
             schema = {name: json.loads(strings[f"keypoint_{name}"]) for name in schema_names}
             _check_schema(schema)
-            values = {name: _freeze(json.loads(strings[name])) for name in list_names()}
+            values = {name: _freeze(json.loads(strings[name])) for name in _list_plain_fields()}
             if METADATA_KEY in strings:
                 values["score_calibration"] = ScoreCalibration.from_json(strings[METADATA_KEY])
             info = cls(schema=KeypointSchema.from_dict(schema), **values)
@@ -98,14 +98,14 @@ class ModelInfo:
         return info
 
     def check_outputs(self, outputs: Mapping[str, Sequence[Any]], where: str) -> None:
-        """Check that a file has the outputs that its metadata promise, as far as their shapes are known.
+        """Check that a file has the outputs that its metadata imply, as far as their shapes are known.
 
         Args:
-            outputs: Shapes by name; what is not a number is dynamic.
-            where: The file, for the message.
+            outputs: Shapes by name; an axis that is not a number is dynamic.
+            where: Name of the file in messages.
 
         Raises:
-            DataError: An output is missing, or is of another number of keypoints or classes than there are names.
+            DataError: An output is missing, or its number of keypoints or classes differs from the number of names.
         """
         num_keypoints, num_classes = self.schema.num_keypoints, len(self.classes)
         if self.cut == "raw":
@@ -130,20 +130,20 @@ class ModelInfo:
 
     @staticmethod
     def is_in(strings: Mapping[str, str]) -> bool:
-        """Tell whether a file's metadata are of this kind."""
+        """Return whether the metadata of a file are of this kind."""
         return "cut" in strings and "keypoint_names" in strings
 
 
-def list_names() -> list[str]:
-    """Return the names of the values of a ``ModelInfo`` that travel as JSON, but for those of the schema."""
+def _list_plain_fields() -> list[str]:
+    """Return the names of the fields of ``ModelInfo`` that are plain JSON values."""
     return [field.name for field in fields(ModelInfo) if field.name not in _OF_OWN_KIND]
 
 
 def _check_schema(schema: Mapping[str, Any]) -> None:
-    """Check the types of what JSON says of the keypoints.
+    """Check the types in the JSON of a keypoint set.
 
     Raises:
-        ValueError: One is wrong.
+        ValueError: A value has a wrong type.
     """
     names = schema["names"]
     if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
@@ -160,7 +160,7 @@ def _check_values(info: ModelInfo) -> None:
     """Check the types and ranges of the other values.
 
     Raises:
-        ValueError: One is wrong.
+        ValueError: A value has a wrong type or range.
     """
     classes, dynamic = info.classes, info.dynamic
     is_right = {
@@ -189,7 +189,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_whole(values: Any, count: int, low: int = 0, high: int = _MAX_NUMBER) -> bool:
-    """Tell whether values are so many whole numbers within a range."""
+    """Return whether ``values`` are ``count`` whole numbers within a range."""
     if not isinstance(values, (tuple, list)) or len(values) != count:
         return False
     return all(type(each) is int and low <= each <= high for each in values)

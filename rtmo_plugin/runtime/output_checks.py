@@ -1,4 +1,4 @@
-"""Outputs of an exported file, checked before they are decoded: a file's metadata may promise what it does not hold."""
+"""Checks of the outputs of an exported file before they are decoded, since its metadata may not fit its graph."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count
 
-_NUM_CHANNELS = {"box_deltas": 4, "pose_vectors": None}  # None: as many as the file has
+_NUM_CHANNELS = {"box_deltas": 4, "pose_vectors": None}  # None: any number
 
 
 def check_arrays(
     info: ModelInfo, outputs: Mapping[str, NDArray[Any]], size_wh: tuple[int, int], num_images: int
 ) -> None:
-    """Check shapes and labels of a file's outputs.
+    """Check the shapes and labels of outputs.
 
     Args:
         info: Metadata of the file.
         outputs: Arrays by name.
-        size_wh: Width and height of the input.
+        size_wh: Input width and height in pixels.
         num_images: Number of images in the input.
 
     Raises:
-        DataError: An output is missing, has another shape than the metadata promise, or has labels of no class.
+        DataError: An output is missing, has another shape than the metadata imply, or has a label without a class.
     """
     info.check_outputs({name: value.shape for name, value in outputs.items()}, "The model")
     expected = _list_maps(info, size_wh) if info.cut == "raw" else _list_rows(info, outputs)
@@ -51,7 +51,7 @@ def check_arrays(
 
 
 def _list_rows(info: ModelInfo, outputs: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int | None, ...]]:
-    """Return the shape of each output of a file that ends with people or priors, without the batch."""
+    """Return the shapes of the outputs of a file that ends with people or priors, without the batch."""
     shape = outputs["dets"].shape
     num_rows = shape[1] if len(shape) > 1 else None
     rows: dict[str, tuple[int | None, ...]] = {
@@ -62,7 +62,7 @@ def _list_rows(info: ModelInfo, outputs: Mapping[str, NDArray[Any]]) -> dict[str
 
 
 def _list_maps(info: ModelInfo, size_wh: tuple[int, int]) -> dict[str, tuple[int | None, ...]]:
-    """Return the shape of each map of the head, without the batch."""
+    """Return the shapes of the head's maps, without the batch."""
     channels = {
         **_NUM_CHANNELS,
         "class_logits": len(info.classes),

@@ -1,6 +1,6 @@
-"""Which files that hold code may be opened: those that this user exported here, or said to trust once.
+"""Trust in files that hold code: those that this user exported here or trusted once may be opened.
 
-Files are known by their SHA-256, one a line, in ``rtmo_plugin/trusted.txt`` in the user's folder for state.
+Files are listed by their SHA-256, one per line, in ``rtmo_plugin/trusted.txt`` in the user's folder for state.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from pathlib import Path
 
 
 def locate_list() -> Path:
-    """Return the file with the hashes: below ``XDG_STATE_HOME``, by default ``~/.local/state``."""
+    """Return the path of the list: below ``XDG_STATE_HOME``, by default ``~/.local/state``."""
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "rtmo_plugin", "trusted.txt").expanduser()
 
 
 def is_trusted(content: bytes) -> bool:
-    """Tell whether the content of a file was trusted before."""
+    """Return whether the content of a file was trusted before."""
     return hashlib.sha256(content).hexdigest() in _read_list()
 
 
 def trust(content: bytes, path: Path) -> None:
-    """Remember the content of a file, so that it is opened from now on; where that cannot be, say so.
+    """Add the content of a file to the list, so that it is opened from now on; print a note if the list is read-only.
 
     Args:
         content: Content of the file.
-        path: Path of the file, for people who read the list.
+        path: Path of the file, noted beside the hash for human readers.
     """
     known, digest = locate_list(), hashlib.sha256(content).hexdigest()
     if digest in _read_list():

@@ -56,5 +56,5 @@ def test_links_to_other_folders_are_followed(tree, tmp_path_factory):
 
 
 def test_a_pattern_of_nothing_is_one_sentence(tree):
-    with pytest.raises(MissingFileError, match=r"No file is named like x/\*\*/\*\.jpg\."):
+    with pytest.raises(MissingFileError, match=r"No file matches the pattern x/\*\*/\*\.jpg\."):
         expand("x/**/*.jpg")

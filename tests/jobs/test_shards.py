@@ -39,7 +39,7 @@ def test_names_are_those_that_pose_takes(folder, tmp_path):
     ("source", "error", "words"),
     [
         ("gone.jpg", MissingFileError, "There is no image, video or folder gone.jpg"),
-        ("gone/*.jpg", MissingFileError, "No file is named like"),
+        ("gone/*.jpg", MissingFileError, "No file matches the pattern"),
         ("gone.txt", MissingFileError, "The list of images cannot be read: There is no file gone.txt"),
         ([], MissingFileError, "the list of images and videos is empty"),
         (0, DataError, "0 cannot be processed in a job"),

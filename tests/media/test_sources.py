@@ -155,7 +155,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path):
         tmp_path / "nowhere.jpg": "There is no image, video or folder",
         tmp_path / "nowhere.mp4": "There is no video",
         tmp_path / "text.mp4": "is not a video that OpenCV can read",
-        str(tmp_path / "*.jpg"): "No file is named like",
+        str(tmp_path / "*.jpg"): "No file matches the pattern",
         63: "There is no camera 63, or another program is using it",
         "rtsp://127.0.0.1:1/": "cannot be opened",
         True: "bool is not a source",

@@ -1,11 +1,11 @@
-"""Where a body will be: a Kalman filter with constant velocity, for the body as a whole.
+"""Motion of a body: a Kalman filter with constant velocity for the body as a whole.
 
-Arms and legs swing, and what they will do in a second cannot be told from what they do now; the body
-as a whole goes on.  So the filter sees one offset a frame, how far all keypoints lie from where they
-were expected, and a pose keeps its shape while it is not seen.
+Arms and legs swing, and their motion in a second cannot be predicted from their motion now; the body as a whole
+can.  So the filter measures one offset per frame, the mean offset of all keypoints from their predicted positions,
+and a pose keeps its shape while it is not detected.
 
-Lengths are in *body sizes*, the square root of a person's area, so that the same few numbers serve
-people near and far: walking is about two body sizes a second, running about seven.
+Lengths are in *body sizes*, the square root of a person's area, so that the same constants serve people near and
+far: walking is about two body sizes a second, running about seven.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 
-_NOISE = 0.05  # of a measured position, in body sizes
-_FIRST_SPEED = 3.0  # standard deviation of a speed of which nothing is known, body sizes a second
-_AGILITY = 6.0  # variance that the speed gains a second, as of people who turn round within half a second
+_NOISE = 0.05  # standard deviation of a measured position, in body sizes
+_FIRST_SPEED = 3.0  # standard deviation of an unknown speed, in body sizes per second
+_AGILITY = 6.0  # variance that the speed gains per second: people may turn round within half a second
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A velocity, and how sure it and the position are; x and y are alike.
+    """Velocity of a body with the covariance of position and velocity, which x and y share.
 
     Attributes:
-        velocity: (2,) pixels a second.
-        covariance: (2, 2) of position and velocity on one axis, in body sizes and seconds.
+        velocity: (2,) pixels per second.
+        covariance: (2, 2) covariance of position and velocity on one axis, in body sizes and seconds.
     """
 
     velocity: Floats
@@ -37,7 +37,7 @@ class Motion:
 
     @classmethod
     def start(cls) -> Motion:
-        """Return the motion of a body that was seen once."""
+        """Return the motion of a body that was detected once."""
         return cls(np.zeros(2), np.diag([_NOISE**2, _FIRST_SPEED**2]))
 
     @property
@@ -46,7 +46,7 @@ class Motion:
         return float(self.covariance[0, 0])
 
     def predict(self, seconds: float) -> Motion:
-        """Return the motion after some time in which nothing was seen.
+        """Return the motion after some seconds without a detection.
 
         Examples:
             >>> once, twice = Motion.start().predict(2.0), Motion.start().predict(0.5).predict(1.5)
@@ -58,10 +58,10 @@ class Motion:
         return Motion(self.velocity, step @ self.covariance @ step.T + _AGILITY * wander)
 
     def correct(self, offset: Floats) -> tuple[Motion, float]:
-        """Return the motion after the body was seen, and which share of the offset is the body's own.
+        """Return the motion after a detection, and the share of the offset that is motion and not noise.
 
         Args:
-            offset: (2,) pixels from where it was expected to where it was seen.
+            offset: (2,) pixels from the predicted to the detected position.
         """
         gain = self.covariance[:, 0] / (self.covariance[0, 0] + _NOISE**2)
         covariance = self.covariance - np.outer(gain, self.covariance[0])

@@ -1,7 +1,7 @@
-"""Keypoints that do not tremble: the One-Euro filter (Casiez, Roussel and Vogel, CHI 2012).
+"""Smoothing of keypoints over time: the One-Euro filter (Casiez, Roussel and Vogel, CHI 2012).
 
-A low-pass filter whose cutoff rises with the speed of what it filters: slow movements lose their
-jitter, and fast ones are followed with little delay.  Every coordinate has its own speed, as in the paper.
+A low-pass filter whose cutoff rises with speed: slow movements lose their jitter, and fast ones are followed with
+little delay.  Every coordinate has its own speed, as in the paper.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST_GAP = 5.0  # seconds after which a person is forgotten
 
 @dataclass(frozen=True)
 class Smoothed:
-    """State of the filter; all arrays have one shape.
+    """State of the filter; all arrays have the same shape.
 
     Attributes:
         values: Values in any unit.
@@ -38,18 +38,18 @@ class Smoothed:
 
     @classmethod
     def start(cls, values: Floats, time: float) -> Smoothed:
-        """Return values that were measured once."""
+        """Return the state after the first measurement."""
         return cls(values, np.zeros_like(values), time)
 
 
 @dataclass(frozen=True)
 class OneEuro:
-    """The filter.
+    """One-Euro filter.
 
     Attributes:
-        min_cutoff: Hz, of what stands still; lower is smoother.
-        beta: How much the cutoff rises with the speed, in Hz for one unit a second; higher is faster.
-        speed_cutoff: Hz, of the speed itself.
+        min_cutoff: Cutoff at rest, in Hz; lower is smoother.
+        beta: Rise of the cutoff with speed, in Hz per unit per second; higher follows faster.
+        speed_cutoff: Cutoff of the speed itself, in Hz.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -69,12 +69,12 @@ class OneEuro:
             allowed.check(name, getattr(self, name))
 
     def step(self, before: Smoothed, values: Floats, time: float, unit: float = 1.0) -> Smoothed:
-        """Return the smoothed values after another measurement.
+        """Return the state after another measurement.
 
         Args:
-            before: Result of the previous step.
+            before: State after the previous measurement.
             values: Measured values, in the shape of ``before.values``.
-            time: Time in seconds, after that of ``before``.
+            time: Time in seconds, later than ``before.time``.
             unit: Unit of ``beta``, such as the size of a body in pixels.
         """
         seconds = time - before.time
@@ -85,11 +85,11 @@ class OneEuro:
 
 
 class PoseSmoother:
-    """Smooths the keypoints of all people with an id.
+    """Smoother for the keypoints of all people with an id.
 
     Args:
-        one_euro: The filter; its ``beta`` counts in body sizes, the square root of a person's area, so that
-            people near and far are smoothed alike.
+        one_euro: Filter whose ``beta`` counts in body sizes, the square root of a person's area, so that people near
+            and far are smoothed alike. Default: ``OneEuro()``.
     """
 
     def __init__(self, one_euro: OneEuro | None = None) -> None:
@@ -97,12 +97,12 @@ class PoseSmoother:
         self._states: dict[int, Smoothed] = {}
 
     def update(self, people: Detections, ids: NDArray[np.int64], time: float) -> Detections:
-        """Return the people of the next frame, their keypoints smoothed.
+        """Return the detections of the next frame with smoothed keypoints.
 
         Args:
-            people: N people.
-            ids: (N,) ids from the tracker.
-            time: Time of the frame in seconds, after that of the previous frame.
+            people: N detections.
+            ids: (N,) ids that the tracker gave.
+            time: Time of the frame in seconds, later than that of the previous frame.
         """
         self._states = {key: state for key, state in self._states.items() if time - state.time < _LONGEST_GAP}
         keypoints = people.keypoints.copy()

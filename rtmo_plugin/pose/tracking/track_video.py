@@ -1,11 +1,11 @@
-"""Video in, video out: people found, followed from frame to frame, drawn with their ids, and written down.
+"""Tracking of a whole video: detect, track, draw the ids into a new video, and write JSON lines.
 
-Beside the video lies a file of JSON lines, one a frame, each written when its frame is done:
+The JSON file beside the video has one line per frame, written when the frame is done:
 
     {"image": "walk.mp4", "index": 0, "time": 0.0, "people": [{"id": 1, "score": 0.9, "box": [...], "keypoints":
     [[x, y, visibility], ...]}], "error": null}
 
-``id`` is -1 for detections that are not confirmed, or not yet.
+``id`` is -1 for detections whose track is not confirmed.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class TrackSummary:
 def track_results(
     results: Iterable[PoseResult], tracker: Tracker, smoother: PoseSmoother | None = None
 ) -> Iterator[PoseResult]:
-    """Yield the results of one video or camera, with ids.
+    """Yield the results of one video or camera with ids.
 
     Args:
-        results: Results in order; one with an error is passed on.
+        results: Results in order; a result with an error is passed on.
         tracker: Tracker that gives the ids.
         smoother: Filter of the keypoints. Default: no filter.
     """
@@ -94,22 +94,22 @@ def track_video(
     batch_size: int = 1,
     **options: Any,
 ) -> Generator[PoseResult | TrackSummary, None, None]:
-    """Follow the people in a video or before a camera, and write a video with ids and a file of JSON lines.
+    """Track the people in a video or camera stream, and write a video with their ids and a file of JSON lines.
 
-    A video that ends early, a camera that is unplugged, a full disk or Ctrl-C ends it there: both files hold what
-    was done.
+    If the video ends early, the camera is unplugged, the disk is full or the caller stops, both files hold the frames
+    until then.
 
     Args:
-        pose: Model that finds the people; with a low ``score_thr``, such as 0.1, ids stay longer with people hard to
-            see.
-        source: A video file or its address, or the number of a camera.
-        out: The video to write, such as ``tracked.mp4``, with ``tracked.jsonl`` beside it; or a folder.
+        pose: Model that detects the people; a low ``score_thr``, such as 0.1, keeps the ids of people who are hard
+            to see.
+        source: Video file or its address, or camera number.
+        out: Video to write, such as ``tracked.mp4``, with ``tracked.jsonl`` beside it; or a folder.
         smooth: Whether keypoints are smoothed.
-        batch_size: Frames that are computed at once.
+        batch_size: Number of frames that are computed at once.
         **options: Options of ``Tracker``.
 
     Yields:
-        The result of each frame, when it is written; a ``TrackSummary`` comes last.
+        Result of each frame, once it is written; a ``TrackSummary`` comes last.
 
     Raises:
         UserError: The source, ``out`` or an option is wrong; nothing is written then.
@@ -130,7 +130,7 @@ def track_video(
                 error = result.error
                 num_frames += error is None
                 yield result
-    except NonFiniteError:  # the model is to blame, and not the video
+    except NonFiniteError:  # a fault of the model, not of the video
         raise
     except UserError as stopped:
         error = str(stopped)
@@ -141,15 +141,15 @@ def track_video(
 
 
 def choose_files(source: str | int | Path, out: str | Path) -> tuple[Path, Path]:
-    """Return the video and the file of JSON lines that ``track_video`` writes.
+    """Return the paths of the video and of the JSON lines that ``track_video`` writes.
 
     Args:
-        source: A video file or its address, or the number of a camera.
-        out: The video to write, or a folder.
+        source: Video file or its address, or camera number.
+        out: Video to write, or a folder.
 
     Raises:
         ConfigError: ``out`` is neither a folder nor a video that can be written.
-        OutputError: One of the files is the source itself, by whatever link, or cannot be written.
+        OutputError: A file is the source itself, also through a link, or cannot be written.
     """
     name, video = str(source), Path(out)
     if video.suffix.lower() not in CODECS:
@@ -166,7 +166,7 @@ def choose_files(source: str | int | Path, out: str | Path) -> tuple[Path, Path]
 
 
 def _write(results: Iterator[PoseResult], writer: VideoWriter, lines: Path) -> Generator[PoseResult, None, None]:
-    """Yield the results when they are written, up to the first with an error.
+    """Yield each result once it is written, up to the first with an error.
 
     Raises:
         OutputError: The disk is full.
@@ -175,7 +175,9 @@ def _write(results: Iterator[PoseResult], writer: VideoWriter, lines: Path) -> G
         file = None
         for result in results:
             if result.error is None:
-                writer.write(_select_tracked(result).plot(), result.frame.time_s)
+                # With a low ``score_thr``, most detections without an id are not people.
+                tracked = result if result.ids is None else result[result.ids > 0]
+                writer.write(tracked.plot(), result.frame.time_s)
                 file = file or files.enter_context(_create(lines))
                 _write_line(file, result, lines)
             yield result
@@ -184,17 +186,12 @@ def _write(results: Iterator[PoseResult], writer: VideoWriter, lines: Path) -> G
 
 
 def _create(path: Path) -> TextIO:
-    """Open a new file; an older one of that name is removed, but not what it links to."""
+    """Open a new file; an older one is removed, and a link is not followed."""
     try:
         path.unlink(missing_ok=True)
         return path.open("x", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def _select_tracked(result: PoseResult) -> PoseResult:
-    """Return the people that have an id: with a low ``score_thr``, most other detections are not people."""
-    return result if result.ids is None else result[result.ids > 0]
 
 
 def _write_line(file: Any, result: PoseResult, path: Path) -> None:

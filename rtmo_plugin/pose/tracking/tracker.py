@@ -1,14 +1,16 @@
-"""Who is who from frame to frame: ids that stay with people, also through short occlusions.
+"""Tracking: ids that stay with people from frame to frame, also through short occlusions.
 
-A person's pose is carried on at the speed of the body (see ``motion``), and compared by OKS with the
-people of the next frame, where what the motion leaves open adds to the tolerance.  The best pairs of
-all are taken together, first for those seen in the last frame, then for those out of sight.  Detections
-of low score continue a track and start none, which is ByteTrack's idea (Zhang et al., ECCV 2022).
+The pose of each track is predicted for the next frame at the speed of the body (see ``motion``) and compared by
+OKS with the detections there; the variance of the prediction adds to that of the keypoints.  SciPy's assignment
+matches all pairs at once, first tracks seen in the last frame, then lost ones.  Detections of low score continue
+a track and never start one, as in ByteTrack (Zhang et al., ECCV 2022).
 
-Why no tracking library: supervision's ByteTrack is deprecated in favor of ``trackers``, which compares
-boxes by IoU and knows no keypoints; boxmot wants torch and is AGPL; norfair does keypoints, but asks for
-NumPy 1, which has no wheels for Python 3.13, and for FilterPy, which has had no release since 2018.  So
-these few lines are here, and the assignment is SciPy's.
+Why this is own code: no maintained library tracks keypoints without torch.  supervision's ByteTrack is deprecated
+in favor of ``trackers``, which compares boxes by IoU and has no keypoints.  boxmot needs torch and is AGPL.
+norfair 2.3.0 tracks keypoints, but requires NumPy 1, which has no wheels for Python 3.13, and FilterPy below 2.
+FilterPy itself has new releases (2.0.0 of October 2026, after 1.4.5 of 2018), but also needs matplotlib, and the
+Kalman filter here is a dozen lines.  Tiling and the One-Euro filter are own code for the same reason: no
+maintained library offers them for keypoints without torch.
 """
 
 from __future__ import annotations
@@ -30,23 +32,23 @@ Bools = NDArray[np.bool_]
 
 NO_ID = -1
 FRAMES_A_SECOND = 30.0  # for frames without times
-_MIN_SIMILARITY = 0.3  # of an expected and a seen pose that are one person
-_MAX_SIMILARITY = 0.7  # of two people in one frame; above it, they are one person found twice
+_MIN_SIMILARITY = 0.3  # least OKS of a predicted pose and a detection of the same person
+_MAX_SIMILARITY = 0.7  # OKS of two detections in a frame above which they are the same person
 
 
 @dataclass(frozen=True)
 class Track:
-    """A person who was seen, and is expected to be seen again.
+    """A person followed over several frames.
 
     Attributes:
-        keypoints: (K, 2) expected positions in pixels.
+        keypoints: (K, 2) predicted positions in pixels.
         scores: (K,) scores of the keypoints, 0..1.
-        area: Pixels squared.
-        label: Class.
+        area: Area of the person in square pixels.
+        label: Class label.
         motion: Motion of the body.
-        id: 1, 2, ...; ``NO_ID`` until the person was seen often enough.
-        num_seen: Frames that showed the person.
-        lost: Seconds since the last of them.
+        id: Id from 1; ``NO_ID`` until the track is confirmed.
+        num_seen: Number of frames in which the person was detected.
+        lost: Seconds since the last detection.
     """
 
     keypoints: Floats
@@ -59,12 +61,12 @@ class Track:
     lost: float = 0.0
 
     def predict(self, seconds: float) -> Track:
-        """Return the track some time later."""
+        """Return the track after some seconds without a detection."""
         moved = self.keypoints + self.motion.velocity * seconds
         return replace(self, keypoints=moved, motion=self.motion.predict(seconds), lost=self.lost + seconds)
 
     def correct(self, seen: Track) -> Track:
-        """Return the track after the person was seen as ``seen``."""
+        """Return the track after the person was detected as ``seen``."""
         weights = self.scores * seen.scores + 1e-6
         offset = np.average(seen.keypoints - self.keypoints, axis=0, weights=weights)
         motion, share = self.motion.correct(offset)
@@ -73,13 +75,13 @@ class Track:
 
 
 class Tracker:
-    """Gives people ids, frame by frame.
+    """Tracker that gives an id to each person, frame by frame.
 
     Args:
         sigmas: (K,) sigmas of the keypoints, as in ``KeypointSchema``.
-        start_score: Detections below this score continue a track, and start none.
-        min_seen: Frames in which a person must be seen to get an id; those of the first frame get one at once.
-        max_lost: Seconds out of sight after which a person who comes back gets a new id.
+        start_score: Lowest score that starts a track; lower ones only continue one.
+        min_seen: Number of frames in which a person must be detected to get an id; in the first frame one is enough.
+        max_lost: Seconds without a detection after which a track ends; a person who returns later gets a new id.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -108,54 +110,58 @@ class Tracker:
 
     @property
     def num_ids(self) -> int:
-        """How many people have got an id."""
+        """Number of people who got an id."""
         return self._num_ids
 
     @property
     def ids(self) -> frozenset[int]:
-        """Ids of the people who are followed at the moment, also out of sight."""
+        """Ids of the current tracks, also of people out of sight."""
         return frozenset(track.id for track in self._tracks) - {NO_ID}
 
     def update(self, people: Detections, time: float | None = None) -> NDArray[np.int64]:
-        """Return the id of each of the people in the next frame.
+        """Return the ids of the detections in the next frame.
 
         Args:
-            people: N people, best first.
+            people: N detections, best first.
             time: Time of the frame in seconds. Default: a thirtieth of a second after the previous one.
 
         Returns:
-            (N,) ids from 1, and ``NO_ID`` for detections that are not confirmed, or not yet.
+            (N,) ids from 1; ``NO_ID`` for detections whose track is not confirmed.
 
         Raises:
-            ValueError: The time is not after that of the frame before.
+            ValueError: The time is not later than that of the previous frame.
         """
         elapsed = self._advance(time)
-        expected = [track.predict(elapsed) for track in self._tracks if self._is_awaited(track, elapsed)]
+        expected = [
+            track.predict(elapsed)
+            for track in self._tracks
+            if track.lost == 0 or track.lost + elapsed <= self._max_lost
+        ]
         seen, is_sure = _start_tracks(people), people.scores >= self._start_score
         pairs = self._match(expected, seen, is_sure, elapsed)
         found = {person: expected[track].correct(seen[person]) for track, person in pairs}
         found |= {person: seen[person] for person in self._find_new(seen, is_sure, list(found))}
-        believed = {person: self._believe(track, is_first=elapsed == 0) for person, track in found.items()}
+        confirmed = {person: self._confirm(track, is_first=elapsed == 0) for person, track in found.items()}
         paired = {track for track, _ in pairs}
         missed = [track for index, track in enumerate(expected) if index not in paired]
-        self._tracks = [*believed.values(), *(track for track in missed if track.id != NO_ID)]
-        return np.array([believed[n].id if n in believed else NO_ID for n in range(len(people))], np.int64)
+        self._tracks = [*confirmed.values(), *(track for track in missed if track.id != NO_ID)]
+        return np.array([confirmed[n].id if n in confirmed else NO_ID for n in range(len(people))], np.int64)
 
     def _advance(self, time: float | None) -> float:
-        """Set the clock to the next frame, and return the seconds since the one before; 0 for the first."""
+        """Set the time of the next frame, and return the seconds since the previous one; 0 for the first."""
         if self._time is None:
             self._time = 0.0 if time is None else time
             return 0.0
         time = self._time + 1 / FRAMES_A_SECOND if time is None else time
         if not time > self._time:
-            raise ValueError(f"Frames go forward in time, but {time} s comes after {self._time} s.")
+            raise ValueError(f"A frame must be later than the previous one at {self._time} s, got {time} s.")
         elapsed, self._time = time - self._time, time
         return elapsed
 
     def _match(
         self, expected: Sequence[Track], seen: Sequence[Track], is_sure: Bools, elapsed: float
     ) -> list[tuple[int, int]]:
-        """Return pairs of a track and one of the people seen; who was in the last frame comes first."""
+        """Return pairs of a track and a detection, matching tracks of the last frame first."""
         if not expected or not seen:
             return []
         slack = np.array([track.motion.variance for track in expected])
@@ -170,7 +176,7 @@ class Tracker:
         return pairs
 
     def _find_new(self, seen: Sequence[Track], is_sure: Bools, known: Sequence[int]) -> list[int]:
-        """Return the people of high score without a track who are not duplicates of others."""
+        """Return the detections that start a track: of high score, unmatched, and not duplicates of others."""
         if not is_sure.any():
             return []
         similarities = _stack(seen).compare(_stack(seen), self._sigmas)
@@ -181,20 +187,16 @@ class Tracker:
                 new.append(person)
         return new
 
-    def _believe(self, track: Track, *, is_first: bool) -> Track:
-        """Return the track with an id, if it was seen often enough."""
+    def _confirm(self, track: Track, *, is_first: bool) -> Track:
+        """Return the track, with an id if it was seen often enough."""
         if track.id != NO_ID or not (is_first or track.num_seen >= self._min_seen):
             return track
         self._num_ids += 1
         return replace(track, id=self._num_ids)
 
-    def _is_awaited(self, track: Track, elapsed: float) -> bool:
-        """Tell whether a person may be in the next frame: seen in the last one, or not lost for too long."""
-        return track.lost == 0 or track.lost + elapsed <= self._max_lost
-
 
 def _start_tracks(people: Detections) -> list[Track]:
-    """Return a new track for each of the people."""
+    """Return a new track for each detection."""
     rows = zip(people.keypoints, people.keypoint_scores, people.estimate_areas(), people.labels)
     return [
         Track(keypoints, scores, float(area), int(label), Motion.start()) for keypoints, scores, area, label in rows
@@ -202,7 +204,7 @@ def _start_tracks(people: Detections) -> list[Track]:
 
 
 def _stack(tracks: Sequence[Track]) -> Poses:
-    """Return the poses of some tracks, at least one, as arrays."""
+    """Return the poses of one or more tracks as arrays."""
     return Poses(
         np.stack([track.keypoints for track in tracks]),
         np.stack([track.scores for track in tracks]),

@@ -145,7 +145,7 @@ def test_wrong_values_are_refused():
         Tracker(SIGMAS, min_seen=0)
     tracker = Tracker(SIGMAS)
     tracker.update(stand(100), 2.0)
-    with pytest.raises(ValueError, match=r"2.0 s comes after 2.0 s"):
+    with pytest.raises(ValueError, match=r"later than the previous one at 2\.0 s, got 2\.0 s"):
         tracker.update(stand(100), 2.0)
 
 
