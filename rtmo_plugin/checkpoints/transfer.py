@@ -1,6 +1,6 @@
-"""Start a model from the weights of one with other keypoints or classes: what has the same name is taken over.
+"""Transfer learning: a model starts from the weights of one with other keypoints or classes, matched by name.
 
-Of a model's weights a few depend on its keypoints, each with one block of rows a keypoint, and the class
+A few weights depend on the keypoints, with one block of rows for each keypoint, and the class
 scores on its classes.  The block of a keypoint with the same name (spelling apart, see ``keypoint_sides``)
 is copied, and one that is new keeps the model's own random start.  All other weights are copied whole.
 """

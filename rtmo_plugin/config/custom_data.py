@@ -42,8 +42,8 @@ def fill_keypoints_from_data(cfg: Config) -> None:
     path = _find_file(training[0])
     if not path.is_file():
         raise MissingFileError(
-            f"The annotation file {path}, whose keypoints the model is to have, does not exist: pass --data-root with "
-            "its folder, or, for a trained model, the config that training wrote beside the checkpoint."
+            f"The annotation file {path}, from which the model takes its keypoints, does not exist: pass --data-root "
+            "with its folder, or, for a trained model, the config that training wrote beside the checkpoint."
         )
     data = read_dataset_keypoints(path, wanted.get("sigmas"))
     files = {_find_file(dataset): None for dataset in _list_datasets(cfg._cfg_dict)}

@@ -113,7 +113,7 @@ def set_launcher(cfg: Config, launcher: str) -> None:
     """Set the program that started the processes of this run.
 
     Raises:
-        ConfigError: The launcher is unknown, did not start this process, or needs GPUs and there are none.
+        ConfigError: The launcher is unknown, did not start this process, or needs GPUs that this machine does not have.
     """
     cfg.launcher = launcher
     if launcher == "none":

@@ -47,14 +47,13 @@ def carries_config(config: str | Path | Config) -> bool:
     if isinstance(config, Config):
         return False
     path = Path(config)
-    if not (is_url(str(config)) or path.suffix == ".pth" or (path.is_file() and _begins_as_checkpoint(path))):
-        return False
+    if not is_url(str(config)) and path.suffix != ".pth":
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            if not file.read(4).startswith((b"PK\x03\x04", b"\x80\x02")):  # an archive, or the older format, a pickle
+                return False
     return find_kind_of_model(config) is ModelKind.CHECKPOINT
-
-
-def _begins_as_checkpoint(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith((b"PK\x03\x04", b"\x80\x02"))  # an archive, or the older format, a pickle
 
 
 def find_checkpoint(config: str | Path | Config, checkpoint: str | Path | None) -> str | Path:

@@ -84,5 +84,5 @@ def continue_seed(cfg: Config, checkpoint: Mapping[str, Any]) -> None:
     if seed is None or seed == randomness.get("seed"):
         return
     if randomness.get("seed") is not None:
-        print(f"going on with the seed of the checkpoint, {seed}, instead of {randomness['seed']}")
+        print(f"resuming with the seed of the checkpoint, {seed}, instead of {randomness['seed']}")
     cfg.randomness = {**randomness, "seed": seed}

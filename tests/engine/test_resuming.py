@@ -79,5 +79,5 @@ def test_seed_of_the_run_goes_on(capsys):
     assert edit_copy(continue_seed, Config({}), checkpoint).randomness == {"seed": 7}
     changed = edit_copy(continue_seed, Config({"randomness": {"seed": 1, "deterministic": True}}), checkpoint)
     assert changed.randomness == {"seed": 7, "deterministic": True}
-    assert capsys.readouterr().out == "going on with the seed of the checkpoint, 7, instead of 1\n"
+    assert capsys.readouterr().out == "resuming with the seed of the checkpoint, 7, instead of 1\n"
     assert "randomness" not in edit_copy(continue_seed, Config({}), {"meta": {}})

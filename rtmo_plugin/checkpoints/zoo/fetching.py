@@ -66,7 +66,7 @@ def fetch(weights: Weights, *, folder: Path | None = None, alternative: str = ""
 
 
 def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> None:
-    """Download ``weights`` and make ``path`` of them, or raise and leave at most a part to go on with."""
+    """Download ``weights`` to ``path``; an error leaves at most a partial file, which the next call continues."""
     file = path.with_name(weights.file)
     if file.is_file():  # an archive that was put there by hand
         fault = _accept(file, path, weights)

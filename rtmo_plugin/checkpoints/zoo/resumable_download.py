@@ -47,7 +47,7 @@ class ResumableDownload:
         self._version: str | None = None  # by which the server can tell that its file has not changed
 
     def run(self) -> None:
-        """Download, and go on after a broken connection as long as each attempt brings 64 KiB or more.
+        """Download, and continue after a broken connection as long as each attempt brings 64 KiB or more.
 
         Raises:
             DownloadError: The server refuses, stalls, or breaks off again and again.
