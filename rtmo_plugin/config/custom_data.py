@@ -42,7 +42,7 @@ def fill_keypoints_from_data(cfg: Config) -> None:
     path = _find_file(training[0])
     if not path.is_file():
         raise MissingFileError(
-            f"The annotation file {path}, from which the model takes its keypoints, does not exist: pass --data-root "
+            f"The annotation file {path}, whose keypoints the model takes, does not exist: pass --data-root "
             "with its folder, or, for a trained model, the config that training wrote beside the checkpoint."
         )
     data = read_dataset_keypoints(path, wanted.get("sigmas"))

@@ -108,5 +108,5 @@ def test_training_continues_with_its_optimizer_and_average(official, recipe, tmp
 
 
 def test_prediction_takes_it(official, recipe, data_root, tmp_path):
-    results = predict(recipe, official[1], data_root / "coco/val2017", tmp_path, score_thr=0.0)
+    results = predict(official[1], data_root / "coco/val2017", out=tmp_path, config=recipe, score_thr=0.0)
     assert [len(result.people) > 0 for result in results] == [True] * 3

@@ -79,15 +79,15 @@ def test_config_beside_the_checkpoint_needs_the_data_no_longer(trained, root, tm
     shutil.copytree(root / "images", tmp_path / "images", ignore=shutil.ignore_patterns("*.json"))
     written.train_dataloader.dataset.data_root = written.test_dataloader.dataset.data_root = "gone"
     everyone = {"score_thr": 0.0, "cfg_options": EVERYONE}
-    results = predict(written, result.checkpoint, tmp_path / "images", tmp_path / "found", **everyone)
+    results = predict(result.checkpoint, tmp_path / "images", out=tmp_path / "found", config=written, **everyone)
     content = json.loads((tmp_path / "found/predictions.json").read_text())
     assert content["keypoints"] == list(KEYPOINTS)
     people = [person for image in content["images"] for person in image["people"]]
     assert {person["class"] for person in people} <= set(CLASSES)
     assert all(len(person["keypoints"]) == 5 for person in people)
     assert people
-    drawn = cv2.imread(str(tmp_path / "found" / results[0].image))
-    assert (drawn != cv2.imread(str(tmp_path / "images" / results[0].image))).any()
+    image = results[0].frame.path
+    assert (cv2.imread(str(tmp_path / "found" / image.name)) != cv2.imread(str(image))).any()
 
 
 def test_test_gives_the_metrics_of_the_validation(trained, config, root, tmp_path):
