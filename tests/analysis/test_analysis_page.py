@@ -77,10 +77,13 @@ def test_page_names_the_injected_errors_and_no_others(page):
     text = path.read_text()
     assert set(re.findall(r'<li data-error="(\w+)">', text)) == {"inversion", "jitter", "missed"}
     assert re.search(
-        r"<b>Missed people</b>: no detection is matched with the person: 20 of 200 people \(10\.0%\); \d", text
+        r"<b>Missed people</b>: \d+\.\d points of AP; no detection is matched with the person\. "
+        r"20 of 200 people \(10\.0%\)\.",
+        text,
     )
-    assert "<b>Inversion</b>: the keypoint is on the person&#39;s other side: left and right are exchanged" in text
-    assert re.search(r"<b>Jitter</b>: the keypoint is near its place, not on it", text)
+    inversion = "the keypoint is on the person&#39;s other side: left and right are exchanged"
+    assert re.search(rf"<b>Inversion</b>: \d+\.\d points of AP; {inversion}", text)
+    assert re.search(r"<b>Jitter</b>: \d+\.\d points of AP; the keypoint is near its place, not on it", text)
     precision = re.match(r"AP (0\.\d{3}); the page is .*page\.html", printed)[1]
     assert f"<b>{precision}</b><span>AP</span>" in text
     assert printed.count("\n- ") == 3

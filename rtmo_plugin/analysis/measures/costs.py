@@ -135,8 +135,8 @@ def _describe_cost(cost: Cost, study: Study) -> str:
     totals["missed"] = int((~study.comparison.truth.is_ignored).sum())
     total = totals.get(cost.name, int((study.kinds >= 0).sum()))
     unit = _UNITS.get(cost.name, "keypoints of the people found")
-    amount = f"{cost.count:,} of {total:,} {unit} ({cost.count / max(total, 1):.1%}); " if cost.count else ""
-    return f"{MEANINGS[cost.name]}: {amount}{100 * cost.alone:.1f} points of AP."
+    amount = f" {cost.count:,} of {total:,} {unit} ({cost.count / max(total, 1):.1%})." if cost.count else ""
+    return f"{100 * cost.alone:.1f} points of AP; {MEANINGS[cost.name]}.{amount}"
 
 
 @dataclass(frozen=True)
