@@ -104,7 +104,8 @@ def _write_command(given: Mapping[str, Any]) -> str:
     words = ["rtmo", "benchmark", *given["models"]]
     for name, value in given.items():
         if name != "models" and value not in (None, ""):
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+            values = [f"{key}={each}" for key, each in value.items()] if isinstance(value, dict) else [str(value)]
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else values)]
     return shlex.join(words)
 
 

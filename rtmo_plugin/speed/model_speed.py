@@ -85,6 +85,7 @@ class SpeedOptions:
         precision: Precision of exported files, see ``open_engine``.
         device: Device, such as ``cpu`` or ``cuda:0``.
         config: Config of checkpoints. Default: the one that each carries.
+        cfg_options: Values to change in the configs of checkpoints, by dotted key.
         score_thr: Score above which people are returned.
         trust: Whether code in a .pt or .pt2 file may run that was not exported here.
         data: Config whose test data AP is computed on.
@@ -104,6 +105,7 @@ class SpeedOptions:
     precision: str | None = None
     device: str | None = None
     config: str | Path | None = None
+    cfg_options: Mapping[str, Any] | None = None
     score_thr: float = 0.3
     trust: bool | None = None
     data: str | Path | None = None
@@ -198,6 +200,8 @@ def _list_sides(models: Sequence[str], options: SpeedOptions) -> list[_Side]:
         kind = find_kind_of_model(model)
         if kind is not ModelKind.EXPORTED:
             own = {name: value for name, value in chosen.items() if name not in ("threads", "trust")}
+            if options.cfg_options:
+                own["cfg_options"] = dict(options.cfg_options)
             sides.append(_Side(model, model, None, options.config, own))
             continue
         path = locate_exported(model)
@@ -206,8 +210,9 @@ def _list_sides(models: Sequence[str], options: SpeedOptions) -> list[_Side]:
             choose_runtime(path, runtime)
             name = f"{model}, {runtime}" if len(readers) > 1 else model
             sides.append(_Side(name, model, runtime, None, {**chosen, "runtime": runtime}))
-    if options.config is not None and all(side.runtime for side in sides):
-        raise ConfigError(f"config is an option of checkpoints alone, and {sides[0].model} is an exported file.")
+    given = "cfg_options" if options.config is None else "config"
+    if (options.config is not None or options.cfg_options) and all(side.runtime for side in sides):
+        raise ConfigError(f"{given} is an option of checkpoints alone, and {sides[0].model} is an exported file.")
     return sides
 
 
