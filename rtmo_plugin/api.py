@@ -72,8 +72,8 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), of this process and its workers.
         overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
-        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``total_batch`` and
-            ``cfg_options``, see ``prepare_config``.
+        **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``epochs``, ``total_batch``
+            and ``cfg_options``, see ``prepare_config``.
 
     Returns:
         The metrics of the last validation by name, the last checkpoint, and the folder of the log.

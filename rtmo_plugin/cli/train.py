@@ -58,6 +58,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
+        "--epochs",
+        type=COUNT,
+        metavar="N",
+        help="number of epochs; learning rate, stages and validations keep the shape of the config's schedule",
+    )
+    parser.add_argument(
         "--total-batch",
         type=COUNT,
         metavar="IMAGES",

@@ -15,6 +15,7 @@ from rtmo_plugin.config.cache_memory import set_image_cache
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.custom_data import fill_keypoints_from_data
 from rtmo_plugin.config.data_paths import set_data_root
+from rtmo_plugin.config.epochs import set_epochs
 from rtmo_plugin.config.total_batch import set_total_batch
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.number_ranges import SEED
@@ -40,6 +41,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
     launcher: str = "none",
     seed: int | None = None,
     deterministic: bool = False,
+    epochs: int | None = None,
     total_batch: int | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
@@ -54,6 +56,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
         launcher: Program that starts several processes: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         seed: Random seed. Default: the config's.
         deterministic: Whether to use deterministic algorithms only.
+        epochs: Number of epochs to which the schedule is scaled, see ``set_epochs``.
         total_batch: Images in an optimizer step, see ``set_total_batch``.
         cfg_options: Values by dotted key, see ``set_options``.
 
@@ -62,12 +65,15 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
     """
     if seed is not None:
         SEED.check("seed", seed)
+    if epochs is not None and "train_cfg.max_epochs" in (cfg_options or {}):
+        raise ConfigError("--epochs and train_cfg.max_epochs are two numbers of epochs: give one of them.")
     cfg = load_config(config)
     run_edits: list[Edit] = [
         partial(set_data_root, data_root=data_root),
         partial(set_work_dir, work_dir=work_dir),
         partial(set_launcher, launcher=launcher),
         partial(set_randomness, seed=seed, deterministic=deterministic),
+        partial(set_epochs, epochs=epochs),
         partial(set_options, options=cfg_options),
         partial(set_total_batch, total_batch=total_batch),
         fill_keypoints_from_data,

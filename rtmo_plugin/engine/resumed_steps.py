@@ -11,15 +11,16 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule, find_last_step
 from rtmo_plugin.engine.interruption import ResumableTrainLoop
 
-_STEPS, _IMAGES = "steps_an_epoch", "images_a_step"
+_STEPS, _IMAGES, _EPOCHS = "steps_an_epoch", "images_a_step", "max_epochs"
 
 
 def describe_steps(runner: Any) -> dict[str, int]:
-    """Return the steps in an epoch of the run's first data, and the images in an optimizer step."""
+    """Return the steps in an epoch of the run's first data, the images in an optimizer step, and the epochs."""
     loaded = (runner.train_dataloader.batch_size or 0) * get_world_size()
     return {
         _STEPS: runner.steps_an_epoch,
         _IMAGES: loaded * getattr(runner.optim_wrapper, "_accumulative_counts", 1),
+        _EPOCHS: runner.max_epochs,
     }
 
 
@@ -45,6 +46,11 @@ def continue_as_configured(runner: Any, planned: PlannedSchedule) -> None:
     if notes.get(_IMAGES) and notes[_IMAGES] != now[_IMAGES]:
         again = f" Epoch {loop.epoch + 1} begins again." if is_rewound else ""
         warn(f"A step has {now[_IMAGES]} images, and had {notes[_IMAGES]} before this run was resumed.{again}")
+    if notes.get(_EPOCHS) and notes[_EPOCHS] != now[_EPOCHS]:
+        warn(
+            f"This run ends after epoch {now[_EPOCHS]}, and was to end after {notes[_EPOCHS]}: from here on learning "
+            f"rate and training stages are those of {now[_EPOCHS]} epochs."
+        )
     if isinstance(loop, ResumableTrainLoop):
         loop.first_batch = num_batches
     is_changed = planned.differs(notes.get("num_schedulers", 0))

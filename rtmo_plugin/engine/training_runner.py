@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
@@ -35,6 +37,7 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
     checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
     if checkpoint and cfg.resume:
         check_resumable(checkpoint, Path(cfg.load_from))
+        _check_epochs_left(cfg, checkpoint)
         continue_seed(cfg, checkpoint)
     runner = build_runner(cfg)
     with refuse_config_errors():
@@ -75,6 +78,20 @@ def _check_datasets(runner: QuietRunner) -> None:
         check_data_names(dataset, evaluators)
         check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "val_dataloader", evaluators)
         count_people(dataset, counts_crowds=False).report_validation()
+
+
+def _check_epochs_left(cfg: Config, checkpoint: Mapping[str, Any]) -> None:
+    """Check that a run to resume is not beyond its last epoch.
+
+    Raises:
+        ConfigError: More epochs are done than the config has.
+    """
+    done, wanted = checkpoint["meta"]["epoch"], cfg.train_cfg.get("max_epochs")
+    if wanted is not None and done > wanted:
+        raise ConfigError(
+            f"{cfg.load_from} has {done} finished epochs, and training is to end after {wanted}: give --epochs a "
+            "larger number, or start from the weights with --load-from."
+        )
 
 
 def _check_optimizer(name: str | type) -> None:
