@@ -26,29 +26,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help=CONFIG)
     add_config_options(parser)
     add_run_arguments(parser)
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="CHECKPOINT",
-        help="continue from CHECKPOINT, or without a value from the last checkpoint in the work folder",
-    )
-    parser.add_argument(
-        "--load-from",
-        metavar="CHECKPOINT",
-        help="start from the weights of a checkpoint: a file, a URL, or a published name (see rtmo zoo list)",
-    )
-    parser.add_argument(
-        "--transfer-from",
-        metavar="CHECKPOINT",
-        help="start from the weights of a model with other keypoints or classes, which are matched by name",
-    )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="remove the checkpoints of an earlier run in the work folder; without it, a new run there is refused",
-    )
-    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, without a download")
+    _add_start_arguments(parser)
     parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
     parser.add_argument(
         "--compile",
@@ -73,6 +51,33 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
     )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
+
+
+def _add_start_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a run starts from."""
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from CHECKPOINT, or without a value from the last checkpoint in the work folder",
+    )
+    parser.add_argument(
+        "--load-from",
+        metavar="CHECKPOINT",
+        help="start from the weights of a checkpoint: a file, a URL, or a published name (see rtmo zoo list)",
+    )
+    parser.add_argument(
+        "--transfer-from",
+        metavar="CHECKPOINT",
+        help="start from the weights of a model with other keypoints or classes, which are matched by name",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the checkpoints of an earlier run in the work folder; without it, a new run there is refused",
+    )
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, without a download")
 
 
 def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
