@@ -37,7 +37,7 @@ class PackedBatch:
 
     Attributes:
         people: Padded people.
-        masks: (B, 1, H, W) 1 where people are not labelled, 0 elsewhere; None where no image has such regions.
+        masks: (B, 1, H, W) 1 where people are not labeled, 0 elsewhere; None where no image has such regions.
         metainfos: Metainfo of each image.
         counts: Number of people in each image.
         labels_range: Smallest and largest class label, (0, 0) without people.

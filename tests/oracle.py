@@ -32,7 +32,7 @@ RECIPES = {
     "rtmo-t_body7": "body7/rtmo-t_8xb32-600e_body7-416x416",
 }
 STAGES = ("warmup", "refine", "finish")
-# Biases that change nothing: of DCC's bin encodings (ours are frozen), and before a normalisation that
+# Biases that change nothing: of DCC's bin encodings (ours are frozen), and before a normalization that
 # takes the mean away again.  Their gradients are rounding errors, which AdamW scales up to whole steps.
 IDLE = (
     "head.dcc.x_fc.bias",

@@ -25,7 +25,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
     MMPose's codecs expect it, numbered from 1 in the order of ``classes``.  The metainfo has ``classes``
     and, for evaluation, the file's own ``category_ids`` in the same order.  Keypoints are found by name as
     well: a file may list them in another order, and records have the order of the keypoint set.
-    A box without area is replaced by one around the labelled keypoints with a margin (``person_boxes``).
+    A box without area is replaced by one around the labeled keypoints with a margin (``person_boxes``).
 
     Args:
         keypoints: Name of a keypoint set, or a dict of its fields.

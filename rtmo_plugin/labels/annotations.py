@@ -1,4 +1,4 @@
-"""Annotations of a COCO file: problems of keypoints, boxes and areas, and numbers of labelled people and keypoints.
+"""Annotations of a COCO file: problems of keypoints, boxes and areas, and numbers of labeled people and keypoints.
 
 A file of COCO's size holds 262,000 annotations, so each check handles the common case with a few built-in calls
 over plain lists; converting these to arrays first would take longer than the checks.
@@ -108,11 +108,11 @@ def _find_keypoint_faults(
     if not _VISIBILITIES.issuperset(visibilities):
         wrong = [i for i, value in enumerate(visibilities) if value not in _VISIBILITIES]
         yield "keypoint-visibility", f"{names[wrong[0]]} has {visibilities[wrong[0]]!r}{_count_more(wrong)}"
-    count, num_labelled = person.get("num_keypoints"), count_labelled(keypoints)
+    count, num_labeled = person.get("num_keypoints"), count_labeled(keypoints)
     # CrowdPose leaves two keypoints out of the count. Training skips people whose count is zero.
-    lowest = 1 if num_labelled > _NUM_UNCOUNTED else 0
-    if not is_id(count) or not lowest <= count <= num_labelled:
-        yield "num-keypoints", f"num_keypoints is {count!r}, labelled are {num_labelled}"
+    lowest = 1 if num_labeled > _NUM_UNCOUNTED else 0
+    if not is_id(count) or not lowest <= count <= num_labeled:
+        yield "num-keypoints", f"num_keypoints is {count!r}, labeled are {num_labeled}"
     outside = find_outside(keypoints, size) if size else []
     if outside:
         x, y = keypoints[3 * outside[0] : 3 * outside[0] + 2]
@@ -128,10 +128,10 @@ def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]
     at_origin = find_at_origin(keypoints, box)
     if at_origin:
         yield "keypoint-origin", f"{names[at_origin[0]]}{_count_more(at_origin)}, bbox is {box}"
-    count = count_labelled(keypoints) - len(at_origin)
+    count = count_labeled(keypoints) - len(at_origin)
     if width <= 0 or height <= 0 or count <= 0:
         return
-    # Unlabelled keypoints are mostly zeros, so the sums give the center without a loop.
+    # Unlabeled keypoints are mostly zeros, so the sums give the center without a loop.
     px, py = sum(keypoints[0::3]) / count, sum(keypoints[1::3]) / count
     if x - width <= px <= x + 2 * width and y - height <= py <= y + 2 * height:
         return
@@ -145,7 +145,7 @@ def _compare_with_box(box: list[float], keypoints: list[float], names: list[str]
 
 
 def find_at_origin(keypoints: list[float], box: list[float]) -> list[int]:
-    """Return the indices of keypoints labelled at (0, 0), where other programs put unlabelled keypoints.
+    """Return the indices of keypoints labeled at (0, 0), where other programs put unlabeled keypoints.
 
     Examples:
         >>> find_at_origin([0, 0, 2, 50, 60, 2], [40, 40, 20, 30]), find_at_origin([0, 0, 2], [0, 0, 20, 30])
@@ -176,36 +176,36 @@ def _find_box_faults(person: dict[str, Any], has_box: bool, size: Size | None) -
         yield "box-outside", f"bbox is {box} in {size[0]} x {size[1]}"
 
 
-def count_labelled(keypoints: list[float]) -> int:
+def count_labeled(keypoints: list[float]) -> int:
     """Return how many of K keypoints (3K numbers) have a visibility above zero."""
     return len(keypoints) // 3 - keypoints[2::3].count(0)
 
 
-def count_labelled_people(coco: Coco) -> int:
-    """Return how many annotations of a COCO file have a labelled keypoint and an image in the file."""
+def count_labeled_people(coco: Coco) -> int:
+    """Return how many annotations of a COCO file have a labeled keypoint and an image in the file."""
     sizes = list_sizes(coco)
     people = [each for each in list_entries(coco["annotations"], "image_id") if each["image_id"] in sizes]
     known = [each for each in people if isinstance(each.get("keypoints"), list)]
     return sum(any(type(v) in (int, float) and v > 0 for v in each["keypoints"][2::3]) for each in known)
 
 
-def count_labelled_points(coco: Coco) -> tuple[int, int]:
-    """Return the number of labelled keypoints of a COCO file, and how many of them lie outside their image.
+def count_labeled_points(coco: Coco) -> tuple[int, int]:
+    """Return the number of labeled keypoints of a COCO file, and how many of them lie outside their image.
 
-    Keypoints at (0, 0), where other programs put unlabelled ones, do not count.
+    Keypoints at (0, 0), where other programs put unlabeled ones, do not count.
     """
-    sizes, num_labelled, num_outside = list_sizes(coco), 0, 0
+    sizes, num_labeled, num_outside = list_sizes(coco), 0, 0
     for person in coco["annotations"]:
         keypoints = person.get("keypoints") if isinstance(person, dict) else None
         if are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
             size = sizes.get(person["image_id"]) if is_id(person.get("image_id")) else None
-            num_labelled += sum(v > 0 and (x != 0 or y != 0) for x, y, v in split_points(keypoints))
+            num_labeled += sum(v > 0 and (x != 0 or y != 0) for x, y, v in split_points(keypoints))
             num_outside += len(find_outside(keypoints, size)) if size else 0
-    return num_labelled, num_outside
+    return num_labeled, num_outside
 
 
 def find_outside(keypoints: list[float], size_wh: Size) -> list[int]:
-    """Return the indices of labelled keypoints outside an image; its borders are inside.
+    """Return the indices of labeled keypoints outside an image; its borders are inside.
 
     Examples:
         >>> find_outside([0, 0, 2, 641, 5, 1, 900, 900, 0], (640, 480))

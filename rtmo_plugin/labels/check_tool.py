@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtmo_plugin.errors import DataError, escape_control_characters
 from rtmo_plugin.files import pause_collector
-from rtmo_plugin.labels.annotations import count_labelled_people, count_labelled_points
+from rtmo_plugin.labels.annotations import count_labeled_people, count_labeled_points
 from rtmo_plugin.labels.categories import find_name_fault, is_category
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import Coco, read_coco, write_coco
@@ -17,7 +17,7 @@ from rtmo_plugin.labels.normalizing import normalize_coco
 from rtmo_plugin.labels.problems import KINDS, Problem
 from rtmo_plugin.wording import count
 
-_KEPT_SHARE = 0.5  # share of the labelled people, and of their keypoints, below which a fixed copy is a failure
+_KEPT_SHARE = 0.5  # share of the labeled people, and of their keypoints, below which a fixed copy is a failure
 _MAX_CATEGORIES = 5
 _MAX_LENGTH = 300
 
@@ -64,20 +64,20 @@ def _is_same_file(file: Path, other: Path) -> bool:
 def _keeps_labels(before: Coco, fixed: Fixed) -> bool:
     """Return whether a fix left at least half of the people and keypoints, and print what it dropped where not."""
     after = fixed.coco
-    num_before, num_after = count_labelled_people(before), count_labelled_people(after)
-    points_before, points_after = count_labelled_points(before)[0], count_labelled_points(after)[0]
+    num_before, num_after = count_labeled_people(before), count_labeled_people(after)
+    points_before, points_after = count_labeled_points(before)[0], count_labeled_points(after)[0]
     is_emptied = any(before[name] and not after[name] for name in ("images", "annotations"))
     if not is_emptied and num_after >= num_before * _KEPT_SHARE:
         if "keypoint-outside" not in fixed.changes or points_after >= points_before * _KEPT_SHARE:
             return True
         print(
-            f"  {points_after:,} of {points_before:,} labelled keypoints are left, too few for the copy to be of use: "
+            f"  {points_after:,} of {points_before:,} labeled keypoints are left, too few for the copy to be of use: "
             "mend the original where the findings above say"
         )
         return False
     counts = ", ".join(f"{len(after[name]):,} of {len(before[name]):,} {name}" for name in ("images", "annotations"))
     print(
-        f"  {counts} and {num_after:,} of {num_before:,} people with labelled keypoints are left, too few for the "
+        f"  {counts} and {num_after:,} of {num_before:,} people with labeled keypoints are left, too few for the "
         "copy to be of use: mend the original where the findings above say"
     )
     return False

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from rtmo_plugin.labels.annotations import count_labelled_people, find_in_annotations, list_sizes
+from rtmo_plugin.labels.annotations import count_labeled_people, find_in_annotations, list_sizes
 from rtmo_plugin.labels.categories import find_in_categories
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco
 from rtmo_plugin.labels.conventions import find_conventions, find_shift
@@ -48,10 +48,10 @@ def check_coco(coco: Coco, inspections: Mapping[str, ImageInspection] | None = N
     for section in SECTIONS:
         for problem in _find_repeats(section, coco[section]):
             found[problem.kind].append(problem)
-    if coco["images"] and "visibility-none" not in found and not count_labelled_people(coco):
+    if coco["images"] and "visibility-none" not in found and not count_labeled_people(coco):
         words = f"{len(coco['annotations']):,} annotations of {len(coco['images']):,} images"
         text = f"{words}, so that nothing can be learned"
-        found["unlabelled-file"].append(Problem("unlabelled-file", 0, text))
+        found["unlabeled-file"].append(Problem("unlabeled-file", 0, text))
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 

@@ -250,7 +250,7 @@ def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
 
 
 def _fits(box: Numbers, keypoints: Numbers, size_wh: Size, is_strict: bool = False) -> bool:
-    """Whether a box has an area and lies in its image, and the labelled keypoints lie in the box.
+    """Whether a box has an area and lies in its image, and the labeled keypoints lie in the box.
 
     Args:
         box: Box (x, y, width, height).

@@ -251,7 +251,7 @@ def _are_same(person: Person, other: Person) -> bool:
 
 
 def _list_values(person: Person) -> Iterator[float]:
-    """Yield the numbers that every format holds, without the coordinates of unlabelled keypoints."""
+    """Yield the numbers that every format holds, without the coordinates of unlabeled keypoints."""
     yield from person.bbox or ()
     for x, y, v in person.points:
         yield from (x, y, v) if v > 0 else (0, 0, 0)

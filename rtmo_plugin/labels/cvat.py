@@ -1,7 +1,7 @@
 """CVAT's XML, "CVAT for images 1.1": skeletons, and boxes with the same group.
 
-A person is a ``<skeleton>`` whose ``<points>`` are the keypoints (``outside``: not labelled, ``occluded``: COCO's
-visibility 1). A ``<box>`` with the skeleton's ``group_id`` is the person's box. A box labelled with the category, or
+A person is a ``<skeleton>`` whose ``<points>`` are the keypoints (``outside``: not labeled, ``occluded``: COCO's
+visibility 1). A ``<box>`` with the skeleton's ``group_id`` is the person's box. A box labeled with the category, or
 with ``CATEGORY box``, is a person without keypoints. The labels of the annotation task give the keypoint names in order
 (each names its skeleton as ``<parent>``) and the bones, as an SVG drawing.
 """
@@ -22,7 +22,7 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_text
 from rtmo_plugin.labels.json_values import parse_number
 from rtmo_plugin.labels.label_set import (
-    LabelledImage,
+    LabeledImage,
     LabelSet,
     Person,
     Point,
@@ -52,7 +52,7 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
         raise DataError(f"{path} is a ZIP archive: unpack it, and name the annotations.xml in it.")
     root = parse_cvat(read_text(path), str(path))
     categories = _find_categories(root, options)
-    images: dict[str, LabelledImage] = {}
+    images: dict[str, LabeledImage] = {}
     unused: Counter[str] = Counter(child.tag for child in root if child.tag == "track")
     for element in root.findall("image"):
         name = element.get("name", "")
@@ -61,7 +61,7 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
             raise DataError(f"{path}: {fault}.")
         try:
             width, height = _read_side(element, "width"), _read_side(element, "height")
-            images[name] = LabelledImage(width, height, _read_people(element, categories, unused))
+            images[name] = LabeledImage(width, height, _read_people(element, categories, unused))
         except (KeyError, ValueError) as error:
             reason = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{path}, image {name!r}: {reason}.") from None

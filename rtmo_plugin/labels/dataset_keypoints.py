@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.labels.annotations import count_labelled_people, count_labelled_points
+from rtmo_plugin.labels.annotations import count_labeled_people, count_labeled_points
 from rtmo_plugin.labels.categories import list_bones, list_partners
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import Coco, read_coco
@@ -19,7 +19,7 @@ from rtmo_plugin.wording import count
 # Findings that do not stop training, which leaves out such people, images and bones.
 _HARMLESS = {
     "category-sides", "category-skeleton", "image-repeated", "annotation-repeated", "unknown-image", "keypoint-outside",
-    "num-keypoints", "annotation-copy", "unlabelled-file", "box-empty", "box-outside", "area-size", "image-file",
+    "num-keypoints", "annotation-copy", "unlabeled-file", "box-empty", "box-outside", "area-size", "image-file",
     "keypoint-far", "visibility-never-2", "visibility-none",
 }  # fmt: skip
 _SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # reported before training
@@ -130,11 +130,11 @@ def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Prob
     """Raise a DataError for findings that would stop training or be learned wrongly."""
     if not coco["categories"]:
         raise DataError(f"{path} has no category with a list `keypoints` of names: they say what a model can learn.")
-    num_people = count_labelled_people(coco)
+    num_people = count_labeled_people(coco)
     for kind, found in problems.items():
         is_common = kind in _NOT_COMMON and 2 * len(found) >= num_people
         if is_common and kind == "keypoint-outside":
-            num_points, num_outside = count_labelled_points(coco)
+            num_points, num_outside = count_labeled_points(coco)
             is_common = 2 * num_outside >= num_points
         if kind not in _HARMLESS or is_common:
             more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""

@@ -8,7 +8,7 @@ from itertools import chain, count
 from typing import Any, NamedTuple
 
 from rtmo_plugin.keypoints.person_boxes import complete_box, estimate_area
-from rtmo_plugin.labels.annotations import Size, count_labelled, find_at_origin, find_outside, list_sizes
+from rtmo_plugin.labels.annotations import Size, count_labeled, find_at_origin, find_outside, list_sizes
 from rtmo_plugin.labels.categories import list_bones
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco, list_entries
@@ -117,7 +117,7 @@ def _treat(entry: Any, problems: list[Problem], context: _Context) -> Any:
 
 
 def _find_scales(coco: Coco, problems: list[Problem], inspections: Mapping[str, ImageInspection]) -> dict[int, float]:
-    """Return the factor to the pixels of images that were resized after they were labelled.
+    """Return the factor to the pixels of images that were resized after they were labeled.
 
     Both sides of such an image have the same factor. If a label is beyond its image, all labels are in the old pixels;
     otherwise only the sizes are wrong.
@@ -166,12 +166,12 @@ def _unlabel(entry: Entry, indices: list[int]) -> Entry:
 
 
 def _set_keypoints(entry: Entry, keypoints: list[float]) -> Entry:
-    """Return the entry with other keypoints, and with ``num_keypoints`` at most the labelled ones."""
-    given, num_labelled = entry.get("num_keypoints"), count_labelled(keypoints)
+    """Return the entry with other keypoints, and with ``num_keypoints`` at most the labeled ones."""
+    given, num_labeled = entry.get("num_keypoints"), count_labeled(keypoints)
     return {
         **entry,
         "keypoints": keypoints,
-        "num_keypoints": min(given, num_labelled) if is_id(given) else num_labelled,
+        "num_keypoints": min(given, num_labeled) if is_id(given) else num_labeled,
     }
 
 
@@ -186,7 +186,7 @@ def _turn_box(x: float, y: float, width: float, height: float) -> list[float]:
 
 
 def _draw_box(entry: Entry, context: _Context) -> Entry | None:
-    """Draw the box around the labelled keypoints, or drop an entry without them."""
+    """Draw the box around the labeled keypoints, or drop an entry without them."""
     keypoints = entry.get("keypoints")
     if not isinstance(keypoints, list) or not all(map(is_number, keypoints)):
         return None
@@ -221,7 +221,7 @@ _REMEDIES: dict[str, Callable[[Any, _Context], Entry | None]] = {
     "keypoint-origin": lambda entry, _: _unlabel(entry, find_at_origin(entry["keypoints"], entry["bbox"])),
     "visibility-share": lambda entry, _: _set_visibilities(entry, lambda v: 2 * (v >= _VISIBLE_SHARE)),
     "visibility-never-2": lambda entry, _: _set_visibilities(entry, lambda v: 2 * (v > 0)),
-    "num-keypoints": lambda entry, _: {**entry, "num_keypoints": count_labelled(entry["keypoints"])},
+    "num-keypoints": lambda entry, _: {**entry, "num_keypoints": count_labeled(entry["keypoints"])},
     "box-number": _draw_box,
     "box-inverted": lambda entry, _: {**entry, "bbox": _turn_box(*entry["bbox"])},
     "box-empty": _draw_box,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.keypoints.person_boxes import complete_box, has_area, span_keypoints
-from rtmo_plugin.labels.annotations import count_labelled
+from rtmo_plugin.labels.annotations import count_labeled
 from rtmo_plugin.labels.categories import find_name_fault, list_bones, list_others
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import Coco, split_points
@@ -31,11 +31,11 @@ _OBSTACLES = (
 
 
 class Person(NamedTuple):
-    """One labelled person.
+    """One labeled person.
 
     Attributes:
         category: Name of the category.
-        bbox: Box (x, y, width, height) in pixels; None if only keypoints were labelled.
+        bbox: Box (x, y, width, height) in pixels; None if only keypoints were labeled.
         keypoints: K times (x, y, visibility), flat as in COCO.
         group_id: Number of the person in the labelling tool, if any.
     """
@@ -58,7 +58,7 @@ class Person(NamedTuple):
         return list(split_points(self.keypoints))  # type: ignore[arg-type]
 
 
-class LabelledImage(NamedTuple):
+class LabeledImage(NamedTuple):
     """Size of an image in pixels, and its people."""
 
     width: int
@@ -72,12 +72,12 @@ class LabelSet:
 
     Attributes:
         categories: COCO's fields by category name: ``keypoints``, and where known ``skeleton`` and ``flip_pairs``.
-        images: Labelled images by file name.
+        images: Labeled images by file name.
         notes: Sentences on what was left out or assumed.
     """
 
     categories: dict[str, dict[str, Any]]
-    images: dict[str, LabelledImage]
+    images: dict[str, LabeledImage]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -88,8 +88,8 @@ class LabelSet:
     def complete_boxes(self) -> LabelSet:
         """Return the labels with a box that has an area for every person.
 
-        Missing boxes and boxes without area are drawn around the labelled keypoints. People with neither a box nor a
-        labelled keypoint are left out. Notes count the boxes that got a margin, and the people left out.
+        Missing boxes and boxes without area are drawn around the labeled keypoints. People with neither a box nor a
+        labeled keypoint are left out. Notes count the boxes that got a margin, and the people left out.
 
         Raises:
             DataError: A coordinate is too large for any image.
@@ -103,7 +103,7 @@ class LabelSet:
         if counts["drawn"]:
             notes.append(f"Boxes without area, drawn around the keypoints with a margin: {counts['drawn']:,}.")
         if counts["gone"]:
-            notes.append(f"People left out, without a box and without a labelled keypoint: {counts['gone']:,}.")
+            notes.append(f"People left out, without a box and without a labeled keypoint: {counts['gone']:,}.")
         return replace(self, images=images, notes=[*self.notes, *notes])
 
 
@@ -218,7 +218,7 @@ def from_coco(coco: Coco) -> LabelSet:
         fields = {"keypoints": entry["keypoints"], "skeleton": bones or None, "flip_pairs": entry.get("flip_pairs")}
         categories[name] = {key: value for key, value in fields.items() if value is not None}
     entries = _index_by(coco, "images", "file_name")
-    images = {name: LabelledImage(entry["width"], entry["height"], []) for name, entry in entries.items()}
+    images = {name: LabeledImage(entry["width"], entry["height"], []) for name, entry in entries.items()}
     by_id = {entry["id"]: images[name] for name, entry in entries.items()}
     names = {entry["id"]: entry["name"] for entry in coco["categories"]}
     check_categories(categories, "The file")
@@ -245,12 +245,12 @@ def to_coco(labels: LabelSet) -> Coco:
             annotations.append({
                 "id": len(annotations) + 1, "image_id": image_id, "category_id": category_ids[person.category],
                 "bbox": bbox, "area": tidy(bbox[2] * bbox[3]), "iscrowd": 0,
-                "num_keypoints": count_labelled(person.keypoints), "keypoints": person.keypoints, **own,
+                "num_keypoints": count_labeled(person.keypoints), "keypoints": person.keypoints, **own,
             })  # fmt: skip
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _complete_person(person: Person, name: str, image: LabelledImage, counts: Counter[str]) -> Person | None:
+def _complete_person(person: Person, name: str, image: LabeledImage, counts: Counter[str]) -> Person | None:
     wrong = [number for number in (*(person.bbox or ()), *person.keypoints) if not abs(number) <= _LARGEST]
     if wrong:
         raise DataError(f"Image {name!r} has a person with the coordinate {wrong[0]:.3g}, which is in no image.")

@@ -1,8 +1,8 @@
 """LabelMe folders: a JSON file for each image, with points and rectangles as shapes.
 
-A person is a group of shapes with the same ``group_id``: at most one rectangle, labelled with the category, and points,
-labelled with the keypoint. The flag ``occluded`` of a point is COCO's visibility 1; keypoints without a point are not
-labelled. Shapes of other types are left out.
+A person is a group of shapes with the same ``group_id``: at most one rectangle, labeled with the category, and points,
+labeled with the keypoint. The flag ``occluded`` of a point is COCO's visibility 1; keypoints without a point are not
+labeled. Shapes of other types are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import encode_json, parse_json, read_text
 from rtmo_plugin.labels.json_values import are_numbers, is_id, read_whole
 from rtmo_plugin.labels.label_set import (
-    LabelledImage,
+    LabeledImage,
     LabelSet,
     Person,
     Point,
@@ -48,7 +48,7 @@ def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
         raise MissingFileError(f"There is no LabelMe file (*.json) in {folder}{found}.")
     people_by_file = {file: _group_shapes(file, document["shapes"]) for file, document in documents.items()}
     keypoints = _find_keypoints([group for groups in people_by_file.values() for group in groups.values()], options)
-    images: dict[str, LabelledImage] = {}
+    images: dict[str, LabeledImage] = {}
     unused: Counter[str] = Counter()
     for file, document in documents.items():
         name = str(PurePosixPath(file).parent / _find_name(document))
@@ -56,7 +56,7 @@ def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
             raise DataError(f"{folder / file}: another file is of the image {name}, too.")
         groups = people_by_file[file].items()
         people = [_read_person(file, group, shapes, keypoints) for group, shapes in groups]
-        images[name] = LabelledImage(document["imageWidth"], document["imageHeight"], people)
+        images[name] = LabeledImage(document["imageWidth"], document["imageHeight"], people)
         unused.update(shape["shape_type"] for shape in document["shapes"] if shape["shape_type"] not in _USED)
     notes = describe_left_out(unused)
     if others:

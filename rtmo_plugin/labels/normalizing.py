@@ -255,7 +255,7 @@ def _list_points(keypoints: Any, names: list[Any]) -> list[Any] | None:
 
 
 def _read_point(point: Any) -> list[float] | None:
-    """Return x, y and visibility of a point; without visibility, it is labelled unless it is (0, 0)."""
+    """Return x, y and visibility of a point; without visibility, it is labeled unless it is (0, 0)."""
     if point is None:
         return [0, 0, 0]
     if isinstance(point, dict):

@@ -57,7 +57,7 @@ class Problem(NamedTuple):
     reading: str = ""
 
 
-_DRAWN = "drew it around the labelled keypoints, or dropped those without any"
+_DRAWN = "drew it around the labeled keypoints, or dropped those without any"
 KINDS = {
     "category-form": Kind("categories", "categories with ids, names or bones in another form", "converted", True),
     "category-broken": Kind("categories", "categories without a whole number as id, or without a name"),
@@ -106,7 +106,7 @@ KINDS = {
         "annotations", "annotations with the image, box and keypoints of another annotation",
         "dropped the later ones",
     ),
-    "unlabelled-file": Kind("annotations", "files without any labelled keypoint"),
+    "unlabeled-file": Kind("annotations", "files without any labeled keypoint"),
     "image-shift": Kind("annotations", "annotations whose image ids are all one higher or lower than those of images"),
     "category-shift": Kind(
         "annotations", "annotations whose category ids are all one higher or lower than those of categories"
@@ -118,7 +118,7 @@ KINDS = {
     ),
     "keypoint-number": Kind(
         "annotations", "annotations with keypoints that are NaN, infinite or not numbers",
-        "made them unlabelled (0, 0, 0)",
+        "made them unlabeled (0, 0, 0)",
     ),
     "share-numbers": Kind(
         "annotations", "annotations whose numbers are shares or percent of the image, not pixels",
@@ -140,10 +140,10 @@ KINDS = {
         "annotations", "annotations with a visibility other than 0, 1 and 2", "made them 2 above zero, else 0"
     ),
     "keypoint-outside": Kind(
-        "annotations", "annotations with labelled keypoints outside the image", "made them unlabelled (0, 0, 0)"
+        "annotations", "annotations with labeled keypoints outside the image", "made them unlabeled (0, 0, 0)"
     ),
     "keypoint-origin": Kind(
-        "annotations", "annotations with keypoints labelled at (0, 0), far from their box", "made them unlabelled"
+        "annotations", "annotations with keypoints labeled at (0, 0), far from their box", "made them unlabeled"
     ),
     "keypoint-far": Kind("annotations", "annotations whose keypoints are far outside their box"),
     "num-keypoints": Kind(

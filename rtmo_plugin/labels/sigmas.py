@@ -23,7 +23,7 @@ from rtmo_plugin.keypoints.sides import read_sides, split_side
 
 _SHARE = 0.31
 _LOWEST, _HIGHEST = 0.025, 0.107  # COCO's eyes and hips
-_TYPICAL = 0.063  # the mean of COCO's, for a keypoint that is never labelled together with another
+_TYPICAL = 0.063  # the mean of COCO's, for a keypoint that is never labeled together with another
 _MAX_PEOPLE = 10_000  # enough for a median
 KNOWN = {split_side(name)[1]: sigma for schema in (CROWDPOSE, COCO) for name, sigma in zip(schema.names, schema.sigmas)}
 
@@ -61,11 +61,11 @@ def estimate_sigmas(people: Sequence[dict[str, Any]], num_keypoints: int) -> NDA
     kept = [(person["keypoints"], area) for person, area in sized if area > 0]
     points = np.array([keypoints for keypoints, _ in kept], float).reshape(-1, num_keypoints, 3)
     scales = np.sqrt([area for _, area in kept])
-    is_labelled = points[..., 2] > 0
+    is_labeled = points[..., 2] > 0
     nearest = np.full(points.shape[:2], np.inf)
     for other in range(num_keypoints):
         distances = np.linalg.norm(points[..., :2] - points[:, other : other + 1, :2], axis=-1) / scales[:, None]
-        is_pair = is_labelled & is_labelled[:, other : other + 1] & (np.arange(num_keypoints) != other)
+        is_pair = is_labeled & is_labeled[:, other : other + 1] & (np.arange(num_keypoints) != other)
         nearest = np.where(is_pair, np.minimum(nearest, distances), nearest)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # for a keypoint without any distance, which stays NaN

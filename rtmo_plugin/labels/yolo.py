@@ -29,7 +29,7 @@ from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.categories import list_partners
 from rtmo_plugin.labels.image_inspection import find_image_files
 from rtmo_plugin.labels.json_values import parse_number
-from rtmo_plugin.labels.label_set import LabelledImage, LabelSet, Person, ReadOptions, strip_suffix, tidy, write_new
+from rtmo_plugin.labels.label_set import LabeledImage, LabelSet, Person, ReadOptions, strip_suffix, tidy, write_new
 from rtmo_plugin.media.image_headers import read_image_size
 
 _FRACTION_DECIMALS = 15  # enough for the way to pixels and back, where ``tidy`` rounds to 10
@@ -81,10 +81,10 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
     names = list(categories)
     rows_by_stem = {stem: _read_rows(path, 5 + num_keypoints * dims, len(names)) for stem, path in labels.items()}
     _check_fractions(rows_by_stem, labels)
-    images: dict[str, LabelledImage] = {}
+    images: dict[str, LabeledImage] = {}
     for stem, name in files.items():
         people = [_decode_row(row, names, sizes[name], dims) for row in rows_by_stem.get(stem, [])]
-        images[name] = LabelledImage(*sizes[name], people)
+        images[name] = LabeledImage(*sizes[name], people)
     return LabelSet(categories, images, notes)
 
 
@@ -211,7 +211,7 @@ def _check_fractions(rows_by_stem: Mapping[str, list[list[float]]], labels: Mapp
         raise DataError(f"{labels[first]}: boxes are in pixels, but YOLO's coordinates are fractions of the image.")
 
 
-def _encode_person(person: Person, number: int, image: LabelledImage) -> list[float]:
+def _encode_person(person: Person, number: int, image: LabeledImage) -> list[float]:
     assert person.bbox is not None
     (x, y, w, h), width, height = person.bbox, image.width, image.height
     row = [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]

@@ -113,7 +113,7 @@ def test_a_pose_that_is_wholly_inverted_is_found_as_one():
     assert set(name_kinds(found).values()) == {"inversion", "miss"}
 
 
-def test_unlabelled_keypoints_have_no_errors():
+def test_unlabeled_keypoints_have_no_errors():
     truth = make_people(2)
     truth.keypoints[:, LEFT_EYE, 2] = 0
     detections = answer(truth)

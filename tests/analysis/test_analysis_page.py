@@ -107,7 +107,7 @@ def test_charts_are_whole_and_say_what_they_show(page):
     assert ">left_wrist<" in drawings[2].replace("</text>", "<")
 
 
-def test_people_have_the_colour_of_their_detection():
+def test_people_have_the_color_of_their_detection():
     comparison = inject(dropped=1)
     truth, found, known = comparison.truth, comparison.detections, study(comparison, COCO.flip_pairs)
     for image in range(3):

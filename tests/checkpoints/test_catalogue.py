@@ -90,7 +90,7 @@ def test_hash_in_the_name_of_any_file_is_read(file, sha256):
     assert describe_url(f"https://example.org/{file}?download=true").sha256 == sha256
 
 
-def test_address_in_the_catalogue_is_recognised():
+def test_address_in_the_catalogue_is_recognized():
     assert describe_url(CATALOGUE["yolox-m"].url) is CATALOGUE["yolox-m"]
 
 

@@ -106,7 +106,7 @@ def rewrite(path, **changes):
     path.write_text(json.dumps({**read_coco(path), **changes}))
 
 
-def test_what_is_learnt_is_said_once(config, copied, capsys):
+def test_what_is_learned_is_said_once(config, copied, capsys):
     prepare_config(config, data_root=copied)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (

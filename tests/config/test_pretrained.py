@@ -137,7 +137,7 @@ def test_pretrained_path_must_exist(config, tmp_path):
         edit_copy(fetch_pretrained, ask_for(config, str(tmp_path / "yolox.pth")))
 
 
-def test_dropping_keeps_every_other_initialisation():
+def test_dropping_keeps_every_other_initialization():
     cfg = load_config(OUR_CONFIGS / "rtmo-s_coco.py")
     cfg.model.neck.init_cfg = [{"type": "Pretrained", "checkpoint": GONE}, {"type": "Constant", "val": 1}]
     dropped = edit_copy(drop_pretrained, cfg).model

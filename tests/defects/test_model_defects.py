@@ -107,7 +107,7 @@ def test_defect_13_constructors_change_the_config():
     assert ours.to_dict() == before
 
 
-def test_defect_15_mask_of_unlabelled_people_that_is_not_square():
+def test_defect_15_mask_of_unlabeled_people_that_is_not_square():
     """A person at the bottom of a wide image, in the masked quarter, must not count as background."""
     size_wh = (256, 128)
     theirs, ours = build_both()

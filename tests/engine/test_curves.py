@@ -46,9 +46,9 @@ def test_the_picture_has_a_line_in_every_panel_with_data(tmp_path, stages):
     plot_curves(entries[:1], tmp_path / "bare.png", stages)
     full, bare = (cv2.imread(str(tmp_path / name)) for name in ("full.png", "bare.png"))
     assert full.shape == bare.shape
-    assert count_coloured(full) > count_coloured(bare) + 200
+    assert count_colored(full) > count_colored(bare) + 200
 
 
-def count_coloured(image):
-    """Pixels of a line: neither grey nor white nor black."""
+def count_colored(image):
+    """Pixels of a line: neither gray nor white nor black."""
     return int((image.max(axis=2).astype(int) - image.min(axis=2) > 40).sum())

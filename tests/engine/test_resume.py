@@ -87,7 +87,7 @@ def test_defect_07_resumed_run_ends_where_a_straight_run_does(straight, tmp_path
         assert find_different(found[part], expected[part], part) == []
 
 
-def test_stages_change_what_is_learnt(straight, tmp_path):
+def test_stages_change_what_is_learned(straight, tmp_path):
     """Without this the equality above would prove nothing."""
     work_dir, expected = straight
     cfg = shorten(tmp_path)

@@ -48,8 +48,8 @@ def test_broken_image_is_skipped_and_named_and_the_first_batch_is_drawn(run, bro
     assert "Broken training samples skipped: 1; each is named above." in out
     picture = cv2.imread(str(tmp_path / "run/first_batch.jpg"))
     assert picture.shape == (64, 2 * 64, 3)  # a batch of two
-    colours = picture.max(axis=2).astype(int) - picture.min(axis=2)
-    assert (colours > 60).sum() > 20  # limbs
+    colors = picture.max(axis=2).astype(int) - picture.min(axis=2)
+    assert (colors > 60).sum() > 20  # limbs
 
 
 def test_too_many_broken_images_are_one_sentence(run, broken):

@@ -8,7 +8,7 @@ from tests.evaluation.detections import evaluate, evaluate_with_mmpose, make_met
 
 SIGMAS = np.array([0.05, 0.05, 0.05])
 RECIPE = {"score_mode": "bbox", "nms_mode": "none"}
-EXACT = {1: [(20, 20), (60, 50), (90, 80)], 2: [(5, 5), (400, 400), (70, 30)]}  # the second keypoint is not labelled
+EXACT = {1: [(20, 20), (60, 50), (90, 80)], 2: [(5, 5), (400, 400), (70, 30)]}  # the second keypoint is not labeled
 AWAY = [(500, 400), (510, 410), (520, 420)]
 IN_CROWD = [(310, 310), (320, 320), (330, 330)]
 

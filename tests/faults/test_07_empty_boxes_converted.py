@@ -25,7 +25,7 @@ def test_cvat(tmp_path, capsys):
     code, out = convert(capsys, tmp_path / "a.xml", tmp_path / "a.json", "--from", "cvat")
     assert code == 0
     assert "Boxes without area, drawn around the keypoints with a margin: 2." in out
-    assert "People left out, without a box and without a labelled keypoint: 1." in out
+    assert "People left out, without a box and without a labeled keypoint: 1." in out
     coco = read_coco(tmp_path / "a.json")
     assert [person["bbox"] for person in coco["annotations"]] == [[84, 104, 32, 32], [70, 90, 60, 360]]
     assert check_coco(coco) == {}
@@ -52,7 +52,7 @@ def test_coco_to_yolo(tmp_path, capsys, box):
     }
     (tmp_path / "a.json").write_text(json.dumps(coco))
     code, out = convert(capsys, tmp_path / "a.json", tmp_path / "yolo", "--to", "yolo")
-    assert (code, "with a margin: 1." in out, "labelled keypoint: 1." in out) == (0, True, True)
+    assert (code, "with a margin: 1." in out, "labeled keypoint: 1." in out) == (0, True, True)
     (row,) = (tmp_path / "yolo/labels/train/a.txt").read_text().splitlines()
     assert [float(word) for word in row.split()[1:5]] == pytest.approx([100 / 640, 120 / 480, 32 / 640, 32 / 480])
 

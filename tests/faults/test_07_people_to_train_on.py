@@ -47,7 +47,7 @@ def read_losses(result):
     return [entry for entry in map(json.loads, lines) if "loss" in entry]
 
 
-def test_single_points_are_learnt_and_evaluated(root, capsys):
+def test_single_points_are_learned_and_evaluated(root, capsys):
     write_points(root, [make_point(index) for index in range(6)])
     result = run(root)
     assert "training on 6 people in 3 images\n" in capsys.readouterr().out

@@ -95,12 +95,12 @@ def test_crowds_and_people_of_two_images_are_no_copies():
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_a_file_without_labelled_keypoints_is_not_right(tmp_path, is_empty):
+def test_a_file_without_labeled_keypoints_is_not_right(tmp_path, is_empty):
     coco = make_coco()
     for person in coco["annotations"]:
         person.update(keypoints=[0] * 15, num_keypoints=0)
     coco["annotations"] = [] if is_empty else coco["annotations"]
-    assert set(check_coco(coco)) == {"unlabelled-file"}
+    assert set(check_coco(coco)) == {"unlabeled-file"}
     file = tmp_path / "a.json"
     file.write_text(json.dumps(coco))
     assert not check_file(file, fix=tmp_path / "b.json")
@@ -116,7 +116,7 @@ def test_a_fix_that_loses_most_keypoints_fails(tmp_path, capsys):
     file, fixed = tmp_path / "a.json", tmp_path / "b.json"
     file.write_text(json.dumps(coco))
     assert not check_file(file, fix=fixed)
-    assert "labelled keypoints are left, too few" in capsys.readouterr().out
+    assert "labeled keypoints are left, too few" in capsys.readouterr().out
     assert read_coco(file) == coco
     with pytest.raises(Exception, match=r"cannot be trained on.*\[keypoint-outside\]"):
         read_dataset_keypoints(file)

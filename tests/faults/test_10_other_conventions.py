@@ -183,7 +183,7 @@ def test_orphans_are_not_a_shift():
     assert "image-shift" not in check_coco(make_file(people))
 
 
-def test_keypoints_labelled_at_the_corner_of_the_image():
+def test_keypoints_labeled_at_the_corner_of_the_image():
     people = make_people()
     people[1]["keypoints"][3:6] = [0, 0, 2]
     coco = make_file(people)
@@ -193,7 +193,7 @@ def test_keypoints_labelled_at_the_corner_of_the_image():
     assert check_coco(make_file([at_corner])) == {}
 
 
-def test_coordinates_that_are_labelled_nowhere():
+def test_coordinates_that_are_labeled_nowhere():
     people = [set_points(lambda x, y, v, _: (x, y, 0))({**person, "num_keypoints": 0}) for person in make_people()]
     assert set(check_coco(make_file(people))) == {"visibility-none"}
 

@@ -10,7 +10,7 @@ from rtmo_plugin.media.sources import read_frames
 from rtmo_plugin.media.video import UprightCapture, describe_video, open_video
 from rtmo_plugin.media.video_rotation import Turn, make_turn, read_turn
 from rtmo_plugin.pose.tracking.track_video import TrackSummary, track_video
-from tests.pose.tracking.test_track_video import ColourFinder
+from tests.pose.tracking.test_track_video import ColorFinder
 
 # Matrix of the header (a, b, c, d), and what it does to an image.
 MATRICES = {
@@ -126,7 +126,7 @@ def test_angles_between_the_quarters():
 
 def test_a_tracked_portrait_video_is_portrait(tmp_path):
     path = write_turned(tmp_path / "clip.mp4", MATRICES["90 clockwise"][0])
-    *_, summary = track_video(ColourFinder(), path, tmp_path / "out.mp4")
+    *_, summary = track_video(ColorFinder(), path, tmp_path / "out.mp4")
     assert isinstance(summary, TrackSummary)
     capture = open_video(summary.video)
     assert capture.read()[1].shape == (64, 48, 3)

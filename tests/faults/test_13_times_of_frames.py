@@ -12,7 +12,7 @@ from rtmo_plugin.media.video import describe_video, measure_fps
 from rtmo_plugin.media.video_writer import VideoWriter
 from rtmo_plugin.pose.streaming import stream_results
 from rtmo_plugin.pose.tracking.track_video import track_video
-from tests.pose.tracking.test_track_video import ColourFinder, read_lines
+from tests.pose.tracking.test_track_video import ColorFinder, read_lines
 
 SIZE_WH = (160, 96)
 
@@ -30,7 +30,7 @@ def read_shown(path):
     return [(frame.time_s, int(each @ 2 ** np.arange(5))) for frame, each in zip(frames, digits)]
 
 
-class Camera(ColourFinder):
+class Camera(ColorFinder):
     """Finds people in frames of a camera that gives them at some times, whatever camera is asked for."""
 
     def __init__(self, times):
@@ -105,7 +105,7 @@ def test_a_varying_frame_rate_does_not_drift(tmp_path, places):
     source = write_varying(tmp_path / "in.mp4", places)
     times = [frame.time_s for frame in read_frames(source)]
     assert times == pytest.approx([place / 60 for place in places], abs=0.002)
-    *_, summary = track_video(ColourFinder(), source, tmp_path / "out.mp4")
+    *_, summary = track_video(ColorFinder(), source, tmp_path / "out.mp4")
     info = describe_video(summary.video)
     assert info.num_frames / info.fps == pytest.approx(places[-1] / 60, abs=1.6 / info.fps)
     shown = read_shown(summary.video)
@@ -125,7 +125,7 @@ def test_a_constant_frame_rate_keeps_every_frame_once(tmp_path, fps, suffix):
         for n in range(20):
             writer.write(draw(n))
     assert measure_fps(source) == pytest.approx(describe_video(source).fps)
-    *_, summary = track_video(ColourFinder(), source, tmp_path / "out.mkv")
+    *_, summary = track_video(ColorFinder(), source, tmp_path / "out.mkv")
     assert [number for _, number in read_shown(summary.video)] == list(range(20))
 
 

@@ -31,7 +31,7 @@ def test_names_order_and_bones_are_those_of_the_labels(tmp_path, unit):
     assert notes == []
 
 
-def test_a_shorter_first_skeleton_is_a_person_with_fewer_labelled_keypoints(tmp_path):
+def test_a_shorter_first_skeleton_is_a_person_with_fewer_labeled_keypoints(tmp_path):
     first, second = image("a.jpg", skeleton("person", FULL[:1])), image("b.jpg", skeleton("person", FULL))
     coco, _ = read(tmp_path, export(LABELS, first, second))
     assert [person["keypoints"] for person in coco["annotations"]] == [[0] * 6 + [30, 31, 2], KEYPOINTS]

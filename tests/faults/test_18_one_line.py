@@ -14,7 +14,7 @@ from rtmo_plugin.pose.tracking.track_video import track_video
 from rtmo_plugin.rtmo import RTMOOutput
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.exported_model import ExportedModel
-from tests.pose.tracking.test_track_video import ColourFinder
+from tests.pose.tracking.test_track_video import ColorFinder
 from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
 
@@ -81,4 +81,4 @@ def test_an_option_like_no_other_lists_what_there_is(files):  # noqa: F811
     with pytest.raises(ConfigError, match=r"^ExportedModel has no option 'conf': did you mean score_thr\?"):
         ExportedModel(files["decoded"], conf=0.3)
     with pytest.raises(ConfigError, match=r"^track_video has no option 'max_age': did you mean max_lost\?"):
-        next(track_video(ColourFinder(), "in.mp4", "out.mp4", max_age=3))
+        next(track_video(ColorFinder(), "in.mp4", "out.mp4", max_age=3))

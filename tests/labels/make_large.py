@@ -47,7 +47,7 @@ def make_coco(num_images: int, num_people: int, seed: int = 0) -> dict:
     }
     return {
         "info": {"description": "random numbers in the shape of COCO"},
-        "licenses": [{"id": i, "name": f"licence {i}"} for i in range(1, 9)],
+        "licenses": [{"id": i, "name": f"license {i}"} for i in range(1, 9)],
         "images": [make_image(index) for index in range(num_images)],
         "annotations": [make_person(index, num_images, draw) for index in range(num_people)],
         "categories": [category],

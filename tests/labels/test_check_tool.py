@@ -62,7 +62,7 @@ def test_fix_writes_a_clean_copy_and_says_what_it_did(bad_file, tmp_path, capsys
     assert out.splitlines()[-3:] == [
         f"{out_file}: 3 images, 4 annotations, 2 categories: walker (5 keypoints), dancer (5 keypoints)",
         "  7 annotations of an image that is not in the file: dropped  [unknown-image]",
-        "  1 annotation whose box is missing, NaN, infinite or not four numbers: drew it around the labelled "
+        "  1 annotation whose box is missing, NaN, infinite or not four numbers: drew it around the labeled "
         "keypoints, or dropped those without any  [box-number]",
     ]
     assert read_coco(out_file) == fix_coco(read_coco(bad_file)).coco

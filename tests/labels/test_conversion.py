@@ -27,7 +27,7 @@ def send_round(coco, folder, name):
 
 
 def list_people(coco):
-    """Return the people by image: category, box and labelled keypoints, as every format holds them."""
+    """Return the people by image: category, box and labeled keypoints, as every format holds them."""
     names = {category["id"]: category["name"] for category in coco["categories"]}
     people = {image["id"]: [] for image in coco["images"]}
     for person in coco["annotations"]:
@@ -102,8 +102,8 @@ def test_people_of_random_sets_come_back(tmp_path, name, seed):
 @pytest.mark.parametrize("name", ALL)
 def test_people_of_real_coco_come_back(data_dir, tmp_path, name):
     coco = read_coco(data_dir / "coco/annotations/person_keypoints_val2017.json")
-    labelled = [person for person in coco["annotations"] if person["num_keypoints"] or person["bbox"][2]]
-    assert_same_people(send_round(coco, tmp_path, name), {**coco, "annotations": labelled})
+    labeled = [person for person in coco["annotations"] if person["num_keypoints"] or person["bbox"][2]]
+    assert_same_people(send_round(coco, tmp_path, name), {**coco, "annotations": labeled})
 
 
 def test_all_ways_through_all_formats(tmp_path):

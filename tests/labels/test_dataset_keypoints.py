@@ -133,8 +133,8 @@ def test_sigma_without_any_distance_is_typical_and_extremes_are_cut():
     far, near = make_points((0, 0), (50, 0)), make_points((0, 0), (0.01, 0))
     assert choose_sigmas(["beak", "tail"], [far])[0] == (0.107, 0.107)
     assert choose_sigmas(["beak", "tail"], [near])[0] == (0.025, 0.025)
-    unlabelled = make_points((0, 0), (1, 0), v=0)
-    assert choose_sigmas(["beak", "tail"], [unlabelled])[1] == ("typical", "typical")
+    unlabeled = make_points((0, 0), (1, 0), v=0)
+    assert choose_sigmas(["beak", "tail"], [unlabeled])[1] == ("typical", "typical")
 
 
 def test_box_stands_in_for_a_missing_area():

@@ -33,7 +33,7 @@ def test_sides_are_told_apart():
     assert drawn[40, 80].max() < 60  # right: dark
 
 
-def test_people_have_colours_of_their_own():
+def test_people_have_colors_of_their_own():
     points = np.concatenate([POINTS, POINTS - [0, 30]])
     drawn = draw_people(BLANK, points, np.ones((2, 3)), SKELETON)
     assert (drawn[40, 50] != drawn[10, 50]).any()

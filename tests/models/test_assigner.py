@@ -125,7 +125,7 @@ OPTIONS = [
 def test_equals_mmposes(num_people, noise, ours, theirs):
     for seed in range(3):
         people = make_people([num_people], seed)
-        people.visible[0, 0] = 0  # a person of whom nothing is labelled
+        people.visible[0, 0] = 0  # a person of whom nothing is labeled
         predictions = make_predictions(people, noise, seed)
         assignment = SimOTAAssigner(**ours).assign(predictions, people, SIGMAS)
         person, quality = assign_as_mmpose(predictions, people, **theirs)
@@ -177,7 +177,7 @@ def test_nobody_in_the_batch():
 
 
 @pytest.mark.parametrize("center", ["box", "keypoints"])
-def test_people_of_whom_nothing_is_labelled_get_one_prior_each(center):
+def test_people_of_whom_nothing_is_labeled_get_one_prior_each(center):
     people = make_people([3])
     people.visible.zero_()
     assignment = SimOTAAssigner(center=center).assign(make_predictions(people), people, SIGMAS)

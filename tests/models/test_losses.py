@@ -92,7 +92,7 @@ def test_visibility_loss_is_the_mean_over_people_and_keypoints():
 
 
 def test_oks_loss_divides_by_all_keypoints():
-    """One of two keypoints labelled and found: half of the loss is left."""
+    """One of two keypoints labeled and found: half of the loss is left."""
     keypoints, targets = torch.tensor([[[1.0, 2.0], [9.0, 9.0]]]), torch.tensor([[[1.0, 2.0], [0.0, 0.0]]])
     sigmas, area = torch.tensor([0.1, 0.1]), torch.tensor([4.0])
     assert_close(OKSLoss()(keypoints, targets, torch.tensor([[1.0, 0.0]]), area, sigmas), torch.tensor(0.5))
@@ -170,7 +170,7 @@ def test_coordinate_losses_do_not_depend_on_place_or_unit(loss):
 
 
 @pytest.mark.parametrize("loss", [MLECCLoss(), KLCCLoss()])
-def test_coordinate_losses_of_people_are_averaged_and_unlabelled_keypoints_do_not_count(loss):
+def test_coordinate_losses_of_people_are_averaged_and_unlabeled_keypoints_do_not_count(loss):
     distribution, (targets, visible, areas) = make_distribution(), make_targets()
     each = [
         loss(change(distribution, **{k: v[i : i + 1] for k, v in vars(distribution).items()}),

@@ -42,7 +42,7 @@ def test_equals_mmposes(threshold):
 
 
 def test_chain_of_boxes_that_suppress_each_other():
-    """Each box overlaps its neighbours alone: every other one stays, whatever the chain's length."""
+    """Each box overlaps its neighbors alone: every other one stays, whatever the chain's length."""
     left = torch.arange(50.0) * 4
     boxes = torch.stack([left, torch.zeros(50), left + 10, torch.ones(50) * 10], dim=1)
     assert apply_nms(boxes, torch.arange(50.0, 0, -1), 0.3).tolist() == list(range(0, 50, 2))

@@ -31,7 +31,7 @@ def test_similarity_of_one_keypoint():
 @pytest.mark.parametrize(
     ("visible", "oks"), [([1, 1, 1], 2 / 3), ([1, 0, 1], 1), ([1, 1, 0], 0.5), ([0, 1, 0], 0), ([0, 0, 0], 0)]
 )
-def test_oks_is_the_mean_over_labelled_keypoints(visible, oks):
+def test_oks_is_the_mean_over_labeled_keypoints(visible, oks):
     keypoints = torch.tensor([[0.0, 0.0], [1e6, 0.0], [0.0, 0.0]])
     got = compute_oks(keypoints, torch.zeros(3, 2), torch.tensor(visible), torch.tensor(100.0), torch.full((3,), 0.1))
     assert_close(got, torch.tensor(float(oks)))

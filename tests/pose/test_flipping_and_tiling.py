@@ -1,4 +1,4 @@
-"""Mirrored images and tiles around a model that finds coloured spots, so that what is right is known."""
+"""Mirrored images and tiles around a model that finds colored spots, so that what is right is known."""
 
 from itertools import pairwise
 
@@ -102,7 +102,7 @@ def test_who_is_larger_than_a_tile_comes_from_the_whole_image():
     np.testing.assert_allclose(found.boxes, SpotFinder().find(image).boxes)
 
 
-def test_neighbours_stay_two():
+def test_neighbors_stay_two():
     image = draw((600, 600), (100, 140, 100, 200), (100, 140, 118, 190))
     assert len(TilingModel(SpotFinder(), 256).predict_batch([image])[0]) == 2
 

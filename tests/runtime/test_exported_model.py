@@ -95,7 +95,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     image = make_image(60, 40)
     wide = image.astype(np.uint16) * 257
-    good = {"a.jpg": image, "b.png": image, "grey.png": image[..., 0], "16bit.png": wide, "pixel.bmp": image[:1, :1]}
+    good = {"a.jpg": image, "b.png": image, "gray.png": image[..., 0], "16bit.png": wide, "pixel.bmp": image[:1, :1]}
     for name, content in good.items():
         (folder / name).write_bytes(cv2.imencode(name[-4:], content)[1].tobytes())
     (folder / "cut off.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-300])
@@ -121,8 +121,8 @@ def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size, str
     expected = model.predict(cv2.imread(str(folder / "b.png")))
     for name in ("b.png", "16bit.png"):
         np.testing.assert_allclose(people[name].keypoints, expected.keypoints, rtol=0, atol=0.1)
-    grey = model.predict(cv2.cvtColor(cv2.imread(str(folder / "b.png"))[..., :1], cv2.COLOR_GRAY2BGR))
-    np.testing.assert_allclose(people["grey.png"].scores, grey.scores, rtol=0, atol=1e-3)
+    gray = model.predict(cv2.cvtColor(cv2.imread(str(folder / "b.png"))[..., :1], cv2.COLOR_GRAY2BGR))
+    np.testing.assert_allclose(people["gray.png"].scores, gray.scores, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])

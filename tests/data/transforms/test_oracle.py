@@ -27,8 +27,8 @@ def test_stage_one_is_mmposes(size_wh, affine, ratio, weighted):
 
     Pixels within 4 of 255 levels for 96 % of them, and within 1 for 80 %: MMPose interpolates and
     rounds up to three times where this package does once, which little changes images as smooth as
-    these (where they are grey, a shift of the hue makes more of it).  The others lie on the edges of
-    images, where MMPose blends neighbours and this package does not, within one pixel of the file.
+    these (where they are gray, a shift of the hue makes more of it).  The others lie on the edges of
+    images, where MMPose blends neighbors and this package does not, within one pixel of the file.
     """
     records = Records(weighted=weighted)
     theirs, ours = make_pipelines(size_wh, affine, ratio)
@@ -54,7 +54,7 @@ def check_people(found, expected):
     np.testing.assert_array_equal(found["keypoints_visible"], expected["keypoints_visible"])
 
 
-def test_colours_and_mirror_images_are_the_same_bit_by_bit():
+def test_colors_and_mirror_images_are_the_same_bit_by_bit():
     records = Records(4)
     for name in ("YOLOXHSVRandomAug", "RandomFlip"):
         theirs, ours = (TRANSFORMS.build({"type": prefix + name}) for prefix in ("", "rtmo_plugin."))
@@ -66,7 +66,7 @@ def test_colours_and_mirror_images_are_the_same_bit_by_bit():
                 check_people(found, expected)
 
 
-def test_extreme_colours_are_the_same():
+def test_extreme_colors_are_the_same():
     theirs, ours = (
         TRANSFORMS.build(
             {"type": prefix + "YOLOXHSVRandomAug", "hue_delta": 179, "saturation_delta": 255, "value_delta": 255}

@@ -158,7 +158,7 @@ def test_everything_that_is_trained_has_a_gradient(options):
 
 
 @pytest.mark.parametrize(("num_people", "is_learning"), [(0, False), (1, False), (2, True)])
-def test_statistics_are_learnt_from_two_people_or_more(num_people, is_learning):
+def test_statistics_are_learned_from_two_people_or_more(num_people, is_learning):
     dcc, inputs = build().train(), make_inputs(num_people)
     norm = dcc.pose_to_kpts[1]
     before = norm.running_mean.clone(), norm.running_var.clone()

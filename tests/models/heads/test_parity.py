@@ -175,13 +175,13 @@ def used_parameters(head):
     """All parameters whose gradient is not zero but for rounding.
 
     Left out are the two biases that cannot change a distribution (ours are frozen), and the bias
-    before a batch normalisation, which subtracts it again.
+    before a batch normalization, which subtracts it again.
     """
     zero = ("dcc.x_fc.bias", "dcc.y_fc.bias", "dcc.pose_to_kpts.0.bias")
     return {n: p for n, p in head.named_parameters() if n not in zero}
 
 
-def test_losses_equal_with_unlabelled_regions():
+def test_losses_equal_with_unlabeled_regions():
     theirs, ours, _ = build_heads("rtmo-t_body7")
     size_wh = (224, 224)  # MMPose takes the mask for a square
     samples = make_samples(COUNTS, 17, size_wh, with_mask=True)

@@ -65,7 +65,7 @@ def test_any_number_of_people(counts, stage):
     compute(build_ours(), make_batch(counts), stage)
 
 
-def test_nothing_labelled():
+def test_nothing_labeled():
     feats, samples, _ = make_batch()
     for sample in samples:
         sample.gt_instance_labels.keypoints_visible.zero_()
@@ -76,7 +76,7 @@ def test_nothing_labelled():
 
 
 def test_one_positive_in_the_batch():
-    """MMPose cannot normalise the features of one person."""
+    """MMPose cannot normalize the features of one person."""
     theirs, ours = build_both()
     feats, samples, their_samples = make_batch([1, 0])
     for batch in (samples, their_samples):
@@ -98,7 +98,7 @@ def test_one_prior(stage):
 
 def test_padded_people_change_nothing():
     """The losses of images one by one add up to those of their batch, whatever the numbers of people."""
-    head = build_ours().eval()  # so that normalisation does not mix the images
+    head = build_ours().eval()  # so that normalization does not mix the images
     feats, samples, _ = make_batch([3, 1, 6])
     num_positives = []
     head.dcc.register_forward_hook(lambda module, args, output: num_positives.append(len(args[0])))

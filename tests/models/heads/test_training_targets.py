@@ -114,7 +114,7 @@ def weigh(predictions, samples):
     return build_targets(predictions, collect_people(samples, 1, 17), assignment, samples).class_weights[..., 0]
 
 
-def test_priors_whose_person_stands_where_nobody_is_labelled_do_not_count(samples, predictions):
+def test_priors_whose_person_stands_where_nobody_is_labeled_do_not_count(samples, predictions):
     mask = torch.zeros(1, 96, 128)
     mask[:, 48:, 64:] = 1
     samples[0].gt_fields = PixelData(heatmap_mask=mask)
@@ -124,7 +124,7 @@ def test_priors_whose_person_stands_where_nobody_is_labelled_do_not_count(sample
     assert (weights[1:] == 1).all()
 
 
-def test_image_in_which_nobody_is_labelled_counts_fully(samples, predictions):
+def test_image_in_which_nobody_is_labeled_counts_fully(samples, predictions):
     for sample in samples[:2]:
         sample.gt_fields = PixelData(heatmap_mask=torch.ones(1, 96, 128))
     weights = weigh(place_people(predictions, [[60.0, 50.0]]), samples)

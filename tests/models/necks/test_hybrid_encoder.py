@@ -103,7 +103,7 @@ def test_other_unknown_keys_are_still_refused():
         neck.load_state_dict({**neck.state_dict(), "stranger": torch.zeros(1)})
 
 
-def test_initialised_as_in_mmpose():
+def test_initialized_as_in_mmpose():
     config = load_official("rtmo-s_coco").model
     weights = []
     for build in (lambda: HybridEncoder(0.5, 0.33), lambda: MMPOSE_MODELS.build(config.neck)):

@@ -76,7 +76,7 @@ def test_parameters_stand_in_mmpose_order_and_go_back(size):
 
 
 @pytest.mark.parametrize("with_estimator", [False, True])
-def test_initialised_as_in_mmpose(with_estimator):
+def test_initialized_as_in_mmpose(with_estimator):
     weights = []
     for build in (lambda: YOLOXPosePAFPN(0.5, 0.33, out_levels=(3, 4, 5)), lambda: build_theirs("s")):
         estimator = BaseModule(init_cfg=load_official("rtmo-s_coco").model.init_cfg if with_estimator else None)

@@ -1,4 +1,4 @@
-"""Video in, video and JSON lines out: on squares of a colour each, which a finder of colours takes for people."""
+"""Video in, video and JSON lines out: on squares of a color each, which a finder of colors takes for people."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from rtmo_plugin.runtime.model_info import ModelInfo
 NUM_FRAMES = 16
 
 
-class ColourFinder:
+class ColorFinder:
     """Takes everything bright in the red or blue channel for a person, whose keypoints lie in a square."""
 
     info = ModelInfo(COCO)
@@ -66,7 +66,7 @@ def read_lines(path):
 
 
 def run(source, out, **options):
-    *results, summary = track_video(ColourFinder(), source, out, **options)
+    *results, summary = track_video(ColorFinder(), source, out, **options)
     assert isinstance(summary, TrackSummary)
     return results, summary
 
@@ -84,7 +84,7 @@ def test_video_and_lines_have_every_frame_with_its_ids(clip, tmp_path, name):
         assert left == pytest.approx({1: 10 + 6 * line["index"], 2: 120 - 6 * line["index"]}, abs=3)
 
 
-def test_ids_are_drawn_in_the_colour_of_the_person(clip, tmp_path):
+def test_ids_are_drawn_in_the_color_of_the_person(clip, tmp_path):
     results, _ = run(clip, tmp_path)
     assert (tmp_path / "walk.mp4").is_file()
     first, last = results[0], results[-1]
@@ -119,7 +119,7 @@ def test_a_video_that_ends_early_is_told_and_nothing_is_lost(clip, tmp_path):
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(clip, tmp_path, monkeypatch):
-    frames = track_video(ColourFinder(), clip, tmp_path / "out.mp4")
+    frames = track_video(ColorFinder(), clip, tmp_path / "out.mp4")
     for _ in range(5):
         next(frames)
     monkeypatch.setattr(video_writer, "_RESERVE", 1 << 60)  # no disk has so much left
@@ -154,7 +154,7 @@ def test_a_limit_of_file_sizes_is_told_and_nothing_is_lost(clip, tmp_path, monke
 
 
 def test_whoever_stops_early_has_what_was_done(clip, tmp_path):
-    frames = track_video(ColourFinder(), clip, tmp_path / "out.mp4")
+    frames = track_video(ColorFinder(), clip, tmp_path / "out.mp4")
     for _ in range(4):
         next(frames)
     frames.close()  # as Ctrl-C does
