@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rtmo_plugin.checkpoints.name_checks import check_checkpoint_names
-from rtmo_plugin.checkpoints.optimizer_state import list_parameters
-from rtmo_plugin.checkpoints.resumed_schedule import check_optimizer_kind
+from rtmo_plugin.checkpoints.optimizer_state import check_optimizer_kind, list_parameters
 from rtmo_plugin.errors import CheckpointError, NonFiniteError
 from rtmo_plugin.keypoints.metainfo import make_dataset_meta
 

@@ -7,11 +7,13 @@ keep for each group, so that either kind of run resumes the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
+
+from rtmo_plugin.errors import CheckpointError
 
 Group = dict[str, Any]
 
@@ -21,6 +23,8 @@ POSITIONS = "positions"
 _IMPLEMENTATION = ("fused", "foreach", "capturable", "differentiable")
 # What a scheduler keeps for each group.
 _PER_GROUP = ("base_values", "_last_value")
+# Options by which kinds of optimizers differ.
+_TELLTALE = ("betas", "momentum", "alpha", "rho", "lambd", "lr_decay")
 
 
 def merge_groups(groups: Sequence[Group]) -> list[Group]:
@@ -116,6 +120,24 @@ def merge_checkpoint(checkpoint: dict[str, Any], optimizer: Optimizer) -> None:
         checkpoint["optimizer"]["base_param_settings"] = {**base, **own}
     firsts = [group[POSITIONS][0] for group in optimizer.param_groups]
     _convert_schedulers(checkpoint, len(order), lambda values: [values[first] for first in firsts])
+
+
+def check_optimizer_kind(group: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Check by its options that an optimizer is of the kind whose state a checkpoint holds.
+
+    Args:
+        group: A parameter group of the optimizer.
+        saved: A parameter group of the checkpoint.
+
+    Raises:
+        CheckpointError: One has options that the other kind does not have.
+    """
+    different = [name for name in _TELLTALE if (name in group) != (name in saved)]
+    if different:
+        raise CheckpointError(
+            f"The config's optimizer is not of the kind that the checkpoint was trained with (only one of them has "
+            f"{different[0]}): pass the checkpoint with --load-from to start from its weights."
+        )
 
 
 def _list_positions(optimizer: Optimizer) -> list[int]:

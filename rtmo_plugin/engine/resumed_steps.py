@@ -8,8 +8,8 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule, find_last_step
 from rtmo_plugin.engine.interruption import ResumableTrainLoop
+from rtmo_plugin.engine.resumed_schedule import PlannedSchedule, find_last_step
 
 _STEPS, _IMAGES, _EPOCHS = "steps_an_epoch", "images_a_step", "max_epochs"
 

@@ -22,13 +22,13 @@ from torch.utils.data import DataLoader
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
 from rtmo_plugin.checkpoints.optimizer_state import is_merged, merge_checkpoint, split_checkpoint
-from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
 from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import StopInValidationHook
 from rtmo_plugin.engine.memory import WorkerSetup, keep_freed_memory
+from rtmo_plugin.engine.resumed_schedule import PlannedSchedule
 from rtmo_plugin.engine.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
 from rtmo_plugin.errors import refuse_config_errors
 from rtmo_plugin.files import replace_file

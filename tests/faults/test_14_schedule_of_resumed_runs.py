@@ -8,7 +8,7 @@ import torch
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
 from torch import nn
 
-from rtmo_plugin.checkpoints.resumed_schedule import PlannedSchedule
+from rtmo_plugin.engine.resumed_schedule import PlannedSchedule
 from rtmo_plugin.errors import CheckpointError, InterruptedRun
 from tests.engine.test_resume import find_different
 from tests.faults.toy_training import DoAtStep, describe, load, read_rate, run

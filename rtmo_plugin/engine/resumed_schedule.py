@@ -19,8 +19,6 @@ from rtmo_plugin.errors import CheckpointError
 Group = dict[str, Any]
 # What a scheduler changes while it runs; everything else in its state is the schedule.
 _RUNNING = ("last_step", "_global_step", "_last_value", "_get_value_called_within_step", "verbose")
-# Options by which kinds of optimizers differ.
-_TELLTALE = ("betas", "momentum", "alpha", "rho", "lambd", "lr_decay")
 
 
 class PlannedSchedule:
@@ -95,24 +93,6 @@ def list_schedulers(schedulers: Any) -> list[Any]:
     if isinstance(schedulers, Mapping):
         return [each for part in schedulers.values() for each in list_schedulers(part)]
     return [each for each in schedulers or [] if isinstance(each, _ParamScheduler)]
-
-
-def check_optimizer_kind(group: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Check by its options that an optimizer is of the kind whose state a checkpoint holds.
-
-    Args:
-        group: A parameter group of the optimizer.
-        saved: A parameter group of the checkpoint.
-
-    Raises:
-        CheckpointError: One has options that the other kind does not have.
-    """
-    different = [name for name in _TELLTALE if (name in group) != (name in saved)]
-    if different:
-        raise CheckpointError(
-            f"The config's optimizer is not of the kind that the checkpoint was trained with (only one of them has "
-            f"{different[0]}): pass the checkpoint with --load-from to start from its weights."
-        )
 
 
 def find_last_step(schedulers: Any, epoch_length: int) -> int | None:
