@@ -81,7 +81,7 @@ def run(
         results: dict[str, Any] = {
             f"parts of {name}, ms": _measure_parts(model, samples, rounds) for name, model in models.items()
         }
-        results["JPEG files a second"] = _measure_files(theirs, ours, samples, Path(folder, "images"))
+        results["JPEG files per second"] = _measure_files(theirs, ours, samples, Path(folder, "images"))
         results["cold start, s"] = _measure_cold_starts(file)
         results["GPU"] = time_on_gpu(CONFIG, weights, rounds)
     return compare_timings(
@@ -130,7 +130,7 @@ def _measure_parts(model: ExportedModel, samples: Sequence[Image], rounds: int) 
 def _measure_files(
     theirs: Mapping[str, Find], ours: Mapping[str, Mapping[str, Any]], samples: Sequence[Image], folder: Path
 ) -> dict[str, float]:
-    """Return how many JPEG files a second each side reads and finds people in, ours in streams."""
+    """Return how many JPEG files per second each side reads and finds people in, ours in streams."""
     paths = [folder / f"{index}.jpg" for index in range(-(-8 // len(samples)) * len(samples))]
     for index, path in enumerate(paths):
         write_image(path, samples[index % len(samples)])

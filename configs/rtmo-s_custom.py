@@ -8,6 +8,6 @@ _base_ = ["_base_/runtime.py", "_base_/sizes/s.py", "_base_/data/custom.py"]
 train_dataloader = dict(batch_size=16)
 # Names, classes, flip pairs and skeleton are those of the annotation file; sigmas can be given: a list of K.
 model = dict(head=dict(keypoints=dict(_delete_=True, from_data=True, sigmas=None)))
-# The official rate, 4e-3 for 256 images a step, for 16.
+# The official rate, 4e-3 for 256 images per step, for 16.
 optim_wrapper = dict(optimizer=dict(lr=2.5e-4))
 auto_scale_lr = dict(base_batch_size=16)

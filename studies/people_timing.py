@@ -66,7 +66,7 @@ class PeopleMethod:
                 counts, times = read_times(study, results, name)
                 style = "-" if name in study.settings["ours"] else "--"
                 axes.plot(counts, times, style, marker="o", markersize=3, color=color, label=name)
-            axes.set(xlabel="people", ylabel="ms an image", yscale="log")
+            axes.set(xlabel="people", ylabel="ms per image", yscale="log")
             axes.set_xscale("symlog", linthresh=1)
             counts = [variant.options["num_people"] for variant in study.variants]
             axes.set_xticks(counts, list(map(str, counts)))

@@ -5,7 +5,7 @@ default_scope = "mmpose"
 data_mode = "bottomup"
 custom_imports = dict(imports=["rtmo_plugin"], allow_failed_imports=False)
 
-# The learning rate is for 256 images a step; `tools/train.py --auto-scale-lr` adapts it to the real batch.
+# The learning rate is for 256 images per step; `tools/train.py --auto-scale-lr` adapts it to the real batch.
 auto_scale_lr = dict(base_batch_size=256)
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -39,7 +39,7 @@ custom_hooks = [
     dict(type="rtmo_plugin.BrokenSampleHook", max_broken=100),
     # last.pth, beside the recipe's own checkpoints: an interruption costs ten minutes and a part of an epoch.
     dict(type="rtmo_plugin.ResumePointHook", minutes=10),
-    # Positives by level and learned sigmas, a line an epoch, for tools/analyze.py.
+    # Positives by level and learned sigmas, one line per epoch, for tools/analyze.py.
     dict(type="rtmo_plugin.DiagnosticsHook"),
 ]
 

@@ -24,7 +24,7 @@ class Speed:
 
     def describe(self) -> str:
         """Return a human-readable line."""
-        return f"{self.milliseconds:.1f} ms an image ({self.how})"
+        return f"{self.milliseconds:.1f} ms per image ({self.how})"
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, train
     code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
     assert code == 0
     precision = ExportedModel(file).computes_in  # what test_mixed_precision.py looks at
-    assert f" ms an image (median; one at a time from image to people, onnx, {precision})" in printed
+    assert f" ms per image (median; one at a time from image to people, onnx, {precision})" in printed
     assert json.loads(out.read_text()) == exported.metrics
     code, _, err = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--dump", "people.pkl")
     assert (code, "--dump is for checkpoints" in err) == (2, True)

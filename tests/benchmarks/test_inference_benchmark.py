@@ -65,7 +65,7 @@ def test_all_sides_are_measured_and_find_the_same_people(tmp_path):
     assert people["MMPose, PyTorch"] == people["ONNX Runtime float32"] == people["OpenVINO float32"] > 10
     assert people["100 people, ONNX Runtime float32"] == 300
     assert all(0 < each["import"] < each["first people"] for each in content["results"]["cold start, s"].values())
-    assert set(content["results"]["JPEG files a second"]) >= {"MMPose, PyTorch", "OpenVINO, the default"}
+    assert set(content["results"]["JPEG files per second"]) >= {"MMPose, PyTorch", "OpenVINO, the default"}
     assert {"before", "network", "after"} == set(content["results"]["parts of OpenVINO float32, ms"])
 
 

@@ -27,7 +27,7 @@ def test_result_is_the_mapping_of_its_metrics():
 
 def test_tables_have_the_speed_below_them():
     assert Evaluation(METRICS).format() == "   AP  AP .5\n0.500  0.750"
-    assert Evaluation(METRICS, speed=SPEED).format().endswith("\n\n12.3 ms an image (median; one at a time)")
+    assert Evaluation(METRICS, speed=SPEED).format().endswith("\n\n12.3 ms per image (median; one at a time)")
 
 
 def test_two_models_have_one_table_and_a_sentence():
@@ -40,7 +40,7 @@ def test_two_models_have_one_table_and_a_sentence():
         ["b.json", "0.625"],
         ["difference", "+0.125"],
     ]
-    assert speeds == "a.pth: 12.3 ms an image (median; one at a time)"
+    assert speeds == "a.pth: 12.3 ms per image (median; one at a time)"
     assert sentence.startswith("b.json scores 12.50 points of AP more than a.pth, which is more than noise")
     written = found.to_dict()
     assert (written["A"], written["B"]["coco/AP"], written["difference"]["num_images"]) == (METRICS, 0.625, 3)

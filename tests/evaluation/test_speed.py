@@ -1,4 +1,4 @@
-"""The speed that docs/evaluation.md speaks of, in seconds of work, which other programs disturb least."""
+"""The speed of evaluation on docs/speed.md, in seconds of work, which other programs disturb least."""
 
 import pytest
 

@@ -6,22 +6,23 @@ import sys
 
 import pytest
 
+from rtmo_plugin.cli.main import main
 from rtmo_plugin.export.checks.tolerance import FLOAT16, FLOAT32, INT8
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from rtmo_plugin.shipped_configs import list_configs
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs/export.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", re.findall(r"^python tools/export\.py (.+?)(?:  +#.*)?$", TEXT, re.MULTILINE))
+@pytest.mark.parametrize("command", re.findall(r"^rtmo export (.+?)(?:  +#.*)?$", TEXT, re.MULTILINE))
 def test_commands_are_understood(command, monkeypatch):
     given = {}
-    monkeypatch.setattr(sys, "argv", ["export.py", *command.split()])
     monkeypatch.setattr("rtmo_plugin.api.export", lambda **options: given.update(options))
     with pytest.raises(AttributeError, match="describe"):  # of nothing, which our stand-in returns
-        runpy.run_path(str(ROOT / "tools/export.py"), run_name="__main__")
-    assert (ROOT / given["config"]).is_file()
+        main(["export", *command.split()])
+    assert given["config"] in list_configs() or given["config"].endswith(".pth")
 
 
 def test_options_exist(capsys, monkeypatch):

@@ -45,7 +45,7 @@ class Camera(ColorFinder):
 @pytest.mark.parametrize(
     "times",
     [
-        [0.1 * n for n in range(20)],  # 10 frames a second
+        [0.1 * n for n in range(20)],  # 10 frames per second
         [3.0 + 0.25 * n for n in range(8)],  # slow, after three seconds to start
         [0.0, 0.1, 0.2, 2.2, 2.3, 2.4],  # a pause
         [1 / 60 * n for n in range(20)],  # faster than the file
@@ -96,7 +96,7 @@ def replace_times(content, durations):
 @pytest.mark.parametrize(
     "places",
     [
-        [2 * n for n in range(30)] + [60 + 12 * n for n in range(30)],  # 30 frames a second, then 5
+        [2 * n for n in range(30)] + [60 + 12 * n for n in range(30)],  # 30 frames per second, then 5
         [12 * n for n in range(10)] + [120 + 2 * n for n in range(60)],  # the other way round
         [0, 1, 2, 3, 180, 181, 182, 183, 184, 185],  # a pause
     ],

@@ -70,7 +70,7 @@ def test_trained_model_is_tested_and_predicts(trained, config, data_root, tmp_pa
     assert code == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     names, values, _, speed = out.rstrip().splitlines()[-4:]
-    assert "ms an image (median; loading, network and decoding in batches of" in speed
+    assert "ms per image (median; loading, network and decoding in batches of" in speed
     assert names.split()[0] == "AP"
     assert values.split()[0] == f"{metrics['coco/AP']:.3f}"
 

@@ -78,7 +78,7 @@ val_pipeline = [
     ),
 ]
 
-# Drawing, 3 ms an image, costs less than handing batches over from another process.
+# Drawing, 3 ms per image, costs less than handing batches over from another process.
 in_this_process = dict(num_workers=0, persistent_workers=False, pin_memory=False)
 train_dataloader = dict(
     **in_this_process,

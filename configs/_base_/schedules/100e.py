@@ -1,4 +1,4 @@
-"""100 epochs, at the rate of 16 images a step: the shape of 600e for a set of hundreds or thousands of images."""
+"""100 epochs, at the rate of 16 images per step: the shape of 600e for a set of hundreds or thousands of images."""
 
 _base_ = "./600e.py"
 

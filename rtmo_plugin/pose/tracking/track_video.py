@@ -50,7 +50,7 @@ class TrackSummary:
 
     Attributes:
         video: Video with the people drawn on it.
-        lines: File of JSON, one line a frame.
+        lines: File of JSON, one line per frame.
         num_frames: Number of frames that were read and written.
         num_ids: Number of people with an id.
         error: Reason in one sentence if it stopped before the end; the files hold everything until then.

@@ -67,7 +67,7 @@ def _read_strings(path: Path) -> dict[str, str]:
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: it describes the model of ncnn that it lies beside.") from error
+        raise DataError(f"{path} cannot be read: it has the keypoints and sizes of the model beside it.") from error
     if not isinstance(content, dict) or not ModelInfo.is_in(content):
-        raise DataError(f"{path} does not describe an RTMO model: tools/export.py writes it beside the model.")
+        raise DataError(f"{path} does not describe an RTMO model: `rtmo export` writes this file beside the model.")
     return content
