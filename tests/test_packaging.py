@@ -13,7 +13,7 @@ FOLDERS = ("benchmarks", "studies")
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    tomllib = pytest.importorskip("tomli")
+    tomllib = pytest.importorskip("tomli", reason="tomli, of the extra `dev`, is missing")
 
 
 def test_only_the_package_is_installed():

@@ -12,7 +12,7 @@ from rtmo_plugin.ops.decay import MAX_EXPONENT, decay
 # An empty area would divide by zero; MMPose 1.3 takes its root as at least 1e-8.
 _MIN_AREA = 1e-16
 # Numbers in a chunk of the similarities of all pairs: few operators, and little memory.
-_MAX_NUMBERS = 2**22
+_MAX_NUMBERS = 2**24
 
 
 def compute_keypoint_similarity(keypoints: Tensor, targets: Tensor, areas: Tensor, sigmas: Tensor) -> Tensor:

@@ -158,6 +158,7 @@ def test_defect_16_assignment_takes_no_round_a_person():
 
     their_few, their_many = count(theirs, 4), count(theirs, 40)
     assert (their_few["topk"], their_many["topk"]) == (2 * (1 + 4), 2 * (1 + 40))
+    count(ours, 4)  # which lays out the priors, once for each size
     few, many = count(ours, 4), count(ours, 40)
     assert few["topk"] == 2
     assert few == many

@@ -78,7 +78,8 @@ def test_frames_of_a_video_have_detections_and_not_people():
 def test_the_command_says_so(files, place, capsys):  # noqa: F811
     write_clip(place / "walk.avi", 1)
     write_images(place, "a.png")
-    for source, words in {"walk.avi": " in 1 frame: images in out", "a.png": " in 1 image: images in out"}.items():
+    what = "plots and predictions.json in out"
+    for source, words in {"walk.avi": f" in 1 frame: {what}", "a.png": f" in 1 image: {what}"}.items():
         code, out, _ = run_command(capsys, "predict", files["decoded"], source, "--out", "out")
         assert (code, out.partition(" in ")[1] + out.partition(" in ")[2].rstrip()) == (0, words)
 

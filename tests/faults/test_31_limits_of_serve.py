@@ -273,7 +273,7 @@ def run_small_server():
         return PlainTextResponse("x" * int(request.query_params.get("size", "1")))
 
     app = Starlette(routes=[Route("/", answer, methods=["GET", "POST"])])
-    config = uvicorn.Config(app, http=LimitedProtocol, log_level="error", lifespan="off", ws="none")
+    config = uvicorn.Config(app, http=LimitedProtocol, log_config=None, lifespan="off", ws="none")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
