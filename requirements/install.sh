@@ -57,7 +57,7 @@ install "Cython" Cython
 # Only tests need xtcocotools.  From Python 3.12 on it has no wheel, so it is compiled, against the NumPy that is used.
 (PYTHONPATH=$PWD/requirements/xtcocotools install "xtcocotools, for tests" --no-build-isolation xtcocotools) ||
     echo "setup: going on without xtcocotools: the tests that compare with it fail (from Python 3.12 on it needs gcc)"
-install "this package and what it needs" --no-build-isolation --editable ".[train,export,ray,serve,dev]"
+install "this package and what it needs" --no-build-isolation --editable ".[train,export,hub,ray,serve,dev]"
 install "MMPose, MMDetection, MMCV, and what tests compare with," --no-deps --requirement requirements/openmmlab.txt
 "$venv/bin/python" -c "from rtmo_plugin import workarounds; workarounds.apply(); import mmpose.models" >>"$log" 2>&1 ||
     die "everything is installed, but MMPose does not import; see the end of $log."

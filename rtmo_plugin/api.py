@@ -1,4 +1,4 @@
-"""What the commands call and programs may: ``train``, ``evaluate``, ``predict``, ``export`` and ``analyze``."""
+"""What the commands call and programs may: train, evaluate, predict, export, publish and analyze."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rtmo_plugin.engine.train_result import TrainResult
 from rtmo_plugin.engine.training import run_training
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.export.exporting import ExportResult, export
+from rtmo_plugin.export.publishing import PublishedModel, publish
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.media.sources import expand_all
 from rtmo_plugin.number_ranges import GIGABYTES
@@ -31,11 +32,13 @@ from rtmo_plugin.progress_bar import show_progress
 __all__ = [
     "Evaluation",
     "ExportResult",
+    "PublishedModel",
     "TrainResult",
     "analyze",
     "evaluate",
     "export",
     "predict",
+    "publish",
     "train",
 ]
 

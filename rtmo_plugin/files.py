@@ -73,20 +73,20 @@ def replace_file(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def create_folder(path: str | Path) -> Iterator[Path]:
+def create_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a draft folder; after the block its content is at ``path``, whole or not at all.
 
     Args:
         path: Folder to create; it may exist if it is empty.
+        overwrite: Whether it may have files: those of the same names are replaced one after another, others stay.
 
     Raises:
         OutputError: The folder cannot be written, or ``path`` exists and is not an empty folder.
     """
     target = Path(path)
     with _explain_failures(target):
-        is_there = target.is_dir() and not any(target.iterdir())
-        if os.path.lexists(target) and not is_there:
-            raise FileExistsError
+        check_folder_is_free(target, overwrite=overwrite)
+        is_there = target.is_dir()
         # An empty folder may be a mount point, so its draft is inside it.
         parent = target if is_there else target.parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -95,12 +95,36 @@ def create_folder(path: str | Path) -> Iterator[Path]:
         try:
             yield draft
             if is_there:
-                for entry in list(draft.iterdir()):
-                    entry.rename(target / entry.name)
+                _move_into(draft, target)
             else:
                 draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_folder_is_free(path: str | Path, *, overwrite: bool = False) -> None:
+    """Check that a folder can be created: it does not exist, is empty, or may be overwritten.
+
+    Raises:
+        OutputError: It is not empty and must not be overwritten, or is a file.
+    """
+    target = Path(path)
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir():
+        raise OutputError(f"{target} is not a folder and is not overwritten.")
+    if not overwrite and any(target.iterdir()):
+        raise OutputError(f"{target} exists already and is not overwritten.")
+
+
+def _move_into(folder: Path, target: Path) -> None:
+    """Move the content of a folder into an existing one; files of the same names are replaced."""
+    for entry in list(folder.iterdir()):
+        existing = target / entry.name
+        if entry.is_dir() and existing.is_dir() and not existing.is_symlink():
+            _move_into(entry, existing)
+        else:
+            entry.replace(existing)
 
 
 def write_file(path: str | Path, content: bytes | str | Iterable[str], *, overwrite: bool = True) -> Path:

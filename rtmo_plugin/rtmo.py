@@ -9,12 +9,14 @@
 
 It is composed of the registered modules with the values of the shipped configs, so that training
 with a config and this are one model, and MMPose's official weights load into both.
+``save_pretrained`` writes it in the layout of the Hugging Face Hub; ``from_pretrained`` opens what that or
+``rtmo publish`` wrote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +27,30 @@ from torch import Tensor, nn
 
 from rtmo_plugin.checkpoints.fit import load_weights
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
+from rtmo_plugin.config.embedded import format_config
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
+from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.engine.console import suppress_initialization_log
+from rtmo_plugin.engine.loaded_model import list_class_names
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import create_folder
+from rtmo_plugin.hub.mixin import HubMixin
+from rtmo_plugin.hub.model_card import LIBRARY, PIPELINE, TAGS
+from rtmo_plugin.hub.model_description import ModelDescription
+from rtmo_plugin.hub.model_folder import (
+    CONFIG_FILE,
+    DOWNLOAD_OPTIONS,
+    WEIGHTS_FILE,
+    explain_hub_errors,
+    locate_model_folder,
+)  # fmt: skip
+from rtmo_plugin.hub.writing import fill_model_folder
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.selection import select_priors
 from rtmo_plugin.number_ranges import COUNT, FRACTION
+from rtmo_plugin.option_names import check_option_names
 from rtmo_plugin.shipped_configs import FOLDER
 from rtmo_plugin.structures import KeypointSchema
 
@@ -125,12 +143,14 @@ class RTMOOutput:
         return RTMOOutput(**{name: value[mine] for name, value in vars(self).items()})
 
 
-class RTMO(nn.Module):
+class RTMO(nn.Module, HubMixin, library_name=LIBRARY, pipeline_tag=PIPELINE, tags=list(TAGS)):  # type: ignore[call-arg]
     """RTMO (arXiv 2312.07526) with random weights, or a pretrained backbone.
 
     Its state dict has MMPose's names, so official checkpoints load strictly, or by name::
 
         model.load_weights("rtmo-s_coco")
+
+    Where ``huggingface_hub`` is installed, it is one of its ``PyTorchModelHubMixin``.
 
     Args:
         config: Config of the model. Default: RTMO-s with COCO's keypoints.
@@ -193,6 +213,83 @@ class RTMO(nn.Module):
         path = locate_checkpoint(checkpoint)
         load_weights(self, read_checkpoint(path), path)
 
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **download: Any) -> RTMO:
+        """Open a model of the Hugging Face Hub, or of a folder in its layout; nothing in it is executed.
+
+        Args:
+            model: Name of a repository, such as ``org/name``, or a folder, which comes first.
+            **download: ``revision``, ``token``, ``cache_dir``, ``force_download``, ``local_files_only``, as
+                ``huggingface_hub`` takes them.
+
+        Returns:
+            The model in evaluation mode, on the CPU.
+
+        Raises:
+            UserError: The files cannot be had or read, or describe another network than those of ``CSPConfig``.
+        """
+        check_option_names("RTMO.from_pretrained", download, DOWNLOAD_OPTIONS)
+        folder = locate_model_folder(model, (CONFIG_FILE, WEIGHTS_FILE), **download)
+        opened = cls(make_rtmo_config(ModelDescription.read(folder)))
+        opened.load_weights(folder / WEIGHTS_FILE)
+        return opened.eval()
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        overwrite: bool = False,
+        push_to_hub: bool = False,
+        repo_id: str | None = None,
+        **options: Any,
+    ) -> str | None:
+        """Write weights, config and model card in the layout of the Hugging Face Hub, whole or not at all.
+
+        Args:
+            save_directory: Folder, which need not exist.
+            overwrite: Whether files of the same names in an existing folder are replaced; others stay.
+            push_to_hub: Whether to upload the folder as well.
+            repo_id: Name of the repository to upload to. Default: the name of the folder.
+            **options: Options of ``push_to_hub``.
+
+        Returns:
+            Address of the commit if the model was uploaded.
+
+        Raises:
+            UserError: The folder is not empty or cannot be written, or a package is missing.
+        """
+        folder, classes = Path(save_directory), list_class_names({}, self.config.num_classes)
+        cfg = _make_test_config(self.config, classes)
+        (size,) = {tuple(step["input_size"]) for step in walk_sections(cfg._cfg_dict) if "input_size" in step}
+        description = ModelDescription(
+            schema=self.config.schema,
+            classes=classes,
+            size=self.config.backbone_config.size,
+            size_wh=(size[0], size[1]),
+            score_thr=self.config.score_thr,
+            nms_thr=self.config.nms_thr,
+        )
+        with create_folder(folder, overwrite=overwrite) as draft:
+            fill_model_folder(draft, self.state_dict(), description, format_config(cfg), name=folder.resolve().name)
+        return self.push_to_hub(repo_id or folder.resolve().name, **options) if push_to_hub else None
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what ``save_pretrained`` writes to a repository of the Hub, which is created if it does not exist.
+
+        Args:
+            repo_id: Name of the repository, such as ``org/name``.
+            **options: Options of ``push_to_hub`` in ``huggingface_hub.PyTorchModelHubMixin``, such as ``private``.
+
+        Returns:
+            Address of the commit.
+
+        Raises:
+            UserError: The package is missing, or the Hub cannot be reached or refuses.
+        """
+        with explain_hub_errors(f"{repo_id} cannot be written on the Hub"):
+            address: str = super().push_to_hub(repo_id, **options)
+            return address
+
     def _extract(self, images: Tensor) -> Sequence[Tensor]:
         """Return the features of images, once their shape is right."""
         if images.ndim != 4 or images.shape[1] != 3 or any(n % _SIZE_DIVISOR or not n for n in images.shape[2:]):
@@ -201,6 +298,45 @@ class RTMO(nn.Module):
             )
         feats: Sequence[Tensor] = self.neck(self.backbone(images))
         return feats
+
+
+def make_rtmo_config(description: ModelDescription) -> RTMOConfig:
+    """Return the config of a described model.
+
+    Raises:
+        ConfigError: It is not one of the shipped sizes.
+    """
+    if description.size is None:
+        raise ConfigError("The model is not one of the shipped sizes, so RTMO cannot build it: open it with Pose.")
+    return RTMOConfig(
+        CSPConfig(description.size),
+        num_classes=len(description.classes),
+        num_keypoints=description.schema.num_keypoints,
+        keypoints=description.schema,
+        score_thr=description.score_thr,
+        nms_thr=description.nms_thr,
+    )
+
+
+def _make_test_config(config: RTMOConfig, classes: Sequence[str]) -> Config:
+    """Return the config with which MMPose's model of the same weights is built and tested."""
+    leaf = Config.fromfile(str(FOLDER / f"rtmo-{_SIZES[config.backbone_config.size]}_body7.py"))
+    model, keypoints = _make_model_config(config), asdict(config.schema)
+    thresholds = {"score_thr": config.score_thr, "nms_thr": config.nms_thr}
+    dataset = {
+        "type": "rtmo_plugin.CocoKeypoints",
+        "keypoints": keypoints,
+        "classes": list(classes),
+        "test_mode": True,
+        "pipeline": leaf.test_dataloader.dataset.pipeline,
+    }
+    return Config(
+        {
+            "default_scope": "mmpose",
+            "model": {**model, "head": {**model["head"], "keypoints": keypoints}, "test_cfg": thresholds},
+            "test_dataloader": {"dataset": dataset},
+        }
+    )
 
 
 def _make_model_config(config: RTMOConfig) -> Any:

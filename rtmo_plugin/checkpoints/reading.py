@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
+from rtmo_plugin.checkpoints.safetensors_files import is_safetensors, read_safetensors
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, describe_url, fetch, is_url, suggest_name
 from rtmo_plugin.errors import CheckpointError, DataError, MissingFileError
 from rtmo_plugin.files import check_archive
@@ -58,7 +59,7 @@ def locate_checkpoint(checkpoint: str | Path) -> Path:
     if name in CATALOGUE:
         return fetch(CATALOGUE[name])
     if path.is_dir():
-        raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth file in it.")
+        raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth or .safetensors file in it.")
     is_name = path.name == name and not path.suffix
     raise MissingFileError(f"There is no checkpoint file {path}{suggest_name(name) if is_name else '.'}")
 
@@ -80,7 +81,7 @@ def read_note(work_dir: Path) -> Path | None:
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """Read a checkpoint of MMEngine's format, or a bare state dict, onto the CPU.
+    """Read a checkpoint of MMEngine's format, a bare state dict or a safetensors file, onto the CPU.
 
     Returns:
         A dict with at least ``state_dict``.
@@ -88,6 +89,24 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     Raises:
         CheckpointError: The file is not a checkpoint, is damaged, or holds more than tensors and
             plain data, which could run code when loaded; or it unpacks to many times its size.
+        MissingPackageError: It is a safetensors file, and that package is not installed.
+    """
+    content = read_safetensors(path) if is_safetensors(path) else _unpickle(path)
+    if isinstance(content, dict) and "state_dict" not in content:
+        content = {"state_dict": content}
+    state = content.get("state_dict") if isinstance(content, Mapping) else None
+    is_named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not (state and is_named and all(isinstance(value, Tensor) for value in state.values())):
+        raise CheckpointError(f"{path} cannot be loaded as a checkpoint: it holds no model's state_dict.")
+    checkpoint: Mapping[str, Any] = content
+    return checkpoint
+
+
+def _unpickle(path: Path) -> Any:
+    """Return the content of a file of ``torch.save``.
+
+    Raises:
+        CheckpointError: As in ``read_checkpoint``.
     """
     try:
         check_archive(path)
@@ -98,19 +117,11 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
             raise CheckpointError(
                 f"{path} is a TorchScript file, which holds code, and not a checkpoint: exported files end with .pt."
             )
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except _UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be loaded as a checkpoint: {_explain(error)}.") from error
-    if isinstance(content, dict) and "state_dict" not in content:
-        content = {"state_dict": content}
-    state = content.get("state_dict") if isinstance(content, Mapping) else None
-    is_named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
-    if not (state and is_named and all(isinstance(value, Tensor) for value in state.values())):
-        raise CheckpointError(f"{path} cannot be loaded as a checkpoint: it holds no model's state_dict.")
-    checkpoint: Mapping[str, Any] = content
-    return checkpoint
 
 
 def _holds_code(path: Path) -> bool:

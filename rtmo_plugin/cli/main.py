@@ -20,6 +20,7 @@ COMMANDS = {
     "track": "track",
     "serve": "serve",
     "export": "export",
+    "publish": "publish",
     "eval": "evaluate",
     "train": "train",
     "benchmark": "benchmark",

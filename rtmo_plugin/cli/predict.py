@@ -120,7 +120,7 @@ def read_config_first(model: str, sources: Sequence[str], config: str | None) ->
     from rtmo_plugin.checkpoints.zoo import CATALOGUE
 
     kind = find_kind_of_model(model)
-    is_checkpoint = Path(sources[0]).suffix.lower() in (".pth", ".pt") or sources[0] in CATALOGUE
+    is_checkpoint = Path(sources[0]).suffix.lower() in (".pth", ".pt", ".safetensors") or sources[0] in CATALOGUE
     if config is None and len(sources) > 1 and (kind is ModelKind.CONFIG or is_checkpoint):
         model, config, sources = sources[0], model, sources[1:]
         call = shlex.join(["rtmo", "predict", model, *sources, "--config", config])

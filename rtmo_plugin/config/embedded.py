@@ -19,6 +19,7 @@ from mmengine import registry as root
 from mmengine.config import Config
 from mmpose.utils import register_all_modules
 
+from rtmo_plugin.checkpoints.contents import make_plain
 from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.checkpoints.zoo import is_url
@@ -35,19 +36,20 @@ _FUNCTIONS = ("pseudo_collate", "default_collate")
 _WRITERS = ("DumpResults", "DumpDetResults", "DumpProposals", "DumpOdometryResults")
 _WRITTEN = ("outfile_prefix", "file_client_args", "backend_args")  # options that name output files or servers
 _WITH_CODE = (".py", ".pkl", ".pickle", ".pth", ".pt", ".pt2", ".npy", ".npz", ".yaml", ".yml")
+_CHECKPOINTS = (".pth", ".safetensors")
 _MAX_CHARACTERS = 4_000_000
 _METAINFO = Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets"
 
 
 def carries_config(config: str | Path | Config) -> bool:
-    """Tell whether a config argument is a checkpoint: a local file, a URL, or a name that ends with .pth.
+    """Tell whether a config argument is a checkpoint: a local file, a URL, or a name that ends as checkpoints do.
 
     A local file of another suffix is one if it begins as PyTorch's files do.
     """
     if isinstance(config, Config):
         return False
     path = Path(config)
-    if not is_url(str(config)) and path.suffix != ".pth":
+    if not is_url(str(config)) and path.suffix.lower() not in _CHECKPOINTS:
         if not path.is_file():
             return False
         with path.open("rb") as file:
@@ -92,6 +94,41 @@ def read_embedded_config(checkpoint: str | Path) -> Config:
             "(rtmo predict: --config)."
         )
 
+    # The name of a Python file: MMEngine writes a copy of the config under it beside the log.
+    return Config(
+        _read_sections(text, refuse), cfg_text=" ", filename=str(path.with_suffix(".py")), format_python_code=False
+    )
+
+
+def format_config(cfg: Config) -> str:
+    """Return the text of a config for a checkpoint; ``read_embedded_config`` reads it.
+
+    It has the sections with which a model is built and tested.  Of absolute paths only the last part is kept: they
+    mean nothing on another machine.
+
+    Raises:
+        CheckpointError: ``read_embedded_config`` would refuse it.
+    """
+    sections = {name: _make_portable(make_plain(cfg[name])) for name in _SECTIONS if name in cfg}
+    text = "".join(f"{name} = {value!r}\n" for name, value in sections.items())
+
+    def refuse(reason: str) -> CheckpointError:
+        return CheckpointError(f"The config of this model cannot be stored beside its weights, because {reason}.")
+
+    _read_sections(text, refuse)
+    return text
+
+
+def _make_portable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _make_portable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_make_portable, value))
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _read_sections(text: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
+    """Return the sections of a config's text that are needed, once nothing in them can run code."""
     values = parse_assignments(text, refuse)
     kept = {name: _clean(values[name], refuse) for name in _SECTIONS if name in values}
     if not isinstance(kept.get("model"), dict):
@@ -101,8 +138,7 @@ def read_embedded_config(checkpoint: str | Path) -> Config:
     register_all_modules(init_default_scope=False)
     for section in walk_sections(kept):
         _check_section(section, refuse)
-    # The name of a Python file: MMEngine writes a copy of the config under it beside the log.
-    return Config(kept, cfg_text=" ", filename=str(path.with_suffix(".py")), format_python_code=False)
+    return kept
 
 
 def parse_assignments(text: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def load_model(
     if check is not None:
         check(model, cfg)
     check_model_names(model, metainfo, "test_dataloader", cfg.get("test_evaluator"))
-    classes = _name_classes(metainfo, getattr(getattr(model, "head", None), "num_classes", 1))
+    classes = list_class_names(metainfo, getattr(getattr(model, "head", None), "num_classes", 1))
     load_weights(model, content, path, {"classes": classes, **metainfo})
     return LoadedModel(model.to(place).eval(), cfg, metainfo, classes, find_training_ap(content, str(checkpoint)))
 
@@ -101,7 +101,7 @@ def choose_device(device: str | None) -> torch.device:
     return chosen
 
 
-def _name_classes(metainfo: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
+def list_class_names(metainfo: Mapping[str, Any], num_classes: int) -> tuple[str, ...]:
     """Return the class names of a metainfo; ``person`` or numbers where it does not name that many."""
     classes = tuple(metainfo.get("classes") or ())
     if len(classes) == num_classes:

@@ -99,13 +99,13 @@ def export(
     write = _find_writer(format, path)
     cfg = load_config(config)
     set_options(cfg, cfg_options)
-    wanted = _read_options(cfg, options)
+    wanted = read_export_options(cfg, options)
     if annotations is not None and not wanted.int8:
         raise ConfigError("--annotations is for the AP of --int8, which is missing.")
     scores = None if calibration is None else ScoreCalibration.read(calibration)
     make_folder(path.parent, "The folder of --out,")
     with suppress_library_noise():
-        loaded = load_model(cfg, checkpoint, device="cpu", check=_check_model)
+        loaded = load_model(cfg, checkpoint, device="cpu", check=check_is_rtmo)
         info = replace(_describe(loaded, wanted), score_calibration=scores)
         differences = write(loaded.model, path, wanted, info)
         accuracy = None
@@ -114,7 +114,7 @@ def export(
     return ExportResult(path, info, differences, accuracy)
 
 
-def _read_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
+def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
     """Return the options of a file; those that are None have the config's values, or the defaults."""
     given = {name: value for name, value in options.items() if value is not None}
     size, earlier = given.pop("size", None), given.pop("calibration_images", None)  # the earlier name of int8_images
@@ -150,7 +150,12 @@ def _find_resize_steps(cfg: Config) -> Iterable[dict[str, Any]]:
     return [step for step in walk_sections(pipeline) if "BottomupResize" in str(step.get("type"))]
 
 
-def _check_model(model: Any, cfg: Config) -> None:
+def check_is_rtmo(model: Any, cfg: Config) -> None:
+    """Check that a model is an RTMO of this package.
+
+    Raises:
+        ConfigError: It is another model.
+    """
     if not all(hasattr(getattr(model, "head", None), part) for part in ("head_module", "dcc", "schema")):
         name = cfg.filename or "The config"
         raise ConfigError(f"{name} does not describe an RTMO model of this package; other models cannot be exported.")

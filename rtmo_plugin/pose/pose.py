@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model, locate_exported
 from rtmo_plugin.errors import ConfigError, DataError, explain_missing_packages
+from rtmo_plugin.hub.model_folder import DOWNLOAD_OPTIONS, ONNX_FILE, WEIGHTS_FILE, locate_model_folder
 from rtmo_plugin.media.sources import SourceKind, find_kind, read_frames
 from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SIDE
 from rtmo_plugin.option_names import check_option_names
@@ -75,6 +77,25 @@ class Pose:
             self._model = FlippingModel(self._model, score_thr)
         if tile is not None:
             self._model = TilingModel(self._model, tile)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, *, file: str | None = None, **options: Any) -> Pose:
+        """Open a model of the Hugging Face Hub, or of a folder in its layout; nothing in it is executed.
+
+        Args:
+            model: Name of a repository, such as ``org/name``, or a folder, which comes first.
+            file: File of the repository to open. Default: ``model.safetensors``; ``onnx/model.onnx`` where PyTorch or
+                MMPose is not installed.
+            **options: Options of ``Pose``; and ``revision``, ``token``, ``cache_dir``, ``force_download``,
+                ``local_files_only``, as ``huggingface_hub`` takes them.
+
+        Raises:
+            UserError: The file cannot be had or read, or an option is wrong.
+        """
+        download = {name: options.pop(name) for name in DOWNLOAD_OPTIONS if name in options}
+        if file is None:
+            file = WEIGHTS_FILE if all(map(find_spec, ("torch", "mmpose"))) else ONNX_FILE
+        return cls(locate_model_folder(model, (file,), **download) / file, **options)
 
     def __repr__(self) -> str:
         """Return the name of the model and its number of keypoints in one line."""

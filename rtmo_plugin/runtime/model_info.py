@@ -85,12 +85,11 @@ class ModelInfo:
         """
         schema_names = [field.name for field in fields(KeypointSchema)]
         try:
-            schema = {name: json.loads(strings[f"keypoint_{name}"]) for name in schema_names}
-            _check_schema(schema)
+            schema = read_schema({name: json.loads(strings[f"keypoint_{name}"]) for name in schema_names})
             values = {name: _freeze(json.loads(strings[name])) for name in _list_plain_fields()}
             if METADATA_KEY in strings:
                 values["score_calibration"] = ScoreCalibration.from_json(strings[METADATA_KEY])
-            info = cls(schema=KeypointSchema.from_dict(schema), **values)
+            info = cls(schema=schema, **values)
             _check_values(info)
         except (KeyError, ValueError, TypeError, RecursionError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
@@ -139,12 +138,15 @@ def _list_plain_fields() -> list[str]:
     return [field.name for field in fields(ModelInfo) if field.name not in _OF_OWN_KIND]
 
 
-def _check_schema(schema: Mapping[str, Any]) -> None:
-    """Check the types in the JSON of a keypoint set.
+def read_schema(schema: Mapping[str, Any]) -> KeypointSchema:
+    """Return a keypoint set from the values of its fields, as JSON of a file has them.
 
     Raises:
-        ValueError: A value has a wrong type.
+        ValueError: A value has a wrong type, or the values do not describe a keypoint set.
+        KeyError: A field is missing.
     """
+    if not isinstance(schema, Mapping):
+        raise ValueError(f"the keypoint set is not an object of JSON: {schema!r:.60}")
     names = schema["names"]
     if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
         raise ValueError(f"keypoint_names is not a list of names: {names!r:.60}")
@@ -154,6 +156,7 @@ def _check_schema(schema: Mapping[str, Any]) -> None:
         pairs = schema[name]
         if not isinstance(pairs, list) or not all(isinstance(each, list) and _are_whole(each, 2) for each in pairs):
             raise ValueError(f"keypoint_{name} is not a list of pairs of indices: {pairs!r:.60}")
+    return KeypointSchema.from_dict(schema)
 
 
 def _check_values(info: ModelInfo) -> None:
