@@ -17,6 +17,7 @@ from rtmo_plugin.speed.speed_report import SpeedReport
 SUBJECTS = {
     "eval": "metric_computation",
     "data": "training_samples",
+    "loading": "loaded_batches",
     "train": "training_step",
     "learning": "learning",
     "infer": "inference",
@@ -34,10 +35,13 @@ def load_subject(name: str) -> Callable[..., SpeedReport]:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="subject", required=True, metavar="eval | data | train | learning | infer")
+    commands = parser.add_subparsers(
+        dest="subject", required=True, metavar="eval | data | loading | train | learning | infer"
+    )
     subjects = {
         "eval": (_add_eval, "evaluation of COCO keypoints, beside MMPose's CocoMetric", "--out eval.json"),
         "data": (_add_data, "preparation of training samples, beside MMPose's pipeline", "--data-root data/"),
+        "loading": (_add_loading, "data loader by number of workers", "--max-workers 4 --data-root data/"),
         "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
         "learning": (_add_learning, "learning curve of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
         "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
@@ -67,6 +71,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--num-samples", type=COUNT, default=100, metavar="N", help="samples per side and round")
     add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images")
     add("--cache-gb", type=GIGABYTES, default=1.0, metavar="GB", help="memory of the cached side")
+    _add_rounds(parser, 3, "number of runs of each side")
+
+
+def _add_loading(parser: argparse.ArgumentParser) -> None:
+    _add_data_root(parser)
+    add = parser.add_argument
+    add("--max-workers", type=COUNT, default=2, metavar="N", help="largest number of loading workers")
+    add("--batch-size", type=BATCH_SIZE, default=16, metavar="N", help="samples in a batch")
+    add("--num-batches", type=COUNT, default=8, metavar="N", help="batches of each side and round")
+    add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images")
     _add_rounds(parser, 3, "number of runs of each side")
 
 

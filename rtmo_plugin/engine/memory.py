@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's <malloc.h>
 _KEPT_BYTES = 2**31 - 1
 
@@ -29,7 +31,9 @@ def keep_freed_memory() -> bool:
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """Function ``worker_init_fn`` of a data loader that keeps freed memory in each worker, forked or spawned.
+    """Function ``worker_init_fn`` of a data loader that sets up each worker, forked or spawned.
+
+    A worker keeps freed memory, and OpenCV has one thread in it, as PyTorch has: the workers share the cores.
 
     Attributes:
         inner: The loader's own ``worker_init_fn``, which is called next.
@@ -40,5 +44,6 @@ class WorkerSetup:
     def __call__(self, worker_id: int) -> None:
         """Set up the worker with this number."""
         keep_freed_memory()
+        cv2.setNumThreads(0)
         if self.inner is not None:
             self.inner(worker_id)

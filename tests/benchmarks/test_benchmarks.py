@@ -115,6 +115,19 @@ def test_tool_measures_data_and_both_sides_agree(tmp_path, capsys):
     assert "3 stage-1 training samples" in capsys.readouterr().out
 
 
+def test_tool_measures_loading_by_workers_and_collation(tmp_path, capsys):
+    options = ["--num-images", "3", "--batch-size", "2", "--num-batches", "2", "--rounds", "1", "--max-workers", "1"]
+    assert run_tool(["loading", *options, "--out", str(tmp_path / "report.json")]) == 0
+    sides = json.loads((tmp_path / "report.json").read_text())["sides"]
+    collations = ("packed", "sample by sample")
+    assert [side["name"] for side in sides] == [
+        f"{number}, {name}" for number in ("0 workers", "1 worker") for name in collations
+    ]
+    assert all(side["samples_per_second"] > 0 for side in sides)
+    assert "2 batches of 2 stage-1 samples" in capsys.readouterr().out
+    assert run_tool(["loading", "--max-workers", "0"]) == 2
+
+
 def test_a_training_step_needs_images(capsys):
     assert run_tool(["train", "--batch-size", "0"]) == 2
     assert "is not a whole number from 1" in capsys.readouterr().err

@@ -24,7 +24,10 @@ options = {"batch_size": 2, "num_workers": 1, "dataset": dataset, "sampler": sam
 loader = QuietRunner.build_dataloader(options, seed=1)
 set_up = pickle.loads(pickle.dumps(loader.worker_init_fn))
 print(set_up.inner.keywords["seed"])
+import cv2
+cv2.setNumThreads(4)
 set_up(0)
+assert cv2.getNumThreads() == 1, cv2.getNumThreads()
 print(calls.count("mallopt"))
 
 model = {"type": "rtmo_plugin.RTMOHead", "keypoints": "coco", "widen_factor": 0.125}
