@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import mmengine
 from mmengine.config import Config
@@ -15,6 +15,7 @@ from rtmo_plugin.config.edits import list_training_edits, prepare_config
 from rtmo_plugin.config.embedded import carries_config, find_checkpoint
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.engine.evaluation_result import Evaluation
+from rtmo_plugin.engine.largest_batch import find_batch_size
 from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file
 from rtmo_plugin.engine.train_result import TrainResult
 from rtmo_plugin.engine.training import run_training
@@ -23,13 +24,15 @@ from rtmo_plugin.export.exporting import ExportResult, export
 from rtmo_plugin.export.publishing import PublishedModel, publish
 from rtmo_plugin.files import check_outputs
 from rtmo_plugin.media.sources import expand_all
-from rtmo_plugin.number_ranges import GIGABYTES
+from rtmo_plugin.number_ranges import BATCH_SIZE_OR_AUTO, GIGABYTES
 from rtmo_plugin.pose.pose import Pose
 from rtmo_plugin.pose.result_folder import ResultFolder
 from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.progress_bar import show_progress
+from rtmo_plugin.speed.dry_run import DryRun, dry_run_training
 
 __all__ = [
+    "DryRun",
     "Evaluation",
     "ExportResult",
     "PublishedModel",
@@ -41,6 +44,14 @@ __all__ = [
     "publish",
     "train",
 ]
+
+
+@overload
+def train(config: str | Path | Config, *, dry_run: Literal[True], **options: Any) -> DryRun: ...
+
+
+@overload
+def train(config: str | Path | Config, *, dry_run: Literal[False] = False, **options: Any) -> TrainResult: ...
 
 
 def train(  # noqa: PLR0913  (what the command offers: every option has a default)
@@ -57,8 +68,10 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     show_dir: str | Path | None = None,
     cache_gb: float = 0,
     overwrite: bool = False,
+    dry_run: bool = False,
+    batch_size: int | str | None = None,
     **options: Any,
-) -> TrainResult:
+) -> TrainResult | DryRun:
     """Train the model of a config.
 
     Args:
@@ -75,11 +88,15 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), of this process and its workers.
         overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
+        dry_run: Whether to train some steps only, keep nothing, and return the speed and the memory of the training.
+        batch_size: Images that each process loads at a time; ``"auto"`` for the most that the GPU's memory has room
+            for, see ``find_batch_size``. Default: the config's.
         **options: ``work_dir``, ``data_root``, ``launcher``, ``seed``, ``deterministic``, ``epochs``, ``total_batch``
             and ``cfg_options``, see ``prepare_config``.
 
     Returns:
-        The metrics of the last validation by name, the last checkpoint, and the folder of the log.
+        The metrics of the last validation by name, the last checkpoint, and the folder of the log; or the result of the
+        dry run.
 
     Raises:
         UserError: Something in the arguments, the config, the data or a checkpoint is wrong; also a
@@ -93,20 +110,25 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     edits = list_training_edits(
         validate=validate, cache_gb=cache_gb, amp=amp, compiled=compiled, auto_scale_lr=auto_scale_lr
     )
-    cfg = prepare_config(config, edits, **options)
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
+    if batch_size is not None:
+        BATCH_SIZE_OR_AUTO.check("batch_size", batch_size)
+    if isinstance(batch_size, str):
+        batch_size = find_batch_size(
+            prepare_config(config, edits, **{**options, "total_batch": None}), options.get("total_batch")
+        )
+    cfg = prepare_config(config, edits, batch_size=batch_size, **options)
     if show_dir:
         check_outputs([Path(show_dir, "0.jpg")])
-    return run_training(
-        cfg,
-        resume=resume,
-        load_from=load_from,
-        transfer_from=transfer_from,
-        from_scratch=from_scratch,
-        overwrite=overwrite,
-        show_dir=show_dir,
-    )
+    start: dict[str, Any] = {
+        "resume": resume,
+        "load_from": load_from,
+        "transfer_from": transfer_from,
+        "from_scratch": from_scratch,
+        "overwrite": overwrite,
+    }
+    return dry_run_training(cfg, **start) if dry_run else run_training(cfg, **start, show_dir=show_dir)
 
 
 def evaluate(

@@ -70,6 +70,28 @@ class NumberRange:
             raise ConfigError(f"{name} must be {self}, got {str(value)[:40]!s}.")
 
 
+@dataclass(frozen=True)
+class NumberOrWord(NumberRange):
+    """A range of numbers, or a word.
+
+    Examples:
+        >>> BATCH_SIZE_OR_AUTO("auto"), BATCH_SIZE_OR_AUTO("8"), str(BATCH_SIZE_OR_AUTO)
+        ('auto', 8, 'a whole number from 1 to 65536 or auto')
+    """
+
+    word: str = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} or {self.word}"
+
+    def __contains__(self, value: Any) -> bool:
+        return value == self.word or super().__contains__(value)
+
+    def __call__(self, text: str) -> Any:
+        """Return the word, or the number that a text spells, for ``argparse``."""
+        return text if text == self.word else super().__call__(text)
+
+
 FRACTION = NumberRange(0, 1, is_whole=False)
 SHARE = NumberRange(0, 1, is_whole=False, is_open=True)
 POSITIVE = NumberRange(0, 1e9, is_whole=False, is_open=True)
@@ -79,6 +101,7 @@ MEGA = NumberRange(0.001, 1e6, is_whole=False)  # megabytes or megapixels
 COUNT = NumberRange(1, 10**9)
 NUMBER = NumberRange(0, 10**9)  # a count that may be zero
 BATCH_SIZE = NumberRange(1, 65_536)
+BATCH_SIZE_OR_AUTO = NumberOrWord(1, 65_536, word="auto")
 THREADS = NumberRange(1, 1024)
 STREAMS = NumberRange(1, 64)
 WORKERS = NumberRange(1, 65_536)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import CONFIG, add_config_options, add_run_arguments
+from rtmo_plugin.cli.arguments import CONFIG, add_config_options, add_json_argument, add_run_arguments
 from rtmo_plugin.cli.command import Command
+from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.errors import InterruptedRun
-from rtmo_plugin.number_ranges import COUNT, GIGABYTES
+from rtmo_plugin.number_ranges import BATCH_SIZE_OR_AUTO, COUNT, GIGABYTES
 
 _EXAMPLES = (
     "{command} rtmo-s_coco --data-root data/                    # MMPose's layout below data/",
     "{command} rtmo-s_coco --resume                             # continue from the last checkpoint",
     "{command} rtmo-t_synthetic --amp                           # drawn people: needs no data",
+    "{command} rtmo-s_coco --data-root data/ --dry-run          # how fast, how much memory, how many hours",
     "{command} rtmo-s_custom --data-root mine/                  # your keypoints: docs/custom-data.md",
 )
 
@@ -42,6 +45,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of epochs; learning rate, stages and validations keep the shape of the config's schedule",
     )
     parser.add_argument(
+        "--batch-size",
+        type=BATCH_SIZE_OR_AUTO,
+        metavar="N",
+        help="images that each process loads at a time, or auto for the most that the GPU's memory has room for "
+        "(default: set by the config)",
+    )
+    parser.add_argument(
         "--total-batch",
         type=COUNT,
         metavar="IMAGES",
@@ -51,6 +61,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
     )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="train 50 steps at most, keep nothing, and print images/s, memory, the hours of the whole training, and "
+        "what would make it faster",
+    )
+    add_json_argument(parser, "the result, or that of the dry run,")
 
 
 def _add_start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,19 +119,25 @@ def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:
     return [*kept, "--resume"]
 
 
-def _run(**arguments: Any) -> None:
+def _run(*, as_json: bool, **arguments: Any) -> None:
     from mmengine.dist import is_main_process
 
     from rtmo_plugin.api import train
     from rtmo_plugin.engine.console import print_once
 
     try:
-        result = train(**arguments)
+        with keep_stdout_for_json(as_json):
+            result = train(**arguments)
     except InterruptedRun as error:
-        if is_main_process():
+        if is_main_process() and not arguments["dry_run"]:
             raise
+        if is_main_process():  # there is nothing to resume
+            print(f"\n{error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None  # the main process prints the message
-    print_once(result)
+    if not as_json:
+        print_once(result)
+    elif is_main_process():
+        print_json(result.describe())
 
 
 COMMAND = Command(

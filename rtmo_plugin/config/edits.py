@@ -18,7 +18,7 @@ from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.config.epochs import set_epochs
 from rtmo_plugin.config.total_batch import set_total_batch
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.number_ranges import SEED
+from rtmo_plugin.number_ranges import BATCH_SIZE, SEED
 
 Edit = Callable[[Config], None]
 
@@ -42,6 +42,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
     seed: int | None = None,
     deterministic: bool = False,
     epochs: int | None = None,
+    batch_size: int | None = None,
     total_batch: int | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Config:
@@ -57,6 +58,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
         seed: Random seed. Default: the config's.
         deterministic: Whether to use deterministic algorithms only.
         epochs: Number of epochs to which the schedule is scaled, see ``set_epochs``.
+        batch_size: Images that each process loads at a time. Default: the config's.
         total_batch: Images in an optimizer step, see ``set_total_batch``.
         cfg_options: Values by dotted key, see ``set_options``.
 
@@ -75,6 +77,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
         partial(set_randomness, seed=seed, deterministic=deterministic),
         partial(set_epochs, epochs=epochs),
         partial(set_options, options=cfg_options),
+        partial(set_batch_size, batch_size=batch_size),
         partial(set_total_batch, total_batch=total_batch),
         fill_keypoints_from_data,
     ]
@@ -137,6 +140,19 @@ def set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
     """Set the random seed, and whether algorithms must be deterministic. Default: the config's values."""
     if seed is not None or deterministic:
         cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed, deterministic=deterministic)
+
+
+def set_batch_size(cfg: Config, batch_size: int | None) -> None:
+    """Set the number of training images that each process loads at a time. Default: the config's value.
+
+    Raises:
+        ConfigError: ``batch_size`` is not a number of images, or the config has no training data.
+    """
+    if batch_size is None:
+        return
+    BATCH_SIZE.check("batch_size", batch_size)
+    require_sections(cfg, ("train_dataloader",))
+    cfg.train_dataloader.batch_size = batch_size
 
 
 def drop_validation(cfg: Config) -> None:

@@ -29,7 +29,7 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> None:
     if total_batch is None:
         return
     COUNT.check("total_batch", total_batch)
-    num_processes = int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
+    num_processes = count_processes(cfg)
     loaded = cfg.train_dataloader.batch_size * num_processes
     if total_batch < loaded or total_batch % loaded:
         raise ConfigError(
@@ -42,6 +42,11 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> None:
         cfg.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
     hooks = [_slow_down(hook, num_batches) for hook in cfg.get("custom_hooks") or []]
     cfg.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
+
+
+def count_processes(cfg: Config) -> int:
+    """Return the number of processes that ``cfg.launcher`` started."""
+    return int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
 
 
 def _slow_down(hook: dict[str, Any], num_batches: int) -> dict[str, Any]:

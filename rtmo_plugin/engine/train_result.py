@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.runner import Runner
 
@@ -42,6 +43,11 @@ class TrainResult:
             **({"curves": show_path(curves)} if curves.is_file() else {}),
         }
         return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything as plain values, ready for JSON."""
+        checkpoint = None if self.checkpoint is None else str(self.checkpoint)
+        return {"metrics": dict(self.metrics), "checkpoint": checkpoint, "log_dir": str(self.log_dir)}
 
 
 def summarize_training(runner: Runner) -> TrainResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def claim_work_dir(cfg: Config) -> Iterator[None]:
     """Keep other runs out of ``cfg.work_dir``, and remove the drafts of checkpoints that a killed run left.
 
     The lock ends with the process. On a file system without locks, other runs are not kept out. A run that fails
-    before it has written anything leaves no new folder.
+    before it has written anything leaves no new folders.
 
     Raises:
         ConfigError: Another run uses the folder, or it cannot be written.
@@ -43,7 +43,7 @@ def claim_work_dir(cfg: Config) -> Iterator[None]:
     if fcntl is None or os.environ.get(_RANKS.get(cfg.get("launcher", "none"), ""), "0") != "0":
         yield
         return
-    is_new = not folder.is_dir()
+    created = [path for path in (folder, *folder.parents) if not path.is_dir()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / _LOCK).open("a+", encoding="utf-8")
@@ -56,9 +56,11 @@ def claim_work_dir(cfg: Config) -> Iterator[None]:
         try:
             yield
         finally:
-            if is_new and [path.name for path in folder.iterdir()] == [_LOCK]:
+            if created and [path.name for path in folder.iterdir()] == [_LOCK]:
                 (folder / _LOCK).unlink()
-                folder.rmdir()
+                with suppress(OSError):  # a parent has other files by now
+                    for path in created:
+                        path.rmdir()
 
 
 def _lock(file: Any, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mmengine.dataset import Compose
@@ -12,7 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from rtmo_plugin.engine.schedule import find_dataset, find_stage, read_schedule
+from rtmo_plugin.engine.schedule import ScheduledStage, find_dataset, find_stage, read_schedule
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
 from rtmo_plugin.registry import HOOKS
 from rtmo_plugin.wording import count
@@ -56,6 +57,11 @@ class TrainingStageHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Enter the stage of the epoch that is about to begin."""
         self._enter_current_stage(runner)
+
+    def list_data_changes(self, epoch: int) -> list[ScheduledStage]:
+        """Return the stages after that of ``epoch`` (counted from 0) whose data differ from those of the one before."""
+        left = [find_stage(self._stages, epoch), *(stage for stage in self._stages if stage.begin > epoch)]
+        return [stage for before, stage in pairwise(left) if stage.data != before.data]
 
     def _check_run(self, runner: Runner) -> None:
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
