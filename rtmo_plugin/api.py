@@ -64,6 +64,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     compiled: bool = False,
     auto_scale_lr: bool = False,
     validate: bool = True,
+    patience: int | None = None,
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
     cache_gb: float = 0,
@@ -84,6 +85,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         compiled: Whether to compile the network, see ``CompileHook``.
         auto_scale_lr: Whether to scale the learning rate to the actual batch size.
         validate: Whether to evaluate during training, as often as the config says.
+        patience: Number of validations without a higher AP after which training ends. Default: it never ends early.
         from_scratch: Whether to start from random weights, without the pretrained backbone.
         show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), of this process and its workers.
@@ -108,7 +110,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
     GIGABYTES.check("cache_gb", cache_gb)
     edits = list_training_edits(
-        validate=validate, cache_gb=cache_gb, amp=amp, compiled=compiled, auto_scale_lr=auto_scale_lr
+        validate=validate, patience=patience, cache_gb=cache_gb, amp=amp, compiled=compiled, auto_scale_lr=auto_scale_lr
     )
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")

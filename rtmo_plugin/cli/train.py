@@ -60,6 +60,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
     )
+    parser.add_argument(
+        "--patience",
+        type=COUNT,
+        metavar="N",
+        help="end training after N validations without a higher AP (default: train for all epochs)",
+    )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
     parser.add_argument(
         "--dry-run",

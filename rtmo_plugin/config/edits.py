@@ -18,7 +18,7 @@ from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.config.epochs import set_epochs
 from rtmo_plugin.config.total_batch import set_total_batch
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.number_ranges import BATCH_SIZE, SEED
+from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, SEED
 
 Edit = Callable[[Config], None]
 
@@ -29,6 +29,7 @@ _LAUNCHERS = {
     "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
 }
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
+_LEAST_GAIN = 1e-4  # of AP; equal values are no gain
 _PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 
 
@@ -87,12 +88,13 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
 
 
 def list_training_edits(
-    *, validate: bool, cache_gb: float, amp: bool, compiled: bool, auto_scale_lr: bool
+    *, validate: bool, patience: int | None, cache_gb: float, amp: bool, compiled: bool, auto_scale_lr: bool
 ) -> list[Edit]:
     """Return the edits for options of training, see ``rtmo_plugin.api.train``."""
     edits: list[tuple[Edit, bool]] = [
         (partial(require_sections, names=("train_dataloader", "train_cfg", "optim_wrapper")), True),
         (drop_validation, not validate),
+        (partial(stop_early, patience=patience), patience is not None),
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
@@ -158,6 +160,19 @@ def set_batch_size(cfg: Config, batch_size: int | None) -> None:
 def drop_validation(cfg: Config) -> None:
     """Remove validation from the training."""
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+
+
+def stop_early(cfg: Config, patience: int) -> None:
+    """End the training when AP has not grown in the last ``patience`` validations.
+
+    Raises:
+        ConfigError: There is no validation, or ``patience`` is not a number of validations.
+    """
+    COUNT.check("patience", patience)
+    if not cfg.get("val_dataloader"):
+        raise ConfigError("--patience counts validations, and this training has none.")
+    hook = {"type": "rtmo_plugin.ResumableEarlyStoppingHook", "patience": patience, "min_delta": _LEAST_GAIN}
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
 
 
 def enable_amp(cfg: Config) -> None:

@@ -22,6 +22,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from rtmo_plugin.engine.hooks.best_checkpoint import find_best
 from rtmo_plugin.engine.hooks.resume_point import save_resume_point
 from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.registry import HOOKS, LOOPS
@@ -186,4 +187,6 @@ def describe_kept(runner: Runner) -> str:
     """Return how far a run came, and what is left of it."""
     note = Path(runner.work_dir, "last_checkpoint")
     kept = f"the last checkpoint is {note.read_text().strip()}" if note.is_file() else "no checkpoint was written"
+    if best := find_best(runner):
+        kept += f", the best is {best}"
     return f"interrupted after {runner.epoch} of {runner.max_epochs} epochs ({count(runner.iter, 'step')}): {kept}"

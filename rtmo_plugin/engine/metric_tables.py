@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 def find_average_precision(metrics: Mapping[str, float]) -> float | None:
     """Return the AP among ``metrics``, whatever data set its name begins with, or None."""
-    return next((value for name, value in metrics.items() if _strip_prefix(name) == "AP"), None)
+    name = find_average_precision_name(metrics)
+    return None if name is None else metrics[name]
+
+
+def find_average_precision_name(metrics: Mapping[str, float]) -> str | None:
+    """Return the name of the AP among ``metrics``, or None."""
+    return next((name for name in metrics if _strip_prefix(name) == "AP"), None)
 
 
 def format_table(metrics: Mapping[str, float]) -> str:

@@ -34,6 +34,10 @@ from rtmo_plugin.errors import refuse_config_errors
 from rtmo_plugin.files import replace_file
 
 _run_numbers = count()
+_REPLACED_HOOKS = {
+    "CheckpointHook": "rtmo_plugin.KeepingCheckpointHook",
+    "EarlyStoppingHook": "rtmo_plugin.ResumableEarlyStoppingHook",
+}
 
 
 class QuietRunner(Runner):
@@ -88,9 +92,10 @@ class QuietRunner(Runner):
         return built
 
     def register_hook(self, hook: Any, priority: Any = None) -> None:
-        """Register a hook as MMEngine does; a ``CheckpointHook`` becomes one that keeps what it has until the end."""
-        if isinstance(hook, dict) and hook.get("type") in ("CheckpointHook", "mmengine.CheckpointHook"):
-            hook = {**hook, "type": "rtmo_plugin.KeepingCheckpointHook"}
+        """Register a hook as MMEngine does, but our own in place of two that lose files or their state."""
+        name = str(hook.get("type")).removeprefix("mmengine.") if isinstance(hook, dict) else ""
+        if name in _REPLACED_HOOKS:
+            hook = {**hook, "type": _REPLACED_HOOKS[name]}
         super().register_hook(hook, priority)
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:

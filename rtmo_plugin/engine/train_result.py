@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.runner import Runner
 
 from rtmo_plugin.checkpoints.reading import read_note
+from rtmo_plugin.engine.hooks.best_checkpoint import BestCheckpoint, find_best
 from rtmo_plugin.engine.hooks.curves import CURVES_FILE
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.wording import show_path
@@ -24,11 +25,13 @@ class TrainResult:
         checkpoint: Last checkpoint, or None if the run was too short to write one.
         log_dir: Folder with the log, the config and the curves as numbers (``vis_data/scalars.json``); their plot is
             ``curves.png`` in the work folder.
+        best: Checkpoint with the highest AP, or None without a validation.
     """
 
     metrics: Mapping[str, float]
     checkpoint: Path | None
     log_dir: Path
+    best: BestCheckpoint | None = None
 
     def __str__(self) -> str:
         precision = find_average_precision(self.metrics)
@@ -39,6 +42,7 @@ class TrainResult:
         lines = {
             "AP": ap,
             "checkpoint": show_path(self.checkpoint) if self.checkpoint else "none was written",
+            **({"best": str(self.best)} if self.best else {}),
             "log": show_path(self.log_dir),
             **({"curves": show_path(curves)} if curves.is_file() else {}),
         }
@@ -59,4 +63,4 @@ def summarize_training(runner: Runner) -> TrainResult:
         if name.startswith("val/") and name not in ("val/time", "val/data_time")
     }
     noted = read_note(Path(runner.work_dir))
-    return TrainResult(metrics, noted if noted and noted.is_file() else None, Path(runner.log_dir))
+    return TrainResult(metrics, noted if noted and noted.is_file() else None, Path(runner.log_dir), find_best(runner))

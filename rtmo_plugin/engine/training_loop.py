@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtmo_plugin.engine.hooks.batch_plots import FirstBatchHook
+from rtmo_plugin.engine.hooks.best_checkpoint import BestCheckpointHook
 from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
@@ -26,7 +27,8 @@ def run_loop(runner: QuietRunner, show_dir: str | Path | None) -> None:
         FloatingPointError: A loss is not finite.
     """
     divergence = DivergenceHook()
-    for hook in (CurvesHook(), FirstBatchHook(), divergence, *([PictureHook(show_dir)] if show_dir else [])):
+    hooks = [BestCheckpointHook(), CurvesHook(), FirstBatchHook(), divergence]
+    for hook in (*hooks, *([PictureHook(show_dir)] if show_dir else [])):
         runner.register_hook(hook)
     try:
         with pass_on_interruptions(), divergence.explain(runner):

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.checkpoints.reading import read_checkpoint
+from rtmo_plugin.engine.hooks.best_checkpoint import BEST_FILE
 from rtmo_plugin.engine.hooks.resume_point import LAST, PREVIOUS
 from rtmo_plugin.errors import CheckpointError, ConfigError
 
@@ -21,7 +22,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 REGULAR = ("epoch_*.pth", "iter_*.pth")
-_OF_A_RUN = (*REGULAR, "best_*.pth", LAST, PREVIOUS)
+_OF_A_RUN = (*REGULAR, BEST_FILE, "best_*.pth", LAST, PREVIOUS)
 _DRAFTS = ".*.part.pth"
 _LOCK = ".lock"
 _NUM_NAMED = 3
@@ -124,6 +125,8 @@ def _select_later(paths: list[Path], start: Path) -> list[Path]:
     resumed = read_progress(read_checkpoint(start))
     later = []
     for path in paths:
+        if path.name == BEST_FILE:  # a resumed run replaces it when it is of a later epoch
+            continue
         try:
             progress = read_progress(read_checkpoint(path))
         except CheckpointError:  # damaged: nothing to lose

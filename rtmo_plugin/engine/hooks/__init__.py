@@ -2,12 +2,14 @@
 
 from rtmo_plugin.engine.hooks.accumulation import AccumulationHook
 from rtmo_plugin.engine.hooks.batch_plots import FirstBatchHook
+from rtmo_plugin.engine.hooks.best_checkpoint import BestCheckpointHook
 from rtmo_plugin.engine.hooks.broken_samples import BrokenSampleHook
 from rtmo_plugin.engine.hooks.checkpoint_keeping import KeepingCheckpointHook
 from rtmo_plugin.engine.hooks.compilation import CompileHook
 from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.diagnostics import DiagnosticsHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
+from rtmo_plugin.engine.hooks.early_stopping import ResumableEarlyStoppingHook
 from rtmo_plugin.engine.hooks.memory_format import ChannelsLastHook
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
@@ -19,6 +21,7 @@ from rtmo_plugin.engine.interruption import ResumableTrainLoop, StopInValidation
 
 __all__ = [
     "AccumulationHook",
+    "BestCheckpointHook",
     "BrokenSampleHook",
     "ChannelsLastHook",
     "CompileHook",
@@ -31,6 +34,7 @@ __all__ = [
     "PictureHook",
     "ProgressBarHook",
     "RandomnessHook",
+    "ResumableEarlyStoppingHook",
     "ResumableTrainLoop",
     "ResumePointHook",
     "StopInValidationHook",
