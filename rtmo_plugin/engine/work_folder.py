@@ -82,8 +82,9 @@ def _lock(file: Any, folder: Path) -> None:
 
 
 def list_checkpoints(work_dir: Path) -> list[Path]:
-    """Return the checkpoints that runs left in a work folder."""
-    return sorted({path for pattern in _OF_A_RUN for path in work_dir.glob(pattern)})
+    """Return the checkpoints that runs left in a work folder, ``best.pth`` last."""
+    found = {path for pattern in _OF_A_RUN for path in work_dir.glob(pattern)}
+    return sorted(found, key=lambda path: (path.name == BEST_FILE, path))
 
 
 def find_replaced(cfg: Config, overwrite: bool) -> list[Path]:

@@ -116,7 +116,12 @@ def test_run_of_two_processes_ends(data_root, tmp_path):
     codes = start(train_rank, tmp_path, data_root)
     consoles = [(tmp_path / f"console_{rank}.txt").read_text() for rank in range(2)]
     assert codes == [0, 0], consoles
-    assert sorted(path.name for path in tmp_path.glob("*.pth*")) == ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]
+    assert sorted(path.name for path in tmp_path.glob("*.pth*")) == [
+        "best.pth",
+        "epoch_1.pth",
+        "epoch_2.pth",
+        "epoch_3.pth",
+    ]
     assert "Epoch(val) [3]" in consoles[0]
 
 
