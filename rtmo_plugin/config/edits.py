@@ -94,7 +94,7 @@ def list_training_edits(
     edits: list[tuple[Edit, bool]] = [
         (partial(require_sections, names=("train_dataloader", "train_cfg", "optim_wrapper")), True),
         (drop_validation, not validate),
-        (partial(stop_early, patience=patience), patience is not None),
+        (partial(stop_early, patience=patience), True),
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
@@ -162,12 +162,14 @@ def drop_validation(cfg: Config) -> None:
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
 
 
-def stop_early(cfg: Config, patience: int) -> None:
-    """End the training when AP has not grown in the last ``patience`` validations.
+def stop_early(cfg: Config, patience: int | None) -> None:
+    """End the training when AP has not grown in the last ``patience`` validations. Default: never.
 
     Raises:
         ConfigError: There is no validation, or ``patience`` is not a number of validations.
     """
+    if patience is None:
+        return
     COUNT.check("patience", patience)
     if not cfg.get("val_dataloader"):
         raise ConfigError("--patience counts validations, and this training has none.")
