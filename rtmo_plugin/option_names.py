@@ -47,7 +47,12 @@ def check_option_names(where: str, given: Iterable[str], known: Sequence[str]) -
     for name in given:
         if name in known:
             continue
-        alias = _ALIASES.get(name.lower())
-        near = [alias] if alias in known else get_close_matches(name.lower(), known, 1, _CUTOFF)
-        meant = f"did you mean {near[0]}? It has" if near else "it has"
+        near = find_near_name(name, known)
+        meant = f"did you mean {near}? It has" if near else "it has"
         raise ConfigError(f"{where} has no option {name!r}: {meant} {', '.join(known)}.")
+
+
+def find_near_name(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name that was probably meant: what other pose tools call so, or a similar one."""
+    alias = _ALIASES.get(name.lower())
+    return alias if alias in known else next(iter(get_close_matches(name.lower(), known, 1, _CUTOFF)), None)

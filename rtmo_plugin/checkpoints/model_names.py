@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, ONNX, describe_url, fetch, is_url
-from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.errors import ConfigError, MissingFileError
+from rtmo_plugin.media.file_patterns import VIDEO_SUFFIXES
+from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.runtime.engines import RUNTIMES
 from rtmo_plugin.shipped_configs import list_configs
 
@@ -41,6 +43,7 @@ def find_kind_of_model(model: str | Path) -> ModelKind:
 
     Raises:
         MissingFileError: The name is not known; the message has the nearest one.
+        ConfigError: It is an image or a video.
 
     Examples:
         >>> [find_kind_of_model(name).value for name in ("rtmo-s_body7-onnx", "Mine.ONNX", "mine.pth")]
@@ -50,6 +53,8 @@ def find_kind_of_model(model: str | Path) -> ModelKind:
     if is_url(name):
         is_archive = describe_url(name).kind == ONNX  # published as .zip, with the model inside
         return ModelKind.EXPORTED if is_archive else _judge_by_suffix(PurePosixPath(urlparse(name).path).suffix)
+    if path.suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES):
+        raise ConfigError(f"{name} is an image or a video, not a model: name the model first.")
     if os.path.exists(path) or path.name != name or path.suffix:
         is_tensors = path.suffix.lower() == _TORCHSCRIPT and _is_checkpoint(path)
         return ModelKind.CHECKPOINT if is_tensors else _judge_by_suffix(path.suffix)

@@ -11,13 +11,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from rtmo_plugin.errors import InterruptedRun, explain_missing_packages, report_user_errors
+from rtmo_plugin.errors import EXIT_USER_ERROR, InterruptedRun, explain_missing_packages, report_user_errors
+from rtmo_plugin.option_names import find_near_name
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """A parser that refuses empty values, which no argument accepts; also used for commands within a command."""
+    """A parser that refuses wrong arguments in one sentence; also used for commands within a command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print a sentence, with the option that was probably meant, and exit; the usage is for ``--help``."""
+        prefix, _, given = message.partition("unrecognized arguments: ")
+        if not prefix and given.startswith("--"):
+            known = {option[2:].replace("-", "_"): option for option in self._option_string_actions}
+            near = find_near_name(given.split()[0].partition("=")[0][2:].replace("-", "_"), list(known))
+            message += f": did you mean {known[near]}?" if near else ""
+        self.exit(EXIT_USER_ERROR, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if value == "":
@@ -56,17 +66,16 @@ class Command:
     notes: str = ""
     list_resuming_arguments: Callable[[Sequence[str]], list[str]] | None = None
 
-    def make_parser(self, called: str, prog: str | None = None) -> argparse.ArgumentParser:
+    def make_parser(self, called: str) -> argparse.ArgumentParser:
         """Return the parser of a command.
 
         Args:
-            called: Command as it was called, such as ``rtmo train``, for the examples.
-            prog: Name of the command in messages. Default: name of the running file.
+            called: Command as it was called, such as ``rtmo train``, for examples and messages.
         """
         lines = [f"  {example.format(command=called)}" for example in self.examples]
         title = "examples:" if len(lines) > 1 else "example:"
         parser = _CommandParser(
-            prog=prog,
+            prog=called,
             description=f"{self.summary[0].upper()}{self.summary[1:]}.",
             epilog="\n".join([title, *lines, *(["", self.notes] if self.notes else [])]),
             formatter_class=HelpFormatter,
@@ -125,13 +134,12 @@ def run_tool(command: Command, tool: str) -> None:
     run_command(command, f"python tools/{tool}.py")
 
 
-def run_command(command: Command, called: str, prog: str | None = None, arguments: Sequence[str] | None = None) -> None:
+def run_command(command: Command, called: str, arguments: Sequence[str] | None = None) -> None:
     """Read the arguments and run a command.
 
     Args:
         command: The command.
-        called: Command as it was called, for the examples.
-        prog: Name of the command in messages. Default: name of the running file.
+        called: Command as it was called, for examples and messages.
         arguments: Command-line arguments. Default: those of this process.
 
     Raises:
@@ -139,7 +147,7 @@ def run_command(command: Command, called: str, prog: str | None = None, argument
     """
     with report_user_errors(), explain_missing_packages():
         try:
-            values = vars(command.make_parser(called, prog).parse_args(arguments))
+            values = vars(command.make_parser(called).parse_args(arguments))
             if "local_rank" in values:  # launchers pass an argument, and MMEngine reads a variable
                 os.environ.setdefault("LOCAL_RANK", str(values.pop("local_rank")))
             code = command.run(**values)

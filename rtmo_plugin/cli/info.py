@@ -113,7 +113,7 @@ def _format(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (tuple, list)):
         return ", ".join("-".join(map(str, each)) if isinstance(each, (tuple, list)) else str(each) for each in value)
-    return str(value)
+    return str(value) or "unknown"
 
 
 COMMAND = Command(

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 
 from rtmo_plugin import __version__
@@ -54,13 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     _open_closed_streams()
     given = _make_parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    if given.command not in COMMANDS:
+        near = get_close_matches(given.command, COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}."
+        print(f"error: There is no command {given.command!r}: {hint}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR)
     called = f"rtmo {given.command}"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the terminal's encoding may not have all characters of file names
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            run_command(find_command(given.command), called, called, given.arguments)
+            run_command(find_command(given.command), called, given.arguments)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output is gone, as with `head`
@@ -98,6 +104,6 @@ def _make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rtmo_plugin {__version__}")
-    parser.add_argument("command", choices=tuple(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

@@ -81,7 +81,7 @@ def run_on_ray(
     Raises:
         ConfigError: Ray is not installed, the cluster cannot be reached, or it is too small for the workers.
     """
-    ray = _import_ray()
+    ray = import_ray()
     with _connect(ray, address, None if workers is None else math.ceil(cpus * workers)):
         workers = _choose_workers(ray.cluster_resources(), workers, cpus, gpus, address == LOCAL)
         pool = ray.data.ActorPoolStrategy(size=min(workers, len(shards)), max_tasks_in_flight_per_actor=1)
@@ -136,7 +136,7 @@ def _start(ray: Any, address: str, num_cpus: int | None) -> None:
         raise ConfigError(f"No Ray cluster answers at {address}: {hint}.") from error
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
     """Return Ray with Ray Data, without log output and usage statistics.
 
     Raises:

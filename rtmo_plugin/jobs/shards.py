@@ -12,10 +12,10 @@ from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import MAX_TEXT_BYTES, read_bytes
+from rtmo_plugin.media.file_patterns import VIDEO_SUFFIXES
 from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.media.single_images import is_web
 from rtmo_plugin.media.sources import SourceKind, expand, find_kind
-from rtmo_plugin.media.video import VIDEO_SUFFIXES
 
 _LIST_SUFFIX = ".txt"
 

@@ -1,4 +1,4 @@
-"""Files by a pattern such as ``photos/**/*.jpg``: every folder is entered once, even with circular links."""
+"""Files by their names: the suffixes of videos, and patterns such as ``photos/**/*.jpg``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".3gp",
+    ".gif",
+)  # fmt: skip
 _DEEP = "**"
 
 

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from rtmo_plugin.errors import DataError, MissingFileError, UserError
-from rtmo_plugin.media.file_patterns import find_by_pattern
+from rtmo_plugin.media.file_patterns import VIDEO_SUFFIXES, find_by_pattern
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.media.images import is_pillow
 from rtmo_plugin.media.read_ahead import keep_latest, map_ahead, read_ahead
 from rtmo_plugin.media.single_images import is_web, open_image
-from rtmo_plugin.media.video import VIDEO_SUFFIXES, open_camera, open_video, read_camera, read_video
+from rtmo_plugin.media.video import open_camera, open_video, read_camera, read_video
 
 __all__ = ["Frame", "SourceKind", "expand", "expand_all", "find_kind", "read_frames"]
 

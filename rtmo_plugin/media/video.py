@@ -16,10 +16,6 @@ from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.video_rotation import Turn, make_turn, read_turn
 
-VIDEO_SUFFIXES = (
-    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".3gp",
-    ".gif",
-)  # fmt: skip
 _USUAL_FPS = 30.0
 # To measure a frame rate: times of the first frames, in windows, since files round times to milliseconds.
 _NUM_TIMED = 120

@@ -198,7 +198,7 @@ def test_command_is_printed_with_quotes(capsys):
 
     command = Command("train", (), lambda parser: parser.add_argument("config"), stop, "", list_resuming_arguments)
     with pytest.raises(SystemExit) as error:
-        run_command(command, "rtmo train", "rtmo train", ["my config.py"])
+        run_command(command, "rtmo train", ["my config.py"])
     assert error.value.code == 143
     assert capsys.readouterr().err == "\ninterrupted\nto go on: rtmo train 'my config.py' --resume\n"
 
@@ -238,6 +238,6 @@ def test_several_processes_are_started_again_by_what_started_them(capsys):
 
     command = Command("train", (), COMMAND.add_arguments, stop, "", list_resuming_arguments)
     with pytest.raises(SystemExit):
-        run_command(command, "rtmo train", "rtmo train", ["a.py", "--launcher", "pytorch", "--overwrite"])
+        run_command(command, "rtmo train", ["a.py", "--launcher", "pytorch", "--overwrite"])
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "to go on: start the processes again with the arguments a.py --launcher pytorch --resume"

@@ -131,7 +131,7 @@ def test_mistake_is_one_sentence_and_exit_code_2(kind, config, data_root, tmp_pa
     assert code == 2
     said = err.rstrip().splitlines()[-1]
     expected = sentence.replace("JUNK", str(junk)).replace("OTHER", str(other))
-    assert re.match(rf"({tool}\.py: )?error: {re.escape(expected)}", said), err
+    assert re.match(rf"(python tools/{tool}\.py: )?error: {re.escape(expected)}", said), err
     assert "Traceback" not in err
 
 

@@ -20,10 +20,11 @@ from typing import Any, Protocol, TextIO
 
 from rtmo_plugin.errors import ConfigError, NonFiniteError, OutputError, UserError
 from rtmo_plugin.files import MAX_NAME_BYTES, check_outputs
+from rtmo_plugin.media.file_patterns import VIDEO_SUFFIXES
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.media.sources import SourceKind, find_kind
-from rtmo_plugin.media.video import VIDEO_SUFFIXES, measure_fps
+from rtmo_plugin.media.video import measure_fps
 from rtmo_plugin.media.video_writer import CODECS, VideoWriter
 from rtmo_plugin.option_names import check_option_names
 from rtmo_plugin.pose.results import PoseResult

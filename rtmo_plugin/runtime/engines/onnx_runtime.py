@@ -110,7 +110,10 @@ def _choose_provider(device: str) -> Any:
     kind, _, number = device.partition(":")
     available = onnxruntime.get_available_providers()
     if _PROVIDERS.get(kind) not in available or not (number or "0").isdecimal():
-        raise ConfigError(f"The device {device} cannot be used: this onnxruntime has {', '.join(available)}.")
+        raise ConfigError(
+            f"The device {device} cannot be used: ONNX Runtime has {', '.join(available)}. For NVIDIA GPUs install "
+            "onnxruntime-gpu in place of onnxruntime."
+        )
     return (_PROVIDERS[kind], {"device_id": int(number)}) if number else _PROVIDERS[kind]
 
 
