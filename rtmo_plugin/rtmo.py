@@ -146,7 +146,7 @@ class RTMOOutput:
 class RTMO(nn.Module, HubMixin, library_name=LIBRARY, pipeline_tag=PIPELINE, tags=list(TAGS)):  # type: ignore[call-arg]
     """RTMO (arXiv 2312.07526) with random weights, or a pretrained backbone.
 
-    Its state dict has MMPose's names, so official checkpoints load strictly, or by name::
+    Its state dict has MMPose's names, so official checkpoints load strictly, or by name:
 
         model.load_weights("rtmo-s_coco")
 
