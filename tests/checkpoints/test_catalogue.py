@@ -35,8 +35,9 @@ NAME = "rtmo-s_body7"
 
 
 def test_catalogue_has_what_was_published():
-    assert Counter(weights.kind for weights in CATALOGUE.values()) == {"checkpoint": 11, "onnx": 4, "backbone": 4}
-    assert len({weights.file for weights in CATALOGUE.values()}) == 19
+    assert Counter(weights.kind for weights in CATALOGUE.values()) == {"checkpoint": 11, "onnx": 23, "backbone": 4}
+    assert len({weights.file for weights in CATALOGUE.values()}) == 38
+    assert len({weights.model_file for weights in CATALOGUE.values()}) == 38
     assert all(re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", w.sha256) for w in CATALOGUE.values() if w.sha256)
 
 
@@ -46,7 +47,10 @@ def test_hashes_are_those_of_the_names_but_for_archives():
         if stated:
             assert weights.sha256.startswith(stated[1])
     unknown = {weights.name for weights in CATALOGUE.values() if weights.sha256 is None}
-    assert unknown == {"rtmo-m_body7-onnx", "yolox-m"}
+    assert {"rtmo-m_body7-onnx", "yolox-m"} <= unknown
+    others = {name for name in unknown if re.search(r"_(coco|crowdpose)-onnx$|-onnx-(ort|usls)", name)}
+    assert unknown - others == {"rtmo-m_body7-onnx", "yolox-m"}
+    assert len(others) == 15
     assert not find_weights("rtmo-s_body7-onnx").sha256.startswith("dac2bf74")  # the checkpoint's, in both names
 
 
@@ -136,10 +140,12 @@ def test_folder_can_be_a_mirror(tmp_path, monkeypatch):
 def test_archives_have_a_second_place_after_the_publishers_own(monkeypatch):
     monkeypatch.setenv("RTMO_MIRRORS", "http://first.org")
     for weights in CATALOGUE.values():
-        places = [url.split("/")[2] for url in list_urls(weights)]
-        others = ["huggingface.co"] if weights.kind == ONNX else []
-        assert places == ["first.org", "download.openmmlab.com", *others]
-        assert all(url.endswith(f"/{weights.file}") for url in list_urls(weights))
+        first, *places = list_urls(weights)
+        others = ["huggingface.co"] if weights.is_archive else []
+        assert first == f"http://first.org/{weights.file}"
+        assert places[0] == weights.url
+        assert [url.split("/")[2] for url in places[1:]] == others
+        assert all(url.endswith(f"/{weights.file}") for url in places[1:])
 
 
 def make_archive(*names, content=b"graph"):
@@ -160,6 +166,36 @@ def test_model_is_taken_out_of_its_archive(server, cache, monkeypatch):  # noqa:
     assert [entry.name for entry in cache.iterdir() if entry.suffix != ".lock"] == [path.name]
     assert fetch(weights) == path
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", [name for name, weights in CATALOGUE.items() if weights.kind == ONNX])
+def test_path_and_the_message_of_a_failed_download_name_the_same_file(server, cache, name, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("rtmo_plugin.checkpoints.zoo.fetching.list_urls", lambda _: [f"{server.url}/missing"])
+    with pytest.raises(MissingFileError) as caught:
+        fetch(CATALOGUE[name])
+    assert f": put the file at {locate(CATALOGUE[name])}" in str(caught.value)
+    locate(CATALOGUE[name]).write_bytes(b"graph")
+    if CATALOGUE[name].sha256 is None:
+        assert fetch(CATALOGUE[name]) == locate(CATALOGUE[name])
+
+
+def test_model_that_is_not_in_an_archive_is_kept_under_a_name_of_its_own(server, cache, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("RTMO_MIRRORS", server.url)
+    cache.mkdir(parents=True)
+    (cache / "model.onnx").write_bytes(b"of another program")
+    server.files = {"rtmo_s_640x640_coco.onnx": b"graph", "rtmo-t-onnx-xenova.onnx": b"graph"}
+    assert fetch(find_weights("rtmo-s_coco-onnx")) == cache / "rtmo_s_640x640_coco.onnx"
+    assert locate(find_weights("rtmo-t-onnx-xenova")) == cache / "rtmo-t-onnx-xenova.onnx"
+    monkeypatch.setattr("rtmo_plugin.checkpoints.zoo.fetching.list_urls", lambda each: [f"{server.url}/{each.file}"])
+    with pytest.raises(MissingFileError, match=r"begins with .*, and not with cb54dd04"):
+        fetch(find_weights("rtmo-t-onnx-xenova"))
+    assert (cache / "model.onnx").read_bytes() == b"of another program"
+
+
+def test_another_export_is_named_where_one_cannot_be_had(server, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("rtmo_plugin.checkpoints.zoo.fetching.list_urls", lambda _: [f"{server.url}/missing"])
+    with pytest.raises(MissingFileError, match="or use rtmo-s_body7-onnx-ort, another export of the same checkpoint"):
+        fetch(find_weights("rtmo-s_body7-onnx"))
 
 
 def make_weights(content=b"graph", url="https://example.org/mine.zip"):

@@ -15,7 +15,7 @@ NAME, FILE = "yolox-m", CATALOGUE["yolox-m"].file
 def test_list_shows_every_name(capsys):
     code, out, err = run_in_process(capsys, "zoo", "list")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()[1:20]] == list(CATALOGUE)
+    assert [line.split()[0] for line in out.splitlines()[1 : 1 + len(CATALOGUE)]] == list(CATALOGUE)
 
 
 def test_fetch_prints_the_path_alone_and_path_where_it_will_be(server, cache, capsys, monkeypatch):  # noqa: F811

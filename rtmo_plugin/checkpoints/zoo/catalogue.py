@@ -1,9 +1,11 @@
-"""The published weights: eleven checkpoints, four ONNX files and the backbones that training starts from.
+"""The published weights: checkpoints, ONNX files, and the backbones that training starts from.
 
 Names, addresses and AP are MMPose 1.3.2's own (its ``projects/rtmo`` and configs).  The eight hex
 digits in the name of a checkpoint are the first of its SHA-256, by which MMPose publishes.  The name
 of an ONNX archive repeats those of its checkpoint and says nothing of the model in it.  MMPose
 publishes neither sizes nor whole hashes: those below are what users of the files report (docs/zoo.md).
+
+Others exported the checkpoints too; their files have names of their own, because they are other files.
 """
 
 from __future__ import annotations
@@ -40,6 +42,25 @@ _BACKBONES = {
     "yolox-m": "mmpose/v1/pretrained_models/yolox_m_8x8_300e_coco_20230829",
     "yolox-l": "mmdetection/v2.0/yolox/yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23",
 }
+_ORT = "https://github.com/namas191297/rtmo-ort/releases/download/v0.1.0/"
+_USLS = "https://github.com/jamjamjon/assets/releases/download/v0.0.1/"
+_OTHER_EXPORTS = {  # name: address
+    **{f"rtmo-{size}_{data}-onnx": f"{_ORT}rtmo_{size}_640x640_{data}.onnx" for size, data in (
+        ("s", "coco"), ("m", "coco"), ("l", "coco"), ("s", "crowdpose"), ("l", "crowdpose"),
+    )},
+    **{f"rtmo-{size}_body7-onnx-ort": f"{_ORT}rtmo_{size}_{side}x{side}_body7.onnx" for size, side in (
+        ("t", 416), ("s", 640), ("m", 640), ("l", 640),
+    )},
+    **{f"rtmo-{size}-onnx-usls{kind}": f"{_USLS}rtmo-{size}-dyn{'-f16' if kind else ''}.onnx"
+       for kind in ("", "-fp16") for size in "sml"},
+    **{f"rtmo-{size}-onnx-xenova": f"https://huggingface.co/Xenova/RTMO-{size}/resolve/{revision}/onnx/model.onnx"
+       for size, revision in {
+           "t": "f29d13ce5ee291fbe505e9d06a049992f05699dc",
+           "s": "d8c526187f341d287753831c9c8b1ecc4855bba1",
+           "m": "3aba1280472b98ee2bf663482e27e243038d23fe",
+           "l": "866da24c537be882180eb1bd278bc22cef85c6fd",
+       }.items()},
+}  # fmt: skip
 _REPORTED_HASHES = {  # of the file to use: of ONNX models, not of the archives that hold them
     "rtmo-l_coco": "516a421f8717548300c3ee6356a3444ac539083d4a9912f8ca1619ee63d0986d",
     "rtmo-s_body7": "dac2bf749bbfb51e69ca577ca0327dff4433e3be9a56b782f0b7ef94fb45247e",
@@ -49,12 +70,20 @@ _REPORTED_HASHES = {  # of the file to use: of ONNX models, not of the archives 
     "rtmo-t_body7-onnx": "20aad6e2e42359cac1c5b4a0b2da00e29bfe91a72a782fdcf287d273a04c1b24",
     "rtmo-s_body7-onnx": "d0703d40d19f3921da51ae725402d5fdae4d2478c7442072d3101bd396f370d8",
     "rtmo-l_body7-onnx": "090096ca90f29163cc4f67137dcc0cd4b2ee95ea0af11764fbfda88dd2ae1140",
+    "rtmo-t-onnx-xenova": "cb54dd042bf997df86d938721c94238940f2bff98ba8d2ccc834430de5c65c13",
+    "rtmo-s-onnx-xenova": "1cd6a3517658903233e9ccb78666554862f57f0944b6886e2048093594aef4e7",
+    "rtmo-m-onnx-xenova": "76d82c45e5c4810baf587ecf2638d15cbf7ed196afb2055e977382532021b59e",
+    "rtmo-l-onnx-xenova": "293b4b10165b3862fc00b81a9473803838a22046115d54d80f8fdc24daa9a030",
 }
 _REPORTED_SIZES = {
     "rtmo-s_body7": 39_766_454,
     "rtmo-l_body7": 179_277_852,
     "rtmo-l_body7-crowdpose": 178_452_521,
     "rtmo-s_body7-onnx": 39_617_685,
+    "rtmo-t-onnx-xenova": 27_360_569,
+    "rtmo-s-onnx-xenova": 39_636_400,
+    "rtmo-m-onnx-xenova": 89_291_929,
+    "rtmo-l-onnx-xenova": 175_926_543,
 }
 _MAX_NAME_BYTES = 240  # file systems allow 255, of which the lock and the part need some
 # MMPose's and torch's naming: digits after a hyphen, perhaps a date after them.  A date alone is not a hash.
@@ -68,7 +97,7 @@ class Weights:
     Attributes:
         name: Short name, or the address of a file that is not in the catalogue.
         url: Address at which it was published.
-        kind: ``"checkpoint"``, ``"onnx"`` (an archive with one model) or ``"backbone"``.
+        kind: ``"checkpoint"``, ``"onnx"`` (a model, or an archive with one) or ``"backbone"``.
         sha256: The first hex digits of the SHA-256 of the file to use (of the model, where it comes in an
             archive), or all 64; None if they are not known.
         size: Size of the file to use in bytes, as users report it, or None.  It is shown, and never used to
@@ -90,13 +119,19 @@ class Weights:
 
     @property
     def file(self) -> str:
-        """Name of the published file."""
-        return PurePosixPath(urlparse(self.url).path).name
+        """Name of the published file; the name of the weights where the file is called like many others."""
+        file = PurePosixPath(urlparse(self.url).path).name
+        return f"{self.name}.onnx" if file == "model.onnx" and self.kind == ONNX else file
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the published file is an archive, and the file to use the model in it."""
+        return self.kind == ONNX and PurePosixPath(self.file).suffix != ".onnx"
 
     @property
     def model_file(self) -> str:
         """Name of the file to use, which for an archive is the model that comes out of it."""
-        return str(PurePosixPath(self.file).with_suffix(".onnx")) if self.kind == ONNX else self.file
+        return str(PurePosixPath(self.file).with_suffix(".onnx")) if self.is_archive else self.file
 
 
 def find_weights(name: str) -> Weights:
@@ -157,6 +192,7 @@ CATALOGUE = {  # in the order in which they are shown
     for weights in (
         *(_make(name, f"{_RTMO}{stem}.pth", ap=ap) for name, (stem, ap) in _CHECKPOINTS.items()),
         *(_make(f"{name}-onnx", f"{_RTMO}onnx_sdk/{_CHECKPOINTS[name][0]}.zip", ONNX) for name in _WITH_ONNX),
+        *(_make(name, url, ONNX) for name, url in _OTHER_EXPORTS.items()),
         *(_make(name, f"{_HOST}{path}.pth", BACKBONE) for name, path in _BACKBONES.items()),
     )
 }

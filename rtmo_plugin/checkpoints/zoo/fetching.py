@@ -68,7 +68,7 @@ def fetch(weights: Weights, *, folder: Path | None = None, alternative: str = ""
 def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> None:
     """Download ``weights`` to ``path``; an error leaves at most a partial file, which the next call continues."""
     file = path.with_name(weights.file)
-    if file.is_file():  # an archive that was put there by hand
+    if weights.is_archive and file.is_file():  # an archive that was put there by hand
         fault = _accept(file, path, weights)
         if fault:
             raise CheckpointError(f"{file} cannot be used: {fault}: replace or delete it.")
@@ -77,10 +77,12 @@ def _bring(weights: Weights, path: Path, alternative: str, timeout_s: float) -> 
     if failures:
         reasons = [reason if url == weights.name else f"{url}: {reason}" for url, reason in failures.items()]
         mirrors = f", or name a mirror in {VARIABLE}" if weights.name in CATALOGUE else ""
-        archive = f" (or the archive, as {weights.file}, beside it)" if weights.kind == ONNX else ""
+        archive = f" (or the archive, as {weights.file}, beside it)" if weights.is_archive else ""
+        others = [name for name in CATALOGUE if weights.kind == ONNX and name.startswith(f"{weights.name}-")]
+        other = f", or use {others[0]}, another export of the same checkpoint" if others else ""
         raise MissingFileError(
             f"{weights.name} cannot be downloaded ({'; '.join(reasons)}): put the file at {path}{archive}{mirrors}"
-            f"{alternative}."
+            f"{other}{alternative}."
         )
 
 
@@ -122,7 +124,7 @@ def _download(url: str, weights: Weights, path: Path, timeout_s: float) -> None:
 
 def _accept(file: Path, path: Path, weights: Weights) -> str | None:
     """Make ``path`` of a file, or of the model in it, if it is right; else say what is wrong, and leave it."""
-    if weights.kind != ONNX:
+    if not weights.is_archive:
         fault = describe_hash_mismatch(file, weights.sha256)
         if not fault:
             file.replace(path)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlparse
 
-from rtmo_plugin.checkpoints.zoo.catalogue import CATALOGUE, ONNX, Weights
+from rtmo_plugin.checkpoints.zoo.catalogue import CATALOGUE, Weights
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.files import read_text
 
@@ -15,7 +15,7 @@ _MAX_BYTES = 10**6  # of a list
 _SCHEMES = ("https://", "http://", "file://")
 # rtmlib's own: its author keeps the archives that rtmlib uses there, since the publisher's host was down for days
 # (Tau-J/rtmlib, issue 75).  What comes from there is checked like everything else.
-_BUILT_IN = {ONNX: "https://huggingface.co/Tau-J/RTMPose/resolve/main/rtmo/onnx_sdk/{file}"}
+_OF_ARCHIVES = "https://huggingface.co/Tau-J/RTMPose/resolve/main/rtmo/onnx_sdk/{file}"
 
 
 def get_mirrors_file() -> Path:
@@ -77,7 +77,7 @@ def list_urls(weights: Weights) -> list[str]:
     if weights.name not in CATALOGUE:
         return [weights.url]
     mirrors = [_resolve(mirror, weights) for mirror in read_mirrors()]
-    built_in = [_resolve(_BUILT_IN[weights.kind], weights)] if weights.kind in _BUILT_IN else []
+    built_in = [_resolve(_OF_ARCHIVES, weights)] if weights.is_archive else []
     return [*mirrors, weights.url, *built_in]
 
 
