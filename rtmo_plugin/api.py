@@ -62,6 +62,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     transfer_from: str | Path | None = None,
     amp: bool = False,
     compiled: bool = False,
+    graphs: bool = False,
     auto_scale_lr: bool = False,
     validate: bool = True,
     patience: int | None = None,
@@ -83,6 +84,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
             are taken over, and new ones start from random weights.
         amp: Whether to train in half precision, on CPUs as well.
         compiled: Whether to compile the network, see ``CompileHook``.
+        graphs: Whether to run the network as CUDA graphs, see ``GraphsHook``.
         auto_scale_lr: Whether to scale the learning rate to the actual batch size.
         validate: Whether to evaluate during training, as often as the config says.
         patience: Number of validations without a higher AP after which training ends. Default: it never ends early.
@@ -110,7 +112,13 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
     GIGABYTES.check("cache_gb", cache_gb)
     edits = list_training_edits(
-        validate=validate, patience=patience, cache_gb=cache_gb, amp=amp, compiled=compiled, auto_scale_lr=auto_scale_lr
+        validate=validate,
+        patience=patience,
+        cache_gb=cache_gb,
+        amp=amp,
+        compiled=compiled,
+        graphs=graphs,
+        auto_scale_lr=auto_scale_lr,
     )
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")

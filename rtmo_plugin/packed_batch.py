@@ -85,8 +85,13 @@ class PackedBatch:
         return [str(info.get("img_path", "an image")) for info in self.metainfos]
 
     def to(self, device: torch.device | str) -> PackedBatch:
-        """Return the batch on a device; copies from pinned memory do not wait."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        """Return the batch on a device; copies from pinned memory to a GPU do not wait."""
+        is_asynchronous = torch.device(device).type != "cpu"  # what is copied to the host may be read at once
+        return self._map(lambda tensor: tensor.to(device, non_blocking=is_asynchronous))
+
+    def record_stream(self, stream: Any) -> None:
+        """Keep the memory of all tensors until the work that a CUDA stream has now is done."""
+        self._map(lambda tensor: tensor.record_stream(stream))
 
     def pin_memory(self) -> PackedBatch:
         """Return the batch in pinned memory, as a data loader asks for."""

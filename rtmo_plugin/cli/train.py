@@ -37,6 +37,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compile the network with torch.compile (faster on GPUs, slower on CPUs)",
     )
+    parser.add_argument(
+        "--graphs",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run the network as CUDA graphs and let nothing wait for the GPU; losses are logged one step late",
+    )
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
         "--epochs",

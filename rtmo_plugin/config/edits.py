@@ -88,9 +88,22 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
 
 
 def list_training_edits(
-    *, validate: bool, patience: int | None, cache_gb: float, amp: bool, compiled: bool, auto_scale_lr: bool
+    *,
+    validate: bool,
+    patience: int | None,
+    cache_gb: float,
+    amp: bool,
+    compiled: bool,
+    graphs: bool,
+    auto_scale_lr: bool,
 ) -> list[Edit]:
-    """Return the edits for options of training, see ``rtmo_plugin.api.train``."""
+    """Return the edits for options of training, see ``rtmo_plugin.api.train``.
+
+    Raises:
+        ConfigError: Two of the options exclude each other.
+    """
+    if compiled and graphs:
+        raise ConfigError("--compile and --graphs are two ways to run the network faster: choose one of them.")
     edits: list[tuple[Edit, bool]] = [
         (partial(require_sections, names=("train_dataloader", "train_cfg", "optim_wrapper")), True),
         (drop_validation, not validate),
@@ -98,6 +111,7 @@ def list_training_edits(
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
+        (enable_graphs, graphs),
         (enable_lr_scaling, auto_scale_lr),
     ]
     return [edit for edit, is_wanted in edits if is_wanted]
@@ -194,6 +208,12 @@ def enable_amp(cfg: Config) -> None:
 def enable_compilation(cfg: Config) -> None:
     """Compile the network, see ``CompileHook``."""
     cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "rtmo_plugin.CompileHook"}]
+
+
+def enable_graphs(cfg: Config) -> None:
+    """Run the network as CUDA graphs, and wait for nothing around them, see ``GraphsHook`` and ``NoWaitHook``."""
+    hooks = [{"type": f"rtmo_plugin.{name}"} for name in ("GraphsHook", "NoWaitHook")]
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), *hooks]
 
 
 def enable_lr_scaling(cfg: Config) -> None:

@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from rtmo_plugin.ops.host_copy import HostCopy
 from rtmo_plugin.registry import OPTIM_WRAPPERS
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -29,6 +30,9 @@ class AutocastOptimWrapper(OptimWrapper):
         loss_scale: Arguments of torch's ``GradScaler`` (float16 only).
         **kwargs: Arguments of MMEngine's ``OptimWrapper``.
 
+    Attributes:
+        reads_late: Whether the norm of the gradients is logged one step late, so that nothing waits for the device.
+
     Raises:
         ValueError: The dtype is not supported, or it is float16 without a GPU.
     """
@@ -40,6 +44,8 @@ class AutocastOptimWrapper(OptimWrapper):
         # torch 2.3 moved the scaler out of torch.cuda; a disabled one passes everything through.
         scaler_class = getattr(torch.amp, "GradScaler", torch.cuda.amp.GradScaler)
         self.loss_scaler = scaler_class(**(loss_scale or {}), enabled=self.dtype is torch.float16)
+        self.reads_late = False
+        self._last_norm: HostCopy | None = None
 
     def _choose_dtype(self, dtype: str | None) -> str:
         if dtype not in (None, *_DTYPES):
@@ -66,6 +72,18 @@ class AutocastOptimWrapper(OptimWrapper):
             self._clip_grad()
         self.loss_scaler.step(self.optimizer, **kwargs)
         self.loss_scaler.update()
+
+    def _clip_grad(self) -> None:
+        """Clip the gradients and log their norm, of this step or of the one before."""
+        if not self.reads_late:
+            super()._clip_grad()
+            return
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        norm = self.clip_func([each for each in weights if each.grad is not None], **self.clip_grad_kwargs)
+        if norm is None:  # of clipping by value
+            return
+        last, self._last_norm = self._last_norm, HostCopy(norm)
+        self.message_hub.update_scalar(f"train/{self.grad_name}", (last or self._last_norm).read())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimizer's state, and the scaler's if there is one."""

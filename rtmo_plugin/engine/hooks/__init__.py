@@ -12,6 +12,8 @@ from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.engine.hooks.early_stopping import ResumableEarlyStoppingHook
 from rtmo_plugin.engine.hooks.memory_format import ChannelsLastHook
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
+from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
+from rtmo_plugin.engine.hooks.no_wait import NoWaitHook
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.hooks.randomness import RandomnessHook
@@ -29,8 +31,10 @@ __all__ = [
     "DiagnosticsHook",
     "DivergenceHook",
     "FirstBatchHook",
+    "GraphsHook",
     "KeepingCheckpointHook",
     "MissedValidationHook",
+    "NoWaitHook",
     "PictureHook",
     "ProgressBarHook",
     "RandomnessHook",

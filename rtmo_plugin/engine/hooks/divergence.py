@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rtmo_plugin.checkpoints.reading import read_note
 from rtmo_plugin.engine.hooks.batch_plots import write_batch_plot
+from rtmo_plugin.models.heads.loss_check import LossCheck
 from rtmo_plugin.registry import HOOKS
 
 _FOLDER = "diverged"
@@ -22,21 +23,48 @@ _FOLDER = "diverged"
 
 @HOOKS.register_module()
 class DivergenceHook(Hook):
-    """Keep the batch of the current step for ``explain``, and refuse to save non-finite weights."""
+    """Keep the batch of the last step for ``explain``, and refuse to save non-finite weights.
+
+    The losses of a step may be checked when the next one begins (see ``LateLossCheck``). So the check is finished
+    before another batch is kept, before a checkpoint is written, and at the end of an epoch and of a run.
+    """
 
     def __init__(self) -> None:
         self._batch: Mapping[str, Any] = {}
+        self._iteration, self._epoch = 1, 1
+        self._check = LossCheck()
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the check of the model's head."""
+        head = getattr(getattr(runner.model, "module", runner.model), "head", None)
+        self._check = getattr(head, "loss_check", self._check)
+        self._iteration, self._epoch = runner.iter + 1, runner.epoch + 1
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Keep the batch until the next one."""
+        """Finish the check of the step before, and keep this batch until the next one."""
+        self._check.finish()
         self._batch = data_batch if isinstance(data_batch, dict) else {}
+        self._iteration, self._epoch = runner.iter + 1, runner.epoch + 1
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Finish the check before the epoch is counted, saved and validated."""
+        self._check.finish()
+
+    def before_val(self, runner: Runner) -> None:
+        """Finish the check where a validation comes between two steps."""
+        self._check.finish()
+
+    def after_train(self, runner: Runner) -> None:
+        """Finish the check of the last step."""
+        self._check.finish()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Stop the run instead of saving non-finite weights, which could replace a good checkpoint.
 
         Raises:
-            FloatingPointError: A weight is NaN or infinite.
+            FloatingPointError: A loss of the last step or a weight is NaN or infinite.
         """
+        self._check.finish()
         for name, value in checkpoint["state_dict"].items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise FloatingPointError(f"{name} is not finite, so this checkpoint was not written.")
@@ -55,7 +83,7 @@ class DivergenceHook(Hook):
             noted = read_note(Path(runner.work_dir))
             good = f"The last good checkpoint is {noted}" if noted and noted.is_file() else "No checkpoint was written"
             raise FloatingPointError(
-                f"at iteration {runner.iter + 1} (epoch {runner.epoch + 1}): {error} The batch is in {folder}. {good}."
+                f"at iteration {self._iteration} (epoch {self._epoch}): {error} The batch is in {folder}. {good}."
             ) from error
 
     def _dump(self, folder: Path, runner: Runner) -> Path:
@@ -64,8 +92,8 @@ class DivergenceHook(Hook):
         folder.mkdir(parents=True, exist_ok=True)
         samples = self._batch.get("data_samples", ())
         content = {
-            "iteration": runner.iter + 1,
-            "epoch": runner.epoch + 1,
+            "iteration": self._iteration,
+            "epoch": self._epoch,
             "images": [str(sample.metainfo.get("img_path")) for sample in samples],
             "inputs": list(self._batch.get("inputs", ())),
             "targets": [

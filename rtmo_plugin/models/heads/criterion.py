@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from rtmo_plugin.models.heads.stages import Stage
 from rtmo_plugin.ops.geometry import encode_boxes
 from rtmo_plugin.ops.oks import compute_oks
-from rtmo_plugin.packed_batch import PackedBatch
 from rtmo_plugin.registry import MODELS
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, Priors, Targets
 
@@ -141,24 +140,3 @@ def place_class_targets(predictions: DensePredictions, targets: Targets, values:
     """Put (N,) values at the assigned priors and labels of a (B, P, C) tensor of zeros."""
     placed = torch.zeros_like(predictions.class_logits)
     return placed.index_put((targets.image, targets.prior, targets.labels), values.to(placed.dtype))
-
-
-def raise_if_not_finite(losses: Mapping[str, Tensor], data_samples: Any) -> None:
-    """Stop at a loss that is NaN or infinite.
-
-    Raises:
-        FloatingPointError: Names the losses and the images of the batch.
-    """
-    names = list(losses)
-    is_finite = torch.stack([losses[name].detach() for name in names]).isfinite().tolist()
-    bad = [name for name, ok in zip(names, is_finite) if not ok]
-    if bad:
-        images = (
-            data_samples.names
-            if isinstance(data_samples, PackedBatch)
-            else [str(sample.metainfo.get("img_path", "?")) for sample in data_samples]
-        )
-        raise FloatingPointError(
-            f"{', '.join(bad)} is not finite for the batch of {', '.join(images)}: lower the learning rate, or "
-            "check these images' annotations."
-        )

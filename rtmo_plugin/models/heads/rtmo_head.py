@@ -11,9 +11,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from rtmo_plugin.keypoints.sets import find_schema
-from rtmo_plugin.models.heads.criterion import RTMOCriterion, raise_if_not_finite
+from rtmo_plugin.models.heads.criterion import RTMOCriterion
 from rtmo_plugin.models.heads.dcc import DynamicCoordinateClassifier
 from rtmo_plugin.models.heads.dense import PriorCache, decode_dense
+from rtmo_plugin.models.heads.loss_check import LossCheck
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
 from rtmo_plugin.models.heads.selection import collect_instances, select_priors
 from rtmo_plugin.models.heads.stages import Stage, build_stages
@@ -105,6 +106,7 @@ class RTMOHead(BaseModule):
         )
         self.assigner = TASK_UTILS.build({"type": "rtmo_plugin.SimOTAAssigner", **(assigner or {})})
         self.criterion = RTMOCriterion(losses)
+        self.loss_check = LossCheck()  # another one may take its place while a run is trained
         self.stages = build_stages(stages)
         self._priors: PriorCache = {}
         self.enter_stage("warmup")
@@ -132,12 +134,16 @@ class RTMOHead(BaseModule):
         return maps
 
     def loss(
-        self, feats: Sequence[Tensor], batch_data_samples: Sequence[Any], train_cfg: Mapping[str, Any] | None = None
+        self,
+        feats: Sequence[Tensor] | RawMaps,
+        batch_data_samples: Sequence[Any],
+        train_cfg: Mapping[str, Any] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the six losses of a batch.
 
         Args:
-            feats: (B, C, H, W) a level.
+            feats: (B, C, H, W) a level; or the raw maps with proxy keypoints, where these were computed together with
+                the features.
             batch_data_samples: B data samples with ``gt_instance_labels``.
             train_cfg: Not used; part of the interface.
 
@@ -145,16 +151,17 @@ class RTMOHead(BaseModule):
             ValueError: A data sample does not fit the model, see ``collect_people``.
             FloatingPointError: A loss is not finite.
         """
-        predictions = decode_dense(self.head_module(feats, with_proxy=True), self.strides, self._priors)
+        maps: RawMaps = feats if isinstance(feats, RawMaps) else self.head_module(feats, with_proxy=True)
+        predictions = decode_dense(maps, self.strides, self._priors)
         dtype = predictions.boxes.dtype
         people = collect_people(batch_data_samples, self.num_classes, self.schema.num_keypoints, dtype)
         sigmas = self.sigmas.to(dtype)
         assignment = self.assigner.assign(predictions, people, sigmas)
         targets = build_targets(predictions, people, assignment, batch_data_samples)
-        size_wh = find_size_wh(feats, self.strides)
+        size_wh = find_size_wh(maps.class_logits, self.strides)
         distribution = self.classify_coordinates(predictions, targets.image, targets.prior, size_wh)
         losses: dict[str, Tensor] = self.criterion(predictions, targets, distribution, sigmas, self.stage)
-        raise_if_not_finite(losses, batch_data_samples)
+        self.loss_check(losses, batch_data_samples)
         return losses
 
     @torch.no_grad()
