@@ -35,7 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compile",
         dest="compiled",
         action="store_true",
-        help="compile the network with torch.compile (faster on GPUs, slower on CPUs)",
+        help="compile the network with torch.compile, which takes minutes and can be slower",
     )
     parser.add_argument(
         "--graphs",

@@ -90,10 +90,13 @@ class CUDARecorder:
         # Other threads, such as the one that pins batches, may call what is forbidden within a capture.
         options = {"pool": self._pool, "capture_error_mode": "thread_local"}
         forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(forward, **options):
-            outputs = function(*inputs)
-        with torch.cuda.graph(backward, **options):
-            found = torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
+        try:
+            with torch.cuda.graph(forward, **options):
+                outputs = function(*inputs)
+            with torch.cuda.graph(backward, **options):
+                found = torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
+        finally:
+            torch.cuda.set_stream(here)  # torch stays in the stream of a capture that fails
         return Recording(
             inputs, tuple(each.detach() for each in outputs), gradients, found, forward.replay, backward.replay
         )
