@@ -21,6 +21,7 @@ SUBJECTS = {
     "train": "training_step",
     "learning": "learning",
     "infer": "inference",
+    "gpu-training": "gpu_training",
 }
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",
@@ -35,9 +36,7 @@ def load_subject(name: str) -> Callable[..., SpeedReport]:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(
-        dest="subject", required=True, metavar="eval | data | loading | train | learning | infer"
-    )
+    commands = parser.add_subparsers(dest="subject", required=True, metavar=" | ".join(SUBJECTS))
     subjects = {
         "eval": (_add_eval, "evaluation of COCO keypoints, beside MMPose's CocoMetric", "--out eval.json"),
         "data": (_add_data, "preparation of training samples, beside MMPose's pipeline", "--data-root data/"),
@@ -45,6 +44,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
         "learning": (_add_learning, "learning curve of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
         "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
+        "gpu-training": (_add_gpu_training, "training on a GPU, beside MMPose's", "--data-root data/"),
     }
     for name, (add_own, summary, example) in subjects.items():
         own = add_subcommand(commands, name, summary, example, f"Measure the {summary}.")
@@ -103,6 +103,14 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
     add("--work-dir", metavar="DIR", default="work_dirs/learning", help="new folder for both runs")
     add("--num-images", type=COUNT, metavar="N", help="training images (default: the recipe's 2800, half an hour)")
     add("--seed", type=SEED, default=0, help="seed of weights and transforms")
+
+
+def _add_gpu_training(parser: argparse.ArgumentParser) -> None:
+    _add_data_root(parser)
+    add = parser.add_argument
+    add("--minutes", type=COUNT, default=10, metavar="N", help="time for all parts; what does not fit is left out")
+    add("--parts", metavar="NAMES", default="", help="parts to measure, separated by commas (default: all)")
+    add("--tiny", action="store_true", help="small sizes and few steps, to try the benchmark itself, on CPUs too")
 
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
+from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
@@ -21,7 +24,10 @@ from torch import Tensor
 from benchmarks.official import load_official_recipe
 from benchmarks.timing_report import compare_timings
 from benchmarks.training_samples import build_dataset, draw_coco_folder, load_ours
+from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.engine.hooks.compilation import compile_network
+from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
+from rtmo_plugin.engine.hooks.no_wait import NoWaitHook
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.machine import read_peak_memory
 from rtmo_plugin.speed.rounds import time_alternately
@@ -30,16 +36,26 @@ from rtmo_plugin.speed.speed_report import SpeedReport
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
 _NUM_STEPS_FOR_MEMORY = 3
 
-Batch = dict[str, list[Any]]
+Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Side:
-    """Model (ours or MMPose's), precision, and whether its network is compiled."""
+    """Model (ours or MMPose's), precision, and how its network runs.
+
+    Attributes:
+        is_ours: Whether the model is ours.
+        amp: Whether it is trained in mixed precision.
+        compiled: Whether its network is compiled.
+        graphs: Whether its network runs as CUDA graphs, and losses are read one step late.
+        recipe: Size of the model.
+    """
 
     is_ours: bool
     amp: bool
     compiled: bool = False
+    graphs: bool = False
+    recipe: str = "rtmo-s"
 
 
 SIDES = {
@@ -128,22 +144,30 @@ class TrainingStep:
         if side.is_ours:  # as ChannelsLastHook
             self.model.to(memory_format=torch.channels_last)
         cfg = _load_config(side)
-        wrapper = {**cfg.optim_wrapper, **({"type": _AMP_WRAPPER} if side.amp else {})}
-        self.wrapper = build_optim_wrapper(self.model, Config(wrapper)._cfg_dict)
+        amp = {"type": _AMP_WRAPPER} if side.is_ours else {"type": "AmpOptimWrapper", "dtype": "bfloat16"}
+        self.wrapper = build_optim_wrapper(
+            self.model, Config({**cfg.optim_wrapper, **(amp if side.amp else {})})._cfg_dict
+        )
         self.average = _build_average(cfg, self.model)
         if side.compiled:
             compile_network(self.model)
+        self._hooks: list[Hook] = [GraphsHook(), NoWaitHook()] if side.graphs else []
+        runner: Any = SimpleNamespace(model=self.model, optim_wrapper=self.wrapper, logger=logging.getLogger(__name__))
+        for hook in self._hooks:
+            hook.before_train(runner)
         self._batch = batch
 
-    def __call__(self) -> float:
-        """Train one step and return its loss."""
-        losses = self.model.train_step(dict(self._batch), self.wrapper)
+    def __call__(self, batch: Batch | None = None) -> float:
+        """Train one step, by default with the first batch, and return its loss; with graphs that of the step before."""
+        losses = self.model.train_step(dict(batch or self._batch), self.wrapper)
         self.average.update_parameters(self.model)
+        for hook in self._hooks:
+            hook.after_train_iter(None, 0, None, losses)
         return float(losses["loss"])
 
 
 def build_model(side: Side) -> Any:
-    """Return RTMO-s with random weights, without multi-scale training."""
+    """Return the model of a side with random weights, without multi-scale training."""
     init_default_scope("mmpose")
     model = _load_config(side).model
     model.data_preprocessor.batch_augments = None
@@ -153,7 +177,7 @@ def build_model(side: Side) -> Any:
 
 
 def _load_config(side: Side) -> Config:
-    return load_ours() if side.is_ours else load_official_recipe()
+    return load_config(f"{side.recipe}_coco") if side.is_ours else load_official_recipe(side.recipe)
 
 
 def _build_average(cfg: Config, model: Any) -> Any:

@@ -1,0 +1,300 @@
+"""Parts of the measurement of training on a GPU; each one runs in a process of its own and prints rows.
+
+``python -m benchmarks gpu-training`` starts them. Rows are JSON in one line, after ``ROW``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+ROW = "row "
+ROOT = Path(__file__).resolve().parents[1]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of the measurement.
+
+    Attributes:
+        small: Recipe that most is measured with.
+        large: Recipe of the largest model.
+        size: Height and width of the images.
+        batch_size: Images in a step.
+        more_images: Larger numbers of images in a step.
+        steps: Measured steps.
+        curve: Steps of a loss curve.
+        repeats: How often the images of the data are in an epoch from files.
+        workers: Processes that load data.
+        norms: Channels, heights and widths for batch norm.
+        tests: Paths of tests.
+    """
+
+    small: str = "rtmo-s"
+    large: str = "rtmo-l"
+    size: int = 640
+    batch_size: int = 32
+    more_images: tuple[int, ...] = (128, 256)
+    steps: int = 30
+    curve: int = 100
+    repeats: int = 40
+    workers: int = 16
+    norms: tuple[tuple[int, int], ...] = ((32, 320), (64, 160), (128, 80), (256, 40))
+    tests: tuple[str, ...] = ("tests/engine", "tests/models", "tests/data")
+
+
+TINY = Scale("rtmo-t", "rtmo-t", 64, 2, (4,), 2, 4, 1, 2, ((8, 8),), ("tests/models/heads/test_loss_check.py",))
+
+
+class Setting:
+    """Data and sizes of all parts.
+
+    Args:
+        data_root: Folder with ``coco/train2017``.
+        scale: Sizes of the measurement.
+    """
+
+    def __init__(self, data_root: str, scale: Scale) -> None:
+        self.data_root, self.scale = data_root, scale
+
+    def make_batches(self, num_images: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a packed batch in pinned memory and the same as lists, for MMPose; images repeat after 32."""
+        from benchmarks.training_samples import build_dataset, load_ours
+        from rtmo_plugin.data.batch_collation import pack_batch
+
+        dataset = build_dataset(load_ours(self.data_root))
+        samples = [dataset[index % len(dataset)] for index in range(min(num_images, 32))]
+        packed = pack_batch([samples[index % len(samples)] for index in range(num_images)])
+        images, people, side = packed["inputs"], packed["data_samples"], self.scale.size
+        height, width = images.shape[2:]
+        if (height, width) != (side, side):
+            images = functional.interpolate(images.float(), (side, side)).byte()
+            people = people.resize((side / width, side / height), (side, side))
+        if torch.cuda.is_available():
+            images, people = images.pin_memory(), people.pin_memory()
+        return {"inputs": images, "data_samples": people}, {"inputs": list(images), "data_samples": list(people)}
+
+
+def measure_small(setting: Setting) -> Iterator[Row]:
+    """Yield the training steps of the small model, the last ones with graphs."""
+    yield from _measure_steps(setting, setting.scale.small, setting.scale.batch_size, ("ours", "graphs", "theirs"))
+
+
+def measure_more_images(setting: Setting) -> Iterator[Row]:
+    """Yield the training steps of the small model with more images."""
+    for num_images in setting.scale.more_images:
+        yield from _measure_steps(setting, setting.scale.small, num_images, ("ours", "graphs"))
+
+
+def measure_large(setting: Setting) -> Iterator[Row]:
+    """Yield the training steps of the largest model."""
+    yield from _measure_steps(setting, setting.scale.large, setting.scale.batch_size, ("theirs", "ours", "graphs"))
+
+
+def measure_compiled(setting: Setting) -> Iterator[Row]:
+    """Yield the training step of the small model, compiled."""
+    yield from _measure_steps(setting, setting.scale.small, setting.scale.batch_size, ("compiled",))
+
+
+def _measure_steps(setting: Setting, recipe: str, num_images: int, names: tuple[str, ...]) -> Iterator[Row]:
+    from benchmarks.training_step import Side, TrainingStep
+
+    sides = {
+        "ours": {"rtmo_plugin, bf16": Side(is_ours=True, amp=True), "rtmo_plugin, fp32": Side(is_ours=True, amp=False)},
+        "graphs": {"rtmo_plugin, bf16, --graphs": Side(is_ours=True, amp=True, graphs=True)},
+        "compiled": {"rtmo_plugin, bf16, --compile": Side(is_ours=True, amp=True, compiled=True)},
+        "theirs": {"MMPose, fp32": Side(is_ours=False, amp=False)},
+    }
+    if torch.cuda.is_available():  # MMEngine's mixed precision is for GPUs
+        sides["theirs"]["MMPose, bf16"] = Side(is_ours=False, amp=True)
+    packed, listed = setting.make_batches(num_images)
+    for name in names:
+        for title, side in sides[name].items():
+            step = TrainingStep(replace(side, recipe=recipe), packed if side.is_ours else listed)
+            milliseconds, peak, loss = _time_steps(step, setting.scale.steps)
+            yield {
+                "name": f"{recipe}, {num_images} images: {title}",
+                "ms": milliseconds,
+                "images_per_s": num_images * 1000 / milliseconds,
+                "peak_mb": peak,
+                "remark": f"first loss {loss:.2f}",
+            }
+            del step
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def _time_steps(step: Callable[[], float], num_steps: int) -> tuple[float, float | None, float]:
+    """Return milliseconds a step, the peak of GPU memory in MB, and the first loss."""
+    first = step()
+    for _ in range(min(num_steps, 5)):
+        step()
+    _wait()
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    for _ in range(num_steps):
+        step()
+    _wait()
+    seconds = time.perf_counter() - start
+    return seconds * 1000 / num_steps, torch.cuda.max_memory_allocated() / 2**20 if has_gpu else None, first
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def compare_curves(setting: Setting) -> Iterator[Row]:
+    """Yield the loss curves of the small model in float32, with graphs and without, over two sizes of images."""
+    from benchmarks.training_step import Side, TrainingStep
+
+    packed, _ = setting.make_batches(setting.scale.batch_size)
+    half = setting.scale.size // 2 + 32
+    images = functional.interpolate(packed["inputs"].float(), (half, half)).byte()
+    people = packed["data_samples"].resize((half / setting.scale.size,) * 2, (half, half))
+    batches = (packed, {"inputs": images, "data_samples": people})
+    curves = []
+    for graphs in (False, True):
+        torch.manual_seed(0)
+        step = TrainingStep(Side(is_ours=True, amp=False, graphs=graphs, recipe=setting.scale.small), packed)
+        losses = [step(batches[number % 2]) for number in range(setting.scale.curve + 1)]
+        curves.append(losses[1:] if graphs and torch.cuda.is_available() else losses[:-1])  # read one step late
+        del step
+        gc.collect()
+    shown = sorted({0, len(curves[0]) // 10, len(curves[0]) - 1})
+    for title, curve in zip(("without graphs", "with graphs"), curves):
+        values = ", ".join(f"{curve[number]:.4f} ({number + 1})" for number in shown)
+        yield {"name": f"loss curve {title}", "remark": f"loss (step): {values}"}
+    apart = max(abs(one - other) / abs(one) for one, other in zip(*curves))
+    yield {"name": "loss curves apart", "remark": f"by at most {apart:.1e} of the loss"}
+
+
+def measure_files(setting: Setting) -> Iterator[Row]:
+    """Yield the speed from JPEG files to weights through ``tools/train.py``, with multi-scale training."""
+    scale = setting.scale
+    with tempfile.TemporaryDirectory() as folder:
+        _repeat_images(Path(setting.data_root), Path(folder), scale.repeats)
+        for options in ([], ["--graphs"]):
+            work_dir = Path(folder, f"run{len(options)}")
+            values = {
+                "train_dataloader.num_workers": scale.workers,
+                "train_dataloader.batch_size": scale.batch_size,
+                "train_cfg.max_epochs": 1,
+                "default_hooks.logger.interval": 20 if scale.repeats > 1 else 1,
+            }
+            command = [sys.executable, str(ROOT / "tools/train.py"), f"{scale.small}_coco", "--data-root", folder]
+            command += ["--work-dir", str(work_dir), "--amp", "--from-scratch", "--no-validate", *options]
+            command += ["--cfg-options", *(f"{key}={value}" for key, value in values.items())]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            name = f"{scale.small}, {scale.batch_size} images from files: {' '.join(['--amp', *options])}"
+            if done.returncode:
+                yield {"name": name, "remark": (done.stderr.strip().splitlines() or ["failed"])[-1]}
+                continue
+            (path,) = work_dir.glob("*/vis_data/scalars.json")
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            steps = [line for line in lines if "data_time" in line]
+            steps = steps[len(steps) // 3 :]  # the first ones start workers and see each size for the first time
+            seconds, waiting = (sum(line[key] for line in steps) / len(steps) for key in ("time", "data_time"))
+            yield {
+                "name": name,
+                "ms": seconds * 1000,
+                "images_per_s": scale.batch_size / seconds,
+                "peak_mb": max((line.get("memory", 0) for line in steps), default=0) or None,
+                "remark": f"waits for data {waiting / seconds:.0%} of the time",
+            }
+
+
+def _repeat_images(source: Path, folder: Path, repeats: int) -> None:
+    """Write COCO's training set into a folder, in which each image comes several times."""
+    (folder / "coco/annotations").mkdir(parents=True)
+    (folder / "coco/train2017").symlink_to((source / "coco/train2017").resolve())
+    name = "coco/annotations/person_keypoints_train2017.json"
+    content = json.loads((source / name).read_text())
+    step = 1 + max(image["id"] for image in content["images"])
+    later = 1 + max(person["id"] for person in content["annotations"])
+    whole = {**content, "images": [], "annotations": []}
+    for number in range(repeats):
+        whole["images"] += [{**image, "id": image["id"] + number * step} for image in content["images"]]
+        whole["annotations"] += [
+            {**person, "id": person["id"] + number * later, "image_id": person["image_id"] + number * step}
+            for person in content["annotations"]
+        ]
+    (folder / name).write_text(json.dumps(whole))
+
+
+def compare_norms(setting: Setting) -> Iterator[Row]:
+    """Yield the time of batch norm with SiLU in channels-last bfloat16, forward and backward."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for channels, size in setting.scale.norms:
+        norm = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU()).to(device)
+        maps = torch.randn(setting.scale.batch_size, channels, size, size, device=device).bfloat16()
+        maps = maps.contiguous(memory_format=torch.channels_last).requires_grad_()
+        kinds: dict[str, tuple[Any, bool]] = {"cuDNN": (norm, True), "PyTorch's own": (norm, False)}
+        if device == "cuda":
+            kinds["inductor"] = (torch.compile(norm, dynamic=False), True)
+        for kind, (network, has_cudnn) in kinds.items():
+
+            def step(network: Any = network, maps: torch.Tensor = maps) -> float:
+                network(maps).sum().backward()
+                return 0.0
+
+            with torch.backends.cudnn.flags(enabled=has_cudnn):
+                milliseconds, _, _ = _time_steps(step, setting.scale.steps)
+            yield {"name": f"batch norm, {channels} x {size} x {size}: {kind}", "ms": milliseconds}
+
+
+def run_tests(setting: Setting) -> Iterator[Row]:
+    """Yield the result of the tests that are marked ``gpu``."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *setting.scale.tests]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED") or " in " in line]
+    for line in lines or done.stderr.splitlines()[-1:]:
+        yield {"name": "pytest -m gpu", "remark": line}
+
+
+# Most important first, with the seconds that each may take.
+PARTS: dict[str, tuple[Callable[[Setting], Iterator[Row]], int]] = {
+    "small": (measure_small, 100),
+    "more-images": (measure_more_images, 90),
+    "files": (measure_files, 150),
+    "curves": (compare_curves, 60),
+    "large": (measure_large, 90),
+    "tests": (run_tests, 120),
+    "norms": (compare_norms, 60),
+    "compiled": (measure_compiled, 150),
+}
+
+
+def main() -> None:
+    """Measure one part and print its rows."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--data-root", required=True)
+    parser.add_argument("--tiny", action="store_true")
+    given = parser.parse_args()
+    with contextlib.suppress(BrokenPipeError):
+        for row in PARTS[given.part][0](Setting(given.data_root, TINY if given.tiny else Scale())):
+            print(f"{ROW}{json.dumps(row)}", flush=True)
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()
