@@ -111,14 +111,9 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     if carries_config(config):
         raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
     GIGABYTES.check("cache_gb", cache_gb)
+    network = {"amp": amp, "compiled": compiled, "graphs": graphs}
     edits = list_training_edits(
-        validate=validate,
-        patience=patience,
-        cache_gb=cache_gb,
-        amp=amp,
-        compiled=compiled,
-        graphs=graphs,
-        auto_scale_lr=auto_scale_lr,
+        validate=validate, patience=patience, cache_gb=cache_gb, auto_scale_lr=auto_scale_lr, **network
     )
     if load_from and transfer_from:
         raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")

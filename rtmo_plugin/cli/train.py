@@ -30,19 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_options(parser)
     add_run_arguments(parser)
     _add_start_arguments(parser)
-    parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
-    parser.add_argument(
-        "--compile",
-        dest="compiled",
-        action="store_true",
-        help="compile the network with torch.compile, which takes minutes and can be slower",
-    )
-    parser.add_argument(
-        "--graphs",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="run the network as CUDA graphs and let nothing wait for the GPU; losses are logged one step late",
-    )
+    _add_speed_arguments(parser)
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
     parser.add_argument(
         "--epochs",
@@ -64,9 +52,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images per optimizer step, accumulated over several batches (default: one batch)",
     )
     parser.add_argument(
-        "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
-    )
-    parser.add_argument(
         "--patience",
         type=COUNT,
         metavar="N",
@@ -80,6 +65,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "what would make it faster",
     )
     add_json_argument(parser, "the result, or that of the dry run,")
+
+
+def _add_speed_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a training faster and leaves its result as it is, up to rounding."""
+    parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
+    parser.add_argument(
+        "--compile",
+        dest="compiled",
+        action="store_true",
+        help="compile the network with torch.compile, which takes minutes and can be slower",
+    )
+    parser.add_argument(
+        "--graphs",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run the network as CUDA graphs and let nothing wait for the GPU; losses are logged one step late",
+    )
+    parser.add_argument(
+        "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"
+    )
 
 
 def _add_start_arguments(parser: argparse.ArgumentParser) -> None:
