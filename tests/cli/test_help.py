@@ -33,7 +33,7 @@ def list_actions(parser, called):
             yield called, action
 
 
-PARSERS = {name: find_command(name).make_parser(f"rtmo {name}", f"rtmo {name}") for name in COMMANDS}
+PARSERS = {name: find_command(name).make_parser(f"rtmo {name}") for name in COMMANDS}
 ACTIONS = [each for name, parser in PARSERS.items() for each in list_actions(parser, name)]
 NAMES = [f"{called} {(*action.option_strings, action.dest)[0]}" for called, action in ACTIONS]
 

@@ -45,9 +45,9 @@ def load_tool(name):
 
 def list_parsers():
     """Yield the name and the parser of every command, tool and command within a command."""
-    parsers = {name: find_command(name).make_parser(f"rtmo {name}", f"rtmo {name}") for name in COMMANDS}
-    parsers |= {"benchmarks": BENCHMARKS.make_parser("benchmarks", "benchmarks")}
-    parsers |= {"ablate": ABLATE.make_parser("ablate", "ablate"), **{name: load_tool(name) for name in TOOLS}}
+    parsers = {name: find_command(name).make_parser(f"rtmo {name}") for name in COMMANDS}
+    parsers |= {"benchmarks": BENCHMARKS.make_parser("benchmarks")}
+    parsers |= {"ablate": ABLATE.make_parser("ablate"), **{name: load_tool(name) for name in TOOLS}}
     for name, parser in parsers.items():
         found = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
         yield name, parser
