@@ -31,6 +31,9 @@ class CocoKeypoints(BaseCocoStyleDataset):
         keypoints: Name of a keypoint set, or a dict of its fields.
         classes: Names of the C categories.
         use_area: Whether to use the ``area`` of the annotations; otherwise the area is 0.53 of the box.
+        keep_background: Whether to train on images without annotations of ``classes``, as background. Their records
+            have ``is_background`` and one person without labels, whom ``FilterAnnotations`` removes: MMPose's
+            transforms do not take empty arrays.
         data_mode: MMPose's ``'bottomup'`` (records of images) or ``'topdown'`` (records of people).
         **options: Arguments of MMPose's ``BaseCocoStyleDataset`` (``ann_file``, ``data_root``, ``pipeline``, ...).
 
@@ -46,6 +49,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         keypoints: str | Mapping[str, Any] | KeypointSchema,
         classes: Sequence[str],
         use_area: bool = True,
+        keep_background: bool = False,
         data_mode: str = "bottomup",
         **options: Any,
     ) -> None:
@@ -53,6 +57,8 @@ class CocoKeypoints(BaseCocoStyleDataset):
             raise ConfigError(f"MMPose's targets hold at most {_MAX_CLASSES} classes, got {len(classes)}.")
         self.classes = tuple(classes)
         self._use_area = use_area
+        self.keeps_background = keep_background
+        self._annotated_images: set[Any] = set()
         self._numbers: dict[Any, int] = {}
         self._orders: dict[Any, tuple[int, ...]] = {}
         self._schema = find_schema(keypoints)
@@ -71,7 +77,10 @@ class CocoKeypoints(BaseCocoStyleDataset):
             self._orders = self._order_keypoints()
         person, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
         number = self._numbers.get(person.get("category_id"))
-        if number is None or "keypoints" not in person:
+        if number is None:
+            return None
+        self._annotated_images.add(image["img_id"])
+        if "keypoints" not in person:
             return None
         if len(person["keypoints"]) != 3 * self._schema.num_keypoints:
             raise DataError(
@@ -89,6 +98,20 @@ class CocoKeypoints(BaseCocoStyleDataset):
             return None
         outline = record["segmentation"] or None  # labelling programs write [], which is not a valid mask
         return {**record, "category_id": np.array(number), "segmentation": outline}
+
+    def _get_bottomup_data_infos(
+        self, instance_list: list[dict[str, Any]], image_list: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the records of images as the base class does, and after them those of background images."""
+        records: list[dict[str, Any]] = super()._get_bottomup_data_infos(instance_list, image_list)
+        if self.test_mode or not self.keeps_background or not records:
+            return records
+        arrays = {key: np.zeros_like(value[:1]) for key, value in records[0].items() if isinstance(value, np.ndarray)}
+        arrays["category_id"] += 1  # classes count from 1
+        lists = {"id": [], "raw_ann_info": [], "segmentation": [None], "invalid_segs": []}
+        unlabelled = {**records[0], **arrays, **lists, "is_background": True}
+        background = [image for image in image_list if image["img_id"] not in self._annotated_images]
+        return records + [{**unlabelled, "img_id": each["img_id"], "img_path": each["img_path"]} for each in background]
 
     def _order_keypoints(self) -> dict[Any, tuple[int, ...]]:
         """Return the indices of the set's keypoints by category id, for categories with another order.

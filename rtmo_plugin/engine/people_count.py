@@ -31,7 +31,8 @@ class PeopleCount:
         num_people: People with a labeled keypoint and a box with an area.
         num_images: Images with at least one of these.
         left_out: Number of other people by reason.
-        num_empty: Images without people, which the data set leaves out.
+        num_empty: Images without people that training uses, which the data set leaves out.
+        num_background: Images without people on which it trains, as background.
         is_known: Whether all of it was counted; a data set of the user's own class may have other records.
     """
 
@@ -40,6 +41,7 @@ class PeopleCount:
     num_images: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     num_empty: int = 0
+    num_background: int = 0
     is_known: bool = True
 
     @property
@@ -48,13 +50,17 @@ class PeopleCount:
         return self.num_people + sum(self.left_out.values())
 
     def __str__(self) -> str:
-        """Return one or two sentences."""
+        """Return how many people and images are trained on, and how many are left out and why."""
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in self.left_out.items() if number)
         words = [
             f"training on {count(self.num_people, 'person', 'people')} in "
             f"{count(self.num_images, 'image')}{f' (left out: {reasons})' if reasons else ''}"
         ]
-        if self.num_empty:
+        if self.num_background:
+            words[0] += f", and on {count(self.num_background, 'image')} without people as background"
+        if self.num_empty and self.num_background:
+            words.append(f"{count(self.num_empty, 'image')} left out, whose people cannot be trained on")
+        elif self.num_empty:
             words.append(f"{count(self.num_empty, 'image')} without people left out")
         return "; ".join(words)
 
@@ -69,6 +75,11 @@ class PeopleCount:
         if not self.num_people:
             raise DataError(f"There are no people to train on in {self._name_files()}: {self._explain()}; {_ADVICE}.")
         _print_once(str(self))
+        if self.num_background > self.num_images:
+            _print_once(
+                "warning: more images are without people than with some: are they all labeled? To leave them out, add "
+                "--cfg-options train_dataloader.dataset.keep_background=False"
+            )
         if 2 * self.num_people < self.num_listed:
             _print_once(
                 f"warning: fewer than half of the {self.num_listed:,} people in {self._name_files()} are trained on; "
@@ -130,6 +141,7 @@ def count_people(dataset: Any, *, counts_crowds: bool = True) -> PeopleCount:
         counts_crowds: Whether people with ``iscrowd`` count: training uses those with keypoints, and AP does not.
     """
     files, numbers, num_images, num_empty, is_known = [], np.zeros(4, int), 0, 0, True
+    num_background = 0
     for part in list_parts(dataset):
         if not isinstance(part, BaseDataset):  # of the user's own kind
             is_known = False
@@ -138,12 +150,18 @@ def count_people(dataset: Any, *, counts_crowds: bool = True) -> PeopleCount:
             files.append(str(part.ann_file))
         num_empty += getattr(part, _UNUSED, 0)
         for index in range(len(part)):
-            found = _judge_people(BaseDataset.get_data_info(part, index), counts_crowds)
+            record = BaseDataset.get_data_info(part, index)
+            if record.get("is_background"):
+                num_background, num_empty = num_background + 1, num_empty - 1  # left out by the base class only
+                continue
+            found = _judge_people(record, counts_crowds)
             numbers += np.bincount(found, minlength=4)
             num_images += bool((found == 0).any())
     reasons = ("without labeled keypoints", "with boxes of no area", "in crowds")
     left_out = {reason: int(number) for reason, number in zip(reasons, numbers[1:])}
-    return PeopleCount(tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty, is_known)
+    return PeopleCount(
+        tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty, num_background, is_known
+    )
 
 
 def _judge_people(record: dict[str, Any], counts_crowds: bool) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file="train.json",
         data_prefix=dict(img="images/"),
+        keep_background=True,
         pipeline=_base_.warmup_pipeline,
     )
 )
