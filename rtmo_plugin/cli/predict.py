@@ -23,7 +23,7 @@ _EXAMPLES = (
     "{command} rtmo-s.onnx photos/*.jpg                         # several sources: prints a table",
     "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line per image",
     "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line per frame; rtmo track writes a video",
-    "{command} mine.pth photos/ --config rtmo-s_coco               # a checkpoint",
+    "{command} mine.pth photos/ --config rtmo-s_coco            # a checkpoint",
     "{command} rtmo-s.onnx many.txt --records parquet --out found/ --ray    # one name per line; can resume",
 )
 _VISIBLE = 0.3  # lowest visibility of keypoints that are drawn and counted
