@@ -18,7 +18,6 @@ import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import SyncBatchNorm
 
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
 
@@ -79,24 +78,24 @@ class CUDARecorder:
         """
         weights, here, aside = inputs[1:], torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(here)
-        with torch.cuda.stream(aside):
-            for _ in range(_NUM_WARM_UPS):
-                outputs = function(*inputs)
-                gradients = tuple(torch.zeros_like(each) for each in outputs)
-                torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
-        here.wait_stream(aside)
-        del outputs
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         # Other threads, such as the one that pins batches, may call what is forbidden within a capture.
         options = {"pool": self._pool, "capture_error_mode": "thread_local"}
         forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         try:
+            with torch.cuda.stream(aside):
+                for _ in range(_NUM_WARM_UPS):
+                    outputs = function(*inputs)
+                    gradients = tuple(torch.zeros_like(each) for each in outputs)
+                    torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
+            del outputs
             with torch.cuda.graph(forward, **options):
                 outputs = function(*inputs)
             with torch.cuda.graph(backward, **options):
                 found = torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
         finally:
             torch.cuda.set_stream(here)  # torch stays in the stream of a capture that fails
+            here.wait_stream(aside)
         return Recording(
             inputs, tuple(each.detach() for each in outputs), gradients, found, forward.replay, backward.replay
         )
@@ -218,7 +217,7 @@ def find_obstacle(model: Any) -> str | None:
         return f"{type(model).__name__} has an extract_feat of its own"
     for name, module in _Network(model).named_modules():
         obstacles = {
-            "is a SyncBatchNorm, which talks to other processes": isinstance(module, SyncBatchNorm),
+            "is a SyncBatchNorm, which talks to other processes": "SyncBatchNorm" in type(module).__name__,
             "computes its maps again in the backward pass (with_cp=True)": getattr(module, "with_cp", False),
             "is compiled": getattr(module, "_compiled_call_impl", None) is not None,
             "has hooks, which would not be called": any(
