@@ -19,8 +19,8 @@ from rtmo_plugin.errors import ConfigError
 _EXAMPLES = (
     "{command} rtmo-s_coco rtmo-s_coco --data-root data/        # the published weights",
     "{command} rtmo-s_coco rtmo-s.onnx --data-root data/        # an exported file",
-    "{command} work_dirs/demo/epoch_6.pth                     # a checkpoint carries its config",
-    "{command} rtmo-s_coco --compare a.pth b.onnx                # is the difference more than noise?",
+    "{command} work_dirs/demo/epoch_6.pth                       # a checkpoint carries its config",
+    "{command} rtmo-s_coco --compare a.pth b.onnx               # is the difference more than noise?",
 )
 
 
