@@ -27,6 +27,7 @@ _FIELDS = {
 }
 # Metainfo of an image in pixels of the network's input, as height and width.
 _SHAPES = ("img_shape", "pad_shape")
+_ALIGNMENT = 16  # bytes, of each tensor in a joined one
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,17 @@ class PackedBatch:
     kind: type
     shape_hw: tuple[int, int] | None = None
     scale_xy: tuple[float, float] = (1.0, 1.0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross processes as one tensor: each shared tensor costs the receiver a connection to the sender."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        people = {field.name: getattr(self.people, field.name) for field in fields(People)}
+        tensors = {**people, **({} if self.masks is None else {"masks": self.masks})}
+        return _restore, (
+            *join_tensors(list(tensors.values())),
+            list(tensors),
+            {**values, "people": None, "masks": None},
+        )
 
     def __len__(self) -> int:
         return len(self.metainfos)
@@ -126,6 +138,37 @@ class PackedBatch:
     def _map(self, function: Any) -> PackedBatch:
         people = {field.name: function(getattr(self.people, field.name)) for field in fields(People)}
         return replace(self, people=People(**people), masks=None if self.masks is None else function(self.masks))
+
+
+def join_tensors(tensors: Sequence[Tensor]) -> tuple[Tensor, list[tuple[torch.dtype, torch.Size]]]:
+    """Return tensors of one device as one of bytes, and the type and shape of each for ``split_tensors``.
+
+    Examples:
+        >>> given = [torch.tensor([True, False, True]), torch.tensor([[1.5, 2.5]])]
+        >>> split_tensors(*join_tensors(given))
+        [tensor([ True, False,  True]), tensor([[1.5000, 2.5000]])]
+    """
+    parts = [tensor.reshape(-1).view(torch.uint8) for tensor in tensors]
+    padded = [torch.nn.functional.pad(part, (0, -len(part) % _ALIGNMENT)) for part in parts]
+    return torch.cat(padded), [(tensor.dtype, tensor.shape) for tensor in tensors]
+
+
+def split_tensors(joined: Tensor, layout: Sequence[tuple[torch.dtype, torch.Size]]) -> list[Tensor]:
+    """Return the tensors that ``join_tensors`` joined, as views of its result."""
+    tensors, start = [], 0
+    for dtype, shape in layout:
+        end = start + shape.numel() * dtype.itemsize
+        tensors.append(joined[start:end].view(dtype).view(shape))
+        start = end + -end % _ALIGNMENT
+    return tensors
+
+
+def _restore(
+    joined: Tensor, layout: Sequence[tuple[torch.dtype, torch.Size]], names: Sequence[str], values: dict[str, Any]
+) -> PackedBatch:
+    tensors = dict(zip(names, split_tensors(joined, layout)))
+    masks = tensors.pop("masks", None)
+    return PackedBatch(**{**values, "people": People(**tensors), "masks": masks})
 
 
 def pack_samples(data_samples: Sequence[Any], dtype: torch.dtype = torch.float32) -> PackedBatch:

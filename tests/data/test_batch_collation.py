@@ -1,6 +1,8 @@
 """Packed batches: the same numbers as a list of data samples, in few tensors, whatever the number of images."""
 
 import copy
+import pickle
+from dataclasses import fields
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch.utils.data import DataLoader
 from rtmo_plugin.data.batch_collation import pack_batch
 from rtmo_plugin.models.heads.training_targets import collect_people
 from rtmo_plugin.packed_batch import PackedBatch
+from rtmo_plugin.structures import People
 from tests.operators import count_operators, select_waits_and_copies
 from tests.oracle import make_samples
 from tests.small_head import SIZE_WH, build_ours, make_features
@@ -146,3 +149,41 @@ def test_classes_out_of_range_are_refused_by_name():
     records[2]["data_samples"].gt_instance_labels.labels[0] = 3
     with pytest.raises(ValueError, match=r"^image2\.jpg: class labels \[3\] are not within 0\.\.2: "):
         collect_people(pack_batch(records)["data_samples"], 3, 17)
+
+
+@pytest.mark.parametrize(("num_people", "has_masks"), [((3, 0, 2), True), ((1, 2), False), ((0, 0), False)])
+def test_batch_crosses_processes_as_one_tensor(num_people, has_masks):
+    generator = torch.Generator().manual_seed(0)
+    most, num_images = max(num_people), len(num_people)
+
+    def draw(*shape):
+        return torch.rand(num_images, most, *shape, generator=generator)
+
+    is_person = torch.arange(most) < torch.tensor(num_people)[:, None]
+    people = People(
+        is_person=is_person,
+        labels=torch.ones(num_images, most, dtype=torch.long),
+        boxes=draw(4),
+        keypoints=draw(3, 2).double(),
+        visible=draw(3),
+        visible_weights=draw(3),
+        areas=draw(),
+    )
+    masks = torch.ones(num_images, 1, 5, 7, dtype=torch.uint8) if has_masks else None
+    infos = tuple({"img_path": f"{number}.jpg"} for number in range(num_images))
+    batch = PackedBatch(people, masks, infos, num_people, (1, 1), dict, shape_hw=(5, 7))
+    restored = pickle.loads(pickle.dumps(batch))
+    assert (restored.metainfos, restored.counts, restored.labels_range) == (infos, num_people, (1, 1))
+    assert (restored.kind, restored.shape_hw, restored.scale_xy) == (dict, (5, 7), (1.0, 1.0))
+    storages = set()
+    for field in fields(People):
+        before, after = getattr(people, field.name), getattr(restored.people, field.name)
+        assert (before.dtype, before.shape) == (after.dtype, after.shape)
+        assert torch.equal(before, after)
+        storages.add(after.untyped_storage().data_ptr())
+    assert (restored.masks is None) == (masks is None)
+    if has_masks:
+        assert torch.equal(restored.masks, masks)
+        storages.add(restored.masks.untyped_storage().data_ptr())
+    assert len(storages) == 1
+    assert copy.deepcopy(batch).counts == num_people
