@@ -51,7 +51,10 @@ class TrainResult:
     def describe(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON."""
         checkpoint = None if self.checkpoint is None else str(self.checkpoint)
-        return {"metrics": dict(self.metrics), "checkpoint": checkpoint, "log_dir": str(self.log_dir)}
+        best = None
+        if self.best:
+            best = {"checkpoint": str(self.best.path), "AP": self.best.ap, "epoch": self.best.epoch}
+        return {"metrics": dict(self.metrics), "checkpoint": checkpoint, "best": best, "log_dir": str(self.log_dir)}
 
 
 def summarize_training(runner: Runner) -> TrainResult:

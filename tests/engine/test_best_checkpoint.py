@@ -35,6 +35,7 @@ def test_best_is_the_validated_weights_of_its_epoch(tmp_path, scores, capsys):
     assert (result.best.path, result.best.ap, result.best.epoch) == (tmp_path / "best.pth", 0.3, 2)
     assert out.count("The best checkpoint so far is ") == 2
     assert f"best:           {tmp_path / 'best.pth'} (AP 0.300 after epoch 2)" in str(result)
+    assert result.describe()["best"] == {"checkpoint": str(tmp_path / "best.pth"), "AP": 0.3, "epoch": 2}
     best, then = load(tmp_path / "best.pth"), load(tmp_path / "epoch_2.pth")
     assert all(torch.equal(value, then["state_dict"][name]) for name, value in best["state_dict"].items())
     assert not torch.equal(best["state_dict"]["weight"], load(tmp_path / "epoch_6.pth")["state_dict"]["weight"])
