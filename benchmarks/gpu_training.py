@@ -1,4 +1,4 @@
-"""Training on a GPU, beside MMPose: all that is to be known of it within ten minutes, the most important first."""
+"""Training on a GPU, beside MMPose, measured within ten minutes, the most important parts first."""
 
 from __future__ import annotations
 

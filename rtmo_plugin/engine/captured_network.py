@@ -109,7 +109,7 @@ class _Replay(torch.autograd.Function):
         ctx.recording = recording
         recording.inputs[0].copy_(images)
         for recorded, weight in zip(recording.inputs[1:], weights):
-            if recorded.data_ptr() != weight.data_ptr():  # somebody gave the model other memory
+            if recorded.data_ptr() != weight.data_ptr():  # the weights have moved since
                 recorded.detach().copy_(weight)
         recording.forward()
         return tuple(each.detach() for each in recording.outputs)
@@ -179,7 +179,7 @@ class CapturedNetwork:
         device_type = images.device.type
 
         def compute(pixels: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
-            # Without the cache of converted weights: a replay has to convert them anew.
+            # Without the cache of converted weights: each replay converts them.
             with torch.autocast(device_type, dtype=precision, enabled=precision is not None, cache_enabled=False):
                 maps: tuple[Tensor, ...] = functional_call(self._network, dict(zip(weights, values)), (pixels,))
             return maps
