@@ -6,7 +6,6 @@ import signal
 import pytest
 import torch
 
-from rtmo_plugin.config.edits import list_training_edits, prepare_config
 from rtmo_plugin.engine.hooks.best_checkpoint import read_best
 from rtmo_plugin.errors import ConfigError, InterruptedRun
 from tests.faults import toy_training
@@ -118,7 +117,6 @@ def test_resumed_run_continues_to_count(tmp_path, scores, capsys, kind):
     assert scores == [0.6]
 
 
-def test_patience_without_validation_is_refused():
-    edits = list_training_edits(validate=False, patience=3, cache_gb=0, amp=False, compiled=False, auto_scale_lr=False)
+def test_patience_without_validation_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="--patience counts validations, and this training has none"):
-        prepare_config("rtmo-t_synthetic", edits)
+        run(tmp_path, describe(), validate=False, patience=3)
