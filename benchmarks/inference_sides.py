@@ -13,11 +13,11 @@ from mmpose.apis import inference_bottomup, init_model
 
 from benchmarks.fixed_people import open_with_people
 from benchmarks.official import load_official_recipe
+from rtmo_plugin.api import export
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, fetch
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.exporting import export
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
 from rtmo_plugin.export.writers.quantization import choose_int8_images, quantize

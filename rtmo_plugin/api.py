@@ -1,49 +1,30 @@
-"""What the commands call and programs may: train, evaluate, predict, export, publish and analyze."""
+"""Train, evaluate, predict, export, publish and analyze: each function reads like the steps a person would take.
+
+Importing this module is light: each function imports what it needs when it is called, so that predicting with an
+exported file works without torch and OpenMMLab.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-import mmengine
-from mmengine.config import Config
-
-from rtmo_plugin.analysis import analyze
-from rtmo_plugin.analysis.comparing import compare_evaluations
-from rtmo_plugin.config.edits import list_training_edits, prepare_config
-from rtmo_plugin.config.embedded import carries_config, find_checkpoint
-from rtmo_plugin.engine.evaluating import run_evaluation
-from rtmo_plugin.engine.evaluation_result import Evaluation
-from rtmo_plugin.engine.largest_batch import find_batch_size
-from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file
-from rtmo_plugin.engine.train_result import TrainResult
-from rtmo_plugin.engine.training import run_training
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.export.exporting import ExportResult, export
-from rtmo_plugin.export.publishing import PublishedModel, publish
-from rtmo_plugin.files import check_outputs
-from rtmo_plugin.media.sources import expand_all
-from rtmo_plugin.number_ranges import BATCH_SIZE_OR_AUTO, GIGABYTES
-from rtmo_plugin.pose.pose import Pose
-from rtmo_plugin.pose.result_folder import ResultFolder
-from rtmo_plugin.pose.results import PoseResult
-from rtmo_plugin.progress_bar import show_progress
-from rtmo_plugin.speed.dry_run import DryRun, dry_run_training
 
-__all__ = [
-    "DryRun",
-    "Evaluation",
-    "ExportResult",
-    "PublishedModel",
-    "TrainResult",
-    "analyze",
-    "evaluate",
-    "export",
-    "predict",
-    "publish",
-    "train",
-]
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from rtmo_plugin.analysis.measures import Report
+    from rtmo_plugin.engine.evaluation_result import Evaluation
+    from rtmo_plugin.engine.train_result import TrainResult
+    from rtmo_plugin.export.exporting import ExportResult
+    from rtmo_plugin.export.publishing import PublishedModel
+    from rtmo_plugin.pose.results import PoseResult
+    from rtmo_plugin.speed.dry_run import DryRun
+
+__all__ = ["analyze", "evaluate", "export", "predict", "publish", "train"]
 
 
 @overload
@@ -108,32 +89,22 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
         InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` continues the run.
     """
-    if carries_config(config):
-        raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
-    GIGABYTES.check("cache_gb", cache_gb)
+    from rtmo_plugin.config.edits import list_training_edits, prepare_config
+    from rtmo_plugin.config.embedded import refuse_checkpoint
+    from rtmo_plugin.engine.largest_batch import choose_batch_size
+    from rtmo_plugin.engine.resuming import TrainingStart
+    from rtmo_plugin.engine.training import run_training
+    from rtmo_plugin.speed.dry_run import dry_run_training
+
+    refuse_checkpoint(config)
+    start = TrainingStart(resume, load_from, transfer_from, from_scratch=from_scratch, overwrite=overwrite)
     network = {"amp": amp, "compiled": compiled, "graphs": graphs}
     edits = list_training_edits(
         validate=validate, patience=patience, cache_gb=cache_gb, auto_scale_lr=auto_scale_lr, **network
     )
-    if load_from and transfer_from:
-        raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
-    if batch_size is not None:
-        BATCH_SIZE_OR_AUTO.check("batch_size", batch_size)
-    if isinstance(batch_size, str):
-        batch_size = find_batch_size(
-            prepare_config(config, edits, **{**options, "total_batch": None}), options.get("total_batch")
-        )
-    cfg = prepare_config(config, edits, batch_size=batch_size, **options)
-    if show_dir:
-        check_outputs([Path(show_dir, "0.jpg")])
-    start: dict[str, Any] = {
-        "resume": resume,
-        "load_from": load_from,
-        "transfer_from": transfer_from,
-        "from_scratch": from_scratch,
-        "overwrite": overwrite,
-    }
-    return dry_run_training(cfg, **start) if dry_run else run_training(cfg, **start, show_dir=show_dir)
+    num_images = choose_batch_size(batch_size, config, edits, options)
+    cfg = prepare_config(config, edits, batch_size=num_images, **options)
+    return dry_run_training(cfg, start) if dry_run else run_training(cfg, start, show_dir)
 
 
 def evaluate(
@@ -168,6 +139,13 @@ def evaluate(
         UserError: Something in the arguments, the config, the data or a model is wrong; also a ``ValueError``,
             ``KeyError`` or ``FileNotFoundError``.
     """
+    import mmengine
+
+    from rtmo_plugin.analysis.comparing import compare_evaluations
+    from rtmo_plugin.config.embedded import find_checkpoint
+    from rtmo_plugin.engine.evaluating import run_evaluation
+    from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file
+
     if compare_with is not None and (dump or show_dir):
         raise ConfigError(f"--{'dump' if dump else 'show-dir'} is for one model, and --compare has two.")
     if out is not None:
@@ -202,6 +180,11 @@ def predict(
         UserError: The model, the source or an option is wrong, a file would replace an input, or no image could be
             used.
     """
+    from rtmo_plugin.media.sources import expand_all
+    from rtmo_plugin.pose.pose import Pose
+    from rtmo_plugin.pose.result_folder import ResultFolder
+    from rtmo_plugin.progress_bar import show_progress
+
     if out is not None:
         source = expand_all([source] if isinstance(source, (str, int, Path)) else source)
         folder = ResultFolder(out, source, inputs=[model])
@@ -213,3 +196,169 @@ def predict(
     if found and all(result.error for result in found):
         raise DataError(f"No image of {source} could be used: {found[0].error}")
     return found
+
+
+def export(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",  # noqa: A002  (the word of the command line)
+    calibration: str | Path | None = None,
+    annotations: str | Path | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ExportResult:
+    """Write a model as a file for other runtimes, and compare the file with PyTorch.
+
+    Args:
+        config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config.
+        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
+        out: File to write.
+        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2`` or ``ncnn``.
+        calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
+        annotations: Annotation file of the images in ``int8_images``, in COCO's format: measures the AP of the
+            file in eight bits and in float32.
+        cfg_options: Values to change in the config, by dotted key.
+        **options: Options of ``ExportOptions`` as ``rtmo export`` takes them: ``size``, such as ``640x384``
+            (default: that of the config's test pipeline); ``dynamic``: ``batch``, ``size``, ``batch,size`` or
+            ``none``; ``int8_images``: a folder; and ``cut``, ``input``, ``half``, ``int8``, ``score_thr``,
+            ``nms_thr``, ``max_people``, ``top_k``.
+
+    Returns:
+        The file and its differences from PyTorch.
+
+    Raises:
+        UserError: An argument is wrong, or the file does not compute what PyTorch computes.
+    """
+    from rtmo_plugin.config.config_files import load_config, set_options
+    from rtmo_plugin.engine.console import suppress_library_noise
+    from rtmo_plugin.engine.loaded_model import load_model
+    from rtmo_plugin.export.checks.accuracy import compare_accuracy
+    from rtmo_plugin.export.exporting import (
+        ExportResult,
+        check_is_rtmo,
+        find_writer,
+        make_model_info,
+        read_export_options,
+    )
+    from rtmo_plugin.media.image_files import make_folder
+    from rtmo_plugin.score_calibration import ScoreCalibration
+
+    path = Path(out)
+    write = find_writer(format, path)
+    cfg = load_config(config)
+    set_options(cfg, cfg_options)
+    chosen = read_export_options(cfg, options)
+    if annotations is not None and not chosen.int8:
+        raise ConfigError("--annotations is for the AP of --int8, which is missing.")
+    scores = None if calibration is None else ScoreCalibration.read(calibration)
+    make_folder(path.parent, "The folder of --out,")
+    with suppress_library_noise():
+        loaded = load_model(cfg, checkpoint, device="cpu", check=check_is_rtmo)
+        info = make_model_info(loaded, chosen, scores)
+        differences = write(loaded.model, path, chosen, info)
+        accuracy = None
+        if annotations is not None:
+            accuracy = compare_accuracy(write, loaded.model, path, chosen, info, annotations)
+    return ExportResult(path, info, differences, accuracy)
+
+
+def publish(
+    model: str | Path,
+    folder: str | Path,
+    *,
+    config: str | Path | Config | None = None,
+    onnx: bool = False,
+    license: str | None = None,  # noqa: A002  (the word of model cards)
+    overwrite: bool = False,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> PublishedModel:
+    """Write a checkpoint as a folder in the layout of the Hub; nothing is uploaded.
+
+    Args:
+        model: Checkpoint: path, URL or a name such as ``rtmo-s_body7``.
+        folder: Folder to write. It appears when everything in it is written.
+        config: Config of the checkpoint. Default: the one that it carries or is published with.
+        onnx: Whether to write an ONNX model as well.
+        license: License of the weights for the model card, such as ``apache-2.0``. Default: not stated.
+        overwrite: Whether files of the same names in an existing folder are replaced; others stay.
+        cfg_options: Values to change in the config, by dotted key.
+
+    Raises:
+        UserError: The model or an option is wrong, the folder is not empty, or a file cannot be written.
+    """
+    from rtmo_plugin.config.config_files import load_config, set_options
+    from rtmo_plugin.config.embedded import find_checkpoint
+    from rtmo_plugin.engine.console import suppress_library_noise
+    from rtmo_plugin.engine.loaded_model import load_model
+    from rtmo_plugin.export.exporting import check_is_rtmo
+    from rtmo_plugin.export.publishing import PublishedModel, fill_published_folder
+    from rtmo_plugin.files import check_folder_is_free, create_folder
+    from rtmo_plugin.hub.model_folder import ONNX_FILE
+
+    target = Path(folder)
+    check_folder_is_free(target, overwrite=overwrite)
+    cfg = load_config(config or find_checkpoint(model, None))
+    set_options(cfg, cfg_options)
+    with suppress_library_noise():
+        loaded = load_model(cfg, model, device="cpu", check=check_is_rtmo)
+    with create_folder(target, overwrite=overwrite) as draft:
+        if onnx:
+            (draft / ONNX_FILE).parent.mkdir()
+            export(cfg, model, draft / ONNX_FILE)
+        description = fill_published_folder(draft, loaded, name=target.resolve().name, license=license)
+        files = tuple(sorted(str(each.relative_to(draft)) for each in draft.rglob("*") if each.is_file()))
+    return PublishedModel(target, files, description)
+
+
+def analyze(
+    source: str | Path | Config,
+    model: str | Path | None = None,
+    *,
+    out: str | Path,
+    run: str | Path | None = None,
+    calibration: str | Path | None = None,
+    num_worst: int = 20,
+    **options: Any,
+) -> Report:
+    """Write an HTML page about the errors of a model.
+
+    Args:
+        source: Config (file, shipped name or object); or result file in COCO's format (.json), with the option
+            ``annotations``.
+        model: Checkpoint, exported file, or result file of the config's test data.
+        out: Page to write (.html), which needs no other file.
+        run: Work dir of a training, for its curves. Default: the folder of the checkpoint, if it is one.
+        calibration: File to write a score calibration to (.json). Default: none is written.
+        num_worst: Largest number of images to show.
+        **options: Further options. With a config: those of ``prepare_config``, and ``trust`` for an exported file. For
+            a result file without one: ``annotations``, ``images`` and ``keypoints``, see ``evaluate_results_file``.
+
+    Returns:
+        The numbers that the page shows.
+
+    Raises:
+        UserError: Something in the arguments, the config, the data or the model is wrong.
+    """
+    from rtmo_plugin.analysis.analysis_input import evaluate_source
+    from rtmo_plugin.analysis.measures import analyze_comparison
+    from rtmo_plugin.analysis.page import render_page
+    from rtmo_plugin.analysis.training_plots import find_training_plots
+    from rtmo_plugin.analysis.worst_images import draw_worst_images
+    from rtmo_plugin.engine.output_files import prepare_file
+    from rtmo_plugin.files import write_file
+    from rtmo_plugin.number_ranges import NUMBER
+
+    NUMBER.check("num_worst", num_worst)
+    prepare_file("--out", Path(out), (".html",))
+    if calibration is not None:
+        prepare_file("--calibration", Path(calibration), (".json",))
+    data = evaluate_source(source, model, **options)
+    report = analyze_comparison(data.comparison, data.schema)
+    training = find_training_plots(run, source, model)
+    worst = draw_worst_images(data, report.study, num_worst)
+    write_file(out, render_page(data, report, worst, training))
+    if calibration is not None:
+        write_file(calibration, report.calibration.calibration.to_json() + "\n")
+    return report

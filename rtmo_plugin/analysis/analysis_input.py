@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rtmo_plugin.config.embedded import find_checkpoint
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
@@ -21,6 +22,10 @@ from rtmo_plugin.keypoints.order import list_category_names, match_order, reorde
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
 from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
 from rtmo_plugin.structures import KeypointSchema
+
+_RESULTS_SUFFIX = ".json"
+# Options that belong to a result file without a config.
+_RESULTS_OPTIONS = ("annotations", "images", "keypoints")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,35 @@ class AnalysisInput:
     comparison: Comparison
     schema: KeypointSchema
     image_paths: Mapping[Hashable, str]
+
+
+def evaluate_source(source: str | Path | Config, model: str | Path | None, **options: Any) -> AnalysisInput:
+    """Evaluate a model by a config, or a result file by its annotations.
+
+    Args:
+        source: Config; or result file in COCO's format (.json), with the option ``annotations``.
+        model: Model or result file of the config. Default: the checkpoint that ``source`` names.
+        **options: Options of ``evaluate_with_config`` or of ``evaluate_results_file``; those that are None are left
+            out.
+
+    Raises:
+        UserError: An option belongs to the other of the two, or see there.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    is_config = isinstance(source, Config) or Path(source).suffix != _RESULTS_SUFFIX
+    wrong = [name for name in given if (name in _RESULTS_OPTIONS) == is_config]
+    if wrong:
+        place = "a result file without a config" if is_config else "a config, and none is given"
+        raise ConfigError(f"--{wrong[0].replace('_', '-')} goes with {place}.")
+    if is_config:
+        return evaluate_with_config(source, find_checkpoint(source, model), **given)
+    assert not isinstance(source, Config)
+    if model is not None or "annotations" not in given:
+        raise ConfigError(
+            "A result file needs its annotations (--annotations FILE), or a config before it: "
+            "rtmo analyze CONFIG RESULTS."
+        )
+    return evaluate_results_file(source, **given)
 
 
 def evaluate_with_config(config: str | Path | Config, model: str | Path, **options: Any) -> AnalysisInput:

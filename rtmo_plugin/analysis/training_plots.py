@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from rtmo_plugin.analysis.charts import draw_diagnostics
 from rtmo_plugin.config.config_files import load_config
+from rtmo_plugin.config.embedded import carries_config, find_checkpoint
 from rtmo_plugin.engine.hooks.curves import find_stages, plot_curves, read_scalars
 from rtmo_plugin.engine.hooks.diagnostics import read_diagnostics
 from rtmo_plugin.errors import MissingFileError
@@ -30,6 +31,31 @@ class TrainingPlots:
     curves: bytes
     stages: Sequence[Mapping[str, Any]]
     diagnostics: str
+
+
+def find_training_plots(
+    run: str | Path | None, source: str | Path | Config, model: str | Path | None
+) -> TrainingPlots | None:
+    """Return the plots of the training of a model, or None if its work dir is not known.
+
+    Args:
+        run: Work dir of the training. Default: the folder of the checkpoint, if it has a training log.
+        source: Config of the model, or a checkpoint that carries it, or a result file without a model.
+        model: Model of the config, or None.
+
+    Raises:
+        MissingFileError: ``run`` has no log of a training.
+    """
+    model = find_checkpoint(source, model) if carries_config(source) else model
+    return plot_training(find_work_dir(run, model), source if model is not None else None)
+
+
+def find_work_dir(run: str | Path | None, model: str | Path | None) -> Path | None:
+    """Return the work dir of a training: ``run``, or the folder of the checkpoint if it has a training log."""
+    if run is not None:
+        return Path(run)
+    folder = Path(model).parent if model is not None and Path(model).is_file() else None
+    return folder if folder is not None and any("loss" in entry for entry in read_scalars(folder)) else None
 
 
 def plot_training(work_dir: Path | None, config: str | Path | Config | None) -> TrainingPlots | None:

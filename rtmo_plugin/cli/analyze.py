@@ -48,7 +48,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(**arguments: Any) -> None:
-    from rtmo_plugin.analysis import analyze
+    from rtmo_plugin.api import analyze
 
     report = analyze(**arguments)
     print(f"AP {report.precision:.3f}; the page is {arguments['out']}")

@@ -18,7 +18,7 @@ from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.config.epochs import set_epochs
 from rtmo_plugin.config.total_batch import set_total_batch
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, SEED
+from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, GIGABYTES, SEED
 
 Edit = Callable[[Config], None]
 
@@ -100,8 +100,9 @@ def list_training_edits(
     """Return the edits for options of training, see ``rtmo_plugin.api.train``.
 
     Raises:
-        ConfigError: Two of the options exclude each other.
+        ConfigError: Two of the options exclude each other, or ``cache_gb`` is out of range.
     """
+    GIGABYTES.check("cache_gb", cache_gb)
     if compiled and graphs:
         raise ConfigError("--compile and --graphs are two ways to run the network faster: choose one of them.")
     edits: list[tuple[Edit, bool]] = [

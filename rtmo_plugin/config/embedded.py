@@ -58,6 +58,16 @@ def carries_config(config: str | Path | Config) -> bool:
     return find_kind_of_model(config) is ModelKind.CHECKPOINT
 
 
+def refuse_checkpoint(config: str | Path | Config) -> None:
+    """Refuse a checkpoint in place of a config.
+
+    Raises:
+        ConfigError: It is a checkpoint.
+    """
+    if carries_config(config):
+        raise ConfigError(f"{config} is a checkpoint: name a config, and the checkpoint after --resume or --load-from.")
+
+
 def find_checkpoint(config: str | Path | Config, checkpoint: str | Path | None) -> str | Path:
     """Return the checkpoint, which may also be given alone in place of its config.
 

@@ -8,7 +8,8 @@ import gc
 import io
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,16 +18,40 @@ from mmengine.device import get_device
 from mmengine.dist import all_reduce, init_dist, is_distributed, is_main_process
 from mmengine.runner import Runner
 
+from rtmo_plugin.config.edits import Edit, prepare_config
 from rtmo_plugin.config.total_batch import count_processes
+from rtmo_plugin.engine.resuming import TrainingStart
 from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT
+from rtmo_plugin.number_ranges import BATCH_SIZE, BATCH_SIZE_OR_AUTO, COUNT
 
 # The rest is for other sizes of images, whose memory has other gaps, and for what several processes exchange.
 _SHARE_OF_MEMORY = 0.9
 _NUM_SAMPLES, _NUM_CROWDED, _NUM_STEPS = 64, 8, 3
 # Where a launcher says which GPU of its machine belongs to a process.
 _LOCAL_RANKS = {"pytorch": "LOCAL_RANK", "slurm": "SLURM_LOCALID", "mpi": "OMPI_COMM_WORLD_LOCAL_RANK"}
+
+
+def choose_batch_size(
+    given: int | str | None, config: str | Path | Config, edits: Sequence[Edit], options: Mapping[str, Any]
+) -> int | None:
+    """Return the number of images that each process loads at a time; None for the config's.
+
+    Args:
+        given: Number, or ``"auto"`` for the most that the GPU's memory has room for.
+        config: Config of the training.
+        edits: Edits of the training, see ``list_training_edits``.
+        options: Options of ``prepare_config``.
+
+    Raises:
+        UserError: ``given`` is neither, or ``"auto"`` cannot be found.
+    """
+    if given is not None:
+        BATCH_SIZE_OR_AUTO.check("batch_size", given)
+    if not isinstance(given, str):
+        return given
+    cfg = prepare_config(config, edits, **{**options, "total_batch": None})
+    return find_batch_size(cfg, options.get("total_batch"))
 
 
 def find_batch_size(cfg: Config, total_batch: int | None = None) -> int:
@@ -53,7 +78,7 @@ def find_batch_size(cfg: Config, total_batch: int | None = None) -> int:
         with (
             contextlib.redirect_stdout(io.StringIO()),  # the training will say the same
             tempfile.TemporaryDirectory() as folder,
-            open_training(plan_trial(cfg, folder), from_scratch=True) as (runner, _),
+            open_training(plan_trial(cfg, folder), TrainingStart(from_scratch=True)) as (runner, _),
         ):
             most = len(runner.train_loop.dataloader.dataset) // num_processes
             size = find_largest_batch(prepare_trial(runner), list_batch_sizes(most, num_processes, total_batch))

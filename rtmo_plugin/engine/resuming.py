@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,46 @@ AUTO = "auto"
 _PATTERNS = (*REGULAR, LAST, PREVIOUS)
 
 
-def choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str | Path | None) -> None:
+@dataclass(frozen=True)
+class TrainingStart:
+    """What a training starts from.
+
+    Attributes:
+        resume: Checkpoint to continue from; ``"auto"`` or True for the last one in the work folder, if it has one.
+        load_from: Checkpoint whose weights to start from.
+        transfer_from: Checkpoint of a model with other keypoints or classes.
+        from_scratch: Whether to start from random weights, without the pretrained backbone.
+        overwrite: Whether to remove the checkpoints of an earlier run in the work folder.
+
+    Raises:
+        ConfigError: Two checkpoints are named.
+    """
+
+    resume: str | Path | bool | None = None
+    load_from: str | Path | None = None
+    transfer_from: str | Path | None = None
+    from_scratch: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.load_from and self.transfer_from:
+            raise ConfigError("--load-from and --transfer-from name two checkpoints: start from one of them.")
+        is_named = self.resume and self.resume is not True and self.resume != AUTO
+        if is_named and (self.load_from or self.transfer_from):
+            raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start from the other.")
+
+
+def choose_start(cfg: Config, chosen: TrainingStart) -> None:
     """Set ``resume`` and ``load_from`` of ``cfg`` as MMEngine reads them: whether to resume, and a local file.
 
     Args:
         cfg: Config to edit, with ``work_dir``; its own ``resume`` and ``load_from`` are the defaults.
-        resume: Checkpoint to continue from; ``"auto"`` or True for the last one in the work folder, if it has one.
-        load_from: Checkpoint whose weights to start from.
+        chosen: Start that the command asks for.
 
     Raises:
-        UserError: Both are given, or a checkpoint is missing or cannot be used.
+        UserError: A checkpoint is missing or cannot be used.
     """
+    load_from, resume = chosen.load_from or chosen.transfer_from, chosen.resume
     start: str | Path | None = load_from or cfg.get("load_from")
     continued: str | Path | None
     if not resume and cfg.get("resume") and not load_from:
@@ -35,8 +65,6 @@ def choose_start(cfg: Config, resume: str | Path | bool | None, load_from: str |
     if resume is True or resume == AUTO:
         continued = find_resumable(Path(cfg.work_dir))
         print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting with step 1")
-    elif resume and load_from:
-        raise ConfigError("--resume and --load-from name two checkpoints: continue one, or start from the other.")
     else:
         continued = resume or None
     path = continued or start

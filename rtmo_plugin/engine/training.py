@@ -11,41 +11,31 @@ from mmengine.config import Config
 from rtmo_plugin.config.data_paths import check_data
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.engine.console import suppress_library_noise
-from rtmo_plugin.engine.resuming import choose_start
+from rtmo_plugin.engine.resuming import TrainingStart, choose_start
 from rtmo_plugin.engine.runner import QuietRunner
 from rtmo_plugin.engine.train_result import TrainResult, summarize_training
 from rtmo_plugin.engine.training_loop import run_loop
 from rtmo_plugin.engine.training_runner import build_training_runner
 from rtmo_plugin.engine.work_folder import claim_work_dir, find_replaced
+from rtmo_plugin.files import check_outputs
 
 
-def run_training(
-    cfg: Config,
-    *,
-    resume: str | Path | bool | None,
-    load_from: str | Path | None,
-    transfer_from: str | Path | None,
-    from_scratch: bool,
-    overwrite: bool,
-    show_dir: str | Path | None,
-) -> TrainResult:
-    """Train the model of a config that ``prepare_config`` returned; its start is set in place.
+def run_training(cfg: Config, start: TrainingStart, show_dir: str | Path | None = None) -> TrainResult:
+    """Train the model of a config.
 
-    Arguments: see ``rtmo_plugin.api.train``.
+    Args:
+        cfg: Config that ``prepare_config`` returned; its start is set in place.
+        start: Checkpoint or weights to start from.
+        show_dir: Folder for plots of the predictions during validation.
 
     Raises:
         UserError: The data, a checkpoint or the config is wrong.
         FloatingPointError: A loss is not finite.
         InterruptedRun: Ctrl-C was pressed, or SIGTERM came.
     """
-    with open_training(
-        cfg,
-        resume=resume,
-        load_from=load_from,
-        transfer_from=transfer_from,
-        from_scratch=from_scratch,
-        overwrite=overwrite,
-    ) as (runner, replaced):
+    if show_dir:
+        check_outputs([Path(show_dir, "0.jpg")])
+    with open_training(cfg, start) as (runner, replaced):
         for path in replaced:
             path.unlink(missing_ok=True)  # another process may have been faster
         run_loop(runner, show_dir)
@@ -54,24 +44,13 @@ def run_training(
 
 @contextmanager
 def open_training(
-    cfg: Config,
-    *,
-    resume: str | Path | bool | None = None,
-    load_from: str | Path | None = None,
-    transfer_from: str | Path | None = None,
-    from_scratch: bool = False,
-    overwrite: bool = False,
-    output_dir: str | Path | None = None,
+    cfg: Config, start: TrainingStart, *, output_dir: str | Path | None = None
 ) -> Iterator[tuple[QuietRunner, list[Path]]]:
     """Check and build a training; no other one can use its work folder during the block.
 
     Args:
         cfg: Config of ``prepare_config``, which is edited in place.
-        resume: Checkpoint to continue from.
-        load_from: Checkpoint whose weights to start from.
-        transfer_from: Checkpoint of a model with other keypoints or classes.
-        from_scratch: Whether to start from random weights.
-        overwrite: Whether the checkpoints of an earlier run may be removed.
+        start: Checkpoint or weights to start from.
         output_dir: Folder that everything is written to. Default: the work folder.
 
     Yields:
@@ -81,12 +60,12 @@ def open_training(
         UserError: The data, a checkpoint or the config is wrong.
     """
     with claim_work_dir(cfg):
-        choose_start(cfg, resume, load_from or transfer_from)
-        replaced = find_replaced(cfg, overwrite)
-        if from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no download is needed
+        choose_start(cfg, start)
+        replaced = find_replaced(cfg, start.overwrite)
+        if start.from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no download is needed
             drop_pretrained(cfg)
         check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
         fetch_pretrained(cfg)
         cfg.work_dir = str(output_dir or cfg.work_dir)
         with suppress_library_noise():
-            yield build_training_runner(cfg, is_transferred=bool(transfer_from) and not cfg.resume), replaced
+            yield build_training_runner(cfg, is_transferred=bool(start.transfer_from) and not cfg.resume), replaced

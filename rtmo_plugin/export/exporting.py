@@ -1,25 +1,22 @@
-"""Write a trained model as a file for other runtimes."""
+"""Steps of an export: its writer, its options, and the metadata and summary of the written file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from rtmo_plugin import __version__
-from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.sections import walk_sections
-from rtmo_plugin.engine.console import suppress_library_noise
-from rtmo_plugin.engine.loaded_model import LoadedModel, load_model
+from rtmo_plugin.engine.loaded_model import LoadedModel
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy, compare_accuracy
+from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy
 from rtmo_plugin.export.checks.tolerance import Differences, choose_tolerance
 from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
 from rtmo_plugin.export.writers.quantization import choose_int8_images
-from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
@@ -62,60 +59,16 @@ class ExportResult:
         )
 
 
-def export(
-    config: str | Path | Config,
-    checkpoint: str | Path,
-    out: str | Path,
-    *,
-    format: str = "onnx",  # noqa: A002  (the word of the command line)
-    calibration: str | Path | None = None,
-    annotations: str | Path | None = None,
-    cfg_options: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> ExportResult:
-    """Write a model as a file for other runtimes, and compare the file with PyTorch.
+def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
+    """Return the options of a file; those that are None have the config's values, or the defaults.
 
     Args:
-        config: Path of a config file, or a config.
-        checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
-        out: File to write.
-        format: A key of ``FORMATS``.
-        calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
-        annotations: Annotation file of the images in ``int8_images``, in COCO's format: measures the AP of the
-            file in eight bits and in float32.
-        cfg_options: Values to change in the config, by dotted key.
-        **options: Options of ``ExportOptions`` as ``rtmo export`` takes them: ``size``, such as ``640x384``
-            (default: that of the config's test pipeline); ``dynamic``: ``batch``, ``size``, ``batch,size`` or
-            ``none``; ``int8_images``: a folder; and ``cut``, ``input``, ``half``, ``int8``, ``score_thr``,
-            ``nms_thr``, ``max_people``, ``top_k``.
-
-    Returns:
-        The file and its differences from PyTorch.
+        cfg: Config of the model.
+        options: Options as ``rtmo export`` takes them.
 
     Raises:
-        UserError: An argument is wrong, or the file does not compute what PyTorch computes.
+        UserError: An option is wrong.
     """
-    path = Path(out)
-    write = _find_writer(format, path)
-    cfg = load_config(config)
-    set_options(cfg, cfg_options)
-    wanted = read_export_options(cfg, options)
-    if annotations is not None and not wanted.int8:
-        raise ConfigError("--annotations is for the AP of --int8, which is missing.")
-    scores = None if calibration is None else ScoreCalibration.read(calibration)
-    make_folder(path.parent, "The folder of --out,")
-    with suppress_library_noise():
-        loaded = load_model(cfg, checkpoint, device="cpu", check=check_is_rtmo)
-        info = replace(_describe(loaded, wanted), score_calibration=scores)
-        differences = write(loaded.model, path, wanted, info)
-        accuracy = None
-        if annotations is not None:
-            accuracy = compare_accuracy(write, loaded.model, path, wanted, info, annotations)
-    return ExportResult(path, info, differences, accuracy)
-
-
-def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
-    """Return the options of a file; those that are None have the config's values, or the defaults."""
     given = {name: value for name, value in options.items() if value is not None}
     size, earlier = given.pop("size", None), given.pop("calibration_images", None)  # the earlier name of int8_images
     folder = given.pop("int8_images", earlier)
@@ -129,8 +82,12 @@ def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOption
     )
 
 
-def _find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
-    """Return the function that writes a format, and check that the name of the file fits it."""
+def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
+    """Return the function that writes a format, and check that the name of the file fits it.
+
+    Raises:
+        ConfigError: The format is unknown, or the name has another suffix.
+    """
     if name not in FORMATS:
         raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
     if path.suffix != FORMATS[name]:
@@ -161,7 +118,16 @@ def check_is_rtmo(model: Any, cfg: Config) -> None:
         raise ConfigError(f"{name} does not describe an RTMO model of this package; other models cannot be exported.")
 
 
-def _describe(loaded: LoadedModel, options: ExportOptions) -> ModelInfo:
+def make_model_info(
+    loaded: LoadedModel, options: ExportOptions, score_calibration: ScoreCalibration | None = None
+) -> ModelInfo:
+    """Return the metadata of a file.
+
+    Args:
+        loaded: Model, which ``check_is_rtmo`` has checked.
+        options: Options of the file.
+        score_calibration: Score calibration to store in the file.
+    """
     cfg, head = loaded.cfg, loaded.model.head
     pads = [step.get("pad_val", 0) for step in _find_resize_steps(cfg)] or [114]
     pad = tuple(pads[0]) if isinstance(pads[0], (tuple, list)) else (pads[0],) * 3
@@ -181,4 +147,5 @@ def _describe(loaded: LoadedModel, options: ExportOptions) -> ModelInfo:
         name=Path(cfg.filename).stem if cfg.filename else "",
         version=__version__,
         training_ap=loaded.training_ap,
+        score_calibration=score_calibration,
     )

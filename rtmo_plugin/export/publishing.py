@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from rtmo_plugin.checkpoints.safetensors_files import read_safetensors
-from rtmo_plugin.config.config_files import load_config, set_options
-from rtmo_plugin.config.embedded import find_checkpoint, format_config
+from rtmo_plugin.config.embedded import format_config
 from rtmo_plugin.engine.console import suppress_library_noise
-from rtmo_plugin.engine.loaded_model import LoadedModel, load_model
+from rtmo_plugin.engine.loaded_model import LoadedModel
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.export.exporting import check_is_rtmo, export, read_export_options
-from rtmo_plugin.files import check_folder_is_free, create_folder
+from rtmo_plugin.export.exporting import read_export_options
 from rtmo_plugin.hub.model_description import ModelDescription
-from rtmo_plugin.hub.model_folder import ONNX_FILE, WEIGHTS_FILE
+from rtmo_plugin.hub.model_folder import WEIGHTS_FILE
 from rtmo_plugin.hub.writing import fill_model_folder
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
@@ -58,50 +54,29 @@ class PublishedModel:
         )
 
 
-def publish(
-    model: str | Path,
-    folder: str | Path,
-    *,
-    config: str | Path | Config | None = None,
-    onnx: bool = False,
-    license: str | None = None,  # noqa: A002  (the word of model cards)
-    overwrite: bool = False,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> PublishedModel:
-    """Write a checkpoint as a folder in the layout of the Hub; nothing is uploaded.
+def fill_published_folder(draft: Path, loaded: LoadedModel, *, name: str, license: str | None) -> ModelDescription:  # noqa: A002
+    """Write weights, config and model card of a model, and read the weights back.
 
     Args:
-        model: Checkpoint: path, URL or a name such as ``rtmo-s_body7``.
-        folder: Folder to write. It appears when everything in it is written.
-        config: Config of the checkpoint. Default: the one that it carries or is published with.
-        onnx: Whether to write an ONNX model as well.
-        license: License of the weights for the model card, such as ``apache-2.0``. Default: not stated.
-        overwrite: Whether files of the same names in an existing folder are replaced; others stay.
-        cfg_options: Values to change in the config, by dotted key.
+        draft: Folder to write to.
+        loaded: Model, which ``check_is_rtmo`` has checked.
+        name: Name of the published folder.
+        license: License of the weights for the model card. Default: not stated.
+
+    Returns:
+        The content of ``config.json``.
 
     Raises:
-        UserError: The model or an option is wrong, the folder is not empty, or a file cannot be written.
+        UserError: A file cannot be written, or does not hold what was written.
     """
-    target = Path(folder)
-    check_folder_is_free(target, overwrite=overwrite)
-    cfg = load_config(config or find_checkpoint(model, None))
-    set_options(cfg, cfg_options)
     with suppress_library_noise():
-        loaded = load_model(cfg, model, device="cpu", check=check_is_rtmo)
         description, text = _describe_loaded(loaded), format_config(loaded.cfg)
-    state = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("data_prepro")}
-    with create_folder(target, overwrite=overwrite) as draft:
-        if onnx:
-            (draft / ONNX_FILE).parent.mkdir()
-            export(cfg, model, draft / ONNX_FILE)
-        fill_model_folder(
-            draft, state, description, text, name=target.resolve().name, license=license, ap=loaded.training_ap
-        )
-        written = read_safetensors(draft / WEIGHTS_FILE)["state_dict"]
-        if any(not torch.equal(written[name], value) for name, value in state.items()):
-            raise ConfigError(f"{target / WEIGHTS_FILE} does not hold the weights of {model}: its disk may be failing.")
-        files = tuple(sorted(str(each.relative_to(draft)) for each in draft.rglob("*") if each.is_file()))
-    return PublishedModel(target, files, description)
+    state = {key: value for key, value in loaded.model.state_dict().items() if not key.startswith("data_prepro")}
+    fill_model_folder(draft, state, description, text, name=name, license=license, ap=loaded.training_ap)
+    written = read_safetensors(draft / WEIGHTS_FILE)["state_dict"]
+    if any(not torch.equal(written[key], value) for key, value in state.items()):
+        raise ConfigError(f"{WEIGHTS_FILE} of {name} does not hold the weights of the model: its disk may be failing.")
+    return description
 
 
 def _describe_loaded(loaded: LoadedModel) -> ModelDescription:

@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.hooks.training_stages import TrainingStageHook
+from rtmo_plugin.engine.resuming import TrainingStart
 from rtmo_plugin.engine.runner import QuietRunner
 from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import InterruptedRun
@@ -279,15 +280,14 @@ def _format_hours(hours: float) -> str:
     return f"{hours:.1f} hours" if hours < 72 else f"{hours / 24:.1f} days"
 
 
-def dry_run_training(cfg: Config, **start: Any) -> DryRun:
+def dry_run_training(cfg: Config, start: TrainingStart) -> DryRun:
     """Build a training with all its checks, train some steps and measure them; nothing is kept.
 
     It ends after 50 steps, at the end of an epoch, or (one process only) after two minutes.
 
     Args:
         cfg: Config that ``prepare_config`` returned; its start is set in place.
-        **start: ``resume``, ``load_from``, ``transfer_from``, ``from_scratch`` and ``overwrite``, see
-            ``rtmo_plugin.api.train``; ``overwrite`` removes nothing.
+        start: Checkpoint or weights to start from; its ``overwrite`` removes nothing.
 
     Raises:
         UserError: The data, a checkpoint or the config is wrong.
@@ -296,7 +296,7 @@ def dry_run_training(cfg: Config, **start: Any) -> DryRun:
     """
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        open_training(cfg, **start, output_dir=folder) as (runner, _),
+        open_training(cfg, start, output_dir=folder) as (runner, _),
     ):
         timer = StepTimer(NUM_STEPS, None if get_world_size() > 1 else _MOST_SECONDS)
         _train_steps(runner, timer)

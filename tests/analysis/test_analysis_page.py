@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from rtmo_plugin.analysis import analyze
 from rtmo_plugin.analysis.analysis_input import evaluate_results_file, evaluate_with_config
 from rtmo_plugin.analysis.measures.study import study
-from rtmo_plugin.analysis.page import _find_work_dir
-from rtmo_plugin.analysis.training_plots import plot_training
+from rtmo_plugin.analysis.training_plots import find_work_dir, plot_training
 from rtmo_plugin.analysis.worst_images import draw_worst_images, number_detections
+from rtmo_plugin.api import analyze
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.score_calibration import ScoreCalibration
@@ -204,11 +203,11 @@ def test_the_run_is_found_beside_its_checkpoint(tmp_path):
     checkpoint.touch()
     log.parent.mkdir(parents=True)
     log.write_text('{"coco/AP": 0.5, "step": 0}\n')  # of a test
-    assert _find_work_dir(None, checkpoint) is None
+    assert find_work_dir(None, checkpoint) is None
     log.write_text('{"loss": 0.5, "epoch": 1, "iter": 1}\n')
-    assert _find_work_dir(None, checkpoint) == tmp_path
-    assert _find_work_dir(tmp_path / "other", checkpoint) == tmp_path / "other"
-    assert _find_work_dir(None, "rtmo-s_coco") is None
+    assert find_work_dir(None, checkpoint) == tmp_path
+    assert find_work_dir(tmp_path / "other", checkpoint) == tmp_path / "other"
+    assert find_work_dir(None, "rtmo-s_coco") is None
 
 
 def test_levels_and_sigmas_of_a_training(files, work_dir):

@@ -12,6 +12,7 @@ from rtmo_plugin.engine.largest_batch import (
     plan_trial,
     prepare_trial,
 )
+from rtmo_plugin.engine.resuming import TrainingStart
 from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import ConfigError
 
@@ -107,7 +108,7 @@ def test_trial_trains_the_most_crowded_samples_at_the_largest_size(data_root, tm
     if amp:
         cfg.optim_wrapper.type = "rtmo_plugin.AutocastOptimWrapper"
     before = cfg.pretty_text
-    with open_training(plan_trial(cfg, str(tmp_path)), from_scratch=True) as (runner, _):
+    with open_training(plan_trial(cfg, str(tmp_path)), TrainingStart(from_scratch=True)) as (runner, _):
         shapes = []
         runner.model.backbone.register_forward_hook(lambda _, inputs, __: shapes.append(tuple(inputs[0].shape)))
         trial, memory = prepare_trial(runner), Memory(4)

@@ -9,8 +9,7 @@ import pytest
 
 from benchmarks.subjects import COMMAND as BENCHMARKS
 from rtmo_plugin import Pose
-from rtmo_plugin.analysis import analyze
-from rtmo_plugin.api import predict, train
+from rtmo_plugin.api import analyze, predict, train
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.edits import prepare_config
