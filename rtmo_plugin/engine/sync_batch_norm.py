@@ -64,16 +64,13 @@ class CPUSyncBatchNorm(_BatchNorm):
         mean = total[:-1] / count
         centered = values - mean.view(shape)
         variance = _sum_over_ranks((centered**2).sum(dims), self.group) / count
-        self._update_statistics(mean.detach(), variance.detach(), count)
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = torch.rsqrt(variance + self.eps) * self.weight
         normalized: Tensor = (centered * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
         return normalized
-
-    @torch.no_grad()
-    def _update_statistics(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
 
 
 def synchronize_batch_norms(model: nn.Module) -> nn.Module:

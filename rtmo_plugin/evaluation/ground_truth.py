@@ -137,7 +137,9 @@ def make_ground_truth(
     )
     images = {each: index for index, each in enumerate(image_ids)}
     categories = {each: index for index, each in enumerate(category_ids)}
-    others = _list_others(content)
+    # Categories without keypoints, such as cars, beside categories with keypoints.
+    others = {each["id"] for each in content.get("categories") or () if not each.get("keypoints")}
+    others = others if len(others) < len(content.get("categories") or ()) else set()
     given = [
         each
         for each in content["annotations"]
@@ -183,13 +185,6 @@ def _find_orders(content: Json, names: Sequence[str], where: str) -> dict[Any, t
     ]
     advice = "; to compare some of them, set gt_converter and pred_converter"
     return find_category_orders(categories, names, where, allow_renamed=True, advice=advice)
-
-
-def _list_others(content: Json) -> set[Any]:
-    """Return the ids of categories without keypoints, such as cars, beside categories with keypoints."""
-    categories = content.get("categories") or []
-    others = {each["id"] for each in categories if not each.get("keypoints")}
-    return others if len(others) < len(categories) else set()
 
 
 def _complete_people(people: list[Json], images: list[Json], orders: Mapping[Any, tuple[int, ...]]) -> list[Json]:

@@ -125,7 +125,19 @@ class Matcher:
         self._num_images, self._num_categories = len(truth.image_ids), len(truth.category_ids)
         oks = compare_groups(truth, detections.keypoints[order], group, comparison.sigmas)
         self._oks = {name: values.tolist() for name, values in oks.items()}
-        self._truth, self._found = _describe_people(truth), _describe_detections(detections, order)
+        self._truth = _list_rows(
+            image_id=truth.image,
+            category_id=truth.category,
+            area=truth.areas,
+            iscrowd=truth.is_crowd.astype(int),
+            num_keypoints=(~truth.is_ignored).astype(int),
+        )
+        self._found = _list_rows(
+            image_id=detections.image[order],
+            category_id=detections.category[order],
+            score=detections.scores[order],
+            area=detections.areas[order],
+        )
 
     def match(
         self, images: Iterable[int] | None = None, areas: Mapping[str, tuple[float, float]] = AREA_RANGES
@@ -177,22 +189,6 @@ class _Evaluator(COCOeval_faster):
         return self._oks[imgId, catId]
 
 
-def _describe_people(truth: GroundTruth) -> list[dict[str, float]]:
-    """Return the people as the library wants them; ids begin at 1, because 0 stands for unmatched."""
-    columns = (truth.image, truth.category, truth.areas, truth.is_crowd.astype(int), (~truth.is_ignored).astype(int))
-    names = ("image_id", "category_id", "area", "iscrowd", "num_keypoints", "id")
-    rows = zip(*(column.tolist() for column in columns), range(1, len(truth.image) + 1))
-    return [dict(zip(names, row)) for row in rows]
-
-
-def _describe_detections(detections: DatasetDetections, order: NDArray[Any]) -> list[dict[str, float]]:
-    """Return the detections as the library wants them."""
-    columns = (detections.image, detections.category, detections.scores, detections.areas)
-    names = ("image_id", "category_id", "score", "area", "id")
-    rows = zip(*(column[order].tolist() for column in columns), range(1, len(order) + 1))
-    return [dict(zip(names, row)) for row in rows]
-
-
 _AREAS = list(AREA_RANGES)
 _NO_RESULT = -1.0
 
@@ -226,3 +222,9 @@ def _average(values: NDArray[Any], oks: float | None = None, area: str = "all") 
     chosen = values[..., _AREAS.index(area)]
     chosen = chosen[chosen > _NO_RESULT]
     return float(np.mean(chosen)) if len(chosen) else _NO_RESULT
+
+
+def _list_rows(**columns: NDArray[Any]) -> list[dict[str, float]]:
+    """Return the rows of a table as the library wants them; ids begin at 1, because 0 stands for unmatched."""
+    rows = zip(*(column.tolist() for column in columns.values()))
+    return [{**dict(zip(columns, row)), "id": number} for number, row in enumerate(rows, start=1)]

@@ -58,6 +58,8 @@ def parse_sample(
         keypoints, keypoint_scores = mapping.apply(keypoints), mapping.apply(keypoint_scores)
     given = sample.get("gt_instances", {})
     boxes = _to_numpy(found["bboxes"]) if "bboxes" in found else None
+    # A top-down model was given boxes, whose areas NMS compares.
+    has_areas = "bbox_scales" in given and len(given["bbox_scales"]) == len(keypoints)
     result = SampleResult(
         image_id=image_id,
         sample_id=_unwrap(sample.get("id", ())),
@@ -66,7 +68,7 @@ def parse_sample(
         keypoint_scores=keypoint_scores,
         scores=_find_scores(found, given, len(keypoints)),
         boxes_xywh=None if boxes is None else np.concatenate([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]], 1),
-        areas=_find_areas(given, len(keypoints)),
+        areas=_to_numpy(given["bbox_scales"]).prod(1) if has_areas else None,
     )
     _check(result, num_keypoints)
     return result
@@ -102,14 +104,6 @@ def _find_scores(found: Mapping[str, Any], given: Mapping[str, Any], num_people:
     if "bbox_scores" in given and len(given["bbox_scores"]) == num_people:
         return _to_numpy(given["bbox_scores"])
     return np.ones(num_people)
-
-
-def _find_areas(given: Mapping[str, Any], num_people: int) -> NDArray[Any] | None:
-    """Return the areas of the boxes that a top-down model was given, for NMS."""
-    if "bbox_scales" in given and len(given["bbox_scales"]) == num_people:
-        areas: NDArray[Any] = _to_numpy(given["bbox_scales"]).prod(1)
-        return areas
-    return None
 
 
 def _check(result: SampleResult, num_keypoints: int) -> None:

@@ -62,8 +62,12 @@ def _encode_parquet(records: Sequence[Record]) -> bytes:
     import pyarrow
     from pyarrow import parquet
 
+    text, number, numbers = pyarrow.string(), pyarrow.float64(), pyarrow.list_(pyarrow.float64())
+    person = {"score": number, "box": numbers, "keypoints": pyarrow.list_(numbers), "class": text}
+    people = pyarrow.list_(pyarrow.struct(person.items()))
+    columns = {"image": text, "index": pyarrow.int64(), "time": number, "people": people, "error": text}
     sink = pyarrow.BufferOutputStream()
-    parquet.write_table(pyarrow.Table.from_pylist(records, _make_schema(pyarrow)), sink)
+    parquet.write_table(pyarrow.Table.from_pylist(records, pyarrow.schema(columns.items())), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -81,15 +85,6 @@ def _decode_parquet(path: Path) -> Iterable[Record]:
                     yield {**record, "people": people}
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a whole Parquet file ({' '.join(str(error).split())[:200]})") from error
-
-
-def _make_schema(pa: Any) -> Any:
-    """Return the columns, which are the same in every file."""
-    numbers = pa.list_(pa.float64())
-    person = {"score": pa.float64(), "box": numbers, "keypoints": pa.list_(numbers), "class": pa.string()}
-    people = pa.list_(pa.struct(person.items()))
-    columns = {"image": pa.string(), "index": pa.int64(), "time": pa.float64(), "people": people, "error": pa.string()}
-    return pa.schema(columns.items())
 
 
 _Encode = Callable[[Sequence[Record]], bytes]

@@ -105,7 +105,10 @@ def complete_person(person: Mapping[str, Any], size_wh: tuple[float, float] | No
     box = _read_box(given)
     if box is None and given is not None:
         return completed  # not a box at all: checks and evaluation say so
-    if box is None or not has_area(box) or not _is_inside(box, size_wh):
+    is_outside = box is not None and any(
+        start >= size - 1 or start + extent <= 0 for start, extent, size in zip(box[:2], box[2:], size_wh or ())
+    )
+    if box is None or is_outside or not has_area(box):
         drawn = None if person.get("iscrowd") else complete_box(None, person["keypoints"], size_wh)
         if drawn is not None:
             completed["bbox"] = box = drawn
@@ -121,10 +124,3 @@ def _read_box(box: Any) -> list[float] | None:
         return None
     is_number = all(isinstance(each, (int, float)) and abs(each) <= sys.float_info.max for each in box)
     return list(box) if is_number else None
-
-
-def _is_inside(box: Sequence[float], size_wh: tuple[float, float] | None) -> bool:
-    """Return whether some of a box is inside the image."""
-    return size_wh is None or all(
-        start < size - 1 and start + extent > 0 for start, extent, size in zip(box[:2], box[2:], size_wh)
-    )

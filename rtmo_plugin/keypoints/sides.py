@@ -169,7 +169,8 @@ def _look_up(names: Sequence[str]) -> tuple[list[tuple[str, str]], list[set[int]
             continue
         found: dict[int, _Reading] = {}
         for level in levels[index]:
-            found = {other: each for each in level for other in places.get(_mirror(each), ()) if other != index}
+            mirrored = [(each, (tuple(_SWAPS[side] for side in each[0]), each[1])) for each in level]
+            found = {other: each for each, mirror in mirrored for other in places.get(mirror, ()) if other != index}
             if found:
                 break
         sides, rest = next(iter(found.values()), ((), ""))
@@ -218,10 +219,6 @@ def _list_letters(text: str) -> list[int]:
     if text[-1] in _BY_SIDE:
         places.add(len(text) - 2)
     return sorted(at for at in places if 0 <= at < len(text) and text[at] in "lr")
-
-
-def _mirror(reading: _Reading) -> _Reading:
-    return tuple(_SWAPS[side] for side in reading[0]), reading[1]
 
 
 def _needs_partner(name: str) -> bool:

@@ -241,7 +241,11 @@ def _find_readings(cases: dict[int, _Case]) -> Iterator[Problem]:
             continue
         all_cases = [(*read(case.box, case.keypoints), case.size_wh) for case in judged]
         if sum(_fits(*each, is_strict) for each in all_cases) >= _MIN_SHARE * len(judged):
-            fitting[name] = sum(_measure_slack(box, keypoints) for box, keypoints, _ in all_cases)
+            fitting[name] = 0.0  # how much larger the boxes are than the spans of their keypoints, as shares
+            for box, keypoints, _ in all_cases:
+                (left, right), (top, bottom) = ((min(each), max(each)) for each in zip(*_list_points(keypoints)))
+                has_area = box[2] and box[3]
+                fitting[name] += 2 - (right - left) / box[2] - (bottom - top) / box[3] if has_area else 2.0
     if fitting:
         name = min(fitting, key=fitting.__getitem__)
         for index, case in cases.items():
@@ -268,12 +272,6 @@ def _fits(box: Numbers, keypoints: Numbers, size_wh: Size, is_strict: bool = Fal
     margin_x, margin_y = (_MARGIN * (side if is_strict else longer) + 1 for side in (width, height))
     left, top, right, bottom = x - margin_x, y - margin_y, x + width + margin_x, y + height + margin_y
     return all(left <= px <= right and top <= py <= bottom for px, py in _list_points(keypoints))
-
-
-def _measure_slack(box: Numbers, keypoints: Numbers) -> float:
-    """Return how much larger a box is than the span of its keypoints, as a share of the box."""
-    xs, ys = zip(*_list_points(keypoints))
-    return 2 - (max(xs) - min(xs)) / box[2] - (max(ys) - min(ys)) / box[3] if box[2] and box[3] else 2.0
 
 
 def _find_visibilities(cases: dict[int, _Case]) -> Iterator[Problem]:

@@ -76,7 +76,8 @@ def _draw_person(
     """Draw one person onto ``canvas``, limbs first, so that joints lie above them."""
     if not is_shown.any():
         return
-    thickness = _choose_thickness(points[is_shown], canvas)
+    finest = max(1.0, max(canvas.shape[:2]) / 640)  # line width of small people in an image of this size
+    thickness = round(min(max(finest, float(np.ptp(points[is_shown], axis=0).max()) / 60), 6 * finest))
     for a, b in skeleton:
         if is_shown[a] and is_shown[b]:
             cv2.line(canvas, _fix(points[a]), _fix(points[b]), color, thickness, cv2.LINE_AA, _SHIFT)
@@ -96,13 +97,6 @@ def _write_text(canvas: Image, text: str, points: Floats, color: tuple[int, int,
     for ink, thickness in (((0, 0, 0), 3), (color, 1)):
         where = (canvas, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, scale)
         cv2.putText(*where, ink, round(thickness * max(1.0, 2 * scale)), cv2.LINE_AA)
-
-
-def _choose_thickness(points: Floats, canvas: Image) -> int:
-    """Return the line width in pixels for the size of the person and of the image."""
-    extent = float(np.ptp(points, axis=0).max())
-    finest = max(1.0, max(canvas.shape[:2]) / 640)
-    return round(min(max(finest, extent / 60), 6 * finest))
 
 
 def _fix(point: Floats) -> tuple[int, int]:

@@ -87,7 +87,7 @@ class _Boxes:
             elif name == b"tkhd":
                 track = _read_matrix(name, header)
             elif name == b"hdlr" and header[8:12] == b"vide" and track is not None:
-                return _turn_by(_multiply(track, movie))
+                return _find_common_turn(track, movie)
         return None
 
     def _walk(self, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
@@ -116,15 +116,11 @@ def _read_matrix(name: bytes, header: bytes) -> _Matrix:
     return a, b, c, d
 
 
-def _multiply(first: _Matrix, then: _Matrix) -> _Matrix:
-    """Return the product of two matrices; only signs and ratios of its entries matter."""
-    a, b, c, d = first
-    e, f, g, h = then
-    return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
-
-
-def _turn_by(matrix: _Matrix) -> Turn:
-    a, b, c, d = matrix
+def _find_common_turn(track: _Matrix, movie: _Matrix) -> Turn:
+    """Return the turn by the product of two matrices, of whose entries only signs and ratios matter."""
+    a, b, c, d = track
+    e, f, g, h = movie
+    a, b, c, d = a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Turn(False, a < 0, d < 0)
     return Turn(True, c < 0, b < 0)

@@ -186,17 +186,11 @@ def labeled_oks(
     offsets, counted = keypoints - targets, is_labeled
     if boxes_xywh is not None:
         is_unlabeled = ~is_labeled.any(1)
-        offsets[is_unlabeled] = _measure_outside(keypoints[is_unlabeled], boxes_xywh[is_unlabeled])
+        points, boxes = keypoints[is_unlabeled], boxes_xywh[is_unlabeled, None]
+        low, high = boxes[..., :2] - boxes[..., 2:], boxes[..., :2] + boxes[..., 2:] * 2  # three times the box
+        offsets[is_unlabeled] = np.maximum(0, low - points) + np.maximum(0, points - high)
         counted = is_labeled | is_unlabeled[:, None]
     return _average_counted(keypoint_similarity(offsets, areas, sigmas), counted)
-
-
-def _measure_outside(points: Floats, boxes_xywh: Floats) -> Floats:
-    """Return how far (N, K, 2) points lie outside of (N, 4) boxes made three times as large, on each axis."""
-    corner, size = boxes_xywh[:, None, :2], boxes_xywh[:, None, 2:]
-    low, high = corner - size, corner + size * 2
-    outside: Floats = np.maximum(0, low - points) + np.maximum(0, points - high)
-    return outside
 
 
 def _average_counted(similarities: Floats, counted: Bools) -> Floats:

@@ -111,7 +111,9 @@ class CoordinateDecoder:
             steps = unit * lengths[:, axis, None]
             offsets = steps + (middles[:, axis] - centers[:, axis])[:, None]
             encoding = learned if learned.size else self._encode(offsets, projection.shape[1])
-            probs = _softmax(np.matmul(features @ projection, np.swapaxes(encoding, -1, -2)))
+            logits = np.matmul(features @ projection, np.swapaxes(encoding, -1, -2))
+            powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            probs = powers / powers.sum(axis=-1, keepdims=True)
             found.append((probs @ steps[..., None])[..., 0] + middles[:, axis, None])
         return np.stack(found, axis=-1)
 
@@ -144,9 +146,3 @@ class CoordinateDecoder:
         periods = float(self._p.temperature) ** (np.arange(half, dtype=np.float32) / np.float32(half))
         angles = offsets[..., None] / periods.astype(np.float32)
         return np.concatenate([np.cos(angles), np.sin(angles)], axis=-1)
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probs: Floats = powers / powers.sum(axis=-1, keepdims=True)
-    return probs

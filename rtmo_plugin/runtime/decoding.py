@@ -55,24 +55,15 @@ class Decoder:
         Raises:
             NonFiniteError: An output is NaN or infinite.
         """
-        self._check_scores(outputs)
-        everyone = (self._decode_maps if self._info.cut == "raw" else self._decode_rows)(outputs, size_wh)
+        is_raw = self._info.cut == "raw"
+        logits = [outputs[f"class_logits_{stride}"] for stride in self._info.strides] if is_raw else []
+        # The threshold would drop people with a score of NaN.
+        if not all(np.isfinite(each).all() for each in logits or [outputs["dets"][..., 4]]):
+            raise NonFiniteError(DIVERGED)
+        everyone = (self._decode_maps if is_raw else self._decode_rows)(outputs, size_wh)
         for people in everyone:
             people.check_finite()
         return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
-
-    def _check_scores(self, outputs: Outputs) -> None:
-        """Check that all scores are finite, since a score of NaN would be dropped by the threshold.
-
-        Raises:
-            NonFiniteError: A score is NaN or infinite.
-        """
-        if self._info.cut == "raw":
-            scores = [outputs[f"class_logits_{stride}"] for stride in self._info.strides]
-        else:
-            scores = [outputs["dets"][..., 4]]
-        if not all(np.isfinite(each).all() for each in scores):
-            raise NonFiniteError(DIVERGED)
 
     def _calibrate(self, people: Detections) -> Detections:
         """Return the detections above the threshold with calibrated scores, best first."""

@@ -63,8 +63,12 @@ def apply_letterbox(
     fitted = np.array([min(size_wh[0], size_wh[1] * ratio), min(size_wh[1], size_wh[0] / ratio)])
     size, original = np.array(size_wh), np.array([width, height])
     center, scale = (original / 2).astype(np.float32), (original * size / fitted).astype(np.float32)
+    # From the same three points as in training, in float32.
+    middle = (size / 2).astype(np.float32)
+    source, target = center + _CORNER * (scale[0] / 2), middle + _CORNER * middle[0]
+    matrix = cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))
     try:
-        padded = _warp(image, _make_matrix(center, scale, size_wh), size_wh, pad_value)
+        padded = _warp(image, matrix, size_wh, pad_value)
     except cv2.error as error:
         raise DataError(f"{name} has {width} x {height} pixels and cannot be scaled to the network's input.") from error
     return np.asarray(padded, np.uint8), Letterbox(size_wh, scale, center - 0.5 * scale)
@@ -84,10 +88,3 @@ def _warp(image: Image, matrix: Any, size_wh: tuple[int, int], pad_value: tuple[
         if min(right, bottom) >= 0:
             return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=pad_value)
     return cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderValue=pad_value)
-
-
-def _make_matrix(center: Floats, scale: Floats, size_wh: tuple[int, int]) -> Any:
-    """Return the affine map from image to input, made of the same three float32 points as in training."""
-    middle = np.array(size_wh, np.float32) / 2
-    source, target = center + _CORNER * (scale[0] / 2), middle + _CORNER * middle[0]
-    return cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))

@@ -21,7 +21,7 @@ from rtmo_plugin.runtime.engines.engine import count_cores
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.speed.fresh_process import run_in_fresh_process
-from rtmo_plugin.speed.rounds import PAUSE_S, Timing, find_percentile, time_alternately
+from rtmo_plugin.speed.rounds import PAUSE_S, find_percentile, time_alternately
 from rtmo_plugin.speed.sample_images import read_samples
 from rtmo_plugin.speed.speed_report import SpeedReport
 
@@ -140,8 +140,11 @@ def measure_models(models: Sequence[str], options: SpeedOptions, command: str = 
         UserError: A model cannot be opened, or an image or the data cannot be used.
     """
     sides = _list_sides(models, options)
-    if options.threads:
-        _set_torch_threads(sides, options.threads)
+    if options.threads and any(side.runtime is None for side in sides):
+        with explain_missing_packages():
+            import torch
+
+        torch.set_num_threads(options.threads)
     opened: dict[str, _TimedModel] = {side.name: _open(side, options) for side in sides}
     samples = read_samples(options.images, _NUM_IMAGES)
     precisions = compute_precision(models, options)
@@ -165,7 +168,7 @@ def measure_models(models: Sequence[str], options: SpeedOptions, command: str = 
             **latencies[side.name],
             **throughputs[side.name],
             **vars(fresh[side.name]),
-            "people_per_image": _count_people(opened[side.name], samples),
+            "people_per_image": statistics.mean(len(opened[side.name].predict_batch([image])[0]) for image in samples),
             **precisions.get(side.model, {}),
         }
         for side in sides
@@ -216,15 +219,6 @@ def _list_sides(models: Sequence[str], options: SpeedOptions) -> list[_Side]:
     return sides
 
 
-def _set_torch_threads(sides: Sequence[_Side], threads: int) -> None:
-    """Give PyTorch its number of threads where a checkpoint is among the sides."""
-    if any(side.runtime is None for side in sides):
-        with explain_missing_packages():
-            import torch
-
-        torch.set_num_threads(threads)
-
-
 def _open(side: _Side, options: SpeedOptions, **more: Any) -> ExportedModel | _TimedModel:
     return open_model(side.model, side.config, options.score_thr, {**side.options, **more})
 
@@ -267,15 +261,15 @@ def _time_latency(
         for _ in range(_NUM_WARM_UPS):  # what is made or loaded at the first images
             side()
     timings, parts = time_alternately(sides, rounds, pause=PAUSE_S)
-    return {each.name: _summarize(each, [part["network"] for part in parts[each.name]]) for each in timings}
-
-
-def _summarize(timing: Timing, network: Sequence[float]) -> dict[str, float]:
+    networks = {name: [part["network"] for part in each] for name, each in parts.items()}
     return {
-        "latency_ms": 1000 * timing.median,
-        "latency_p90_ms": 1000 * find_percentile(timing.seconds, 90),
-        "network_ms": 1000 * statistics.median(network),
-        "network_p90_ms": 1000 * find_percentile(network, 90),
+        each.name: {
+            "latency_ms": 1000 * each.median,
+            "latency_p90_ms": 1000 * find_percentile(each.seconds, 90),
+            "network_ms": 1000 * statistics.median(networks[each.name]),
+            "network_p90_ms": 1000 * find_percentile(networks[each.name], 90),
+        }
+        for each in timings
     }
 
 
@@ -317,7 +311,3 @@ def _describe(side: _Side, model: _TimedModel) -> dict[str, Any]:
         "cut": model.info.cut,
         "file_mb": sum(each.stat().st_size for each in list_model_files(path, model.info.cut)) / 1e6,
     }
-
-
-def _count_people(model: Model, samples: Sequence[Image]) -> float:
-    return statistics.mean(len(model.predict_batch([image])[0]) for image in samples)

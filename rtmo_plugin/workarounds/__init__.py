@@ -25,14 +25,7 @@ def apply() -> None:
 
     make_importable()
     protect_checkpoints()
-    _silence_deprecations_of_upstream()
-
-
-def _silence_deprecations_of_upstream() -> None:
-    """Silence the warnings that MMPose and MMDetection call deprecated functions of PyTorch.
-
-    They refer to lines of upstream backbones, which users cannot change.
-    """
+    # Upstream backbones call deprecated functions of PyTorch, which users cannot change.
     pattern = r"`torch\.cuda\.amp\."
     if not any(message is not None and message.pattern == pattern for _, message, *_ in warnings.filters):
         warnings.filterwarnings("ignore", pattern, FutureWarning, module=r"mm(cv|det|engine|pose)\.")

@@ -52,7 +52,8 @@ def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, mo
     lean, nod, camera, yaw = _sample_turns(rng, num_figures, turned, motion)
     head_sizes = sample_between(rng, np.tile(_HEAD_SIZE_RANGE, (num_figures, 1)))
     points = _turn_trunks(lean, nod, head_sizes)
-    points[:, poses.LIMB_JOINTS] = _hang_limbs(points[:, poses.LIMB_ROOTS], _aim_bones(rng, num_figures, motion))
+    bones = _aim_bones(rng, num_figures, motion) * poses.LIMB_LENGTHS[..., None, None]
+    points[:, poses.LIMB_JOINTS] = points[:, poses.LIMB_ROOTS][:, :, None] + np.cumsum(bones, axis=2)
     (shoulders, _), ((elbows, _, _), (knees, ankles, toes)) = (
         np.moveaxis(points[:, poses.LIMB_ROOTS], 0, 1),
         np.moveaxis(points[:, poses.LIMB_JOINTS], 0, 2),
@@ -95,19 +96,8 @@ def _aim_bones(rng: np.random.Generator, num_figures: int, motion: float) -> NDA
     toes_out = swing[:, 1] + 0.1 + 0.3 * rng.random((num_figures, 1))
     flexions = np.stack([flexion, flexion + bend, flexion + bend + _LAST_BONE_FLEXION], axis=2)
     abductions = np.stack([abduction, swing, np.stack([swing[:, 0], toes_out], axis=1)], axis=2)
-    return _aim(flexions, abductions)
-
-
-def _hang_limbs(roots: NDArray[Any], directions: NDArray[Any]) -> NDArray[Any]:
-    """Return the joints (F, 2, 3, S, 3) at the ends of the bones, each bone hung on the one before."""
-    joints: NDArray[Any] = roots[:, :, None] + np.cumsum(directions * poses.LIMB_LENGTHS[..., None, None], axis=2)
-    return joints
-
-
-def _aim(flexion: NDArray[Any], abduction: NDArray[Any]) -> NDArray[Any]:
-    """Return the unit vector of a bone that hung down before it was moved, (..., S) to (..., S, 3)."""
-    down = np.cos(abduction)
-    return np.stack([_SIDE_SIGNS * np.sin(abduction), down * np.cos(flexion), down * np.sin(flexion)], axis=-1)
+    down = np.cos(abductions)  # a bone hangs down before it is moved
+    return np.stack([_SIDE_SIGNS * np.sin(abductions), down * np.cos(flexions), down * np.sin(flexions)], axis=-1)
 
 
 def _rotate(angles: NDArray[Any]) -> NDArray[Any]:

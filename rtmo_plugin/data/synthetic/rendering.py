@@ -57,16 +57,13 @@ def draw_image(scene: Scene, labels: NDArray[Any]) -> NDArray[Any]:
     settings = scene.settings
     rng = np.random.default_rng(scene.background_seed)
     image = background.draw_background(rng, settings.size_wh, int(scene.ground_line), settings.clutter)
-    where = _find_drawn(labels)
+    left, top, width, height = (value // _SUPERSAMPLING for value in cv2.boundingRect(labels))
+    columns = slice(max(left - _BORDER, 0), left + width + _BORDER)
+    rows = slice(max(top - _BORDER, 0), top + height + _BORDER)
+    where = (rows, columns)  # all people lie within
     fine = tuple(slice(_SUPERSAMPLING * part.start, _SUPERSAMPLING * part.stop) for part in where)
     image[where] = _blend_people(image[where], labels[fine], _make_palette(scene), min(settings.size_wh))
     return background.add_light(rng, image)
-
-
-def _find_drawn(labels: NDArray[Any]) -> tuple[slice, slice]:
-    """Return rows and columns, at the image's resolution, outside of which ``labels`` are 0."""
-    left, top, width, height = (value // _SUPERSAMPLING for value in cv2.boundingRect(labels))
-    return slice(max(top - _BORDER, 0), top + height + _BORDER), slice(max(left - _BORDER, 0), left + width + _BORDER)
 
 
 def _blend_people(image: NDArray[Any], labels: NDArray[Any], palette: NDArray[Any], side: int) -> NDArray[Any]:

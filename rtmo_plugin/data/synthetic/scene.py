@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.data.synthetic import figure, parts
 from rtmo_plugin.data.synthetic.settings import SceneSettings
+from rtmo_plugin.ops.arrays import pairwise_ioa
 
 MAX_PROPS = 2
 
@@ -63,13 +64,16 @@ class Scene:
 def sample_scene(settings: SceneSettings, seed: int, index: int) -> Scene:
     """Return scene number ``index`` of the endless series ``seed``."""
     rng = np.random.default_rng((seed, index, 0))
-    num_people = _sample_num_people(rng, settings)
+    low, high = settings.num_people
+    shares = np.cumsum(_NUM_PEOPLE_WEIGHTS[low : high + 1])
+    num_people = low + int(np.searchsorted(shares[:-1], rng.random() * shares[-1]))
     heights = _sample_heights(rng, settings, num_people)
     figures = figure.sample_figures(rng, num_people, settings.turned, settings.motion) * heights[:, None, None]
     horizon, slope = settings.size_wh[1] * (0.1 + 0.3 * rng.random()), 0.8 + 0.4 * rng.random()
     landmarks = _place_figures(rng, settings, figures, heights, horizon + slope * heights)
     colors, options = _sample_looks(rng, num_people)
-    props = _sample_props(rng, settings, landmarks, heights)
+    hidden = np.flatnonzero(rng.random(num_people) < 0.2 * settings.occlusion)[-MAX_PROPS:]
+    props = tuple(_sample_prop(rng, landmarks[i], heights[i]) for i in hidden)
     farthest = settings.height_range[0] * min(settings.size_wh)
     ground_line = min(horizon + 0.9 * slope * farthest, 0.85 * settings.size_wh[1])
     return Scene(settings, landmarks, heights, colors, options, props, ground_line, (seed, index, 1))
@@ -79,13 +83,6 @@ def keep_people(scene: Scene, is_kept: NDArray[Any]) -> Scene:
     """Return the scene with the people where the mask (F,) is true."""
     people = {name: getattr(scene, name)[is_kept] for name in ("landmarks", "heights", "colors", "options")}
     return replace(scene, **people)
-
-
-def _sample_num_people(rng: np.random.Generator, settings: SceneSettings) -> int:
-    """Return how many people to place; one to four are the commonest."""
-    low, high = settings.num_people
-    shares = np.cumsum(_NUM_PEOPLE_WEIGHTS[low : high + 1])
-    return low + int(np.searchsorted(shares[:-1], rng.random() * shares[-1]))
 
 
 def _sample_heights(rng: np.random.Generator, settings: SceneSettings, num_people: int) -> NDArray[Any]:
@@ -125,7 +122,7 @@ def _place_figures(
         box = np.concatenate([top_left[i], bottom_right[i]])
         tries = _sample_offsets(rng, settings, box, grounds[i])
         boxes = box + np.tile(tries, 2)
-        coverage = _measure_coverage(boxes, taken)
+        coverage = pairwise_ioa(taken, boxes).sum(0)
         best = np.argmax(coverage <= limits[i]) if (coverage <= limits[i]).any() else np.argmin(coverage)
         offsets[i], taken = tries[best], np.concatenate([taken, boxes[best : best + 1]])
     placed: NDArray[Any] = figures + np.concatenate([offsets, np.zeros((len(figures), 1))], axis=1)[:, None]
@@ -155,15 +152,6 @@ def _sample_offsets(
             corner[:, 0] = np.where(rng.random(_NUM_TRIES) < 0.5, -lost[0], size_wh[0] - extent[0] + lost[0])
     shifts: NDArray[Any] = corner - box[:2]
     return shifts
-
-
-def _measure_coverage(boxes: NDArray[Any], taken: NDArray[Any]) -> NDArray[Any]:
-    """Return the share of each box (tries, 4) that the boxes ``taken`` (N, 4) cover at most."""
-    low = np.maximum(boxes[:, None, :2], taken[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], taken[None, :, 2:])
-    shared = np.maximum(high - low, 0.0).prod(axis=-1).sum(axis=1)
-    shares: NDArray[Any] = shared / (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
-    return shares
 
 
 def _sample_looks(rng: np.random.Generator, num_people: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -197,14 +185,6 @@ def _sample_vivid_colors(rng: np.random.Generator, shape: tuple[int, ...]) -> ND
     ramp = np.clip(np.abs(steps - 3.0) - 1.0, 0.0, 1.0)
     colors: NDArray[Any] = value[..., None] * (1.0 - saturation[..., None] * (1.0 - ramp))
     return colors
-
-
-def _sample_props(
-    rng: np.random.Generator, settings: SceneSettings, landmarks: NDArray[Any], heights: NDArray[Any]
-) -> tuple[Prop, ...]:
-    """Put a crate, a pole or a bush before some of the people."""
-    chosen = np.flatnonzero(rng.random(len(landmarks)) < 0.2 * settings.occlusion)[-MAX_PROPS:]
-    return tuple(_sample_prop(rng, landmarks[i], heights[i]) for i in chosen)
 
 
 def _sample_prop(rng: np.random.Generator, landmarks: NDArray[Any], height: float) -> Prop:

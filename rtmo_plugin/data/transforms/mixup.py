@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.data.transforms.collage import Image, find_fit
 from rtmo_plugin.data.transforms.global_rng import draw_integer, draw_uniform
 from rtmo_plugin.data.transforms.mix_sampler import MixSampler
-from rtmo_plugin.data.transforms.person_labels import PersonLabels, clip_people, flip_people, join_people, warp_people
+from rtmo_plugin.data.transforms.person_labels import clip_people, flip_people, join_people, warp_people
 from rtmo_plugin.registry import TRANSFORMS
 
 _FLOOR = -0.25  # addWeighted rounds and MMPose truncates: with this offset n + 1/2 becomes n, and n stays n
@@ -88,7 +88,11 @@ class YOLOXMixUp(BaseTransform):
         view = (corner_x, corner_y, *size_wh)
         image = self._draw(other["img"], frame_wh, is_flipped, view)
         ratio = find_fit(other["img"], self.img_scale) * factor
-        people = join_people([results, _move_people(other, ratio, frame_wh, is_flipped, view)])
+        moved = clip_people(warp_people(other, np.diag([ratio, ratio, 1.0])), frame_wh)  # first, as in MMPose 1.3
+        if is_flipped:
+            moved = flip_people(moved, frame_wh, other["flip_indices"])
+        moved = warp_people(moved, np.array([[1, 0, -corner_x], [0, 1.0, -corner_y]]))
+        people = join_people([results, moved])
         mixed = cv2.addWeighted(results["img"], 0.5, image, 0.5, _FLOOR)
         return {**results, **clip_people(people, size_wh), "img": mixed, "img_shape": mixed.shape}
 
@@ -117,13 +121,3 @@ def _paste(image: NDArray[Any], corner_xy: tuple[int, int], size_wh: tuple[int, 
     left, top = max(x, 0), max(y, 0)
     canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
     return canvas
-
-
-def _move_people(
-    people: Mapping[str, Any], scale: float, frame_wh: Sequence[int], is_flipped: bool, view: View
-) -> PersonLabels:
-    """Return the people of the other image in pixels of the view; clipped to the frame first, as in MMPose 1.3."""
-    moved = clip_people(warp_people(people, np.diag([scale, scale, 1.0])), frame_wh)
-    if is_flipped:
-        moved = flip_people(moved, frame_wh, people["flip_indices"])
-    return warp_people(moved, np.array([[1, 0, -view[0]], [0, 1.0, -view[1]]]))

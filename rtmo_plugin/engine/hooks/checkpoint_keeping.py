@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +44,14 @@ class KeepingCheckpointHook(CheckpointHook):
         runner.message_hub.update_info(_KEPT, steps[-limit:])
 
     def _save_best_checkpoint(self, runner: Runner, metrics: Mapping[str, float]) -> None:
-        with self._hide_best() as hidden:
-            super()._save_best_checkpoint(runner, metrics)
-            new = self._list_best()
+        hidden = self._list_best()
+        self._set_best({})  # the base class would remove them before it writes the next ones
+        super()._save_best_checkpoint(runner, metrics)
+        new = self._list_best()
+        self._set_best({**hidden, **new})
         for key, old in hidden.items():
             if old and new.get(key) and Path(old).name != Path(new[key]).name:
                 self._remove(Path(old).name)
-
-    @contextmanager
-    def _hide_best(self) -> Iterator[dict[str, str]]:
-        """Hide the best checkpoints from the base class, which would remove them before it writes the next ones."""
-        hidden = self._list_best()
-        self._set_best({})
-        yield hidden
-        self._set_best({**hidden, **self._list_best()})
 
     def _list_best(self) -> dict[str, str]:
         """Return the best checkpoints by metric; the key of a single one is empty."""

@@ -64,7 +64,9 @@ def compile_network(model: nn.Module, **options: Any) -> None:
     if not parts:
         raise ConfigError(f"torch.compile: the model has none of {', '.join(NETWORK)}.")
     _check_compiler(next(model.parameters()).device, options)
-    _allow_recompiling()
+    config: Any = torch._dynamo.config
+    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # the older name
+    setattr(config, limit, max(getattr(config, limit), _MAX_SIZES))
     for part in parts:
         part.compile(**options)
 
@@ -85,9 +87,3 @@ def _check_compiler(device: torch.device, options: dict[str, Any]) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # "backend='inductor' raised:"
         raise ConfigError(f"torch.compile does not work here, train without --compile: {reason}") from error
-
-
-def _allow_recompiling() -> None:
-    config: Any = torch._dynamo.config
-    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # the older name
-    setattr(config, name, max(getattr(config, name), _MAX_SIZES))

@@ -47,18 +47,16 @@ class DiagnosticsHook(Hook):
     def _add(self, criterion: nn.Module, inputs: tuple[Any, ...], losses: Any) -> None:
         predictions, targets, distribution, *_ = inputs
         strides = predictions.priors.strides
+        # Read from the device once per epoch, later from the names of the sums.
+        known = [int(name.split()[1]) for name in self._sums if name.startswith("stride ")]
+        levels = known or [int(stride) for stride in torch.unique(strides).tolist()]
         values = {
             "sigmas": distribution.sigmas.detach().sum(0),
             "num_positives": targets.prior.new_tensor(len(targets.prior)),
-            **{f"stride {stride}": (strides[targets.prior] == stride).sum() for stride in self._list_strides(strides)},
+            **{f"stride {stride}": (strides[targets.prior] == stride).sum() for stride in levels},
         }
         self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}
         self._num_images += len(predictions.boxes)
-
-    def _list_strides(self, strides: Tensor) -> list[int]:
-        """Return the strides of the levels; read from the device once per epoch, later from the names of the sums."""
-        known = [int(name.split()[1]) for name in self._sums if name.startswith("stride ")]
-        return known or [int(stride) for stride in torch.unique(strides).tolist()]
 
     @master_only  # type: ignore[untyped-decorator]  # MMEngine has no types
     def after_train_epoch(self, runner: Runner) -> None:

@@ -81,7 +81,11 @@ class TrainingStageHook(Hook):
         if stage.name != self._name:
             runner.logger.info(f"Training stage {stage.name!r} (since epoch {stage.begin}) at epoch {runner.epoch}.")
         if stage.data != self._data:
-            runner.train_loop.dataloader = _build_dataloader(runner, stage.data)
+            config = copy.deepcopy(runner.cfg.train_dataloader)
+            config.dataset = find_dataset(config.dataset, stage.data)
+            diff_rank_seed = runner.cfg.get("randomness", {}).get("diff_rank_seed", False)
+            loader = runner.build_dataloader(config, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+            runner.train_loop.dataloader = loader
             runner.logger.info(f"New training dataloader for stage {stage.name!r}.")
         self._name, self._data = stage.name, stage.data
 
@@ -99,11 +103,3 @@ def _enter_stage(model: nn.Module, name: str) -> None:
         head.enter_stage(name)
     except KeyError as error:
         raise UnknownKeyError(f"schedule: {error.args[0]}") from error
-
-
-def _build_dataloader(runner: Runner, data: Mapping[str, Any]) -> Any:
-    """Build the training dataloader with the replacements in ``data``, seeded like the runner's own."""
-    config = copy.deepcopy(runner.cfg.train_dataloader)
-    config.dataset = find_dataset(config.dataset, data)
-    diff_rank_seed = runner.cfg.get("randomness", {}).get("diff_rank_seed", False)
-    return runner.build_dataloader(config, seed=runner.seed, diff_rank_seed=diff_rank_seed)

@@ -108,15 +108,15 @@ class PoseSmoother:
         keypoints = people.keypoints.copy()
         sizes = np.sqrt(people.estimate_areas())
         for n in np.flatnonzero(ids != NO_ID).tolist():
-            keypoints[n] = self._smooth(int(ids[n]), people.keypoints[n], time, float(sizes[n]))
+            before, values = self._states.get(int(ids[n])), people.keypoints[n]
+            after = (
+                Smoothed.start(values, time)
+                if before is None
+                else self._filter.step(before, values, time, float(sizes[n]))
+            )
+            self._states[int(ids[n])] = after
+            keypoints[n] = after.values
         return replace(people, keypoints=keypoints)
-
-    def _smooth(self, person: int, values: Floats, time: float, size: float) -> Floats:
-        """Return one person's keypoints (K, 2), and remember them."""
-        before = self._states.get(person)
-        after = Smoothed.start(values, time) if before is None else self._filter.step(before, values, time, size)
-        self._states[person] = after
-        return after.values
 
 
 def _weigh(cutoff: Any, seconds: float) -> Any:

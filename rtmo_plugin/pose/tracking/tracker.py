@@ -137,7 +137,11 @@ class Tracker:
             for track in self._tracks
             if track.lost == 0 or track.lost + elapsed <= self._max_lost
         ]
-        seen, is_sure = _start_tracks(people), people.scores >= self._start_score
+        rows = zip(people.keypoints, people.keypoint_scores, people.estimate_areas(), people.labels)
+        seen = [
+            Track(keypoints, scores, float(area), int(label), Motion.start()) for keypoints, scores, area, label in rows
+        ]
+        is_sure = people.scores >= self._start_score
         pairs = self._match(expected, seen, is_sure, elapsed)
         found = {person: expected[track].correct(seen[person]) for track, person in pairs}
         found |= {person: seen[person] for person in self._find_new(seen, is_sure, list(found))}
@@ -193,14 +197,6 @@ class Tracker:
             return track
         self._num_ids += 1
         return replace(track, id=self._num_ids)
-
-
-def _start_tracks(people: Detections) -> list[Track]:
-    """Return a new track for each detection."""
-    rows = zip(people.keypoints, people.keypoint_scores, people.estimate_areas(), people.labels)
-    return [
-        Track(keypoints, scores, float(area), int(label), Motion.start()) for keypoints, scores, area, label in rows
-    ]
 
 
 def _stack(tracks: Sequence[Track]) -> Poses:

@@ -80,7 +80,11 @@ class OpenVinoEngine:
             check_onnx_weights(path)
         else:
             _check_constants(model, path)
-        settings = _make_settings(device, threads, streams)
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if streams > 1:
+            settings = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams}
+        if device.lower() == "cpu" and threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
 
         def compile_model(part: Any, name: str) -> Any:
             return core.compile_model(part, device.upper(), {**settings, "INFERENCE_PRECISION_HINT": name})
@@ -124,14 +128,6 @@ def _open_network(compiled: Any) -> _Network:
     """Return one that runs at the same time as others of the same compiled model."""
     request = compiled.create_infer_request()
     return lambda images: list(request.infer([images], share_inputs=True).values())
-
-
-def _make_settings(device: str, threads: int | None, streams: int) -> dict[str, Any]:
-    """Return OpenVINO's settings but for the precision."""
-    hints = (
-        {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": streams} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}
-    )
-    return {**hints, "INFERENCE_NUM_THREADS": threads} if device.lower() == "cpu" and threads else hints
 
 
 def _choose_hint(core: Any, device: str, precision: str) -> str:
