@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: With the exit code, unless it is 0.
     """
-    _open_closed_streams()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell (``>&-``)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for the whole run)
     given = _make_parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     if given.command not in COMMANDS:
         near = get_close_matches(given.command, COMMANDS, 1)
@@ -80,13 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"error: {error.filename or 'The output'} cannot be written any further: {error.strerror}.", file=sys.stderr
         )
         raise SystemExit(EXIT_USER_ERROR) from None
-
-
-def _open_closed_streams() -> None:
-    """Discard output where the shell closed stdout or stderr (``>&-``)."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for the whole run)
 
 
 def _drop_output() -> None:

@@ -40,12 +40,14 @@ def describe_config(config: str | Path) -> dict[str, Any]:
     head, loader = _take_dict(model, "head"), _take_dict(cfg, "train_dataloader")
     published = CATALOGUE.get(path.stem) if is_shipped else None
     schedule = _take_dict(_take_dict(_take_dict(cfg, "default_hooks"), "training_stages"), "schedule")
+    pipeline = _take_dict(_take_dict(cfg, "test_dataloader"), "dataset").get("pipeline", [])
+    inputs = [step["input_size"] for step in walk_sections(pipeline) if "input_size" in step]
     return {
         "config": str(path),
         **{part: _take_dict(model, part).get("type") for part in ("backbone", "neck", "head") if part in model},
         "keypoints": head.get("keypoints"),
         "classes": head.get("num_classes", 1),
-        "input": _find_inputs(cfg),
+        "input": tuple(size if isinstance(size, str) else "x".join(map(str, size)) for size in inputs),
         "epochs": _take_dict(cfg, "train_cfg").get("max_epochs"),
         "stages": tuple(f"{name} from {_take_dict(schedule, name).get('begin', 0)}" for name in schedule),
         "images_a_step": _take_dict(cfg, "auto_scale_lr").get("base_batch_size"),
@@ -60,13 +62,6 @@ def _take_dict(section: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of a config; an empty one where it is missing, or computed."""
     value = section.get(name)
     return value if isinstance(value, Mapping) else {}
-
-
-def _find_inputs(cfg: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the sizes that test images are brought to, width first."""
-    pipeline = _take_dict(_take_dict(cfg, "test_dataloader"), "dataset").get("pipeline", [])
-    sizes = [step["input_size"] for step in walk_sections(pipeline) if "input_size" in step]
-    return tuple(size if isinstance(size, str) else "x".join(map(str, size)) for size in sizes)
 
 
 def _list_labels(loader: Mapping[str, Any]) -> tuple[str, ...]:

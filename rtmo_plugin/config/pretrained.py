@@ -46,15 +46,12 @@ def fetch_pretrained(cfg: Config) -> None:
     for section in filter(is_pretrained, walk_sections(cfg._cfg_dict["model"])):
         given = str(section.get("checkpoint"))
         name = CATALOGUE[given].url if given in CATALOGUE else given
-        if is_url(name) or "://" not in name:  # else for other loaders of MMEngine, such as s3://
-            read_checkpoint(_locate(name))
+        if is_url(name):  # to where MMEngine will look, which a program may have changed
+            folder = Path(torch.hub.get_dir(), "checkpoints")
+            read_checkpoint(fetch(describe_url(name), folder=folder, alternative=_ALTERNATIVE))
+        elif "://" not in name:  # else for other loaders of MMEngine, such as s3://
+            path = Path(name).expanduser()
+            if not path.is_file():
+                raise MissingFileError(f"The pretrained weights {name} do not exist: put the file there{_ALTERNATIVE}.")
+            read_checkpoint(path)
         section["checkpoint"] = name
-
-
-def _locate(name: str) -> Path:
-    if is_url(name):  # to where MMEngine will look, which a program may have changed
-        return fetch(describe_url(name), folder=Path(torch.hub.get_dir(), "checkpoints"), alternative=_ALTERNATIVE)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise MissingFileError(f"The pretrained weights {name} do not exist: put the file there{_ALTERNATIVE}.")
-    return path

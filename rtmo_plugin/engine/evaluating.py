@@ -10,7 +10,6 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmpose.registry import DATASETS, METRICS
 
 from rtmo_plugin.checkpoints.fit import check_fits
@@ -107,7 +106,12 @@ def _evaluate_checkpoint(
             runner.register_hook(PictureHook(show_dir))
         metrics: dict[str, float] = runner.test()
     people = _collect_people(metric, _list_infos(runner.test_loop.dataloader.dataset)) if metric else None
-    return Evaluation(metrics, speed=_find_speed(runner), people=people)
+    times, speed = runner.message_hub.log_scalars.get("test/time"), None
+    if times is not None:  # from data to people
+        seconds, size = times.data[0], runner.test_dataloader.batch_size or 1
+        how = f"median; loading, network and decoding in batches of {size}, PyTorch on {get_device()}"
+        speed = Speed(1000 * float(np.median(seconds)) / size, how)
+    return Evaluation(metrics, speed=speed, people=people)
 
 
 def build_test_runner(cfg: Config, path: Path, dump: str | Path | None = None) -> QuietRunner:
@@ -135,16 +139,6 @@ def build_test_runner(cfg: Config, path: Path, dump: str | Path | None = None) -
     check_checkpoint_names(content, path, dataset.metainfo)
     check_model_names(get_model(runner), dataset.metainfo, "test_dataloader", evaluators)
     return runner
-
-
-def _find_speed(runner: Runner) -> Speed | None:
-    """Return the time per image of a test that is over, from data to people; None without times."""
-    times = runner.message_hub.log_scalars.get("test/time")
-    if times is None:
-        return None
-    seconds, size = times.data[0], runner.test_dataloader.batch_size or 1
-    how = f"median; loading, network and decoding in batches of {size}, PyTorch on {get_device()}"
-    return Speed(1000 * float(np.median(seconds)) / size, how)
 
 
 def _evaluate_results(cfg: Config, path: Path) -> Evaluation:

@@ -47,8 +47,19 @@ def read_schedule(
     """
     stages: list[ScheduledStage] = []
     for entry in _list_entries(schedule):
-        _check_entry(entry)
-        stages.append(_append_stage(entry, stages[-1] if stages else None))
+        unknown = sorted(set(entry) - set(_KEYS))
+        if unknown:
+            raise ConfigError(f"schedule: unknown key {unknown[0]!r} in {_name(entry)}; the keys are {_KEYS}.")
+        for key, kind in (("stage", str), ("begin", int)):
+            if type(entry.get(key)) is not kind:
+                raise ConfigError(f"schedule: {_name(entry)} needs {key!r}, {kind.__name__}; got {entry.get(key)!r}.")
+        data = dict(stages[-1].data) if stages else {}
+        data.update({key: entry[key] for key in ("dataset", "pipeline") if key in entry})
+        if "dataset" in data and "pipeline" not in data and "pipeline" not in data["dataset"]:
+            raise ConfigError(
+                f"schedule: the dataset of {_name(entry)} has no pipeline; add pipeline=[...] to the stage."
+            )
+        stages.append(ScheduledStage(entry["stage"], entry["begin"], data))
     _check_begins([(stage.name, stage.begin) for stage in stages])
     return tuple(stages)
 
@@ -77,25 +88,8 @@ def _list_entries(schedule: Any) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda entry: begin if isinstance(begin := entry.get("begin"), int) else -1)
 
 
-def _check_entry(entry: Mapping[str, Any]) -> None:
-    unknown = sorted(set(entry) - set(_KEYS))
-    if unknown:
-        raise ConfigError(f"schedule: unknown key {unknown[0]!r} in {_name(entry)}; the keys are {_KEYS}.")
-    for key, kind in (("stage", str), ("begin", int)):
-        if type(entry.get(key)) is not kind:
-            raise ConfigError(f"schedule: {_name(entry)} needs {key!r}, {kind.__name__}; got {entry.get(key)!r}.")
-
-
 def _name(entry: Mapping[str, Any]) -> str:
     return f"stage {entry['stage']!r}" if "stage" in entry else "an entry without a stage"
-
-
-def _append_stage(entry: Mapping[str, Any], before: ScheduledStage | None) -> ScheduledStage:
-    data = dict(before.data) if before else {}
-    data.update({key: entry[key] for key in ("dataset", "pipeline") if key in entry})
-    if "dataset" in data and "pipeline" not in data and "pipeline" not in data["dataset"]:
-        raise ConfigError(f"schedule: the dataset of {_name(entry)} has no pipeline; add pipeline=[...] to the stage.")
-    return ScheduledStage(entry["stage"], entry["begin"], data)
 
 
 def _check_begins(begins: Sequence[tuple[str, int]]) -> None:

@@ -55,7 +55,11 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
         check_checkpoint_names(checkpoint, Path(cfg.load_from), metainfo, "" if cfg.resume else ADVICE)
     with refuse_config_errors():
         check_readable(make_plain(metainfo), "metainfo")
-        _check_optimizer(cfg.optim_wrapper.optimizer.type)
+        name = cfg.optim_wrapper.optimizer.type
+        if isinstance(name, str) and OPTIMIZERS.get(name) is None:  # MMEngine would call None
+            near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)
+            hint = f"; the nearest: {', '.join(near)}" if near else ""
+            raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: there is no such optimizer{hint}.")
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
 
@@ -92,15 +96,3 @@ def _check_epochs_left(cfg: Config, checkpoint: Mapping[str, Any]) -> None:
             f"{cfg.load_from} has {done} finished epochs, and training is to end after {wanted}: give --epochs a "
             "larger number, or start from the weights with --load-from."
         )
-
-
-def _check_optimizer(name: str | type) -> None:
-    """Check that an optimizer is registered; MMEngine would call None.
-
-    Raises:
-        ConfigError: Its name is unknown; the message has the nearest ones.
-    """
-    if isinstance(name, str) and OPTIMIZERS.get(name) is None:
-        near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)
-        hint = f"; the nearest: {', '.join(near)}" if near else ""
-        raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: there is no such optimizer{hint}.")

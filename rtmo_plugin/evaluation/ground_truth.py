@@ -138,8 +138,8 @@ def make_ground_truth(
     images = {each: index for index, each in enumerate(image_ids)}
     categories = {each: index for index, each in enumerate(category_ids)}
     # Categories without keypoints, such as cars, beside categories with keypoints.
-    others = {each["id"] for each in content.get("categories") or () if not each.get("keypoints")}
-    others = others if len(others) < len(content.get("categories") or ()) else set()
+    with_keypoints = [each for each in content.get("categories") or () if each.get("keypoints")]
+    others = set(categories) - {each["id"] for each in with_keypoints} if with_keypoints else set()
     given = [
         each
         for each in content["annotations"]
@@ -154,9 +154,8 @@ def make_ground_truth(
     keypoints = keypoints.reshape(len(people), keypoints.shape[1] // 3, 3)
     keypoints = mapping.apply(keypoints) if mapping else keypoints
     boxes = _stack(people, "bbox", where, 4)
-    areas, crowd_index = boxes[:, 2] * boxes[:, 3] * PERSON_SHARE, None
-    if options.use_area:
-        areas = _read_numbers(people, "area", where)
+    areas = _read_numbers(people, "area", where) if options.use_area else boxes[:, 2] * boxes[:, 3] * PERSON_SHARE
+    crowd_index = None
     if options.iou_type == CROWD:
         by_id = {each["id"]: each for each in content["images"]}
         crowd_index = _read_numbers([by_id[each] for each in image_ids], "crowdIndex", where)

@@ -58,6 +58,11 @@ def parse_sample(
         keypoints, keypoint_scores = mapping.apply(keypoints), mapping.apply(keypoint_scores)
     given = sample.get("gt_instances", {})
     boxes = _to_numpy(found["bboxes"]) if "bboxes" in found else None
+    scores = np.ones(len(keypoints))
+    if "bbox_scores" in found:
+        scores = _to_numpy(found["bbox_scores"])
+    elif len(given.get("bbox_scores", ())) == len(keypoints):  # of the boxes that a top-down model was given
+        scores = _to_numpy(given["bbox_scores"])
     # A top-down model was given boxes, whose areas NMS compares.
     has_areas = "bbox_scales" in given and len(given["bbox_scales"]) == len(keypoints)
     result = SampleResult(
@@ -66,7 +71,7 @@ def parse_sample(
         category_ids=_find_categories(sample, len(keypoints), category_ids),
         keypoints=keypoints,
         keypoint_scores=keypoint_scores,
-        scores=_find_scores(found, given, len(keypoints)),
+        scores=scores,
         boxes_xywh=None if boxes is None else np.concatenate([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]], 1),
         areas=_to_numpy(given["bbox_scales"]).prod(1) if has_areas else None,
     )
@@ -95,15 +100,6 @@ def _find_categories(sample: Mapping[str, Any], num_people: int, category_ids: S
         return np.ones(num_people, int)
     labels = _to_numpy(found["labels"]).astype(int)
     return labels + 1 if category_ids is None else np.asarray(category_ids, int)[labels]
-
-
-def _find_scores(found: Mapping[str, Any], given: Mapping[str, Any], num_people: int) -> NDArray[Any]:
-    """Return the model's scores, or those of the boxes that a top-down model was given, or 1."""
-    if "bbox_scores" in found:
-        return _to_numpy(found["bbox_scores"])
-    if "bbox_scores" in given and len(given["bbox_scores"]) == num_people:
-        return _to_numpy(given["bbox_scores"])
-    return np.ones(num_people)
 
 
 def _check(result: SampleResult, num_keypoints: int) -> None:

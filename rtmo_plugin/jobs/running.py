@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,7 @@ from filelock import FileLock, Timeout
 from rtmo_plugin.errors import ConfigError, OutputError, StoppedError
 from rtmo_plugin.jobs.job import Job
 from rtmo_plugin.jobs.shard_files import ShardFiles, clear_running
-from rtmo_plugin.jobs.shards import Shard
-from rtmo_plugin.jobs.worker import Plan, ShardReport, Worker
+from rtmo_plugin.jobs.worker import ShardReport, Worker
 
 
 def run_job(job: Job, *, ray: str | None = None, **resources: Any) -> Iterator[ShardReport]:
@@ -33,21 +32,18 @@ def run_job(job: Job, *, ray: str | None = None, **resources: Any) -> Iterator[S
         for path in damaged:
             path.unlink(missing_ok=True)
         shards = job.find_remaining(damaged)
-        for report in _process(job.plan, shards, ray, resources) if shards else ():
+        reports: Iterable[ShardReport] = ()
+        if shards and ray is None:
+            reports = map(Worker(job.plan).run, shards)
+        elif shards and ray is not None:
+            from rtmo_plugin.jobs.ray_driver import run_on_ray  # needs Ray
+
+            reports = run_on_ray(job.plan, shards, address=ray, **resources)
+        for report in reports:
             if report.is_last:
                 raise StoppedError(report.failure, exit_code=report.exit_code)
             ShardFiles(job.folder, report.number, job.plan.format).clear_crash_marks()  # so that a restart tries again
             yield report
-
-
-def _process(
-    plan: Plan, shards: Sequence[Shard], address: str | None, resources: dict[str, Any]
-) -> Iterator[ShardReport]:
-    if address is None:
-        return map(Worker(plan).run, shards)
-    from rtmo_plugin.jobs.ray_driver import run_on_ray  # needs Ray
-
-    return run_on_ray(plan, shards, address=address, **resources)
 
 
 @contextmanager

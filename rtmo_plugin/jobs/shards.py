@@ -60,7 +60,12 @@ def list_inputs(source: Any) -> list[str]:
     if isinstance(source, (str, Path)):
         if Path(source).suffix.lower() != _LIST_SUFFIX:
             return _list_one(source, must_exist=True)
-        source = _read_list(Path(source))
+        try:
+            content = read_bytes(source, MAX_TEXT_BYTES)
+        except (DataError, MissingFileError) as error:
+            raise MissingFileError(f"The list of images cannot be read: {error}") from error
+        lines = content.decode("utf-8", errors="surrogateescape").splitlines()
+        source = [line for line in lines if line.strip()]
     elif not isinstance(source, Iterable):
         raise _refuse(source)
     names = [name for item in source for name in _list_one(item)]
@@ -103,15 +108,6 @@ def _list_one(item: Any, must_exist: bool = False) -> list[str]:
         if must_exist:
             raise
     return [name]
-
-
-def _read_list(path: Path) -> list[str]:
-    try:
-        content = read_bytes(path, MAX_TEXT_BYTES)
-    except (DataError, MissingFileError) as error:
-        raise MissingFileError(f"The list of images cannot be read: {error}") from error
-    lines = content.decode("utf-8", errors="surrogateescape").splitlines()
-    return [line for line in lines if line.strip()]
 
 
 def _refuse(item: Any) -> DataError:

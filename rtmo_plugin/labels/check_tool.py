@@ -40,8 +40,11 @@ def check_file(
         MissingFileError: The file or the folder does not exist.
         DataError: The file cannot be read as COCO, the copy would overwrite it, or all images are missing.
     """
-    if fix is not None and _is_same_file(Path(file), Path(fix)):
-        raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
+    if fix is not None:
+        original, copy = Path(file), Path(fix)
+        are_there = original.exists() and copy.exists()  # then links count as well
+        if original.samefile(copy) if are_there else original.resolve() == copy.resolve():
+            raise DataError(f"--fix {fix} is the file that is checked, which is never changed: name another file.")
     coco = read_coco(file)
     inspections = None if images is None else open_images(coco, images)
     with pause_collector():  # it would examine millions of lists of numbers again and again
@@ -54,11 +57,6 @@ def check_file(
     write_coco(fix, fixed.coco)
     print(format_fix(fix, fixed.coco, fixed.changes, fixed.remaining))
     return _keeps_labels(normalize_coco(coco)[0], fixed) and not fixed.remaining
-
-
-def _is_same_file(file: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, also through hard and symbolic links."""
-    return file.samefile(other) if file.exists() and other.exists() else file.resolve() == other.resolve()
 
 
 def _keeps_labels(before: Coco, fixed: Fixed) -> bool:

@@ -95,7 +95,13 @@ def find_conventions(coco: Coco, sizes: Mapping[int, Size | None], are_sizes_kno
         sizes: Image width and height by image id (see ``list_sizes``).
         are_sizes_known: Whether the images were opened, so that wrong sizes are found there.
     """
-    cases = dict(_list_cases(coco, sizes))
+    cases = {}
+    for index, person in enumerate(coco["annotations"]):
+        if not isinstance(person, dict) or not is_id(person.get("image_id")):
+            continue
+        size, box, keypoints = sizes.get(person["image_id"]), person.get("bbox"), person.get("keypoints")
+        if size and are_numbers(box, 4) and are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
+            cases[index] = _Case(box, keypoints, size, bool(person.get("iscrowd")), person["image_id"])  # type: ignore[arg-type]
     others = list(_find_shares(cases)) or list(_find_readings(cases))
     yield from others
     yield from _find_visibilities(cases)
@@ -164,15 +170,6 @@ def _find_turned(coco: Coco, cases: dict[int, _Case]) -> Iterator[Problem]:
         if max(xs) <= height + 1 and max(ys) <= width + 1 and min(*xs, *ys) >= -1:
             where = f"labels reach ({max(xs):g}, {max(ys):g}) in {width} x {height}"
             yield Problem("image-turned", index, f"image {image_id} ({image.get('file_name')}): {where}")
-
-
-def _list_cases(coco: Coco, sizes: Mapping[int, Size | None]) -> Iterator[tuple[int, _Case]]:
-    for index, person in enumerate(coco["annotations"]):
-        if not isinstance(person, dict) or not is_id(person.get("image_id")):
-            continue
-        size, box, keypoints = sizes.get(person["image_id"]), person.get("bbox"), person.get("keypoints")
-        if size and are_numbers(box, 4) and are_numbers(keypoints) and keypoints and len(keypoints) % 3 == 0:
-            yield index, _Case(box, keypoints, size, bool(person.get("iscrowd")), person["image_id"])  # type: ignore[arg-type]
 
 
 def _list_points(keypoints: Numbers) -> list[tuple[float, float]]:

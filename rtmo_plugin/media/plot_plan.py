@@ -59,7 +59,11 @@ class PlotPlan:
             self._videos |= dict.fromkeys(map(str, addresses), _find_free("image", "_", taken, _ROOM)[:-1])
         for source, kind in kinds.items():
             if kind is not SourceKind.IMAGE:
-                self._add_video(source, taken)
+                name = str(source)
+                is_camera = name.isdecimal() and not os.path.exists(name)
+                stem = "image" if is_camera or "://" in name else Path(name).stem
+                key = f"camera {name}" if is_camera else _make_key(source)
+                self._videos[key] = _find_free(stem, "_", taken, _ROOM)[:-1]
         files = [path for path in (*self._images, *self._videos) if os.path.exists(path)]
         outputs = [self._folder / name for name in self._images.values()] + self._list_old_frames()
         check_outputs(outputs, [*files, *inputs])
@@ -82,13 +86,6 @@ class PlotPlan:
         self._images[_make_key(source)] = name
         if numbered := _NUMBERED.fullmatch(name):
             taken.setdefault(f"{numbered[1]}_".casefold(), 2)
-
-    def _add_video(self, source: str | int | Path, taken: dict[str, int]) -> None:
-        """Choose the beginning of the names of the plots of a video or camera."""
-        name = str(source)
-        is_camera = name.isdecimal() and not os.path.exists(name)
-        stem = "image" if is_camera or "://" in name else Path(name).stem
-        self._videos[f"camera {name}" if is_camera else _make_key(source)] = _find_free(stem, "_", taken, _ROOM)[:-1]
 
     def _list_old_frames(self) -> list[Path]:
         """Return the files in the folder that plots of the videos may overwrite."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.dist import broadcast
 from mmengine.logging import MessageHub
-from mmengine.structures import BaseDataElement, InstanceData, PixelData
+from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -65,16 +65,12 @@ class BatchRandomResize(nn.Module):
         number = step // self._interval
         if number == 0:
             return shape_hw
-        size = random.Random(f"{self._get_seed()} {number}").randint(*self._range)
-        return size * self._divisor, int(size * shape_hw[1] / shape_hw[0]) * self._divisor
-
-    def _get_seed(self) -> int:
-        """Return the seed of rank 0: with ``diff_rank_seed`` others have their own."""
-        if self._seed is None:
+        if self._seed is None:  # of rank 0: with ``diff_rank_seed`` others have their own
             seed = torch.tensor(MessageHub.get_current_instance().get_info("seed", 0))
             broadcast(seed)
             self._seed = int(seed)
-        return self._seed
+        size = random.Random(f"{self._seed} {number}").randint(*self._range)
+        return size * self._divisor, int(size * shape_hw[1] / shape_hw[0]) * self._divisor
 
 
 def _resize_sample(sample: BaseDataElement, scale_xy: tuple[float, float], shape_hw: tuple[int, int]) -> None:
@@ -86,17 +82,13 @@ def _resize_sample(sample: BaseDataElement, scale_xy: tuple[float, float], shape
     sample.set_metainfo({**scaled, "batch_input_shape": shape_hw})
     if "gt_instance_labels" not in sample:
         return
-    _resize_labels(sample.gt_instance_labels, scale_xy)
+    labels = sample.gt_instance_labels
+    for name, scale in (("bboxes", (*scale_xy, *scale_xy)), ("keypoints", scale_xy)):
+        if name in labels:
+            labels.set_field(labels.get(name) * labels.get(name).new_tensor(scale), name)
+    if "areas" in labels:
+        labels.areas = labels.areas * (scale_xy[0] * scale_xy[1])
     if "heatmap_mask" in sample.get("gt_fields", ()):
         mask = sample.gt_fields.heatmap_mask[None].float()
         resized = functional.interpolate(mask, size=shape_hw, mode="bilinear", align_corners=False)[0]
         sample.gt_fields = PixelData(heatmap_mask=resized)
-
-
-def _resize_labels(labels: InstanceData, scale_xy: tuple[float, float]) -> None:
-    for name, scale in (("bboxes", (*scale_xy, *scale_xy)), ("keypoints", scale_xy)):
-        if name in labels:
-            value = labels.get(name)
-            labels.set_field(value * value.new_tensor(scale), name)
-    if "areas" in labels:
-        labels.areas = labels.areas * (scale_xy[0] * scale_xy[1])

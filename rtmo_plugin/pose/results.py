@@ -138,12 +138,15 @@ class PoseResult:
         canvas = (self.image if image is None else image).copy()
         for x1, y1, x2, y2 in np.round(self.boxes).astype(int).tolist() if boxes else ():
             cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), max(1, max(canvas.shape[:2]) // 640))
+        texts = [f"{score:.2f}" for score in self.scores]  # above each person: id, class where several, and score
+        if len(self.info.classes) > 1:
+            texts = [f"{self.info.classes[label]} {text}" for label, text in zip(self.labels, texts)]
+        if self.ids is not None:
+            texts = [f"#{n} {text}" if n > 0 else text for n, text in zip(self.ids, texts)]
         schema = self.info.schema
         numbers = () if self.ids is None else self.ids.tolist()
         options: dict[str, Any] = {"flip_pairs": schema.flip_pairs, "keypoint_thr": keypoint_thr, "numbers": numbers}
-        return draw_people(
-            canvas, self.keypoints, self.visibility, schema.skeleton, texts=self._make_texts(), **options
-        )
+        return draw_people(canvas, self.keypoints, self.visibility, schema.skeleton, texts=texts, **options)
 
     def save(self, path: str | Path) -> Path:
         """Write the image of ``plot``, or, if the name ends with ``.json``, the values of ``to_dict``.
@@ -221,10 +224,3 @@ class PoseResult:
         if len(self.info.classes) > 1:
             person["class"] = self.info.classes[self.labels[n]]
         return person if self.ids is None else {"id": int(self.ids[n]), **person}
-
-    def _make_texts(self) -> list[str]:
-        """Return the text above each person: id, class where there are several, and score."""
-        texts = [f"{score:.2f}" for score in self.scores]
-        if len(self.info.classes) > 1:
-            texts = [f"{self.info.classes[label]} {text}" for label, text in zip(self.labels, texts)]
-        return texts if self.ids is None else [f"#{n} {text}" if n > 0 else text for n, text in zip(self.ids, texts)]

@@ -110,7 +110,12 @@ class CoordinateDecoder:
             unit = np.linspace(-0.5, 0.5, int(p.num_bins[axis]), dtype=np.float32)
             steps = unit * lengths[:, axis, None]
             offsets = steps + (middles[:, axis] - centers[:, axis])[:, None]
-            encoding = learned if learned.size else self._encode(offsets, projection.shape[1])
+            encoding = learned
+            if not learned.size:  # (N, X, E) cosines and sines of the offsets
+                half = projection.shape[1] // 2
+                periods = float(p.temperature) ** (np.arange(half, dtype=np.float32) / np.float32(half))
+                angles = offsets[..., None] / periods.astype(np.float32)
+                encoding = np.concatenate([np.cos(angles), np.sin(angles)], axis=-1)
             logits = np.matmul(features @ projection, np.swapaxes(encoding, -1, -2))
             powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
             probs = powers / powers.sum(axis=-1, keepdims=True)
@@ -139,10 +144,3 @@ class CoordinateDecoder:
             return size / 2, size
         lengths = (boxes[:, 2:] - boxes[:, :2]) * np.float32(self._p.box_padding)
         return (boxes[:, :2] + boxes[:, 2:]) / 2, lengths
-
-    def _encode(self, offsets: Floats, num_channels: int) -> Floats:
-        """Encode (N, X) offsets as (N, X, E) cosines and sines."""
-        half = num_channels // 2
-        periods = float(self._p.temperature) ** (np.arange(half, dtype=np.float32) / np.float32(half))
-        angles = offsets[..., None] / periods.astype(np.float32)
-        return np.concatenate([np.cos(angles), np.sin(angles)], axis=-1)

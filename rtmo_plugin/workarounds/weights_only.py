@@ -48,7 +48,11 @@ def _enforce_weights_only() -> None:
             with _force_weights_only():
                 return load(cls, filename, *args, **kwargs)
         except pickle.UnpicklingError as error:
-            raise CheckpointError(f"The checkpoint {filename} was not loaded: {_explain(error)}.") from error
+            found = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
+            reason = "it is damaged, or torch.save did not write it"
+            if found:
+                reason = f"it asks for {found[1]}, which may run code; save it again with tensors and plain values only"
+            raise CheckpointError(f"The checkpoint {filename} was not loaded: {reason}.") from error
 
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
 
@@ -64,14 +68,6 @@ def _force_weights_only() -> Iterator[None]:
         finally:
             del os.environ[_WEIGHTS_ONLY_SWITCHES[0]]
             os.environ.update(before)
-
-
-def _explain(error: pickle.UnpicklingError) -> str:
-    """Return why torch did not load a file, as part of a sentence."""
-    found = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
-    if found is None:
-        return "it is damaged, or torch.save did not write it"
-    return f"it asks for {found[1]}, which may run code; save it again with tensors and plain values only"
 
 
 @functools.lru_cache(maxsize=1)

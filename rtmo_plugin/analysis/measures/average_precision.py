@@ -62,22 +62,18 @@ class WeightedPrecision:
         Args:
             weights: Number of times (I,) that each image counts; all 1 for the metric's own number.
         """
-        found = [each for each in (_average_category(ranking, weights) for ranking in self._rankings) if each >= 0]
+        found = []
+        for ranking in self._rankings:
+            num_people = float(ranking.num_people @ weights)
+            if num_people:
+                each, columns = weights[ranking.image].astype(np.float64), zip(ranking.counts, ranking.hits)
+                found.append(np.mean([_interpolate(each, counts, hits, num_people) for counts, hits in columns]))
         return float(np.mean(found)) if found else -1.0
 
 
 def average_precision(comparison: Comparison) -> float:
     """Return the AP, -1 where there are no people."""
     return WeightedPrecision(comparison).average(np.ones(len(comparison.truth.image_ids)))
-
-
-def _average_category(ranking: _Ranking, weights: NDArray[Any]) -> float:
-    num_people = float(ranking.num_people @ weights)
-    if not num_people:
-        return -1.0
-    each = weights[ranking.image].astype(np.float64)
-    precisions = [_interpolate(each, counts, hits, num_people) for counts, hits in zip(ranking.counts, ranking.hits)]
-    return float(np.mean(precisions))
 
 
 def _interpolate(each: NDArray[Any], counts: NDArray[Any], hits: NDArray[Any], num_people: float) -> float:

@@ -108,7 +108,12 @@ def calibrate(study: Study) -> CalibrationResult:
     scores, keypoint_scores = detections.scores[rows], detections.keypoint_scores[rows]
     fitted_on = ~is_held_out
     calibration = fit_calibration(scores[fitted_on], keypoint_scores[fitted_on], oks[fitted_on])
-    held_out = _select_odd_images(study)
+    truth = study.comparison.truth  # people of the other images are ignored, detections there left out
+    held_out = Comparison(
+        dataclasses.replace(truth, is_ignored=truth.is_ignored | (truth.image % 2 == 0)),
+        select_detections(detections, np.flatnonzero(detections.image % 2 == 1)),
+        study.comparison.sigmas,
+    )
     calibrated = dataclasses.replace(
         held_out.detections, scores=calibration.apply(held_out.detections.scores, held_out.detections.keypoint_scores)
     )
@@ -119,14 +124,4 @@ def calibrate(study: Study) -> CalibrationResult:
         measure_reliability(after[is_held_out], oks[is_held_out]),
         average_precision(held_out),
         average_precision(dataclasses.replace(held_out, detections=calibrated)),
-    )
-
-
-def _select_odd_images(study: Study) -> Comparison:
-    """Return the comparison of every second image: people elsewhere are ignored, detections left out."""
-    truth, detections = study.comparison.truth, study.comparison.detections
-    rows = np.flatnonzero(detections.image % 2 == 1)
-    is_ignored = truth.is_ignored | (truth.image % 2 == 0)
-    return Comparison(
-        dataclasses.replace(truth, is_ignored=is_ignored), select_detections(detections, rows), study.comparison.sigmas
     )

@@ -32,19 +32,18 @@ def read_mirrors() -> list[str]:
     Raises:
         ConfigError: One is neither an address nor a file, or a file cannot be read.
     """
-    named = os.environ.get(VARIABLE, "").split()
-    mirrors = [mirror for entry in named for mirror in _read_entry(entry)]
+    mirrors: list[str] = []
+    for entry in os.environ.get(VARIABLE, "").split():
+        path = Path(entry).expanduser()
+        if entry.startswith(_SCHEMES):
+            mirrors.append(entry)
+        elif path.is_file():
+            mirrors += _read_file(path)
+        else:
+            known = ", ".join(_SCHEMES)
+            raise ConfigError(f"{VARIABLE}: {entry} is neither an address ({known}) nor a file of addresses.")
     own_file = get_mirrors_file()
     return mirrors + (_read_file(own_file) if own_file.is_file() else [])
-
-
-def _read_entry(entry: str) -> list[str]:
-    if entry.startswith(_SCHEMES):
-        return [entry]
-    path = Path(entry).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"{VARIABLE}: {entry} is neither an address ({', '.join(_SCHEMES)}) nor a file of addresses.")
-    return _read_file(path)
 
 
 def _read_file(path: Path) -> list[str]:

@@ -107,39 +107,30 @@ def annotate_people(scene: Scene, labels: NDArray[Any], image_id: int) -> list[d
     """
     visibility = label_visibility(scene, labels)
     owners = cv2.LUT(rendering.halve_labels(labels), _OWNERS)
-    return [
-        {
-            "id": image_id * _MAX_ANNOTATIONS + person + 1,  # never 0, which pycocotools takes for "no match"
-            "image_id": image_id,
-            "category_id": 1,
-            "iscrowd": 0,
-            **_describe_mask(owners == person),
-            **_describe_keypoints(scene.landmarks[person, :_NUM_KEYPOINTS, :2], visibility[person]),
-        }
-        for person in range(len(visibility))
-    ]
+    annotations = []
+    for person, seen in enumerate(visibility):
+        mask = owners == person
+        points = np.where(seen[:, None] > 0, np.round(scene.landmarks[person, :_NUM_KEYPOINTS, :2], 2), 0.0)
+        keypoints = np.concatenate([points, seen[:, None]], axis=1).ravel().tolist()
+        keypoints[2::3] = seen.tolist()
+        annotations.append(
+            {
+                "id": image_id * _MAX_ANNOTATIONS + person + 1,  # never 0, which pycocotools takes for "no match"
+                "image_id": image_id,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [float(value) for value in cv2.boundingRect(mask.astype(np.uint8))],
+                "area": float(np.count_nonzero(mask)),
+                "segmentation": {"size": list(mask.shape), "counts": encode_runs(mask)},
+                "keypoints": keypoints,  # those outside the image are three zeros
+                "num_keypoints": int((seen > 0).sum()),
+            }
+        )
+    return annotations
 
 
 _OWNERS = np.full(256, 255, np.uint8)  # the person of every label
 _OWNERS[1 : 1 + MAX_PEOPLE * rendering.NUM_SLOTS] = np.repeat(np.arange(MAX_PEOPLE), rendering.NUM_SLOTS)
-
-
-def _describe_mask(mask: NDArray[Any]) -> dict[str, Any]:
-    """Return box, area and run lengths of a mask (H, W) that is not empty."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return {
-        "bbox": [float(left), float(top), float(width), float(height)],
-        "area": float(np.count_nonzero(mask)),
-        "segmentation": {"size": list(mask.shape), "counts": encode_runs(mask)},
-    }
-
-
-def _describe_keypoints(points: NDArray[Any], visibility: NDArray[Any]) -> dict[str, Any]:
-    """Return the keypoints (K, 2) as COCO's flat list; those outside the image are three zeros."""
-    rounded = np.where(visibility[:, None] > 0, np.round(points, 2), 0.0)
-    triplets = np.concatenate([rounded, visibility[:, None]], axis=1).ravel().tolist()
-    triplets[2::3] = visibility.tolist()
-    return {"keypoints": triplets, "num_keypoints": int((visibility > 0).sum())}
 
 
 def encode_runs(mask: NDArray[Any]) -> list[int]:

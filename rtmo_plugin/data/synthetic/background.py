@@ -36,17 +36,12 @@ def add_light(rng: np.random.Generator, image: NDArray[Any]) -> NDArray[Any]:
     light = cv2.resize(rng.integers(92, 148, (3, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
     lit = cv2.multiply(image, cv2.merge([light] * 3), scale=1 / 128)
     strength = int(rng.integers(1, 7))
-    # Shares of 1/64 keep the sums exact in float32, so that every OpenCV rounds alike.
-    return cv2.addWeighted(lit, 1.0, _make_noise(rng, size_wh=(width, height)), strength / 64, -2.0 * strength)
-
-
-def _make_noise(rng: np.random.Generator, size_wh: tuple[int, int]) -> NDArray[Any]:
-    """Return gray noise of two grain sizes around 128, (H, W, 3) uint8."""
-    width, height = size_wh
     fine = np.frombuffer(rng.bytes(width * height), np.uint8).reshape(height, width)
     grains = rng.integers(0, 256, (height // 6 + 1, width // 6 + 1), dtype=np.uint8)
     coarse = cv2.resize(grains, (width, height), interpolation=cv2.INTER_LINEAR)
-    return cv2.merge([cv2.addWeighted(fine, 0.5, coarse, 0.5, 0.0)] * 3)
+    noise = cv2.merge([cv2.addWeighted(fine, 0.5, coarse, 0.5, 0.0)] * 3)
+    # Shares of 1/64 keep the sums exact in float32, so that every OpenCV rounds alike.
+    return cv2.addWeighted(lit, 1.0, noise, strength / 64, -2.0 * strength)
 
 
 def _pick_color(rng: np.random.Generator, low: int = 50, high: int = 225, tint: int = 40) -> NDArray[Any]:

@@ -51,7 +51,10 @@ def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, mo
     """
     lean, nod, camera, yaw = _sample_turns(rng, num_figures, turned, motion)
     head_sizes = sample_between(rng, np.tile(_HEAD_SIZE_RANGE, (num_figures, 1)))
-    points = _turn_trunks(lean, nod, head_sizes)
+    points = np.repeat(poses.REST_POSE[None], num_figures, axis=0)
+    heads = (points[:, poses.HEAD] - poses.HEAD_PIVOT) * head_sizes[:, None, None]
+    points[:, poses.HEAD] = heads @ nod.transpose(0, 2, 1) + poses.HEAD_PIVOT
+    points[:, poses.UPPER_BODY] = points[:, poses.UPPER_BODY] @ lean.transpose(0, 2, 1)
     bones = _aim_bones(rng, num_figures, motion) * poses.LIMB_LENGTHS[..., None, None]
     points[:, poses.LIMB_JOINTS] = points[:, poses.LIMB_ROOTS][:, :, None] + np.cumsum(bones, axis=2)
     (shoulders, _), ((elbows, _, _), (knees, ankles, toes)) = (
@@ -73,15 +76,6 @@ def _sample_turns(rng: np.random.Generator, num_figures: int, turned: float, mot
     choice = np.searchsorted([1 - turned, 1 - turned * _BEHIND_SHARE], rng.random(num_figures))
     angles[3, :, 1] = sample_between(rng, _YAW_RANGES[choice]) * np.where(rng.random(num_figures) < 0.5, -1.0, 1.0)
     return _rotate(angles)
-
-
-def _turn_trunks(lean: NDArray[Any], nod: NDArray[Any], head_sizes: NDArray[Any]) -> NDArray[Any]:
-    """Return all landmarks, (F, L, 3) body frame, trunk and head turned, limbs not yet placed."""
-    points = np.repeat(poses.REST_POSE[None], len(lean), axis=0)
-    heads = (points[:, poses.HEAD] - poses.HEAD_PIVOT) * head_sizes[:, None, None]
-    points[:, poses.HEAD] = heads @ nod.transpose(0, 2, 1) + poses.HEAD_PIVOT
-    points[:, poses.UPPER_BODY] = points[:, poses.UPPER_BODY] @ lean.transpose(0, 2, 1)
-    return points
 
 
 def _aim_bones(rng: np.random.Generator, num_figures: int, motion: float) -> NDArray[Any]:

@@ -72,7 +72,12 @@ def _blend_people(image: NDArray[Any], labels: NDArray[Any], palette: NDArray[An
         return image
     size_wh = (image.shape[1], image.shape[0])
     people = cv2.merge([_halve(cv2.LUT(labels, channel), size_wh) for channel in palette.T.copy()])
-    people = cv2.multiply(people, cv2.merge([_shade(labels, size_wh, side)] * 3), scale=1 / 255)
+    edges = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    edges = _halve(cv2.threshold(edges, 0, 255, cv2.THRESH_BINARY)[1], size_wh)
+    width = 2 * (side // 64) + 1
+    # Dark outlines between the parts, round limbs.
+    shading = 255 - cv2.addWeighted(edges, _OUTLINE, cv2.blur(edges, (width, width)), _ROUNDING, 0)
+    people = cv2.multiply(people, cv2.merge([shading] * 3), scale=1 / 255)
     alpha = _halve(cv2.threshold(labels, 0, 255, cv2.THRESH_BINARY)[1], size_wh)
     blended: NDArray[Any] = cv2.add(cv2.multiply(image, cv2.merge([255 - alpha] * 3), scale=1 / 255), people)
     return blended
@@ -92,14 +97,6 @@ def _halve(channel: NDArray[Any], size_wh: tuple[int, int]) -> NDArray[Any]:
     """Return one channel at the image's resolution."""
     halved: NDArray[Any] = cv2.resize(channel, size_wh, interpolation=cv2.INTER_AREA)
     return halved
-
-
-def _shade(labels: NDArray[Any], size_wh: tuple[int, int], side: int) -> NDArray[Any]:
-    """Return brightness (h, w) uint8: dark outlines between the parts, round limbs."""
-    edges = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    edges = _halve(cv2.threshold(edges, 0, 255, cv2.THRESH_BINARY)[1], size_wh)
-    width = 2 * (side // 64) + 1
-    return 255 - cv2.addWeighted(edges, _OUTLINE, cv2.blur(edges, (width, width)), _ROUNDING, 0)
 
 
 def _make_palette(scene: Scene) -> NDArray[Any]:

@@ -67,7 +67,11 @@ def sample_scene(settings: SceneSettings, seed: int, index: int) -> Scene:
     low, high = settings.num_people
     shares = np.cumsum(_NUM_PEOPLE_WEIGHTS[low : high + 1])
     num_people = low + int(np.searchsorted(shares[:-1], rng.random() * shares[-1]))
-    heights = _sample_heights(rng, settings, num_people)
+    smallest, largest = settings.height_range
+    crowd_largest = max(smallest, largest * (1.0 - 0.09 * max(num_people - 2, 0)))
+    typical = smallest * (crowd_largest / smallest) ** (rng.random() ** 0.6)
+    sizes = np.clip(typical * (0.72 + 0.5 * rng.random(num_people)), smallest, largest)
+    heights = np.sort(sizes) * min(settings.size_wh)  # ascending: the small ones are far away
     figures = figure.sample_figures(rng, num_people, settings.turned, settings.motion) * heights[:, None, None]
     horizon, slope = settings.size_wh[1] * (0.1 + 0.3 * rng.random()), 0.8 + 0.4 * rng.random()
     landmarks = _place_figures(rng, settings, figures, heights, horizon + slope * heights)
@@ -83,15 +87,6 @@ def keep_people(scene: Scene, is_kept: NDArray[Any]) -> Scene:
     """Return the scene with the people where the mask (F,) is true."""
     people = {name: getattr(scene, name)[is_kept] for name in ("landmarks", "heights", "colors", "options")}
     return replace(scene, **people)
-
-
-def _sample_heights(rng: np.random.Generator, settings: SceneSettings, num_people: int) -> NDArray[Any]:
-    """Return standing heights in pixels, (F,), ascending: the small ones are far away."""
-    low, high = settings.height_range
-    crowd_high = max(low, high * (1.0 - 0.09 * max(num_people - 2, 0)))
-    typical = low * (crowd_high / low) ** (rng.random() ** 0.6)
-    shares = np.clip(typical * (0.72 + 0.5 * rng.random(num_people)), low, high)
-    return np.sort(shares) * min(settings.size_wh)
 
 
 def _place_figures(

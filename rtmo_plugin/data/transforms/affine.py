@@ -98,7 +98,10 @@ class BottomupRandomAffine(BaseTransform):
 
     def _draw_matrix(self) -> Matrix:
         """Return a random matrix, from random numbers in the order of MMPose's transform."""
-        shift, scale, rotation, shear = (self._draw(name, size) for name, size in _SIZES.items())
+        shift, scale, rotation, shear = (
+            draw_signed(size) if coin_flip(getattr(self, f"{name}_prob")) else np.zeros(0 if name == "scale" else size)
+            for name, size in _SIZES.items()
+        )
         low, high = self.scale_factor
         return make_affine(
             self.input_size,
@@ -107,12 +110,6 @@ class BottomupRandomAffine(BaseTransform):
             rotation=rotation.sum() * self.rotate_factor,
             shear_xy=shear * self.shear_factor,
         )
-
-    def _draw(self, name: str, size: int) -> NDArray[np.float64]:
-        """Return ``size`` random values within -1..1, or by chance zeros (for the scale an empty array)."""
-        if coin_flip(getattr(self, f"{name}_prob")):
-            return draw_signed(size)
-        return np.zeros(0 if name == "scale" else size)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(input_size={self.input_size}, scale_factor={self.scale_factor})"

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from numpy.typing import NDArray
 
 from rtmo_plugin.data.stored_images import read_stored_image
 from rtmo_plugin.data.transforms.image_cache import find_cache
@@ -74,22 +73,17 @@ class LoadImage(BaseTransform):
             if self._is_mmpose:
                 image = (self._mmpose(dict(results)) or {}).get("img")
             else:
-                image = self._read(results["img_path"])
+                try:
+                    image = read_stored_image(results["img_path"], self._options["backend_args"])
+                except (DataError, MissingFileError):
+                    if not self._options["ignore_empty"]:
+                        raise
             if image is None:
                 return None
             self._cache.add(results["img_path"], image)
         if self._options["to_float32"]:
             image = image.astype(np.float32)
         return {**results, "img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
-
-    def _read(self, path: str) -> NDArray[np.uint8] | None:
-        """Return the image at a path or another address that MMEngine reads; None if it is ignored."""
-        try:
-            return read_stored_image(path, self._options["backend_args"])
-        except (DataError, MissingFileError):
-            if self._options["ignore_empty"]:
-                return None
-            raise
 
     def read_shape(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Return the record with ``img_shape``, and with ``img`` only if the image had to be decoded for that.

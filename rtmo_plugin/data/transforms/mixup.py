@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from numpy.typing import NDArray
 
 from rtmo_plugin.data.transforms.collage import Image, find_fit
 from rtmo_plugin.data.transforms.global_rng import draw_integer, draw_uniform
@@ -107,17 +106,12 @@ class YOLOXMixUp(BaseTransform):
         if is_flipped:
             resized = cv2.flip(resized, 1)
         left = frame_wh[0] - resized.shape[1] if is_flipped else 0
-        return _paste(resized, (left - view[0], -view[1]), view[2:], self.pad_val)
+        x, y, width, height = left - view[0], -view[1], *view[2:]
+        part = resized[max(-y, 0) : height - y, max(-x, 0) : width - x]
+        left, top = max(x, 0), max(y, 0)
+        canvas = np.full((height, width, 3), self.pad_val, dtype=np.uint8)
+        canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return canvas
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(img_scale={self.img_scale}, ratio_range={self.ratio_range})"
-
-
-def _paste(image: NDArray[Any], corner_xy: tuple[int, int], size_wh: tuple[int, int], pad_value: float) -> Image:
-    """Return a gray image with ``image`` pasted at a corner, which may lie outside."""
-    canvas = np.full((size_wh[1], size_wh[0], 3), pad_value, dtype=np.uint8)
-    x, y = corner_xy
-    part = image[max(-y, 0) : size_wh[1] - y, max(-x, 0) : size_wh[0] - x]
-    left, top = max(x, 0), max(y, 0)
-    canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return canvas

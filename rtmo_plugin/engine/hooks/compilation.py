@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -60,7 +61,9 @@ def compile_network(model: nn.Module, **options: Any) -> None:
             f"torch.compile needs PyTorch {OLDEST} or newer, and this is {torch.__version__}: train without --compile."
         )
     options = {"dynamic": False, **options}
-    parts = [part for part in (_find_part(model, name) for name in NETWORK) if part is not None]
+    network: Any = model
+    found = (reduce(lambda part, step: getattr(part, step, None), name.split("."), network) for name in NETWORK)
+    parts: list[Any] = [part for part in found if part is not None]
     if not parts:
         raise ConfigError(f"torch.compile: the model has none of {', '.join(NETWORK)}.")
     _check_compiler(next(model.parameters()).device, options)
@@ -69,13 +72,6 @@ def compile_network(model: nn.Module, **options: Any) -> None:
     setattr(config, limit, max(getattr(config, limit), _MAX_SIZES))
     for part in parts:
         part.compile(**options)
-
-
-def _find_part(model: nn.Module, name: str) -> nn.Module | None:
-    part: nn.Module | None = model
-    for step in name.split("."):
-        part = getattr(part, step, None)
-    return part
 
 
 def _check_compiler(device: torch.device, options: dict[str, Any]) -> None:

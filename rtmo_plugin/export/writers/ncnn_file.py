@@ -99,16 +99,16 @@ def _repair_attention(text: str) -> str:
     keys would have no positions.
     """
     magic, counts, *lines = text.splitlines()
-    repaired = [line for old in lines for line in _repair_line(old.split(), old)]
+    repaired = []
+    for line in lines:
+        words = line.split()
+        if words[:1] != ["MultiHeadAttention"] or words[2] != "2":
+            repaired.append(line)
+            continue
+        kind, name, _, _, query, value, *rest = words
+        queries, keys = f"{query}_queries", f"{query}_keys"
+        repaired.append(" ".join(["Split", f"{name}_split", "1", "2", query, queries, keys]))
+        repaired.append(" ".join([kind, name, "3", "1", queries, keys, value, *rest]))
     num_layers, num_blobs = map(int, counts.split())
     added = len(repaired) - len(lines)
     return "\n".join([magic, f"{num_layers + added} {num_blobs + 2 * added}", *repaired, ""])
-
-
-def _repair_line(words: list[str], line: str) -> list[str]:
-    if words[:1] != ["MultiHeadAttention"] or words[2] != "2":
-        return [line]
-    kind, name, _, _, query, value, *rest = words
-    queries, keys = f"{query}_queries", f"{query}_keys"
-    split = ["Split", f"{name}_split", "1", "2", query, queries, keys]
-    return [" ".join(split), " ".join([kind, name, "3", "1", queries, keys, value, *rest])]

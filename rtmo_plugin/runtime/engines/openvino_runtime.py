@@ -89,7 +89,10 @@ class OpenVinoEngine:
         def compile_model(part: Any, name: str) -> Any:
             return core.compile_model(part, device.upper(), {**settings, "INFERENCE_PRECISION_HINT": name})
 
-        hint = _choose_hint(core, device, precision)
+        hint = _PRECISIONS.get(precision, "f32")
+        if precision == _AUTO and device.lower() == "cpu":
+            own = core.get_property(device.upper(), "INFERENCE_PRECISION_HINT")
+            hint = "bf16" if own == openvino.Type.bf16 else "f32"  # where the processor computes in it
         if hint == "f32" or not is_divisible(model):
             hint = "f32" if precision == _AUTO else hint
             make_network: Callable[[], _Network] = partial(_open_network, compile_model(model, hint))
@@ -128,14 +131,6 @@ def _open_network(compiled: Any) -> _Network:
     """Return one that runs at the same time as others of the same compiled model."""
     request = compiled.create_infer_request()
     return lambda images: list(request.infer([images], share_inputs=True).values())
-
-
-def _choose_hint(core: Any, device: str, precision: str) -> str:
-    """Return a precision by OpenVINO's name."""
-    if precision != _AUTO:
-        return _PRECISIONS[precision]
-    own = core.get_property(device.upper(), "INFERENCE_PRECISION_HINT")  # bf16 where the processor computes in it
-    return "bf16" if device.lower() == "cpu" and own == openvino.Type.bf16 else "f32"
 
 
 def _read(core: Any, path: Path) -> Any:

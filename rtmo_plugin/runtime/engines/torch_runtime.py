@@ -61,7 +61,9 @@ class TorchEngine:
         archive.check_trusted(is_trusted_now=trust)
         self.info = archive.info
         self._model = _load(archive, self._device)
-        _check_weights(self._model, path)
+        for name, value in itertools.chain(self._model.named_parameters(), self._model.named_buffers()):
+            if value.is_floating_point() and not value.isfinite().all():
+                raise make_weight_error(path, name)
         self.computes_in = str(self._dtype).removeprefix("torch.") if self._dtype else self.info.precision
         self._names = archive.output_names
 
@@ -89,14 +91,3 @@ def _load(archive: TorchArchive, device: torch.device) -> Any:
         raise DataError(
             f"{archive.path} cannot be read as a file of PyTorch: it is damaged or of another kind."
         ) from error
-
-
-def _check_weights(model: Any, path: Path) -> None:
-    """Check that the weights of a file are finite.
-
-    Raises:
-        NonFiniteError: One is NaN or infinite; the message names the first.
-    """
-    for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
-        if value.is_floating_point() and not value.isfinite().all():
-            raise make_weight_error(path, name)
