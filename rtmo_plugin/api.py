@@ -139,12 +139,10 @@ def evaluate(
         UserError: Something in the arguments, the config, the data or a model is wrong; also a ``ValueError``,
             ``KeyError`` or ``FileNotFoundError``.
     """
-    import mmengine
-
     from rtmo_plugin.analysis.comparing import compare_evaluations
     from rtmo_plugin.config.embedded import find_checkpoint
     from rtmo_plugin.engine.evaluating import run_evaluation
-    from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file
+    from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file, write_metrics
 
     if compare_with is not None and (dump or show_dir):
         raise ConfigError(f"--{'dump' if dump else 'show-dir'} is for one model, and --compare has two.")
@@ -156,7 +154,7 @@ def evaluate(
         second = run_evaluation(config, compare_with, trust=trust, keep_people=True, **options)
         found = replace(found, comparison=compare_evaluations(found, second, (model, compare_with)))
     if out is not None:
-        mmengine.dump(found.to_dict(), str(out))
+        write_metrics(out, found.to_dict())
     return found
 
 

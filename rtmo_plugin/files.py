@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -259,6 +260,15 @@ def check_archive(path: str | Path) -> None:
         raise DataError(
             f"{path} unpacks to {format_bytes(unpacked)}, more than {MAX_RATIO} times its size, the limit for weights."
         )
+
+
+def compute_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file as hex digits."""
+    computed = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            computed.update(chunk)
+    return computed.hexdigest()
 
 
 def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.official import load_mmpose_config
+from rtmo_plugin.files import write_file
 from rtmo_plugin.ops.arrays import box_nms
 from rtmo_plugin.runtime.engines.onnx_runtime import open_session
 from rtmo_plugin.runtime.letterbox import apply_letterbox
@@ -124,7 +125,7 @@ def write_network(config: str, size_wh: Sequence[int], path: Path) -> None:
             dynamic_axes={name: {0: "batch"} for name in ("images", *names)},
             **old,
         )
-    path.write_bytes(buffer.getvalue())
+    write_file(path, buffer.getvalue())
 
 
 class TopDownModel:

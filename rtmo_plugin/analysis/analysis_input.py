@@ -12,12 +12,12 @@ from mmengine.config import Config
 from rtmo_plugin.config.embedded import find_checkpoint
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
+from rtmo_plugin.evaluation.coco_metric import build_file_metric
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import read_json
-from rtmo_plugin.keypoints.metainfo import make_dataset_meta, read_keypoint_set
+from rtmo_plugin.keypoints.metainfo import read_keypoint_set
 from rtmo_plugin.keypoints.order import list_category_names, match_order, reorder_schema
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
 from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
@@ -114,9 +114,7 @@ def evaluate_results_file(
     """
     content = read_annotations(annotations)
     schema = _find_keypoints(keypoints, content, annotations)
-    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
-    metric = build(str(annotations), score_mode="bbox", nms_mode="none")
-    metric.dataset_meta = make_dataset_meta(Path(annotations).stem, schema)
+    metric = build_file_metric(annotations, content, schema)
     metric.process(None, read_results(results))
     metrics = metric.evaluate(len(content["images"]))
     assert metric.comparison is not None

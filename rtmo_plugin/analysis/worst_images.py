@@ -12,7 +12,7 @@ from rtmo_plugin.analysis.analysis_input import AnalysisInput
 from rtmo_plugin.analysis.measures.costs import BadImage, find_worst_images
 from rtmo_plugin.analysis.measures.study import Study
 from rtmo_plugin.data.stored_images import read_stored_image
-from rtmo_plugin.keypoints.sides import split_side
+from rtmo_plugin.keypoints.sides import put_left_first
 from rtmo_plugin.media.drawing import Floats, Image, draw_people
 from rtmo_plugin.wording import count
 
@@ -99,8 +99,8 @@ def number_detections(study: Study, people: Indices, chosen: Indices) -> list[in
 
 def _draw(data: AnalysisInput, image: Image, keypoints: Floats, scores: Floats, numbers: list[int]) -> Image:
     """Return the image with people on it, ``_WIDTH`` wide."""
-    names, schema = data.schema.names, data.schema
-    pairs = [sorted(pair, key=lambda index: split_side(names[index])[0] != "left") for pair in schema.flip_pairs]
+    schema = data.schema
+    pairs = put_left_first(schema.flip_pairs, schema.names)
     drawn = draw_people(image, keypoints, scores, schema.skeleton, flip_pairs=pairs, numbers=numbers)
     height = max(1, round(drawn.shape[0] * _WIDTH / drawn.shape[1]))
     scaled: Image = np.asarray(cv2.resize(drawn, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)

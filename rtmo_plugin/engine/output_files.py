@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import mmengine
 
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.files import replace_file
 from rtmo_plugin.media.image_files import make_folder
 
 METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
 DUMP_FILES = (".pkl", ".pickle")
+
+
+def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> None:
+    """Write metrics in the format of the file's suffix, whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with replace_file(path) as draft:
+        mmengine.dump(metrics, str(draft))
 
 
 def prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:

@@ -21,6 +21,7 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation.ground_truth import (
     Json,
     collect_annotations,
+    is_crowdpose,
     keep_needed,
     make_ground_truth,
     read_annotations,
@@ -29,8 +30,9 @@ from rtmo_plugin.evaluation.oks_matching import Matcher, summarize_coco, summari
 from rtmo_plugin.evaluation.predictions import drop_repeated, find_detections, parse_sample, rank_predictions
 from rtmo_plugin.evaluation.records import CROWD, Comparison, GroundTruth, KeypointMapping, MetricOptions, SampleResult
 from rtmo_plugin.evaluation.results_file import write_results, write_truth
-from rtmo_plugin.keypoints.metainfo import read_names
+from rtmo_plugin.keypoints.metainfo import make_dataset_meta, read_names
 from rtmo_plugin.registry import METRICS
+from rtmo_plugin.structures import KeypointSchema
 
 _SAMPLES = "the samples' `raw_ann_info`"
 
@@ -237,3 +239,25 @@ class CrowdPoseMetric(CocoMetric):
 
     def __init__(self, ann_file: str | None = None, **options: Any) -> None:
         super().__init__(ann_file, **{"iou_type": CROWD, "use_area": False, **options})
+
+
+def build_file_metric(
+    annotations: str | Path,
+    content: Mapping[str, Any],
+    keypoint_set: KeypointSchema,
+    category_ids: Sequence[int] | None = None,
+) -> CocoMetric:
+    """Return the metric for predictions on an annotation file without a config, which ranks them by their own scores.
+
+    Args:
+        annotations: Annotation file.
+        content: Content of the file; CrowdPose's if its images have a ``crowdIndex``.
+        keypoint_set: Keypoint set of the predictions.
+        category_ids: Category id of each class. Default: label + 1.
+    """
+    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
+    metric = build(str(annotations), score_mode="bbox", nms_mode="none")
+    metric.dataset_meta = make_dataset_meta(Path(annotations).stem, keypoint_set)
+    if category_ids is not None:
+        metric.dataset_meta["category_ids"] = category_ids
+    return metric

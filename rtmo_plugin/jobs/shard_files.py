@@ -22,10 +22,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from rtmo_plugin.errors import DataError, OutputError
+from rtmo_plugin.files import compute_hash
 from rtmo_plugin.jobs.record_formats import FORMATS, Record, decode, encode
 
 RUNNING, CHECKS = "running", "checks"
-_CHUNK_BYTES = 1 << 20
 _TOKEN = uuid4().hex[:8]  # tells processes apart that share a machine name and a process number
 
 
@@ -152,11 +152,7 @@ def _find_fault(path: Path, digests: set[str] | None, num_records: int | None = 
     if not path.is_file():
         return "is missing"
     if digests:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        is_right = digest.hexdigest() in digests
+        is_right = compute_hash(path) in digests
         return "" if is_right else "is not what was written" if path.stat().st_size else "is empty"
     if is_checked:
         return "was not written by the job"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rtmo_plugin.keypoints.sets import COCO
-from rtmo_plugin.keypoints.sides import split_side
+from rtmo_plugin.keypoints.sides import put_left_first
 from rtmo_plugin.structures import KeypointSchema
 
 Links = tuple[tuple[int, int], ...]
@@ -106,7 +106,6 @@ def read_links(dataset_meta: Mapping[str, Any]) -> tuple[Links, Links]:
     names = dataset_meta["keypoint_id2name"]
     skeleton = tuple((int(a), int(b)) for a, b in dataset_meta.get("skeleton_links", ()))
     pairs: dict[frozenset[int], tuple[int, int]] = {}
-    for pair in dataset_meta.get("flip_pairs", ()):
-        left, right = sorted(map(int, pair), key=lambda index: split_side(names[index])[0] != "left")
-        pairs.setdefault(frozenset((left, right)), (left, right))
+    for pair in put_left_first(dataset_meta.get("flip_pairs", ()), names):
+        pairs.setdefault(frozenset(pair), pair)
     return skeleton, tuple(pairs.values())

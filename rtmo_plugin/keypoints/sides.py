@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 _CERTAIN = {"left": "right", "左": "右", "왼": "오른", "왼쪽": "오른쪽"}  # a name with one of these needs a partner
@@ -110,6 +110,17 @@ def swap_side(name: str) -> str:
             word = _GLUED_AT_END.sub(lambda found: _swap_word(found[0]), word)
         name = name[: token.start] + word + name[token.end :]
     return name
+
+
+def put_left_first(pairs: Iterable[Sequence[int]], names: Sequence[str] | Mapping[int, str]) -> list[tuple[int, int]]:
+    """Return flip pairs with the left keypoint of each first, by the names of the keypoints.
+
+    Examples:
+        >>> put_left_first([(0, 1)], ["right_eye", "left_eye"])
+        [(1, 0)]
+    """
+    ordered = (sorted(map(int, pair), key=lambda index: split_side(names[index])[0] != "left") for pair in pairs)
+    return [(left, right) for left, right in ordered]
 
 
 def read_sides(names: Sequence[str]) -> Sides:

@@ -9,8 +9,8 @@ import cv2
 import pytest
 
 from rtmo_plugin.checkpoints.zoo import CATALOGUE, locate
-from rtmo_plugin.checkpoints.zoo.cache import compute_hash
 from rtmo_plugin.errors import MissingFileError
+from rtmo_plugin.files import compute_hash
 from tests.conftest import ROOT
 from tests.tiny_files import make_image
 

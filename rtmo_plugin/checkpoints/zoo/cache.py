@@ -7,13 +7,11 @@ other way round.
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from pathlib import Path
 
 from rtmo_plugin.checkpoints.zoo.catalogue import Weights
 from rtmo_plugin.errors import CheckpointError
-
-_CHUNK_BYTES = 1 << 20
+from rtmo_plugin.files import compute_hash
 
 
 def get_cache_folder() -> Path:
@@ -25,15 +23,6 @@ def get_cache_folder() -> Path:
 def locate(weights: Weights, folder: Path | None = None) -> Path:
     """Return where the file to use is, or will be once it is fetched."""
     return (folder or get_cache_folder()) / weights.model_file
-
-
-def compute_hash(path: Path) -> str:
-    """Return the SHA-256 of a file as hex digits."""
-    computed = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            computed.update(chunk)
-    return computed.hexdigest()
 
 
 def describe_hash_mismatch(path: Path, expected: str | None) -> str | None:

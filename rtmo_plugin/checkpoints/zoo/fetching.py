@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from rtmo_plugin.checkpoints.zoo.cache import check_hash, compute_hash, describe_hash_mismatch, locate
+from rtmo_plugin.checkpoints.zoo.cache import check_hash, describe_hash_mismatch, locate
 from rtmo_plugin.checkpoints.zoo.catalogue import CATALOGUE, ONNX, Weights
 from rtmo_plugin.checkpoints.zoo.mirrors import VARIABLE, list_urls
 from rtmo_plugin.checkpoints.zoo.resumable_download import TIMEOUT_S, DownloadError, ResumableDownload, show_percentage
 from rtmo_plugin.errors import CheckpointError, MissingFileError, UserError
+from rtmo_plugin.files import compute_hash
 
 _CHUNK_BYTES = 1 << 20
 _MAX_MODEL_BYTES = 1_000_000_000  # five times the largest RTMO

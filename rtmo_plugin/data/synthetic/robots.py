@@ -5,7 +5,6 @@ docs/custom-data.md goes from such a folder of labeled images to a trained model
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.files import write_json
+from rtmo_plugin.media.image_files import write_image
 
 CLASSES = ("round_robot", "square_robot")
 KEYPOINTS = ("head", "left_hand", "right_hand", "left_foot", "right_foot")
@@ -75,12 +76,12 @@ def write_robots(folder: str | Path, num_images: int, seed: int = 0) -> Iterator
     for index in range(num_images):
         image, shapes = draw_robots(seed, index)
         path = target / f"{index:04d}.jpg"
-        path.write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+        write_image(path, image)
         document: dict[str, Any] = {
             "version": "5.0.0", "flags": {}, "shapes": shapes, "imagePath": path.name, "imageData": None,
             "imageHeight": image.shape[0], "imageWidth": image.shape[1],
         }  # fmt: skip
-        path.with_suffix(".json").write_text(json.dumps(document))
+        write_json(path.with_suffix(".json"), document)
         yield path
 
 

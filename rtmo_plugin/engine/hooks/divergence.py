@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rtmo_plugin.checkpoints.reading import read_note
 from rtmo_plugin.engine.hooks.batch_plots import write_batch_plot
+from rtmo_plugin.files import replace_file
 from rtmo_plugin.models.heads.loss_check import LossCheck
 from rtmo_plugin.registry import HOOKS
 
@@ -101,7 +102,8 @@ class DivergenceHook(Hook):
                 for labels in (sample.get("gt_instance_labels", {}) for sample in samples)
             ],
         }
-        torch.save(content, folder / "batch.pth")
+        with replace_file(folder / "batch.pth") as draft:
+            torch.save(content, draft)
         if samples:
             write_batch_plot(folder / "batch.jpg", self._batch, runner.train_dataloader.dataset.metainfo)
         return folder

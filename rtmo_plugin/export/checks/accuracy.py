@@ -12,11 +12,10 @@ from rtmo_plugin.engine.evaluation_result import Speed
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.engine.predicted_samples import predict_infos
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation import CocoMetric, CrowdPoseMetric, is_crowdpose
+from rtmo_plugin.evaluation.coco_metric import build_file_metric
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.keypoints.metainfo import make_dataset_meta
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count
 
@@ -89,12 +88,8 @@ def _measure(file: Path, annotations: str | Path, images: Path, info: ModelInfo,
     content = read_annotations(annotations)
     infos = [{"img_id": each["id"], "img_path": str(images / each["file_name"])} for each in content["images"]]
     samples, speed = predict_infos(file, infos, precision)
-    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
-    metric = build(str(annotations), score_mode="bbox", nms_mode="none")
-    metric.dataset_meta = {
-        **make_dataset_meta(Path(annotations).stem, info.schema),
-        "category_ids": _list_category_ids(content["categories"], info.classes),
-    }
+    category_ids = _list_category_ids(content["categories"], info.classes)
+    metric = build_file_metric(annotations, content, info.schema, category_ids)
     metric.process(None, samples)
     found = find_average_precision(metric.evaluate(len(infos)))
     assert found is not None  # both metrics have it
