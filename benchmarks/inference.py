@@ -100,7 +100,7 @@ def _check_files(yolo: str | None, images: str | None, int8: bool) -> None:
     if int8 and not (images and Path(images).is_dir()):
         raise ConfigError("infer: --int8 is calibrated with a folder of images: name it with --images.")
     if yolo and not Path(yolo).is_file():
-        raise MissingFileError(f"There is no {yolo}: --yolo names a pose model that Ultralytics' package exported.")
+        raise MissingFileError(f"{yolo} does not exist: --yolo names a pose model that Ultralytics' package exported.")
 
 
 def _measure_cold_starts(file: Path) -> dict[str, dict[str, float]]:

@@ -57,8 +57,8 @@ def locate_peers(folder: str | Path | None) -> tuple[Path, Path]:
     for path in (weights, file):
         if not path.is_file():
             raise MissingFileError(
-                f"There is no {path}: --peers names a folder with {WEIGHTS} and {THEIR_FILE}; without it the published "
-                f"{_PUBLISHED} is downloaded."
+                f"{path} does not exist: --peers names a folder with {WEIGHTS} and {THEIR_FILE}; without it the "
+                f"published {_PUBLISHED} is downloaded."
             )
     return weights, file
 

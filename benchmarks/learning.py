@@ -80,7 +80,7 @@ def run(*, work_dir: str | Path = "work_dirs/learning", num_images: int | None =
 
     Args:
         work_dir: New folder for the images, both runs and ``curves.png``.
-        num_images: To train on, and as many at most to test on; None for the recipe's.
+        num_images: Number of images to train on, and at most as many to test on; None for the recipe's.
         seed: Seed of weights and transforms.
 
     Raises:

@@ -31,7 +31,7 @@ def compare_timings(
 
     Args:
         timings: Times of each side.
-        title: What was measured, in one line.
+        title: Measured quantity, in one line.
         command: Command that measures it again, without ``python -m benchmarks``.
         settings: Options of the measurement.
         results: Further findings, such as that both sides agree.

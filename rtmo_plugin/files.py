@@ -190,7 +190,7 @@ def open_regular(path: str | Path) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, _FLAGS)
     except FileNotFoundError:
-        raise MissingFileError(f"There is no file {path}.") from None
+        raise MissingFileError(f"The file {path} does not exist.") from None
     except OSError as error:
         kind = "" if error.errno != errno.ENXIO else " (it is a socket or a pipe)"
         raise DataError(f"{path} cannot be read: {error.strerror}{kind}.") from None

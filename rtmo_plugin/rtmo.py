@@ -75,7 +75,7 @@ class CSPConfig:
 
     def __post_init__(self) -> None:
         if self.size not in _SIZES:
-            raise ConfigError(f"There is no RTMO of size {self.size!r}: choose {', '.join(_SIZES)}.")
+            raise ConfigError(f"The size {self.size!r} of RTMO is unknown: choose {', '.join(_SIZES)}.")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class ScoreCalibration:
         try:
             text = read_text(path, _MAX_BYTES)
         except FileNotFoundError:
-            raise MissingFileError(f"There is no calibration file {path}.") from None
+            raise MissingFileError(f"The calibration file {path} does not exist.") from None
         return cls.from_json(text, f"The file {path}")
 
 

@@ -36,10 +36,10 @@ def locate_config(config: str | Path) -> Path:
         advice = f": the shipped one is {path.stem}." if path.stem in list_configs() else "."
         if near:
             advice = f": did you mean {near[0]}?"
-        raise MissingFileError(f"There is no config file {path}{advice}")
+        raise MissingFileError(f"The config file {path} does not exist{advice}")
     shipped = FOLDER / f"{path}.py"
     if not shipped.is_file():
         near = get_close_matches(str(path), list_configs(), n=1)
         advice = f": did you mean {near[0]}?" if near else f"; the shipped ones are {', '.join(list_configs())}."
-        raise MissingFileError(f"There is no config named {path}{advice}")
+        raise MissingFileError(f"No config is named {path}{advice}")
     return shipped.resolve()

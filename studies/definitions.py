@@ -95,10 +95,10 @@ def load_study(name: str) -> Study:
     """Return a study by name.
 
     Raises:
-        MissingFileError: There is no study of that name.
+        MissingFileError: The study is unknown.
     """
     if name not in list_studies():
-        raise MissingFileError(f"There is no study {name}: choose {', '.join(list_studies())}.")
+        raise MissingFileError(f"The study {name} is unknown: choose {', '.join(list_studies())}.")
     content = Config.fromfile(str(ABLATIONS / f"{name}.py")).study.to_dict()
     variants = tuple(Variant(each, **options) for each, options in content.pop("variants").items())
     return Study(name=name, variants=variants, **content)

@@ -32,5 +32,5 @@ def test_something_else_is_refused(text, tmp_path):
     (tmp_path / "scores.json").write_text(text)
     with pytest.raises(DataError, match=r"scores\.json is not a score calibration"):
         ScoreCalibration.read(tmp_path / "scores.json")
-    with pytest.raises(MissingFileError, match="There is no calibration file"):
+    with pytest.raises(MissingFileError, match=r"The calibration file .* does not exist"):
         ScoreCalibration.read(tmp_path / "none.json")

@@ -75,5 +75,5 @@ def render_page(
 
 
 def _format_number(value: float, digits: int = 3) -> str:
-    """Return a number; a dash where there is none, which the COCO tools write as -1."""
+    """Return a number; a dash for a missing one, which the COCO tools write as -1."""
     return "-" if math.isnan(value) or value < 0 else f"{value:.{digits}f}"

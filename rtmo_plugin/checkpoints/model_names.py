@@ -64,7 +64,7 @@ def find_kind_of_model(model: str | Path) -> ModelKind:
         return ModelKind.CONFIG
     near = get_close_matches(name, [*CATALOGUE, *list_configs()], n=1, cutoff=0.5)
     hint = f": did you mean {near[0]}?" if near else "; `rtmo zoo list` shows the names of models."
-    raise MissingFileError(f"There is no model or config named {name}{hint}")
+    raise MissingFileError(f"No model or config is named {name}{hint}")
 
 
 def _judge_by_suffix(suffix: str) -> ModelKind:

@@ -61,7 +61,7 @@ def locate_checkpoint(checkpoint: str | Path) -> Path:
     if path.is_dir():
         raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth or .safetensors file in it.")
     is_name = path.name == name and not path.suffix
-    raise MissingFileError(f"There is no checkpoint file {path}{suggest_name(name) if is_name else '.'}")
+    raise MissingFileError(f"The checkpoint file {path} does not exist{suggest_name(name) if is_name else '.'}")
 
 
 def read_note(work_dir: Path) -> Path | None:

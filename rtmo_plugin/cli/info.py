@@ -66,7 +66,7 @@ def _describe(what: str) -> dict[str, Any]:
         if is_config:
             return _describe_shipped(what)
         if not (Path(what).expanduser().exists() or what in CATALOGUE or is_url(what)):
-            raise MissingFileError(f"There is no {kind.value.split(maxsplit=1)[1]} file {what}.")
+            raise MissingFileError(f"The {kind.value.split(maxsplit=1)[1]} file {what} does not exist.")
     from rtmo_plugin.config.describing import describe_checkpoint, describe_config
 
     return describe_config(what) if kind is ModelKind.CONFIG else describe_checkpoint(what)

@@ -145,12 +145,12 @@ def set_launcher(cfg: Config, launcher: str) -> None:
     if launcher == "none":
         return
     if launcher not in _LAUNCHERS:
-        raise ConfigError(f"There is no launcher {launcher!r}: choose none, {', '.join(_LAUNCHERS)}.")
+        raise ConfigError(f"The launcher {launcher!r} is unknown: choose none, {', '.join(_LAUNCHERS)}.")
     program, variable = _LAUNCHERS[launcher]
     if variable not in os.environ:
         raise ConfigError(f"--launcher {launcher} is for processes that {program} starts, and {variable} is not set.")
     if get_device() == "cpu" and launcher != "pytorch":
-        raise ConfigError(f"--launcher {launcher} needs GPUs, and there is none: on CPUs use torchrun and pytorch.")
+        raise ConfigError(f"--launcher {launcher} needs GPUs, which are missing: on CPUs use torchrun and pytorch.")
 
 
 def set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:

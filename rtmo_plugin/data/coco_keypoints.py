@@ -96,7 +96,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         record = super().parse_data_info({"raw_ann_info": person, "raw_img_info": image})
         if record is None:
             return None
-        outline = record["segmentation"] or None  # labelling programs write [], which is not a valid mask
+        outline = record["segmentation"] or None  # labeling programs write [], which is not a valid mask
         return {**record, "category_id": np.array(number), "segmentation": outline}
 
     def _get_bottomup_data_infos(

@@ -73,7 +73,7 @@ class PeopleCount:
         if not (self.num_people or self.is_known):
             return
         if not self.num_people:
-            raise DataError(f"There are no people to train on in {self._name_files()}: {self._explain()}; {_ADVICE}.")
+            raise DataError(f"People to train on are missing in {self._name_files()}: {self._explain()}; {_ADVICE}.")
         _print_once(str(self))
         if self.num_background > self.num_images:
             _print_once(
@@ -121,8 +121,8 @@ def note_unused_images() -> Iterator[None]:
         records: list[dict[str, Any]] = original(dataset, people, images)
         if not records and dataset.serialize_data:
             why = "its images have no people" if images else "it lists no images"
-            what = "images to evaluate on" if dataset.test_mode else "people to train on"
-            raise DataError(f"There are no {what} in {dataset.ann_file}: {why}; {_ADVICE}.")
+            what = "Images to evaluate on" if dataset.test_mode else "People to train on"
+            raise DataError(f"{what} are missing in {dataset.ann_file}: {why}; {_ADVICE}.")
         setattr(dataset, _UNUSED, len(images) - len(records))
         return records
 

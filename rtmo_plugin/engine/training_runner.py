@@ -59,7 +59,7 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
         if isinstance(name, str) and OPTIMIZERS.get(name) is None:  # MMEngine would call None
             near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)
             hint = f"; the nearest: {', '.join(near)}" if near else ""
-            raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: there is no such optimizer{hint}.")
+            raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: the optimizer is unknown{hint}.")
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
 

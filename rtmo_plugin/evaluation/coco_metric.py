@@ -41,15 +41,15 @@ _SAMPLES = "the samples' `raw_ann_info`"
 class CocoMetric(BaseMetric):
     """AP and AR of keypoints by OKS, with the options and to the digit the numbers of MMPose 1.3's ``CocoMetric``.
 
-    Nothing goes through files.  Without any detection AP is 0; where there are no people of a size
-    to be found, its numbers are -1, as in the COCO tools.  Different from MMPose on purpose: the ground
+    Nothing goes through files.  Without any detection AP is 0; without people of a size to find, its
+    numbers are -1, as in the COCO tools.  Different from MMPose on purpose: the ground
     truth of samples is that of each evaluation instead of the first one, a sample that comes twice
     counts once whatever the sampler, keypoints of the annotation file are found by their names, and what
     cannot be evaluated is an error.
 
     Args:
         ann_file: COCO annotation file.  Without one the metric takes the file of the data set, as
-            MMPose's do; and where there is none, the samples' own ``raw_ann_info``.
+            MMPose's do; and without such a file, the samples' own ``raw_ann_info``.
         collect_device: Device on which the results of several processes are gathered: ``cpu`` or ``gpu``.
         prefix: Prefix of the names of the metrics. Default: ``coco``.
         **options: Fields of ``MetricOptions``.
@@ -96,7 +96,7 @@ class CocoMetric(BaseMetric):
     def coco(self) -> COCO | None:
         """Ground truth with the methods of the COCO tools, under MMPose's name for it.
 
-        None while there is no annotation file and nothing was evaluated.  With a ``gt_converter`` the
+        None without an annotation file, until something is evaluated.  With a ``gt_converter`` the
         annotations have the converted keypoints.
         """
         known = self._collected if self._content is None else self._content
@@ -139,7 +139,7 @@ class CocoMetric(BaseMetric):
         """Keep what evaluation needs of a batch.
 
         Args:
-            data_batch: Not used.
+            data_batch: Unused input of the model.
             data_samples: Samples as ``predictions.parse_sample`` takes them; without an annotation file also with
                 ``raw_ann_info``, and for CrowdPose ``crowd_index``.
 

@@ -47,7 +47,7 @@ def read_annotations(path: str | Path) -> Json:
         with get_local_path(str(path)) as local:
             content = read_json(local)
     except FileNotFoundError:
-        raise MissingFileError(f"There is no annotation file {path}.") from None
+        raise MissingFileError(f"The annotation file {path} does not exist.") from None
     except DataError as error:
         raise DataError(f"The annotation file {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):

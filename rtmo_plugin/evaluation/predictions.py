@@ -129,11 +129,11 @@ def rescore(mode: str, scores: NDArray[Any], keypoint_scores: NDArray[Any], thre
 
     Args:
         mode: ``bbox``: that of the box; ``keypoint``: the mean of the keypoints; ``bbox_keypoint``: the
-            box times the mean of the keypoints above ``threshold``, 0 if there is none; ``bbox_rle``:
+            box times the mean of the keypoints above ``threshold``, 0 without such keypoints; ``bbox_rle``:
             the box plus the mean plus the highest of the keypoints.
         scores: (D,) of the boxes.
         keypoint_scores: (D, K).
-        threshold: For ``bbox_keypoint``.
+        threshold: Lowest keypoint score that ``bbox_keypoint`` counts.
 
     Returns:
         (D,).

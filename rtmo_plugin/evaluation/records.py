@@ -101,7 +101,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Curves:
-    """Precision and recall; -1 where there are no people to be found."""
+    """Precision and recall; -1 without people to find."""
 
     precision: Floats  # (T, R, C, A)
     recall: Floats  # (T, C, A), the highest
@@ -140,7 +140,7 @@ class KeypointMapping:
         return cls(converter["num_keypoints"], tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
     def apply(self, values: Floats, fill: float = 0) -> Floats:
-        """Return (N, K, ...) values in the order of the targets, ``fill`` where there is no source."""
+        """Return (N, K, ...) values in the order of the targets, ``fill`` where a target has no source."""
         if max(self.sources, default=-1) >= values.shape[1]:
             raise ValueError(f"A keypoint mapping reads keypoint {max(self.sources)} of {values.shape[1]}.")
         mapped = np.full((len(values), self.num_keypoints, *values.shape[2:]), fill, values.dtype)
@@ -161,7 +161,7 @@ class MetricOptions:
     Attributes:
         use_area: Whether to take a person's ``area``; otherwise 0.53 of the box, as for CrowdPose.
         iou_type: Kind of table: ``keypoints``, or ``keypoints_crowd`` for CrowdPose's table.
-        score_mode: How a detection is ranked, see ``predictions.rescore``.
+        score_mode: Score that ranks a detection, see ``predictions.rescore``.
         keypoint_score_thr: Score that keypoints must exceed to count in ``score_mode='bbox_keypoint'``.
         nms_mode: Kind of NMS, see ``predictions.apply_nms_mode``.
         nms_thr: Threshold of the NMS, see ``predictions.apply_nms_mode``.

@@ -55,7 +55,7 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
     try:
         rows = read_json(path)
     except FileNotFoundError:
-        raise MissingFileError(f"There is no result file {path}.") from None
+        raise MissingFileError(f"The result file {path} does not exist.") from None
     except DataError as error:
         raise DataError(f"The result file {error}") from error
     if not isinstance(rows, list):

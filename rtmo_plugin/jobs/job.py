@@ -84,7 +84,7 @@ def open_job(
         **options: Options of ``Pose``.
 
     Raises:
-        MissingFileError: There are no images or videos, or the model does not exist.
+        MissingFileError: Images and videos are missing, or the model does not exist.
         ConfigError: An option is wrong, or another job is in the folder.
         OutputError: The folder cannot be written.
     """
@@ -174,7 +174,7 @@ def _digest_model(model: Path, config: Any) -> str:
     """
     if not model.is_file():
         if model.suffix:
-            raise MissingFileError(f"There is no model file {model}.")
+            raise MissingFileError(f"The model file {model} does not exist.")
         return f"{model} {config}"
     beside = dict.fromkeys([model, model.with_suffix(".bin"), locate_parameters(model)])
     return _digest([*(path.read_bytes() for path in beside if path.is_file()), str(config).encode()])

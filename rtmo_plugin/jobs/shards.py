@@ -54,7 +54,7 @@ def list_inputs(source: Any) -> list[str]:
         source: Image, video, folder, pattern, or a list of these; or a ``.txt`` file with one of these a line.
 
     Raises:
-        MissingFileError: There are no images or videos.
+        MissingFileError: Images and videos are missing.
         DataError: The source has no names, such as an array or a camera.
     """
     if isinstance(source, (str, Path)):
@@ -103,7 +103,7 @@ def _list_one(item: Any, must_exist: bool = False) -> list[str]:
         if find_kind(item) is SourceKind.IMAGES:
             return list(map(str, expand(item)))
         if not is_web(name) and not Path(item).exists():
-            raise MissingFileError(f"There is no image, video or folder {item}.")
+            raise MissingFileError(f"The image, video or folder {item} does not exist.")
     except MissingFileError:
         if must_exist:
             raise

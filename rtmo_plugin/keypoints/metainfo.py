@@ -89,7 +89,7 @@ def read_keypoint_set(dataset_meta: Mapping[str, Any]) -> KeypointSchema:
 
 
 def read_names(dataset_meta: Mapping[str, Any] | None) -> tuple[str, ...] | None:
-    """Return the keypoint names in parsed metainfo, in order; None where there are none."""
+    """Return the keypoint names in parsed metainfo, in order; None if they are missing."""
     noted = (dataset_meta or {}).get("keypoint_id2name")
     if not isinstance(noted, Mapping) or set(noted) != set(range(len(noted))) or not noted:
         return None

@@ -161,7 +161,7 @@ def convert_to_coco(source: Path, name: str, options: ReadOptions | None = None)
     """
     options = options or ReadOptions()
     if options.images and not options.images.is_dir():
-        raise MissingFileError(f"There is no image folder {options.images}.")
+        raise MissingFileError(f"The image folder {options.images} does not exist.")
     labels = FORMATS[name].read(source, options)
     check_categories(labels.categories, str(source))
     labels = labels.complete_boxes()

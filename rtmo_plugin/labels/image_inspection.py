@@ -77,7 +77,9 @@ def inspect_images(names: Iterable[str], folder: str | Path) -> Iterator[tuple[s
         MissingFileError: The folder does not exist.
     """
     if not Path(folder).is_dir():
-        raise MissingFileError(f"There is no image folder {folder}: name the one that the file names are relative to.")
+        raise MissingFileError(
+            f"The image folder {folder} does not exist: name the one that the file names are relative to."
+        )
     waiting = iter(names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while chunk := list(islice(waiting, _CHUNK)):

@@ -37,7 +37,7 @@ class Person(NamedTuple):
         category: Name of the category.
         bbox: Box (x, y, width, height) in pixels; None if only keypoints were labeled.
         keypoints: K times (x, y, visibility), flat as in COCO.
-        group_id: Number of the person in the labelling tool, if any.
+        group_id: Number of the person in the labeling tool, if any.
     """
 
     category: str
@@ -179,7 +179,7 @@ def check_categories(categories: Mapping[str, dict[str, Any]], origin: str) -> N
     """Check the names of categories and keypoints.
 
     Raises:
-        DataError: There are no categories, or one has no keypoints, an empty name or a repeated name.
+        DataError: Categories are missing, or one has no keypoints, an empty name or a repeated name.
     """
     for name, entry in categories.items():
         if not name:

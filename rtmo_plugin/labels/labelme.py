@@ -45,7 +45,7 @@ def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
     documents, others = _read_documents(folder)
     if not documents:
         found = f": {others[0]} is not one" if others else ""
-        raise MissingFileError(f"There is no LabelMe file (*.json) in {folder}{found}.")
+        raise MissingFileError(f"No LabelMe file (*.json) was found in {folder}{found}.")
     people_by_file = {file: _group_shapes(file, document["shapes"]) for file, document in documents.items()}
     keypoints = _find_keypoints([group for groups in people_by_file.values() for group in groups.values()], options)
     images: dict[str, LabeledImage] = {}

@@ -50,7 +50,7 @@ def choose_sigmas(names: Sequence[str], people: Sequence[dict[str, Any]]) -> tup
 
 
 def estimate_sigmas(people: Sequence[dict[str, Any]], num_keypoints: int) -> NDArray[np.float64]:
-    """Return K sigmas from the distances between keypoints; NaN where there are none.
+    """Return K sigmas from the distances between keypoints; NaN for keypoints without distances.
 
     Args:
         people: COCO annotations; those without a positive area and without box do not count.

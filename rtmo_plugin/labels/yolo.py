@@ -70,7 +70,7 @@ def read_yolo(source: Path, options: ReadOptions) -> LabelSet:
     unknown = [stem for stem in labels if stem not in files]
     if unknown:
         raise DataError(
-            f"The size of the image of {unknown[0]}.txt is not known, as there is no such image in "
+            f"The size of the image of {unknown[0]}.txt is not known, as the image is missing in "
             f"{options.images or place.images}: add it, or name the folder of the images with --images."
         )
     missing = place.list_missing(files)
@@ -348,7 +348,7 @@ def _find_split(folder: Path, data: dict[str, Any], split: str) -> _Split:
     if not found:
         places = ", ".join(dict.fromkeys(os.path.normpath(place.labels) for place in tried))
         raise MissingFileError(
-            f"There are no labels of the split {split!r} (looked in {places}): name another, such as --split val."
+            f"Labels of the split {split!r} were not found (looked in {places}): name another, such as --split val."
         )
     return found[0]
 

@@ -22,10 +22,10 @@ def list_images(path: str | Path) -> list[Path]:
     if given.is_file():
         return [given]
     if not given.is_dir():
-        raise MissingFileError(f"There is no image or folder {given}.")
+        raise MissingFileError(f"The image or folder {given} does not exist.")
     found = sorted(entry for entry in given.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
     if not found:
-        raise MissingFileError(f"There is no image in {given}: looked for {', '.join(SUFFIXES)}.")
+        raise MissingFileError(f"No image was found in {given}: looked for {', '.join(SUFFIXES)}.")
     return found
 
 

@@ -24,7 +24,7 @@ def open_image(source: Any) -> Entry:
     if isinstance(source, (str, Path)):
         name = str(source)
         if not is_web(name) and not os.path.exists(name):
-            raise MissingFileError(f"There is no image, video or folder {name}.")
+            raise MissingFileError(f"The image, video or folder {name} does not exist.")
         return partial(_read_image, name)
     image = convert_image(source)
     return lambda index: Frame(image, f"image {index}", None, index)

@@ -182,7 +182,7 @@ def expand_all(sources: Iterable[str | int | Path]) -> list[str | int | Path]:
         elif kind is SourceKind.LIVE or "://" in str(source) or os.path.exists(str(source)):
             found.append(source)
         else:
-            raise MissingFileError(f"There is no image, video or folder {source}.")
+            raise MissingFileError(f"The image, video or folder {source} does not exist.")
     return found
 
 
@@ -193,7 +193,7 @@ def _list_folder(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from error
     if not found:
-        raise MissingFileError(f"There is no image and no video in {folder}: looked for {', '.join(suffixes)}.")
+        raise MissingFileError(f"No image or video was found in {folder}: looked for {', '.join(suffixes)}.")
     return found
 
 

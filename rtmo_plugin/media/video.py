@@ -71,7 +71,7 @@ def open_video(address: str | Path) -> Any:
     """
     is_file = "://" not in str(address)
     if is_file and not os.path.isfile(address):
-        raise MissingFileError(f"There is no video {address}.")
+        raise MissingFileError(f"The video {address} does not exist.")
     with leave_out_messages():
         capture = cv2.VideoCapture(str(address))
     if not capture.isOpened():
@@ -134,7 +134,7 @@ def open_camera(number: int) -> Any:
         with leave_out_messages():
             capture = cv2.VideoCapture(number)
     if capture is None or not capture.isOpened():
-        raise MissingFileError(f"There is no camera {number}, or another program is using it.")
+        raise MissingFileError(f"Camera {number} is missing, or another program is using it.")
     return capture
 
 

@@ -131,7 +131,7 @@ class VideoWriter:
         if free >= _RESERVE + image.nbytes:
             return
         if self._writer is None:
-            raise OutputError(f"There is no room for {self.path}: {_RESERVE // 1024**2} MB have to stay free.")
+            raise OutputError(f"The disk is too full for {self.path}: {_RESERVE // 1024**2} MB have to stay free.")
         raise OutputError(f"The disk of {self.path} is full: it holds the frames so far, and nothing more.")
 
     def _open(self, image: Image) -> None:

@@ -114,7 +114,7 @@ def box_nms(boxes_xyxy: Floats, scores: Floats, iou_threshold: float) -> NDArray
 
 
 def greedy_nms(is_duplicate: Bools) -> NDArray[np.intp]:
-    """Keep each detection that is no duplicate of a better kept one.
+    """Keep each detection that does not duplicate a better kept one.
 
     The greedy choice is the only fixed point of that rule.  Repeating the rule reaches it in as many rounds
     as the longest chain of duplicates has members, which is short, instead of one round per detection.

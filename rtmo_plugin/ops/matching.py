@@ -47,7 +47,7 @@ def match_dynamic_k(costs: Tensor, quality: Tensor, is_candidate: Tensor, is_per
         quality: (B, P, G) in 0..1.
         is_candidate: (B, P) priors that may be chosen.
         is_person: (B, G) False in the padding.
-        top_k: How many of the best qualities are summed: the largest k.
+        top_k: Largest number of qualities that are summed, best first.
 
     Returns:
         (B, P) index of the person each prior is matched with, -1 for none.

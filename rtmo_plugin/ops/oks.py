@@ -80,5 +80,5 @@ def compute_pairwise_oks(keypoints: Tensor, targets: Tensor, visible: Tensor, ar
 
 
 def normalize_visibility(visible: Tensor) -> Tensor:
-    """Return (..., K) weights that sum to 1 over the labeled keypoints, or all 0 where there are none."""
+    """Return (..., K) weights that sum to 1 over the labeled keypoints, or all 0 without labeled keypoints."""
     return visible / visible.sum(dim=-1, keepdim=True).clamp(min=1e-8)

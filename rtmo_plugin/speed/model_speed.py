@@ -119,7 +119,7 @@ class SpeedOptions:
             THREADS.check("threads", self.threads)
         for name in self.runtimes:
             if name not in RUNTIMES:
-                raise ConfigError(f"There is no runtime {name!r}: choose {', '.join(RUNTIMES)}.")
+                raise ConfigError(f"The runtime {name!r} is unknown: choose {', '.join(RUNTIMES)}.")
         if self.annotations is not None and (self.images is None or not Path(self.images).is_dir()):
             raise ConfigError("Annotations need the folder of their images: name it with --images.")
         if self.annotations is not None and self.data is not None:

@@ -27,7 +27,7 @@ def read_samples(images: str | Path | None, number: int) -> list[Image]:
         number: Largest number of images.
 
     Raises:
-        UserError: There is no image, or one cannot be read.
+        UserError: Images are missing, or one cannot be read.
     """
     if images is None:
         return [make_noise(seed=seed) for seed in range(number)]

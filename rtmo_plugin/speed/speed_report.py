@@ -18,7 +18,7 @@ class SpeedReport:
     """What was measured, side by side.
 
     Attributes:
-        title: What was measured, in one line.
+        title: Measured quantity, in one line.
         command: Command that measures it again.
         columns: Columns of the table by their heads: the key of a side's value and its format.
         sides: Values of each side by name, ``name`` among them; a value of None was not measured.

@@ -61,7 +61,7 @@ def test_tool_refuses_nothing_to_measure(capsys):
     assert run_tool(["eval", "--rounds", "0"]) == 2
     assert "is not a whole number from 1" in capsys.readouterr().err
     assert run_tool(["train-of-thought"]) == 2  # the name of a model
-    assert "There is no model or config named train-of-thought" in capsys.readouterr().err
+    assert "No model or config is named train-of-thought" in capsys.readouterr().err
 
 
 def run_tool(arguments):

@@ -92,7 +92,7 @@ def test_half_a_file_is_refused(tmp_path):
 
 
 def test_path_must_be_a_file(tmp_path):
-    with pytest.raises(MissingFileError, match=r"There is no checkpoint file .*none\.pth"):
+    with pytest.raises(MissingFileError, match=r"The checkpoint file .*none\.pth does not exist"):
         locate_checkpoint(tmp_path / "none.pth")
     with pytest.raises(MissingFileError, match="is a folder"):
         locate_checkpoint(tmp_path)

@@ -144,7 +144,7 @@ def test_light_installation_takes_the_advice_of_the_program(tmp_path, wheel):
     advice = re.search(r'pip install "(rtmo-plugin\[serve\])"', done.stderr)
     assert advice, done.stderr
     env.check("pip", "install", "-q", advice[1])
-    assert "There is no model file" in env.run("rtmo", "serve", "none.onnx").stderr
+    assert "The model file none.onnx does not exist" in env.run("rtmo", "serve", "none.onnx").stderr
 
 
 def test_comparisons_and_studies_are_not_in_the_wheel(wheel):

@@ -128,7 +128,7 @@ def test_run_of_two_processes_ends(data_root, tmp_path):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_other_launchers_need_gpus(config, monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "0")
-    with pytest.raises(ConfigError, match="--launcher slurm needs GPUs, and there is none: on CPUs use torchrun"):
+    with pytest.raises(ConfigError, match="--launcher slurm needs GPUs, which are missing: on CPUs use torchrun"):
         train(config, launcher="slurm")
 
 

@@ -61,7 +61,7 @@ def test_other_models_are_refused(config, trained, change, error, words):
 def test_device_and_files_that_are_missing_are_named(config, trained, tmp_path):
     with pytest.raises(ConfigError, match="--device rocket cannot be used here"):
         load_model(config, trained.checkpoint, device="rocket")
-    with pytest.raises(MissingFileError, match=r"There is no checkpoint file .*none\.pth"):
+    with pytest.raises(MissingFileError, match=r"The checkpoint file .*none\.pth does not exist"):
         load_model(config, tmp_path / "none.pth")
 
 

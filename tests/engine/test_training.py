@@ -87,7 +87,7 @@ def test_auto_resume_finds_the_last_checkpoint_or_reports_that_none_exists(run, 
 
 
 def test_load_from_of_the_config_is_checked_too(run, tmp_path):
-    with pytest.raises(MissingFileError, match=r"There is no checkpoint file .*weights\.pth"):
+    with pytest.raises(MissingFileError, match=r"The checkpoint file .*weights\.pth does not exist"):
         run(cfg_options={"load_from": str(tmp_path / "weights.pth")})
 
 
@@ -219,7 +219,7 @@ def test_value_that_cannot_be_built_is_refused(run, options, message):
 
 
 def test_misspelt_optimizer_is_refused(run):
-    with pytest.raises(ConfigError, match=r"optimizer\.type='AdmW': there is no such optimizer; the nearest: AdamW"):
+    with pytest.raises(ConfigError, match=r"optimizer\.type='AdmW': the optimizer is unknown; the nearest: AdamW"):
         run(cfg_options={"optim_wrapper.optimizer.type": "AdmW"})
 
 

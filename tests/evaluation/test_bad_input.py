@@ -126,7 +126,7 @@ def test_annotation_file_of_a_test_set(small_truth, tmp_path):
 
 
 def test_missing_annotation_file():
-    with pytest.raises(MissingFileError, match=r"There is no annotation file nowhere\.json"):
+    with pytest.raises(MissingFileError, match=r"The annotation file nowhere\.json does not exist"):
         CocoMetric("nowhere.json")
 
 

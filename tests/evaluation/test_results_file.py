@@ -41,7 +41,7 @@ def test_file_that_is_cut_off_or_missing(files, tmp_path):
     results.write_text(results.read_text()[:-20])
     with pytest.raises(DataError, match=r"The result file .*model\.keypoints\.json is not valid JSON: line"):
         read_results(results)
-    with pytest.raises(MissingFileError, match=r"There is no result file .*none\.json"):
+    with pytest.raises(MissingFileError, match=r"The result file .*none\.json does not exist"):
         read_results(tmp_path / "none.json")
 
 

@@ -94,13 +94,13 @@ def test_what_cannot_be_is_refused(trained, images, annotations, tmp_path, capsy
         ExportOptions(int8=True, half=True, int8_images=(images / "0.png",))
     with pytest.raises(ConfigError, match="--annotations is for the AP of --int8"):
         export(*trained, tmp_path / "x.onnx", annotations=annotations)
-    with pytest.raises(MissingFileError, match="There is no image"):
+    with pytest.raises(MissingFileError, match="No image was found"):
         export(*trained, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
-    with pytest.raises(MissingFileError, match="There is no image"):  # the option's earlier name
+    with pytest.raises(MissingFileError, match="No image was found"):  # the option's earlier name
         export(*trained, tmp_path / "x.onnx", int8=True, calibration_images=tmp_path)
     arguments = ["--out", str(tmp_path / "x.onnx"), "--int8", "--calibration-images", str(tmp_path)]
     code, _, err = run_in_process(capsys, "export", *trained, *arguments)
-    assert (code, "There is no image" in err) == (2, True)
+    assert (code, "No image was found" in err) == (2, True)
     options = {"int8": True, "int8_images": images, "cut": "decoded"}
     with pytest.raises(ConfigError, match=r"x\.pt cannot hold eight-bit convolutions"):
         export(*trained, tmp_path / "x.pt", format="torchscript", **options)

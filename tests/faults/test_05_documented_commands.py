@@ -117,6 +117,6 @@ def test_benchmark_of_inference_takes_published_weights(monkeypatch, tmp_path):
 def test_folder_of_peers_without_them_is_one_sentence(tmp_path):
     (tmp_path / inference_sides.WEIGHTS).touch()
     with pytest.raises(
-        MissingFileError, match=r"There is no .*mmdeploy.*onnx: --peers names a folder with .*downloaded"
+        MissingFileError, match=r".*mmdeploy.*onnx does not exist: --peers names a folder with .*downloaded"
     ):
         inference_sides.locate_peers(tmp_path)

@@ -78,7 +78,7 @@ def test_a_line_of_keypoints_has_a_box(root, capsys):
 )
 def test_training_data_without_people_are_an_error(root, people, words):
     write_points(root, people)
-    with pytest.raises(DataError, match=rf"There are no people to train on in .*{words}"):
+    with pytest.raises(DataError, match=rf"People to train on are missing in .*{words}"):
         run(root)
 
 
@@ -90,7 +90,7 @@ def test_file_of_nothing_is_an_error(root, key):
     (root / "train.json").write_text(json.dumps(content))
     cfg = load_config("rtmo-t_custom")  # whose records are packed, unlike those of small data sets in tests
     reason = "its images have no people" if key == "annotations" else "it lists no images"
-    with pytest.raises(DataError, match=rf"There are no people to train on in .*train\.json: {reason}"):
+    with pytest.raises(DataError, match=rf"People to train on are missing in .*train\.json: {reason}"):
         train(cfg, data_root=root, work_dir=root / "run", from_scratch=True)
 
 

@@ -42,7 +42,7 @@ def test_shipped_config_without_weights_is_found():
 def test_unknown_name_is_unknown_and_needs_no_torch(name):
     done = run("info", name)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: There is no model or config named {name}")
+    assert done.stderr.startswith(f"error: No model or config is named {name}")
     assert "torch" not in done.stderr
 
 

@@ -140,7 +140,7 @@ def test_a_job_keeps_its_format_and_parquet_has_no_odd_names(begin):
 
 def test_what_is_wrong_is_said_before_anything_is_written(begin, tmp_path):
     wrong = {
-        r"There is no model file gone\.onnx": {"model": "gone.onnx"},
+        r"The model file gone\.onnx does not exist": {"model": "gone.onnx"},
         "choose jsonl or parquet": {"records": "csv"},
         "shard_size must be a whole number from 1 to 1000000000, got 0": {"shard_size": 0},
     }
@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(begin, tmp_path):
             begin(**change)
     assert not (tmp_path / "out").exists()
     job = begin(runtime="none")
-    with pytest.raises(StoppedError, match="There is no runtime 'none'"):
+    with pytest.raises(StoppedError, match="The runtime 'none' is unknown"):
         next(run_job(job))
 
 

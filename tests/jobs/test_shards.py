@@ -38,9 +38,9 @@ def test_names_are_those_that_pose_takes(folder, tmp_path):
 @pytest.mark.parametrize(
     ("source", "error", "words"),
     [
-        ("gone.jpg", MissingFileError, "There is no image, video or folder gone.jpg"),
+        ("gone.jpg", MissingFileError, "The image, video or folder gone.jpg does not exist"),
         ("gone/*.jpg", MissingFileError, "No file matches the pattern"),
-        ("gone.txt", MissingFileError, "The list of images cannot be read: There is no file gone.txt"),
+        ("gone.txt", MissingFileError, "The list of images cannot be read: The file gone.txt does not exist"),
         ([], MissingFileError, "the list of images and videos is empty"),
         (0, DataError, "0 cannot be processed in a job"),
         (["rtsp://camera/1"], DataError, "rtsp://camera/1 cannot be processed in a job"),

@@ -133,10 +133,10 @@ def test_missing_file_and_folder(file, tmp_path, capsys):
         == f"error: {tmp_path} is a folder, not a regular file; only regular files are read.\n"
     )
     code, _, err = run_in_process(capsys, "dataset", "check", tmp_path / "none.json")
-    assert (code, err) == (2, f"error: There is no file {tmp_path / 'none.json'}.\n")
+    assert (code, err) == (2, f"error: The file {tmp_path / 'none.json'} does not exist.\n")
     code, _, err = run_in_process(capsys, "dataset", "check", file, "--images", tmp_path / "none")
     assert code == 2
-    assert err.startswith(f"error: There is no image folder {tmp_path / 'none'}")
+    assert err.startswith(f"error: The image folder {tmp_path / 'none'} does not exist")
 
 
 def test_it_needs_neither_torch_nor_openmmlab(file):

@@ -39,9 +39,9 @@ def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
         ((file, full, "--to", "yolo"), f"{full} exists already and is not overwritten: name another file or folder."),
         ((file, tmp_path / "x"), "Either the source or the target must be COCO: convert twice to get from"),
         ((file, tmp_path / "x", "--from", "yolo", "--to", "cvat"), "Either the source or the target must be COCO"),
-        ((full, tmp_path / "x", "--from", "yolo"), f"There is no file {full / 'data.yaml'}."),
+        ((full, tmp_path / "x", "--from", "yolo"), f"The file {full / 'data.yaml'} does not exist."),
         ((file, tmp_path / "x", "--to", "cvat", "--keypoints", "a"), "--keypoints does not apply to this conversion"),
-        ((tmp_path / "none", tmp_path / "x", "--from", "cvat"), f"There is no file {tmp_path / 'none'}."),
+        ((tmp_path / "none", tmp_path / "x", "--from", "cvat"), f"The file {tmp_path / 'none'} does not exist."),
     ]
     for arguments, sentence in mistakes:
         code, out, err = run_in_process(capsys, "dataset", "convert", *arguments)

@@ -77,7 +77,7 @@ def test_yolo_in_pixels(tmp_path, pictures):
         ({"1": ["2" + " .5" * 4 + " .5 .5 2" * 5]}, {}, r"1\.txt, line 1 names a class that data\.yaml does not"),
         ({"1": ["0 320 240 64 64" + " .5 .5 2" * 5]}, {}, r"1\.txt: boxes are in pixels"),
         ({}, {"names": ["a", "a"]}, r"different names of classes: one is there twice"),
-        ({"9": []}, {}, r"size of the image of 9\.txt is not known, as there is no such image in .*--images"),
+        ({"9": []}, {}, r"size of the image of 9\.txt is not known, as the image is missing in .*--images"),
         ({}, {"kpt_shape": [5]}, r"needs `names`, and `kpt_shape: \[K, 3\]`"),
         ({}, {"names": {1: "a"}}, r"must number the classes from 0"),
         ({}, {"kpt_names": {0: ["a"]}}, r"kpt_shape in data\.yaml is for 5 keypoints, but 1 are named"),
@@ -89,7 +89,7 @@ def test_bad_yolo_is_one_sentence(tmp_path, pictures, rows, data, words):
 
 
 def test_missing_or_broken_yaml(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"There is no file .*data\.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"The file .*data\.yaml does not exist"):
         convert_to_coco(tmp_path, "yolo")
     (tmp_path / "data.yaml").write_text("names: [a\nb: ]: c")
     with pytest.raises(ValueError, match=r"data\.yaml is not YAML at line 2"):
@@ -135,7 +135,7 @@ def test_bad_labelme_is_one_sentence(tmp_path, shapes, words):
 
 
 def test_other_json_is_no_labelme(tmp_path):
-    with pytest.raises(FileNotFoundError, match="There is no LabelMe file"):
+    with pytest.raises(FileNotFoundError, match="No LabelMe file"):
         convert_to_coco(tmp_path, "labelme")
     make_labelme(tmp_path, []).joinpath("1.json").rename(tmp_path / "2.json")
     with pytest.raises(ValueError, match=r"2\.json is of the image 1\.jpg: give both the same name"):

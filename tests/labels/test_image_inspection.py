@@ -73,5 +73,5 @@ def test_size_is_that_of_the_upright_picture_as_training_reads_it(tmp_path):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(MissingFileError, match="There is no image folder"):
+    with pytest.raises(MissingFileError, match=r"The image folder .* does not exist"):
         next(inspect_images(["1.jpg"], tmp_path / "nowhere"))

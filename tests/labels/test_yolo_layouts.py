@@ -154,6 +154,6 @@ def test_a_split_that_is_nowhere_names_the_places(tmp_path, capsys):
         capsys, "dataset", "convert", tmp_path / "yolo", tmp_path / "x.json", "--from", "yolo", "--split", "val"
     )
     assert code == 2
-    assert err.startswith("error: There are no labels of the split 'val' (looked in ")
+    assert err.startswith("error: Labels of the split 'val' were not found (looked in ")
     assert str(tmp_path / "yolo/valid/labels") in err
     assert "name another, such as --split val" in err

@@ -124,7 +124,7 @@ def test_lists_hold_anything_and_one_bad_thing_does_not_stop_the_others(folder, 
         str(folder / "a.png"), str(text), str(missing), f"{server}/b.jpg", "image 4", str(empty),
     ]  # fmt: skip
     assert [bool(frame.error) for frame in frames[:6]] == [False, True, True, False, False, True]
-    assert frames[2].error == f"There is no image, video or folder {missing}."
+    assert frames[2].error == f"The image, video or folder {missing} does not exist."
     assert len(frames) == 7 + NUM_FRAMES
     assert "float is not a source" in frames[-1].error
 
@@ -152,11 +152,11 @@ def test_kinds_are_told_by_name(source, kind):
 def test_what_is_wrong_is_said_at_once(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     wrong = {
-        tmp_path / "nowhere.jpg": "There is no image, video or folder",
-        tmp_path / "nowhere.mp4": "There is no video",
+        tmp_path / "nowhere.jpg": "The image, video or folder .* does not exist",
+        tmp_path / "nowhere.mp4": "The video .* does not exist",
         tmp_path / "text.mp4": "is not a video that OpenCV can read",
         str(tmp_path / "*.jpg"): "No file matches the pattern",
-        63: "There is no camera 63, or another program is using it",
+        63: "Camera 63 is missing, or another program is using it",
         "rtsp://127.0.0.1:1/": "cannot be opened",
         True: "bool is not a source",
         b"text": "The image is not an image: give JPEG, PNG, WebP, BMP or TIFF",
@@ -167,7 +167,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path):
     with pytest.raises(DataError, match=r"An array of shape \(3, 8, 8\) and type float32 is not an image"):
         read_frames(np.zeros((3, 8, 8), np.float32))
     (tmp_path / "text.mp4").unlink()
-    with pytest.raises(MissingFileError, match="There is no image and no video in"):
+    with pytest.raises(MissingFileError, match="No image or video was found in"):
         read_frames(tmp_path)
 
 

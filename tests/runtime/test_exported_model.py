@@ -219,7 +219,7 @@ def make_other_model(outputs=("logits",)):
 
 def test_files_that_are_no_rtmo_are_refused(files, tmp_path):
     path = tmp_path / "model.onnx"
-    with pytest.raises(MissingFileError, match=r"There is no model file .*model\.onnx"):
+    with pytest.raises(MissingFileError, match=r"The model file .*model\.onnx does not exist"):
         ExportedModel(path)
     for content in (b"", b"not ONNX at all", files["raw"].read_bytes()[:5000]):
         path.write_bytes(content)
@@ -251,7 +251,7 @@ def test_raw_file_needs_its_parameters(files, tmp_path):
 
 
 def test_runtimes_are_chosen_by_file_and_name(files, tmp_path):
-    with pytest.raises(ConfigError, match="There is no runtime 'tensorflow'"):
+    with pytest.raises(ConfigError, match="The runtime 'tensorflow' is unknown"):
         open_engine(files["raw"], runtime="tensorflow")
     (tmp_path / "model.tflite").touch()
     with pytest.raises(ConfigError, match=r"No runtime reads files like model\.tflite"):

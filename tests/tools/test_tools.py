@@ -94,12 +94,12 @@ def test_resume_goes_on_in_the_same_folder(trained, config, data_root, capsys): 
 def list_mistakes():
     """Return tool, arguments and the beginning of the sentence for mistakes of each kind."""
     return {
-        "config": ("train", ["nowhere.py"], "There is no config file nowhere.py."),
+        "config": ("train", ["nowhere.py"], "The config file nowhere.py does not exist."),
         "data": ("train", ["CONFIG", "--from-scratch"], "The annotation file data/coco/annotations/person_keypoints_"),
         "key": ("train", ["CONFIG", "--cfg-options", "train_cfg.max_epoch=3"], "--cfg-options train_cfg.max_epoch: no"),
         "pair": ("train", ["CONFIG", "--cfg-options", "train_cfg.max_epochs"], "--cfg-options takes KEY=VALUE pairs"),
         "brackets": ("train", ["CONFIG", "--cfg-options", "a=[(1,2]"], "--cfg-options takes KEY=VALUE pairs"),
-        "checkpoint": ("test", ["CONFIG", "nowhere.pth"], "There is no checkpoint file nowhere.pth."),
+        "checkpoint": ("test", ["CONFIG", "nowhere.pth"], "The checkpoint file nowhere.pth does not exist."),
         "not weights": (
             "test",
             ["CONFIG", "JUNK", "DATA"],
@@ -113,7 +113,7 @@ def list_mistakes():
         "image": (
             "predict",
             ["CONFIG", "JUNK", "nowhere.jpg", "--out", "x"],
-            "There is no image, video or folder nowhere.jpg.",
+            "The image, video or folder nowhere.jpg does not exist.",
         ),
         "option": ("train", ["CONFIG", "--ampp"], "unrecognized arguments: --ampp"),
     }
@@ -138,7 +138,7 @@ def test_mistake_is_one_sentence_and_exit_code_2(kind, config, data_root, tmp_pa
 def test_a_process_of_its_own_ends_with_2_as_well(config, tmp_path):  # noqa: F811
     code, out, err = run_as_user("test", config, tmp_path / "none.pth")
     assert (code, out) == (2, "")
-    assert err == f"error: There is no checkpoint file {tmp_path / 'none.pth'}.\n"
+    assert err == f"error: The checkpoint file {tmp_path / 'none.pth'} does not exist.\n"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_fetch_prints_the_path_alone_and_path_where_it_will_be(server, cache, ca
 def test_mistakes_are_one_sentence_and_exit_code_2(capsys):
     code, out, err = run_in_process(capsys, "zoo", "fetch", NAME, "rtmo-x_coco")
     assert (code, out) == (2, "")
-    assert re.fullmatch(r"error: There are no weights named 'rtmo-x_coco': did you mean rtmo-[sml]_coco\?\n", err)
+    assert re.fullmatch(r"error: No weights are named 'rtmo-x_coco': did you mean rtmo-[sml]_coco\?\n", err)
     assert run_in_process(capsys, "zoo")[0] == 2
 
 

@@ -57,7 +57,7 @@ class WeightedPrecision:
             )
 
     def average(self, weights: NDArray[Any]) -> float:
-        """Return the AP, -1 where there are no people.
+        """Return the AP, -1 for data without people.
 
         Args:
             weights: Number of times (I,) that each image counts; all 1 for the metric's own number.
@@ -72,7 +72,7 @@ class WeightedPrecision:
 
 
 def average_precision(comparison: Comparison) -> float:
-    """Return the AP, -1 where there are no people."""
+    """Return the AP, -1 for data without people."""
     return WeightedPrecision(comparison).average(np.ones(len(comparison.truth.image_ids)))
 
 

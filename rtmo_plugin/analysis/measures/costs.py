@@ -108,7 +108,7 @@ MEANINGS = {
     "swap": "the keypoint is on another person",
     "miss": "the keypoint is near nothing that it could be confused with",
     "duplicate": "a detection of a person who was found already",
-    "background": "a detection where there is no person",
+    "background": "a detection away from every person",
     "missed": "no detection is matched with the person",
     "ranking": "scores put worse poses before better ones; measured with the OKS as the score",
 }

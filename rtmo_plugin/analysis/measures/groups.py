@@ -24,7 +24,7 @@ class GroupResult:
 
     name: str
     num_people: int
-    precision: float  # AP, -1 where there are no people
+    precision: float  # AP, -1 for a group without people
     recall: float  # AR
 
 

@@ -87,7 +87,7 @@ def _list_people(truth: GroundTruth) -> dict[tuple[int, int], NDArray[Any]]:
 LEAST_OKS = 0.1
 NEAR, GOOD = 0.5, 0.85
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
-UNLABELLED = -1
+UNLABELED = -1
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Study:
     pairs: NDArray[Any]  # (M,) indices of the D that are matched with a person who counts
     oks: NDArray[Any]  # (M,) of the pairs
     similarity: NDArray[Any]  # (M, K) of each keypoint to its place
-    kinds: NDArray[Any]  # (M, K) indices into KINDS, UNLABELLED
+    kinds: NDArray[Any]  # (M, K) indices into KINDS, UNLABELED
 
     @property
     def pair_rows(self) -> NDArray[Any]:
@@ -181,7 +181,7 @@ def make_mirror(num_keypoints: int, flip_pairs: tuple[tuple[int, int], ...]) -> 
 def compare_keypoints(
     comparison: Comparison, rows: NDArray[Any], people: NDArray[Any], mirror: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Return the similarity (M, K) of detections' keypoints to those of people; 0 where there is no label.
+    """Return the similarity (M, K) of detections' keypoints to those of people; 0 for unlabeled keypoints.
 
     Args:
         comparison: People and detections.
@@ -213,7 +213,7 @@ def _name_kinds(
         [KINDS.index(name) for name in KINDS[:-1]],
         KINDS.index("miss"),
     )
-    return np.where(comparison.truth.keypoints[people, :, 2] > 0, kinds, UNLABELLED)
+    return np.where(comparison.truth.keypoints[people, :, 2] > 0, kinds, UNLABELED)
 
 
 def _compare_with_others(

@@ -102,7 +102,7 @@ class Weights:
             archive), or all 64; None if they are not known.
         size: Size of the file to use in bytes, as users report it, or None.  It is shown, and never used to
             refuse a file.
-        ap: Published average precision, or None if there is none.
+        ap: Published average precision, or None if none was published.
     """
 
     name: str
@@ -145,7 +145,7 @@ def find_weights(name: str) -> Weights:
         '8db55a59'
     """
     if name not in CATALOGUE:
-        raise UnknownKeyError(f"There are no weights named {name!r}{suggest_name(name)}")
+        raise UnknownKeyError(f"No weights are named {name!r}{suggest_name(name)}")
     return CATALOGUE[name]
 
 

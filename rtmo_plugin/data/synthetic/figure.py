@@ -43,7 +43,7 @@ def sample_between(rng: np.random.Generator, ranges: NDArray[Any]) -> NDArray[An
 def sample_figures(rng: np.random.Generator, num_figures: int, turned: float, motion: float) -> NDArray[Any]:
     """Pose ``num_figures`` people and look at each from somewhere, a share ``turned`` from the side or behind.
 
-    ``motion`` scales the angles of trunk, head and limbs: at 0 everybody stands straight.
+    ``motion`` scales the angles of trunk, head and limbs: at 0 all people stand straight.
 
     Returns:
         Landmarks of shape (F, L, 3), view frame, origin between the hips; the first 17 are the

@@ -86,7 +86,7 @@ def write_robots(folder: str | Path, num_images: int, seed: int = 0) -> Iterator
 
 
 def _find_place(rng: np.random.Generator, size_wh: tuple[int, int], others: list[Robot]) -> Robot | None:
-    """Return a robot that stands away from the others, or None where there is no room."""
+    """Return a robot that stands away from the others, or None if it does not fit."""
     for _ in range(_NUM_TRIES):
         height = rng.uniform(0.35, 0.7) * size_wh[1]
         middle = rng.uniform(0.15, 0.85, 2) * size_wh

@@ -25,12 +25,12 @@ class SceneSettings:
         num_people: Smallest and largest number of people in an image, within 0..8; one to four are the
             most frequent.  A person who is almost completely hidden is left out.
         height_range: Smallest and largest standing height, in shares of the image's shorter side.
-        occlusion: From 0, people avoid one another, to 1, they may hide one another and things
+        occlusion: Overlap, from 0, people avoid one another, to 1, they may hide one another and things
             stand before them.
         truncation: Share of the people, 0..1, who are pushed over an image border.
-        clutter: From 0, plain walls and empty floors, to 1, full of things.
+        clutter: Amount of things, from 0, plain walls and empty floors, to 1, full of things.
         turned: Share of the people, 0..1, who are seen from the side or from behind.
-        motion: From 0, all stand straight with hanging arms, to 1, they wave, walk, sit and kneel;
+        motion: Variety of poses, from 0, all stand straight with hanging arms, to 1, they wave, walk, sit and kneel;
             scales the angles of all joints.
 
     Raises:

@@ -69,7 +69,7 @@ class SyntheticPeople(BaseCocoStyleDataset):
         self._images: dict[int, NDArray[Any]] = {}
         super().__init__(data_mode=data_mode, **{k: value for k, value in options.items() if k not in names})
         if self.test_mode:
-            # The base class has told CocoMetric to read the annotation file '': there is none.
+            # The base class has told CocoMetric to read the annotation file '', which does not exist.
             MessageHub.get_current_instance().update_info(f"{self.metainfo['dataset_name']}_ann_file", None)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def flip_people(
     Args:
         people: Labels, or a record that holds some of the arrays, and optionally ``bbox_center`` (G, 2).
         size_wh: Image width and height.
-        flip_indices: For each keypoint, the index of the keypoint on the other side.
+        flip_indices: Index of the keypoint on the other side of each keypoint.
         direction: ``horizontal``, ``vertical`` or ``diagonal``.
 
     Returns:

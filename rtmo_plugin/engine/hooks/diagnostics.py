@@ -23,7 +23,7 @@ class DiagnosticsHook(Hook):
 
     The sums are computed on the device and read at the end of the epoch, so no step waits for them.
     With several processes, the first one writes the statistics of its own share.  For other heads, such as
-    MMPose's, there is no file.
+    MMPose's, no file is written.
     """
 
     priority = "LOW"

@@ -34,7 +34,7 @@ class SimOTAAssigner:
         cls_weight: Weight of the binary cross entropy between sqrt(class probability) and the label.
         oks_weight: Weight of -log OKS of the proxy pose.
         vis_weight: Weight of the binary cross entropy of the keypoints' visibility.
-        dynamic_k: Which similarity counts how many priors a person gets, ``"oks"`` or ``"iou"``.
+        dynamic_k: Similarity that decides how many priors a person gets, ``"oks"`` or ``"iou"``.
         center: Middle of the square: that of the ``"box"``, or the mean of the labeled ``"keypoints"``.
 
     Raises:

@@ -19,7 +19,7 @@ def apply_in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tenso
     memory that grows for thousands of steps.
 
     Args:
-        function: From (M, ...) rows to (M, ...) rows, of which none depends on another.
+        function: Function of (M, ...) rows that returns (M, ...) rows, each from its own row alone.
         rows: (N, ...).
 
     Returns:

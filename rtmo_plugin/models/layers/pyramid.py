@@ -19,7 +19,7 @@ def resolve_channels(in_channels: Sequence[int] | None, widen_factor: float) -> 
     """Return the channels of P3 to P5: those given, or those of a CSPDarknet of a width.
 
     Raises:
-        ValueError: Not one number for each level.
+        ValueError: Numbers and levels differ in count.
     """
     if in_channels is None:
         return tuple(int(channels * widen_factor) for channels in _BACKBONE_CHANNELS)
@@ -94,7 +94,7 @@ def fuse_bottom_up(features: Sequence[Tensor], downsamples: Iterable[Layer], blo
     Args:
         features: (B, C_i, H / 2^i, W / 2^i) maps, fine to coarse.
         downsamples: Layers of stride 2, fine to coarse; the way ends where they end.
-        blocks: As many layers that read the downsampled map and the coarser one concatenated.
+        blocks: Layers, as many, that read the downsampled map and the coarser one concatenated.
 
     Returns:
         One map more than there are blocks, fine to coarse.

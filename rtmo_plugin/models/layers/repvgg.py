@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 class RepVGGBlock(BaseModule):
     """A 3x3 and a 1x1 convolution side by side, each with its norm; their sum is activated.
 
-    As in RT-DETR and MMPose 1.3 there is no identity branch.
+    As in RT-DETR and MMPose 1.3, the identity branch is left out.
 
     Args:
         channels: C, of the input and of the output.

@@ -1,4 +1,4 @@
-"""What is minimised, one module a loss."""
+"""Losses, one module each."""
 
 from rtmo_plugin.models.losses.boxes import BoxL1Loss, IoULoss
 from rtmo_plugin.models.losses.classification import VariFocalLoss, VisibilityLoss

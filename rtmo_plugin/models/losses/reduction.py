@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def compute_mean(values: Tensor) -> Tensor:
-    """Return the mean, or a zero connected to the graph where there are no values.
+    """Return the mean, or a zero connected to the graph for an empty tensor.
 
     A batch without people thus gives every parameter a gradient, as distributed training expects.
     """

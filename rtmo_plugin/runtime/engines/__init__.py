@@ -46,13 +46,13 @@ def open_engine(
             if the runtime has them).
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         ConfigError: No runtime for it is installed, it has no streams, or the device is not there.
         DataError: The file is damaged or not an RTMO model.
     """
     path = Path(file)
     if not os.path.isfile(path):
-        raise MissingFileError(f"There is no model file {path}.")
+        raise MissingFileError(f"The model file {path} does not exist.")
     if runtime is None and path.suffix.lower() == ".onnx" and str(options.get("device", "")).startswith("cuda"):
         runtime = "onnxruntime"  # OpenVINO knows no such device
     name = choose_runtime(path, runtime)
@@ -71,7 +71,7 @@ def choose_runtime(path: Path, runtime: str | None = None) -> str:
         ConfigError: The runtime is unknown, does not read such files, or is not installed.
     """
     if runtime is not None and runtime not in RUNTIMES:
-        raise ConfigError(f"There is no runtime {runtime!r}: choose {', '.join(RUNTIMES)}.")
+        raise ConfigError(f"The runtime {runtime!r} is unknown: choose {', '.join(RUNTIMES)}.")
     fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
     if not fitting or (runtime is not None and runtime not in fitting):
         endings = sorted({suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes})

@@ -62,7 +62,7 @@ def _read_strings(path: Path) -> dict[str, str]:
     """Return the metadata of a model.
 
     Raises:
-        DataError: There is no such file, or it is another kind of file.
+        DataError: The file does not exist, or it is another kind of file.
     """
     try:
         content = read_json(path)

@@ -80,7 +80,7 @@ def test_only_bad_images_is_an_error(config, trained, folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["nowhere", "folder.jpg"])
 def test_nothing_to_predict_is_an_error(config, trained, folder, tmp_path, name):
-    with pytest.raises(MissingFileError, match="There is no image"):
+    with pytest.raises(MissingFileError, match="No image was found"):
         predict(trained.checkpoint, folder / name, out=tmp_path / "out", config=config)
 
 

@@ -147,7 +147,7 @@ def test_a_limit_of_file_sizes_is_told_and_nothing_is_lost(clip, tmp_path, monke
             write_often(video, frame)
         assert 0 < count_frames(video) < 100
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-        with pytest.raises(OutputError, match=r"There is no room for .*none\.avi"):
+        with pytest.raises(OutputError, match=r"The disk is too full for .*none\.avi"):
             VideoWriter(tmp_path / "none.avi", 25.0).write(frame)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -164,8 +164,8 @@ def test_whoever_stops_early_has_what_was_done(clip, tmp_path):
 @pytest.mark.parametrize(
     ("source", "error", "words"),
     [
-        ("nowhere.mp4", MissingFileError, "There is no video nowhere.mp4"),
-        (77, MissingFileError, "There is no camera 77"),
+        ("nowhere.mp4", MissingFileError, "The video nowhere.mp4 does not exist"),
+        (77, MissingFileError, "Camera 77 is missing"),
         ("photo.jpg", ConfigError, "is not a video: give a video file"),
     ],
 )
