@@ -37,7 +37,6 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
     checkpoint = read_checkpoint(Path(cfg.load_from)) if cfg.load_from else None
     if checkpoint and cfg.resume:
         check_resumable(checkpoint, Path(cfg.load_from))
-        _check_epochs_left(cfg, checkpoint)
         continue_seed(cfg, checkpoint)
     runner = build_runner(cfg)
     with refuse_config_errors():
@@ -53,6 +52,8 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
         advice = ADVICE if not cfg.resume and is_transferable(checkpoint, get_model(runner)) else ""
         check_fits(get_model(runner), checkpoint, Path(cfg.load_from), advice)
         check_checkpoint_names(checkpoint, Path(cfg.load_from), metainfo, "" if cfg.resume else ADVICE)
+    if checkpoint and cfg.resume:
+        _check_epochs_left(cfg, checkpoint)
     with refuse_config_errors():
         check_readable(make_plain(metainfo), "metainfo")
         name = cfg.optim_wrapper.optimizer.type
