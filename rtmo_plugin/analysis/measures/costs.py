@@ -127,16 +127,16 @@ class Finding:
 def find_what_matters(costs: list[Cost], study: Study) -> list[Finding]:
     """Return the kinds of errors that cost at least ``LEAST_COST``, dearest first."""
     dear = sorted((cost for cost in costs if cost.alone >= LEAST_COST), key=lambda cost: -cost.alone)
-    return [Finding(cost.name, TITLES[cost.name], _describe_cost(cost, study)) for cost in dear]
-
-
-def _describe_cost(cost: Cost, study: Study) -> str:
     totals = {"duplicate": len(study.rows), "background": len(study.rows)}
     totals["missed"] = int((~study.comparison.truth.is_ignored).sum())
-    total = totals.get(cost.name, int((study.kinds >= 0).sum()))
-    unit = _UNITS.get(cost.name, "keypoints of the people found")
-    amount = f" {cost.count:,} of {total:,} {unit} ({cost.count / max(total, 1):.1%})." if cost.count else ""
-    return f"{100 * cost.alone:.1f} points of AP; {MEANINGS[cost.name]}.{amount}"
+    findings = []
+    for cost in dear:
+        total = totals.get(cost.name, int((study.kinds >= 0).sum()))
+        unit = _UNITS.get(cost.name, "keypoints of the people found")
+        amount = f" {cost.count:,} of {total:,} {unit} ({cost.count / max(total, 1):.1%})." if cost.count else ""
+        words = f"{100 * cost.alone:.1f} points of AP; {MEANINGS[cost.name]}.{amount}"
+        findings.append(Finding(cost.name, TITLES[cost.name], words))
+    return findings
 
 
 @dataclass(frozen=True)

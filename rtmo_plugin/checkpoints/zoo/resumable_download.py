@@ -64,7 +64,9 @@ class ResumableDownload:
                 raise DownloadError(f"it {error}") from error
             except ERRORS as error:
                 if isinstance(error, HTTPError) or self._count_bytes() < before + CHUNK_BYTES:
-                    raise DownloadError(_explain(error)) from error
+                    reason = None if isinstance(error, HTTPError) else getattr(error, "reason", None)
+                    cause = reason if isinstance(reason, (OSError, str)) else error  # urllib wraps it while connecting
+                    raise DownloadError(str(cause) or type(error).__name__) from error
         raise DownloadError(f"the connection broke {_MAX_ATTEMPTS} times")
 
     def _count_bytes(self) -> int:
@@ -137,13 +139,6 @@ def _read_total(content_range: str | None) -> int | None:
     """
     found = re.search(r"/(\d+)$", content_range or "")
     return int(found[1]) if found else None
-
-
-def _explain(error: Exception) -> str:
-    reason = getattr(error, "reason", None)  # urllib wraps what it meets while connecting
-    if isinstance(error, HTTPError) or not isinstance(reason, (OSError, str)):
-        return str(error) or type(error).__name__
-    return str(reason)
 
 
 def show_percentage(received: int, total: int | None) -> None:

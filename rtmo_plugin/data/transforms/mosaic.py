@@ -87,10 +87,10 @@ class Mosaic(BaseTransform):
             center if is_after else center - size
             for center, is_after, size in zip(center_xy, (is_right, is_below), size_wh)
         ]
-        crops = [
-            _find_crop(start, 2 * room, size, scale)
-            for start, room, size, scale in zip(starts, self.img_scale, (width, height), scale_xy)
-        ]
+        crops = []  # first pixel, and end, of the part of the image that lies on the canvas
+        for start, room, size, scale in zip(starts, self.img_scale, (width, height), scale_xy):
+            first, end = round(max(-start, 0) / scale), round((2 * room - start) / scale)
+            crops.append((first, max(min(end, size), first)))
         tile = Tile(
             record=record,
             matrix=make_resize_matrix(scale_xy, (starts[0], starts[1])),
@@ -103,9 +103,3 @@ class Mosaic(BaseTransform):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(img_scale={self.img_scale}, center_range={self.center_range})"
-
-
-def _find_crop(start: int, room: int, size: int, scale: float) -> tuple[int, int]:
-    """Return the range of pixels of an image (end excluded) that lies on a canvas 0..room."""
-    first, end = round(max(-start, 0) / scale), round((room - start) / scale)
-    return first, max(min(end, size), first)
