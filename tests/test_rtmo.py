@@ -61,7 +61,7 @@ def test_an_untrained_model_takes_the_example_of_the_issue():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: CSPConfig(size="huge"), "no RTMO of size 'huge': choose tiny, small, medium, large"),
+        (lambda: CSPConfig(size="huge"), "The size 'huge' of RTMO is unknown: choose tiny, small, medium, large"),
         (lambda: RTMOConfig(num_keypoints=5), r"num_keypoints=5 needs keypoints=dict\("),
         (lambda: RTMOConfig(num_keypoints=5, keypoints="coco"), "num_keypoints=5, and keypoints has 17"),
     ],

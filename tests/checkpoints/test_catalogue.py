@@ -74,9 +74,9 @@ def test_backbones_are_those_that_the_recipes_name():
 
 
 def test_unknown_name_is_refused_with_the_nearest():
-    with pytest.raises(UnknownKeyError, match=r"no weights named 'rtmo-s_body': did you mean rtmo-s_body7\?"):
+    with pytest.raises(UnknownKeyError, match=r"No weights are named 'rtmo-s_body': did you mean rtmo-s_body7\?"):
         find_weights("rtmo-s_body")
-    with pytest.raises(UnknownKeyError, match=r"no weights named 'x'; `rtmo zoo list` shows the names"):
+    with pytest.raises(UnknownKeyError, match=r"No weights are named 'x'; `rtmo zoo list` shows the names"):
         find_weights("x")
 
 

@@ -116,7 +116,7 @@ def test_what_cannot_be_asked_for_is_refused():
         Request(seeds=0)
     with pytest.raises(ConfigError, match="budget must be a number above 0"):
         Request(budget=0)
-    with pytest.raises(MissingFileError, match="no study bin: choose bins, coordinates, "):
+    with pytest.raises(MissingFileError, match="The study bin is unknown: choose bins, coordinates, "):
         load_study("bin")
 
 
