@@ -70,7 +70,9 @@ def test_file_comes_before_a_name_and_a_name_before_a_folder(publish, cache, tmp
 
 def test_name_that_is_none_is_answered_with_the_nearest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingFileError, match=r"The checkpoint file rtmo-s_cocoo does not exist: did you mean rtmo-s_coco\?"):
+    with pytest.raises(
+        MissingFileError, match=r"The checkpoint file rtmo-s_cocoo does not exist: did you mean rtmo-s_coco\?"
+    ):
         locate_checkpoint("rtmo-s_cocoo")
     with pytest.raises(CheckpointError, match="rtmo-s_body7-onnx is an exported file, and a checkpoint is needed"):
         locate_checkpoint("rtmo-s_body7-onnx")

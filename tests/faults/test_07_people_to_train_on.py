@@ -133,5 +133,7 @@ def test_mmposes_data_sets_are_counted_as_well(config, data_root, tmp_path, caps
     other.write_text(json.dumps(content))
     options = {"train_dataloader.dataset.ann_file": str(other)}
     count = len(content["annotations"])
-    with pytest.raises(DataError, match=rf"People to train on are missing in .*flat\.json: .*{count} with boxes of no area"):
+    with pytest.raises(
+        DataError, match=rf"People to train on are missing in .*flat\.json: .*{count} with boxes of no area"
+    ):
         train(config, data_root=data_root, work_dir=tmp_path / "run", cfg_options=options)
