@@ -51,7 +51,7 @@ class ModelDescription:
         if not is_named or not 1 <= len(self.classes) <= _MAX_CLASSES:
             raise ConfigError(f"classes must be 1 to {_MAX_CLASSES} names, got {self.classes!r:.60}.")
         if self.size is not None and self.size not in SIZES:
-            raise ConfigError(f"There is no RTMO of size {self.size!r:.60}: choose {', '.join(SIZES)}.")
+            raise ConfigError(f"The size {self.size!r:.60} of RTMO is unknown: choose {', '.join(SIZES)}.")
         whole = all(type(side) is int and 32 <= side <= _MAX_SIDE and side % 32 == 0 for side in self.size_wh)
         if not whole or len(self.size_wh) != 2:
             raise ConfigError(f"The input size must be two multiples of 32, got {self.size_wh!r:.60}.")

@@ -65,7 +65,7 @@ def test_dry_run_checks_what_a_training_checks(config, data_root, tmp_path):
     with pytest.raises(MissingFileError):
         train(config, data_root=tmp_path / "nowhere", work_dir=tmp_path / "run", dry_run=True)
     options = {"optim_wrapper.optimizer.type": "AdmW"}
-    with pytest.raises(ConfigError, match="there is no such optimizer"):
+    with pytest.raises(ConfigError, match="the optimizer is unknown"):
         train(config, data_root=data_root, work_dir=tmp_path / "run", dry_run=True, cfg_options=options)
     assert list_files(tmp_path) == []
 
