@@ -127,7 +127,9 @@ def test_configs_are_found_by_name(tmp_path, monkeypatch):
     assert str(locate_config("rtmo-s_coco")) == "rtmo-s_coco"
     with pytest.raises(MissingFileError, match=r"No config is named x; the shipped ones are rtmo-l_body7"):
         locate_config("x")
-    with pytest.raises(MissingFileError, match=r"configs/rtmo-s_coco\.py does not exist: the shipped one is rtmo-s_coco\.$"):
+    with pytest.raises(
+        MissingFileError, match=r"configs/rtmo-s_coco\.py does not exist: the shipped one is rtmo-s_coco\.$"
+    ):
         locate_config("configs/rtmo-s_coco.py")
 
 

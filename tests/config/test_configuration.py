@@ -20,7 +20,9 @@ def cfg():
 def test_wrong_path_names_the_nearest_config():
     with pytest.raises(MissingFileError) as error:
         load_config(OUR_CONFIGS / "rtmo-s_cocoo.py")
-    assert str(error.value).endswith("rtmo-s_cocoo.py: did you mean " + str(OUR_CONFIGS / "rtmo-s_coco.py") + "?")
+    assert str(error.value).endswith(
+        "rtmo-s_cocoo.py does not exist: did you mean " + str(OUR_CONFIGS / "rtmo-s_coco.py") + "?"
+    )
 
 
 @pytest.mark.parametrize(
