@@ -49,6 +49,7 @@ from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.selection import select_priors
+from rtmo_plugin.models.heads.uncertainty import compute_deviations
 from rtmo_plugin.number_ranges import COUNT, FRACTION
 from rtmo_plugin.option_names import check_option_names
 from rtmo_plugin.shipped_configs import FOLDER
@@ -129,6 +130,7 @@ class RTMOOutput:
     labels: Tensor  # (N,) long, class
     keypoints: Tensor  # (N, K, 2)
     keypoint_scores: Tensor  # (N, K) 0..1
+    uncertainty: Tensor  # (N, K, 2) standard deviation of x and y, see ``rtmo_plugin.models.heads.uncertainty``
 
     def __repr__(self) -> str:
         """Return the numbers of people and keypoints in one line."""
@@ -182,13 +184,15 @@ class RTMO(nn.Module, HubMixin, library_name=LIBRARY, pipeline_tag=PIPELINE, tag
         picked = select_priors(predictions, score_thr=self.config.score_thr, nms_thr=self.config.nms_thr)
         size_wh = find_size_wh(feats, self.head.strides)
         located = self.head.classify_coordinates(predictions, picked.image, picked.prior, size_wh)
+        boxes = predictions.boxes[picked.image, picked.prior]
         return RTMOOutput(
             image=picked.image,
-            boxes=predictions.boxes[picked.image, picked.prior],
+            boxes=boxes,
             scores=picked.scores,
             labels=picked.labels,
             keypoints=located.keypoints,
             keypoint_scores=predictions.visibility_logits[picked.image, picked.prior].sigmoid(),
+            uncertainty=compute_deviations(located, boxes),
         )
 
     def loss(self, images: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:

@@ -71,6 +71,8 @@ def run_as_job(
     if out is None:
         raise ConfigError("Files of records need a folder: add --out DIR.")
     options = choose_options(options)
+    if options.pop("uncertainty", False):
+        raise ConfigError("--uncertainty is for images and videos, and files of records do not hold it.")
     if ray or ray_address:
         import_ray()  # a missing package is found before a folder is made
     job = open_job(model, [name for source in sources for name in list_inputs(source)], out, **options)

@@ -36,7 +36,8 @@ holds the images that were done.
 A line of --json: {"image": path, "index": of the image or frame, "time": seconds in a video or null,
 "people": [{"score": 0..1, "box": [x1, y1, x2, y2], "keypoints": [[x, y, visibility], ...]}, ...],
 "error": null, or why the image could not be used}.  Coordinates are pixels of the image; the keypoints
-have the order of `rtmo info MODEL`.  A person has a "class" if the model knows several.
+have the order of `rtmo info MODEL`.  With --uncertainty a person has "uncertainty": [[x, y], ...], the standard
+deviation of each keypoint in pixels.  A person has a "class" if the model knows several.
 
 The former call CONFIG CHECKPOINT SOURCES means CHECKPOINT SOURCES --config CONFIG.
 
@@ -61,6 +62,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tile", type=SIDE, metavar="PIXELS", help="side of square tiles, to detect small people in large images"
+    )
+    parser.add_argument(
+        "--uncertainty",
+        action="store_true",
+        default=None,
+        help="add the standard deviation of each keypoint to the JSON, and ellipses to the plots (checkpoints only)",
     )
     add_batch_argument(parser)
     parser.add_argument(

@@ -65,6 +65,21 @@ def draw_people(
     return canvas
 
 
+def draw_ellipses(canvas: Image, points: Floats, radii: Floats) -> None:
+    """Draw ellipses onto an image.
+
+    Args:
+        canvas: Image, (height, width, 3) BGR, which is changed.
+        points: (N, 2) centers in pixels.
+        radii: (N, 2) radii in x and y in pixels.
+    """
+    thickness = max(1, round(max(canvas.shape[:2]) / 640))
+    for point, (radius_x, radius_y) in zip(points, radii):
+        if np.isfinite([*point, radius_x, radius_y]).all():
+            axes = _fix(np.array([radius_x, radius_y]))
+            cv2.ellipse(canvas, _fix(point), axes, 0, 0, 360, _LEFT, thickness, cv2.LINE_AA, _SHIFT)
+
+
 def _draw_person(
     canvas: Image,
     points: Floats,

@@ -16,7 +16,7 @@ from rtmo_plugin.config.edits import require_sections
 from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.engine.hooks.prediction_plots import read_detections
 from rtmo_plugin.engine.loaded_model import load_model
-from rtmo_plugin.errors import DataError, refuse_config_errors
+from rtmo_plugin.errors import ConfigError, DataError, refuse_config_errors
 from rtmo_plugin.keypoints.metainfo import read_keypoint_set
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import FRACTION
@@ -33,6 +33,7 @@ class CheckpointModel:
         score_thr: Lowest score of a detection; the config's ``model.test_cfg.score_thr`` applies before it.
         device: Device in torch's notation. Default: a GPU if there is one.
         cfg_options: Values to change in the config, by dotted key.
+        uncertainty: Whether detections have the standard deviations of their keypoints.
 
     Attributes:
         info: Keypoint set and classes of the model.
@@ -52,11 +53,16 @@ class CheckpointModel:
         score_thr: float = 0.3,
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
+        uncertainty: bool = False,
     ) -> None:
         FRACTION.check("score_thr", score_thr)
         loaded = load_model(config, checkpoint, device=device, cfg_options=cfg_options)
         require_sections(loaded.cfg, ("test_dataloader",))
         self._model, self._metainfo, self._score_thr = loaded.model, loaded.metainfo, score_thr
+        if uncertainty:
+            self._model.test_cfg = {**(self._model.test_cfg or {}), "uncertainty": True}
+            if getattr(self._model.head, "coordinates", "proxy") == "proxy":
+                raise ConfigError(f"{checkpoint} has no distributions of keypoints, and so no uncertainty.")
         with suppress_library_noise(), refuse_config_errors():
             # The first step of a test pipeline reads the image file; here the image is in memory already.
             steps = loaded.cfg.test_dataloader.dataset.pipeline[1:]

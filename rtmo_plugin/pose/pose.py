@@ -26,7 +26,7 @@ __all__ = ["Pose", "PoseResult", "open_model"]
 
 # In the order of the documentation: options of every model, of checkpoints, and of exported files.
 _OPTIONS = (
-    *("score_thr", "flip", "tile", "config", "device", "cfg_options"),
+    *("score_thr", "flip", "tile", "config", "device", "cfg_options", "uncertainty"),
     *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
 )
 
@@ -42,7 +42,8 @@ class Pose:
         score_thr: Lowest score of a person.
         flip: Whether the mirrored image is processed as well, at twice the time.
         tile: Side of overlapping square tiles in pixels, for small people in large images. Default: no tiles.
-        **options: ``device``; for a checkpoint also ``cfg_options`` (values to change in its config, by dotted key);
+        **options: ``device``; for a checkpoint also ``cfg_options`` (values to change in its config, by dotted key) and
+            ``uncertainty`` (whether results have the standard deviations of keypoints; not with flip and tile);
             for an exported file also ``trust`` (whether code in a .pt or .pt2 file may run that was not exported
             here), ``size_wh``, ``runtime``, ``threads``, ``precision``, ``calibrated``, and ``streams`` (number of
             batches that ``stream`` computes side by side; None: two, where that is faster).
@@ -69,6 +70,8 @@ class Pose:
         FRACTION.check("score_thr", score_thr)
         if tile is not None:
             SIDE.check("tile", tile)
+        if options.get("uncertainty") and (flip or tile is not None):
+            raise ConfigError(f"uncertainty is not computed with {'flip' if flip else 'tile'}: leave one of them out.")
         opened = open_model(model, config, score_thr, options)
         self._model: Model = opened
         self.info = opened.info
@@ -149,14 +152,14 @@ def open_model(
     """
     name, kind = str(model), find_kind_of_model(model)
     if kind is ModelKind.EXPORTED:
-        if config is not None or options.get("cfg_options"):
-            given = "cfg_options" if config is None else "config"
-            raise ConfigError(f"{given} is an option of checkpoints alone, and {name} is an exported file.")
-        options = {key: value for key, value in options.items() if key != "cfg_options"}
+        of_checkpoints = {"config": config, **{each: options.get(each) for each in ("cfg_options", "uncertainty")}}
+        if given := [each for each, value in of_checkpoints.items() if value]:
+            raise ConfigError(f"{given[0]} is an option of checkpoints alone, and {name} is an exported file.")
+        options = {key: value for key, value in options.items() if key not in of_checkpoints}
         return ExportedModel(locate_exported(model), score_thr=score_thr, **options)
     if kind is not ModelKind.CHECKPOINT:
         raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
-    if foreign := sorted(set(options) - {"device", "cfg_options"}):
+    if foreign := sorted(set(options) - {"device", "cfg_options", "uncertainty"}):
         raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
     with explain_missing_packages():  # torch and MMPose, which a checkpoint needs and an exported file does not
         from rtmo_plugin.pose.checkpoint_model import CheckpointModel

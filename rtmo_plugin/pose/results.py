@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError, OutputError
 from rtmo_plugin.files import write_json
-from rtmo_plugin.media.drawing import draw_people
+from rtmo_plugin.media.drawing import draw_ellipses, draw_people
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.media.image_headers import SUFFIXES
@@ -73,6 +73,15 @@ class PoseResult:
         return self.people.keypoint_scores
 
     @property
+    def uncertainty(self) -> Floats | None:
+        """(N, K, 2) standard deviation of x and y in pixels; None without ``Pose(..., uncertainty=True)``.
+
+        It follows from the distribution of each keypoint and the scale of its error that the model learned, see
+        ``rtmo_plugin.models.heads.uncertainty``.  It is not calibrated.
+        """
+        return self.people.uncertainty
+
+    @property
     def labels(self) -> NDArray[np.int64]:
         """(N,) class labels, indices into ``info.classes``."""
         return self.people.labels
@@ -126,6 +135,8 @@ class PoseResult:
     def plot(self, image: Image | None = None, *, keypoint_thr: float = 0.3, boxes: bool = False) -> Image:
         """Return a copy of the image with the people drawn on it.
 
+        If the result has uncertainty, an ellipse around each keypoint shows one standard deviation.
+
         Args:
             image: Image of the same size to draw on. Default: the result's own.
             keypoint_thr: Lowest visibility of keypoints that are drawn.
@@ -146,7 +157,11 @@ class PoseResult:
         schema = self.info.schema
         numbers = () if self.ids is None else self.ids.tolist()
         options: dict[str, Any] = {"flip_pairs": schema.flip_pairs, "keypoint_thr": keypoint_thr, "numbers": numbers}
-        return draw_people(canvas, self.keypoints, self.visibility, schema.skeleton, texts=texts, **options)
+        drawn = draw_people(canvas, self.keypoints, self.visibility, schema.skeleton, texts=texts, **options)
+        if self.uncertainty is not None:
+            is_shown = self.visibility >= keypoint_thr
+            draw_ellipses(drawn, self.keypoints[is_shown], self.uncertainty[is_shown])
+        return drawn
 
     def save(self, path: str | Path) -> Path:
         """Write the image of ``plot``, or, if the name ends with ``.json``, the values of ``to_dict``.
@@ -221,6 +236,8 @@ class PoseResult:
             "box": self.boxes[n].astype(float).round(2).tolist(),
             "keypoints": points.round(3).tolist(),
         }
+        if self.uncertainty is not None:
+            person["uncertainty"] = self.uncertainty[n].astype(float).round(2).tolist()
         if len(self.info.classes) > 1:
             person["class"] = self.info.classes[self.labels[n]]
         return person if self.ids is None else {"id": int(self.ids[n]), **person}

@@ -29,6 +29,7 @@ class Detections:
     keypoints: Floats  # (N, K, 2)
     keypoint_scores: Floats  # (N, K) 0..1
     labels: NDArray[np.int64]  # (N,) class labels
+    uncertainty: Floats | None = None  # (N, K, 2) standard deviation of x and y, if it was asked for
 
     def __repr__(self) -> str:
         """Return the numbers of detections and keypoints in one line."""
@@ -40,7 +41,12 @@ class Detections:
     def select(self, rows: Any) -> Detections:
         """Return the detections that a mask, a slice or indices select."""
         return Detections(
-            self.boxes[rows], self.scores[rows], self.keypoints[rows], self.keypoint_scores[rows], self.labels[rows]
+            self.boxes[rows],
+            self.scores[rows],
+            self.keypoints[rows],
+            self.keypoint_scores[rows],
+            self.labels[rows],
+            None if self.uncertainty is None else self.uncertainty[rows],
         )
 
     @classmethod

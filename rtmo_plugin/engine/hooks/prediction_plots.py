@@ -84,7 +84,10 @@ def read_detections(sample: PoseDataSample, score_thr: float) -> Detections:
     labels = people.get("labels", np.zeros(len(kept), int))  # MMPose's heads predict no labels
     values = (people.bboxes, people.bbox_scores, people.keypoints, people.keypoint_scores, labels)
     boxes, scores, keypoints, keypoint_scores, labels = (np.asarray(value)[kept] for value in values)
-    return Detections(boxes, scores, keypoints, keypoint_scores, labels.astype(np.int64))
+    deviations = people.get("keypoint_deviations")
+    if deviations is not None:  # MMPose's estimator converts boxes and keypoints alone to pixels of the image
+        deviations = deviations[kept] / sample.metainfo["input_size"] * sample.metainfo["input_scale"]
+    return Detections(boxes, scores, keypoints, keypoint_scores, labels.astype(np.int64), deviations)
 
 
 def name_classes(labels: Iterable[int], meta: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
 from rtmo_plugin.models.heads.selection import collect_instances, select_priors
 from rtmo_plugin.models.heads.stages import Stage, build_stages
 from rtmo_plugin.models.heads.training_targets import build_targets, collect_people
+from rtmo_plugin.models.heads.uncertainty import compute_deviations
 from rtmo_plugin.registry import MODELS, TASK_UTILS
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, KeypointSchema
 
@@ -174,19 +175,20 @@ class RTMOHead(BaseModule):
             feats: (B, C, H, W) a level.
             batch_data_samples: B data samples with ``input_size``.
             test_cfg: ``score_thr`` (0.1), ``nms_thr`` (0.65; 1 keeps all) and ``nms_pre`` (no limit), as
-                MMPose names them.
+                MMPose names them; and ``uncertainty`` (False), whether to return the standard deviations
+                of the keypoints, which proxy keypoints do not have.
 
         Returns:
             One InstanceData an image, best person first: ``scores``, ``labels``, ``bboxes``,
-            ``bbox_scores``, ``keypoints``, ``keypoint_scores``, ``keypoints_visible``; arrays, in
-            pixels of the network's input.
+            ``bbox_scores``, ``keypoints``, ``keypoint_scores``, ``keypoints_visible``, and
+            ``keypoint_deviations`` if asked for; arrays, in pixels of the network's input.
 
         Raises:
             ValueError: Several feature pyramids: test-time augmentation is not supported here.
         """
         if not all(isinstance(feat, Tensor) for feat in feats):
             raise ValueError("RTMOHead takes one feature pyramid: turn flip_test and multiscale_test off.")
-        is_regressed = self.coordinates == "proxy"
+        is_regressed, deviations = self.coordinates == "proxy", None
         predictions = decode_dense(self.head_module(feats, with_proxy=is_regressed), self.strides)
         selected = select_priors(predictions, **{k: v for k, v in (test_cfg or {}).items() if k in _SELECTION})
         if is_regressed:
@@ -194,8 +196,11 @@ class RTMOHead(BaseModule):
             keypoints = predictions.proxy_keypoints[selected.image, selected.prior]
         else:
             size_wh = find_size_wh(feats, self.strides)
-            keypoints = self.classify_coordinates(predictions, selected.image, selected.prior, size_wh).keypoints
-        return collect_instances(predictions, selected, keypoints, batch_data_samples)
+            located = self.classify_coordinates(predictions, selected.image, selected.prior, size_wh)
+            keypoints = located.keypoints
+            if (test_cfg or {}).get("uncertainty"):
+                deviations = compute_deviations(located, predictions.boxes[selected.image, selected.prior])
+        return collect_instances(predictions, selected, keypoints, batch_data_samples, deviations)
 
     def classify_coordinates(
         self, predictions: DensePredictions, image: Tensor, prior: Tensor, size_wh: tuple[int, int]

@@ -55,11 +55,16 @@ def select_priors(
 
 
 def collect_instances(
-    predictions: DensePredictions, selection: Selection, keypoints: Tensor, data_samples: Sequence[Any]
+    predictions: DensePredictions,
+    selection: Selection,
+    keypoints: Tensor,
+    data_samples: Sequence[Any],
+    deviations: Tensor | None = None,
 ) -> list[InstanceData]:
     """Pack the (N, K, 2) keypoints of the selected people as MMPose's estimator expects them, an image each.
 
-    Boxes are clipped to the image's ``input_size`` (width, height).
+    Boxes are clipped to the image's ``input_size`` (width, height).  The (N, K, 2) ``deviations`` of the keypoints are
+    packed as ``keypoint_deviations``.
 
     Raises:
         NonFiniteError: A box or keypoint is NaN or infinite.
@@ -81,6 +86,7 @@ def collect_instances(
                 keypoints=keypoints[mine],
                 keypoint_scores=visibility[mine],
                 keypoints_visible=visibility[mine],
+                **({} if deviations is None else {"keypoint_deviations": deviations[mine]}),
             ).numpy()
         )
     return results

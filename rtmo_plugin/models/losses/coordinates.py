@@ -13,7 +13,7 @@ from rtmo_plugin.structures import CoordinateDistribution
 # Bounds what one hopeless keypoint can cost.
 _MIN_LIKELIHOOD = 1e-4
 # The learned scale is at least this, relative to sqrt(area).
-_MIN_SIGMA = 1e-3
+MIN_SIGMA = 1e-3
 
 
 def measure_bin_distances(bins: Tensor, targets: Tensor, areas: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class MLECCLoss(nn.Module):
         sigmas = distribution.sigmas
         if not self.learned_sigma:
             sigmas = torch.full_like(sigmas, self.fixed_sigma) + 0 * sigmas
-        sigmas = sigmas.clamp(min=_MIN_SIGMA)[..., None]
+        sigmas = sigmas.clamp(min=MIN_SIGMA)[..., None]
         sides = ((distribution.probs_x, distribution.bins_x), (distribution.probs_y, distribution.bins_y))
         likelihoods = []
         for axis, (probs, bins) in enumerate(sides):
