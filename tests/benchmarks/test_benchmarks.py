@@ -90,11 +90,10 @@ def test_subjects_are_those_that_the_command_of_the_package_refuses():
 
 def test_the_module_is_the_command_of_the_tool():
     helps = []
-    for command in (["-m", "benchmarks"], ["tools/benchmark.py"]):
-        done = subprocess.run(
-            [sys.executable, *command, "eval", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
-        )
-        helps.append(done.stdout.replace("python -m benchmarks", "benchmark.py").split())  # lines may end elsewhere
+    for called in ("-m benchmarks", "tools/benchmark.py"):
+        command = [sys.executable, *called.split(), "eval", "--help"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        helps.append(done.stdout.replace(f"python {called}", "COMMAND").split())  # lines may end elsewhere
     assert helps[0] == helps[1]
     assert "--num-detections" in helps[0]
 
