@@ -50,12 +50,13 @@ def trained(config, data_root, tmp_path_factory):  # noqa: F811  (fixtures)
 def test_train_shows_progress_and_ends_with_a_summary(trained):
     work_dir, (code, out, err) = trained
     assert code == 0, err
-    summary = out.rstrip().splitlines()[-4:]
+    summary = out.rstrip().splitlines()[-5:]
     assert re.fullmatch(r"AP: +0\.\d{3} \(last validation\)", summary[0])
     assert summary[1].split()[-1] == str(work_dir / "epoch_3.pth")
     assert (work_dir / "epoch_3.pth").is_file()
-    assert summary[2].split()[-1].startswith(str(work_dir))
-    assert summary[3].split()[-1] == str(work_dir / "curves.png")
+    assert re.match(rf"best: +{re.escape(str(work_dir / 'best.pth'))}", summary[2])
+    assert summary[3].split()[-1].startswith(str(work_dir))
+    assert summary[4].split()[-1] == str(work_dir / "curves.png")
     assert (work_dir / "curves.png").is_file()
     assert "eta: 0:00:0" in out
     assert len(out.splitlines()) < 20
