@@ -52,7 +52,8 @@ class Detections:
     @classmethod
     def join(cls, parts: Sequence[Detections]) -> Detections:
         """Return the detections of one or more groups as one group."""
-        names = ("boxes", "scores", "keypoints", "keypoint_scores", "labels")
+        names = ["boxes", "scores", "keypoints", "keypoint_scores", "labels"]
+        names += ["uncertainty"] if all(part.uncertainty is not None for part in parts) else []
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def estimate_areas(self) -> Floats:
@@ -67,7 +68,9 @@ class Detections:
         Raises:
             NonFiniteError: A number is NaN or infinite.
         """
-        if not all(np.isfinite(each).all() for each in (self.boxes, self.scores, self.keypoints, self.keypoint_scores)):
+        numbers = [self.boxes, self.scores, self.keypoints, self.keypoint_scores]
+        numbers += [] if self.uncertainty is None else [self.uncertainty]
+        if not all(np.isfinite(each).all() for each in numbers):
             raise NonFiniteError(DIVERGED)
 
     def restore(self, letterbox: Letterbox) -> Detections:

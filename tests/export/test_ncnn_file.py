@@ -55,7 +55,7 @@ def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
 def test_damaged_files_are_refused(folder, tmp_path):
     path = tmp_path / "model.param"
     path.write_bytes((folder / "model.param").read_bytes())
-    with pytest.raises(DataError, match=r"model\.json cannot be read: it describes the model"):
+    with pytest.raises(DataError, match=r"model\.json cannot be read, and it must hold the keypoints"):
         ExportedModel(path)
     path.with_suffix(".json").write_text("{}")
     with pytest.raises(DataError, match="does not describe an RTMO"):

@@ -55,7 +55,7 @@ def test_frames_of_videos_and_errors_are_one_line(pose):
 def test_models_and_other_results_are_one_line(pose, files):  # noqa: F811
     assert_one_line(pose, f"Pose('{files['decoded']}'", "17 keypoints", "score_thr=0.2")
     ones = torch.ones
-    output = RTMOOutput(ones(40), ones(40, 4), ones(40), ones(40), ones(40, 17, 2), ones(40, 17))
+    output = RTMOOutput(ones(40), ones(40, 4), ones(40), ones(40), ones(40, 17, 2), ones(40, 17), ones(40, 17, 2))
     assert_one_line(output, "40 people of 17 keypoints")
 
 

@@ -108,6 +108,7 @@ def test_people_are_finite(field):
         "keypoints": np.zeros((1, 2, 2)),
         "keypoint_scores": np.zeros((1, 2)),
         "labels": np.zeros(1, np.int64),
+        "uncertainty": np.zeros((1, 2, 2)),
     }
     Detections(**arrays).check_finite()
     arrays[field].flat[0] = NAN

@@ -67,7 +67,9 @@ def _read_strings(path: Path) -> dict[str, str]:
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: it has the keypoints and sizes of the model beside it.") from error
+        raise DataError(
+            f"{path} cannot be read, and it must hold the keypoints and sizes of the model beside it."
+        ) from error
     if not isinstance(content, dict) or not ModelInfo.is_in(content):
         raise DataError(f"{path} does not describe an RTMO model: `rtmo export` writes this file beside the model.")
     return content

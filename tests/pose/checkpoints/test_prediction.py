@@ -78,9 +78,11 @@ def test_only_bad_images_is_an_error(config, trained, folder, tmp_path):
         predict(trained.checkpoint, folder / "text.png", out=tmp_path / "out", config=config)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "folder.jpg"])
-def test_nothing_to_predict_is_an_error(config, trained, folder, tmp_path, name):
-    with pytest.raises(MissingFileError, match="No image was found"):
+@pytest.mark.parametrize(
+    ("name", "words"), [("nowhere", "nowhere does not exist"), ("folder.jpg", "No image or video was found in")]
+)
+def test_nothing_to_predict_is_an_error(config, trained, folder, tmp_path, name, words):
+    with pytest.raises(MissingFileError, match=words):
         predict(trained.checkpoint, folder / name, out=tmp_path / "out", config=config)
 
 
