@@ -45,7 +45,7 @@ def run(*, data_root: str | Path | None = None, minutes: int = 10, parts: str = 
     names = [name for name in parts.split(",") if name] or list(PARTS)
     unknown = sorted(set(names) - set(PARTS))
     if unknown:
-        raise ConfigError(f"--parts: there is no part {unknown[0]!r}; choose from {', '.join(PARTS)}.")
+        raise ConfigError(f"--parts: {unknown[0]!r} is unknown; choose from {', '.join(PARTS)}.")
     rows: list[Row] = []
     end = time.monotonic() + 60 * minutes
     with contextlib.ExitStack() as stack:

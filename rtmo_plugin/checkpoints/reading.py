@@ -106,7 +106,7 @@ def _unpickle(path: Path) -> Any:
     """Return the content of a file of ``torch.save``.
 
     Raises:
-        CheckpointError: As in ``read_checkpoint``.
+        CheckpointError: The file cannot be read, see ``read_checkpoint``.
     """
     try:
         check_archive(path)

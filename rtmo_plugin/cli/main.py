@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.command not in COMMANDS:
         near = get_close_matches(given.command, COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}."
-        print(f"error: There is no command {given.command!r}: {hint}", file=sys.stderr)
+        print(f"error: The command {given.command!r} is unknown: {hint}", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR)
     called = f"rtmo {given.command}"
     for stream in (sys.stdout, sys.stderr):

@@ -29,7 +29,7 @@ _LAUNCHERS = {
     "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
 }
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
-_LEAST_GAIN = 1e-4  # of AP; equal values are no gain
+_LEAST_GAIN = 1e-4  # of AP; equal values do not count
 _PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 
 

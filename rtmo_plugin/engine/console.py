@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
@@ -156,12 +156,16 @@ def print_once(result: object) -> None:
 
 
 @contextmanager
-def suppress_initialization_log() -> Iterator[None]:
-    """Keep MMEngine from printing how it initialized each parameter."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+def raise_log_level(logger: logging.Logger, level: int) -> Iterator[None]:
+    """Log only messages of a level and above, such as ``logging.WARNING``, while the context is open."""
+    before = logger.level
+    logger.setLevel(level)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logger.setLevel(before)
+
+
+def suppress_initialization_log() -> AbstractContextManager[None]:
+    """Keep MMEngine from printing how it initialized each parameter, while the context is open."""
+    return raise_log_level(MMLogger.get_current_instance(), logging.WARNING)

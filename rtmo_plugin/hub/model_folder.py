@@ -33,8 +33,8 @@ def locate_model_folder(model: str | Path, files: Sequence[str], **download: Any
         **download: Options of ``huggingface_hub.hf_hub_download`` in ``DOWNLOAD_OPTIONS``.
 
     Raises:
-        MissingFileError: There is no such folder or repository, it lacks a file, or it cannot be downloaded.
-        MissingPackageError: The package ``huggingface_hub`` is not installed, and there is no such folder.
+        MissingFileError: The folder or repository does not exist, lacks a file, or cannot be downloaded.
+        MissingPackageError: The package ``huggingface_hub`` is not installed, and no folder has this name.
         ConfigError: A file has another ending, or leaves the folder.
     """
     for file in files:
@@ -47,7 +47,7 @@ def locate_model_folder(model: str | Path, files: Sequence[str], **download: Any
                 raise MissingFileError(f"{folder} has no file {file}{_explain_pickle(folder, file)}.")
         return folder
     if not _NAME.fullmatch(name):
-        raise MissingFileError(f"There is no folder {name}, and the Hub's names are such as org/name.")
+        raise MissingFileError(f"The folder {name} does not exist, and the Hub's names are such as org/name.")
     located = [_download(name, file, download) for file in files]
     return located[0].parents[files[0].count("/")]
 

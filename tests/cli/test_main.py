@@ -61,7 +61,7 @@ _PHOTO = str(ROOT / "docs/demo.jpg")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["predcit"], "error: There is no command 'predcit': did you mean predict?"),
+        (["predcit"], "error: The command 'predcit' is unknown: did you mean predict?"),
         (["predict", "none.onnx", _PHOTO], "error: The model file none.onnx does not exist."),
         (["predict", "none.pth", _PHOTO], "error: The checkpoint file none.pth does not exist."),
         (["track", "none.onnx", "none.mp4", "--out", "x.mp4"], "error: The model file none.onnx does not exist."),

@@ -32,8 +32,8 @@ def test_model_of_the_hub_is_opened_by_both_classes(hub, model):
     [
         ("org/robots", ONNX_FILE, "onnx/model.onnx of org/robots cannot be downloaded: .*404"),
         ("org/others", WEIGHTS_FILE, "model.safetensors of org/others cannot be downloaded: .*404"),
-        ("robots", WEIGHTS_FILE, "There is no folder robots, and the Hub's names are such as org/name"),
-        ("a/b/c", WEIGHTS_FILE, "There is no folder a/b/c"),
+        ("robots", WEIGHTS_FILE, "The folder robots does not exist, and the Hub's names are such as org/name"),
+        ("a/b/c", WEIGHTS_FILE, "The folder a/b/c does not exist"),
         ("org/..", WEIGHTS_FILE, r"model.safetensors of org/\.\. cannot be downloaded: Repo id"),
     ],
 )

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from rtmo_plugin.engine.console import raise_log_level
 from rtmo_plugin.errors import ConfigError, write_install_line
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.media.image_files import list_images
@@ -64,7 +63,9 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activ
     extra: dict[str, Any] = {"CalibMovingAverage": True}  # the mean of the images' ranges
     if fuses_activation:
         extra["OpTypesToExcludeOutputQuantization"] = ["Conv"]
-    with tempfile.TemporaryDirectory() as folder, _suppress_advice():
+    # without the advice of ONNX Runtime to fold norms first: they are folded
+    quiet = raise_log_level(logging.getLogger(), logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, quiet:
         given, path = Path(folder, "given.onnx"), Path(folder, "quantized.onnx")
         onnx.save(model, given)
         quantization.quantize_static(
@@ -103,15 +104,3 @@ class _Reader:
         """Return the next input, or None after the last."""
         image = next(self._images, None)
         return None if image is None else {self._name: make_input(image[None], self._kind)}
-
-
-@contextmanager
-def _suppress_advice() -> Iterator[None]:
-    """Suppress the advice of ONNX Runtime to fold norms first: they are folded."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)

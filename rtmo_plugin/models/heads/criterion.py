@@ -120,7 +120,7 @@ def choose_proxy_target(
         distribution: Output of the Dynamic Coordinate Classifier.
         targets: Ground truth.
         sigmas: (K,) of the OKS.
-        stage: Whose ``proxy_target`` decides.
+        stage: Training stage, whose ``proxy_target`` decides.
 
     Returns:
         (N, K, 2) targets and (N, K) weights of the proxy, and the (N,) OKS that is the class target.
