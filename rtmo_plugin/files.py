@@ -74,6 +74,29 @@ def replace_file(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
+def replace_file_also_if_stopped(path: str | Path) -> Iterator[Path]:
+    """Yield a draft path as ``replace_file`` does, and keep the draft if the block is stopped by the user.
+
+    ``KeyboardInterrupt``, ``SystemExit`` and the closing of a generator keep what is written so far and are raised
+    again. Any other exception leaves an older ``path`` as it is.
+
+    Args:
+        path: File to write.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    stopped: BaseException | None = None
+    with replace_file(path) as draft:
+        try:
+            yield draft
+        except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+            stopped = error
+    if stopped is not None:
+        raise stopped
+
+
+@contextmanager
 def create_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a draft folder; after the block its content is at ``path``, whole or not at all.
 

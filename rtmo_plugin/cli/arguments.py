@@ -139,3 +139,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``--json``, which prints ``what`` to stdout and all else to stderr."""
     parser.add_argument("--json", action="store_true", dest="as_json", help=f"print {what} as JSON, and nothing else")
+
+
+def add_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--csv`` and ``--openpose``."""
+    parser.add_argument("--csv", metavar="FILE", help="CSV table to write, with one row per person")
+    parser.add_argument(
+        "--openpose", metavar="DIR", help="folder for a JSON file in OpenPose's layout for each image or frame"
+    )

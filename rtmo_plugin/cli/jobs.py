@@ -71,6 +71,8 @@ def run_as_job(
     if out is None:
         raise ConfigError("Files of records need a folder: add --out DIR.")
     options = choose_options(options)
+    if options.keys() & {"csv", "openpose"}:
+        raise ConfigError("--csv and --openpose cannot be combined with --records or --ray: leave them out.")
     if options.pop("uncertainty", False):
         raise ConfigError("--uncertainty is for images and videos, and files of records do not hold it.")
     if ray or ray_address:

@@ -11,7 +11,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_batch_argument, add_json_argument, add_model_arguments, choose_options
+from rtmo_plugin.cli.arguments import (
+    add_batch_argument,
+    add_file_arguments,
+    add_json_argument,
+    add_model_arguments,
+    choose_options,
+)
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.jobs import add_job_arguments, is_job, run_as_job
 from rtmo_plugin.cli.output import count_detections, keep_stdout_for_json, print_json
@@ -23,6 +29,7 @@ _EXAMPLES = (
     "{command} rtmo-s.onnx photos/*.jpg                         # several sources: prints a table",
     "{command} rtmo-s.onnx photos/ --json > people.jsonl        # one line per image",
     "{command} rtmo-s.onnx clip.mp4 --json > people.jsonl       # one line per frame; rtmo track writes a video",
+    "{command} rtmo-s.onnx photos/ --csv people.csv             # one row per person, for a spreadsheet or pandas",
     "{command} mine.pth photos/ --config rtmo-s_coco            # a checkpoint",
     "{command} rtmo-s.onnx many.txt --records parquet --out found/ --ray    # one name per line; can resume",
 )
@@ -38,6 +45,10 @@ A line of --json: {"image": path, "index": of the image or frame, "time": second
 "error": null, or why the image could not be used}.  Coordinates are pixels of the image; the keypoints
 have the order of `rtmo info MODEL`.  With --uncertainty a person has "uncertainty": [[x, y], ...], the standard
 deviation of each keypoint in pixels.  A person has a "class" if the model knows several.
+
+--csv FILE has the columns image, index, time, id, class, score, x1, y1, x2, y2 and, for each keypoint, NAME_x, NAME_y
+and NAME_visibility.  --openpose DIR has IMAGE_keypoints.json for each image; the 17 keypoints of COCO
+are written as the 18 of OpenPose's COCO model, with a neck between the shoulders.
 
 The former call CONFIG CHECKPOINT SOURCES means CHECKPOINT SOURCES --config CONFIG.
 
@@ -78,6 +89,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "each of them later (default: 2 for several images or a video, if the runtime supports it)",
     )
     add_json_argument(parser, "one line for each image (or shard)")
+    add_file_arguments(parser)
     add_job_arguments(parser)
 
 
@@ -97,10 +109,13 @@ def _predict(
     batch_size: int,
     streams: int | None,
     as_json: bool,
+    csv: str | None,
+    openpose: str | None,
     **options: Any,
 ) -> int:
     from rtmo_plugin.media.sources import expand_all
     from rtmo_plugin.pose.pose import Pose
+    from rtmo_plugin.pose.result_files import ResultFiles
     from rtmo_plugin.pose.result_folder import PREDICTIONS_FILE, ResultFolder
     from rtmo_plugin.progress_bar import show_progress
 
@@ -108,16 +123,23 @@ def _predict(
     with keep_stdout_for_json(as_json):
         found = expand_all(sources)
         folder = None if out is None else ResultFolder(out, found, inputs=[model])
+        files = ResultFiles(found, csv=csv, openpose=openpose, inputs=[model])
         pose = Pose(model, **choose_options(options), **choose_streams(model, source, streams))
         results = pose.stream(source if found == sources else found, batch_size=batch_size)
+    names = pose.info.schema.names
     if folder is not None:
-        results = folder.write(results, pose.info.schema.names)
-    with closing(results):  # so that Ctrl-C leaves a whole predictions.json
-        bar = show_progress(results, unit="image")
-        num_failed, summary = _report(bar, has_table=folder is None and not as_json, as_json=as_json)
+        results = folder.write(results, names)
+    # ``closing`` so that Ctrl-C leaves a whole predictions.json
+    with closing(results), files.open(names) as write:
+        bar = show_progress(map(write, results), unit="image")
+        num_failed, summary = _report(bar, has_table=not (out or csv or openpose or as_json), as_json=as_json)
     if not as_json:
-        written = f": plots and {PREDICTIONS_FILE} in {out}"
-        print(summary + (written if out else "; --out DIR draws them, --json prints the keypoints"))
+        written = [out and f"plots and {PREDICTIONS_FILE} in {out}", csv, openpose]
+        names_of_files = ", ".join(name for name in written if name)
+        print(
+            summary
+            + (f": {names_of_files}" if names_of_files else "; --out DIR draws them, --json prints the keypoints")
+        )
     return EXIT_FAILURE if num_failed else 0
 
 

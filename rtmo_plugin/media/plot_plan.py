@@ -1,4 +1,4 @@
-"""File names of the plots of images and videos, chosen and checked before any work.
+"""File names of the plots of images and videos, or of other files with one each, chosen and checked before any work.
 
 The plot of an image has the name of the image; the plot of a frame has the name of the video and the number of
 the frame. No two plots share a name, also on file systems that ignore case, and no plot overwrites an input, by
@@ -19,9 +19,8 @@ from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.media.single_images import is_web
 from rtmo_plugin.media.sources import SourceKind, find_kind
 
-_NUMBER = "_{:06d}.jpg"
-_NUMBERED = re.compile(r"(.*)_\d{6,}\.jpg", re.IGNORECASE | re.DOTALL)
-_ROOM = len(os.fsencode("_999999999.jpg"))  # bytes reserved for the number and suffix of a frame
+_NUMBER = "_{:06d}"
+_MAX_NUMBER = "_999999999"
 
 
 class PlotPlan:
@@ -31,7 +30,8 @@ class PlotPlan:
         folder: Output folder; it need not exist yet.
         sources: Images, videos, addresses and camera numbers; folders and patterns already listed as their files.
         inputs: Other files that must stay as they are, such as the model.
-        suffix: Suffix of all plots. Default: that of the image if it can be written, else ``.png`` is added.
+        suffix: End of all file names. Default: the suffix of an image if it can be written, else ``.png`` is added;
+            ``.jpg`` for frames.
 
     Raises:
         OutputError: A plot would overwrite an input or cannot be written.
@@ -47,6 +47,9 @@ class PlotPlan:
     ) -> None:
         self._folder = Path(folder)
         self._suffix = suffix
+        self._frame_suffix = suffix or ".jpg"
+        self._numbered = re.compile(rf"(.*)_\d{{6,}}{re.escape(self._frame_suffix)}", re.IGNORECASE | re.DOTALL)
+        room = len(os.fsencode(_MAX_NUMBER + self._frame_suffix))  # bytes reserved for the number and suffix of a frame
         self._images: dict[str, str] = {}
         self._videos: dict[str, str] = {}
         taken: dict[str, int] = {}  # names and beginnings of names
@@ -56,14 +59,14 @@ class PlotPlan:
             if kind is SourceKind.IMAGE and source not in addresses:
                 self._add_image(source, taken)
         if addresses:
-            self._videos |= dict.fromkeys(map(str, addresses), _find_free("image", "_", taken, _ROOM)[:-1])
+            self._videos |= dict.fromkeys(map(str, addresses), _find_free("image", "_", taken, room)[:-1])
         for source, kind in kinds.items():
             if kind is not SourceKind.IMAGE:
                 name = str(source)
                 is_camera = name.isdecimal() and not os.path.exists(name)
                 stem = "image" if is_camera or "://" in name else Path(name).stem
                 key = f"camera {name}" if is_camera else _make_key(source)
-                self._videos[key] = _find_free(stem, "_", taken, _ROOM)[:-1]
+                self._videos[key] = _find_free(stem, "_", taken, room)[:-1]
         files = [path for path in (*self._images, *self._videos) if os.path.exists(path)]
         outputs = [self._folder / name for name in self._images.values()] + self._list_old_frames()
         check_outputs(outputs, [*files, *inputs])
@@ -71,7 +74,9 @@ class PlotPlan:
     def choose_path(self, frame: Frame) -> Path:
         """Return the path of the plot of an image or frame of the sources."""
         key = _make_key(frame.name if frame.path is None else frame.path)
-        return self._folder / (self._images.get(key) or f"{self._videos[key]}{_NUMBER.format(frame.index)}")
+        if key in self._images:
+            return self._folder / self._images[key]
+        return self._folder / f"{self._videos[key]}{_NUMBER.format(frame.index)}{self._frame_suffix}"
 
     def _add_image(self, source: str | int | Path, taken: dict[str, int]) -> None:
         path = Path(str(source))
@@ -84,7 +89,7 @@ class PlotPlan:
         else:
             name = _find_free(path.name, ".png", taken)
         self._images[_make_key(source)] = name
-        if numbered := _NUMBERED.fullmatch(name):
+        if numbered := self._numbered.fullmatch(name):
             taken.setdefault(f"{numbered[1]}_".casefold(), 2)
 
     def _list_old_frames(self) -> list[Path]:
@@ -94,7 +99,7 @@ class PlotPlan:
         return [
             self._folder / name
             for name in names
-            if (found := _NUMBERED.fullmatch(name)) and found[1] in stems and name not in self._images.values()
+            if (found := self._numbered.fullmatch(name)) and found[1] in stems and name not in self._images.values()
         ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,18 +29,21 @@ from rtmo_plugin.files import replace_file
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.media.ffmpeg_program import FfmpegProgram, find_ffmpeg
 from rtmo_plugin.media.image_files import make_folder
+from rtmo_plugin.media.pyav_writer import PyavWriter, has_pyav
 from rtmo_plugin.media.video import leave_out_messages
 
-_FFMPEG = "ffmpeg"  # the program, where OpenCV has no encoder of H.264
+# The program and the package that write H.264 where OpenCV has no encoder.
+_FFMPEG = "ffmpeg"
+_PYAV = "pyav"
 # By suffix, the best first.  Browsers play H.264 and VP8 but not MPEG-4 Part 2, which OpenCV can always write.
 CODECS = {
-    ".mp4": ("avc1", _FFMPEG, "mp4v"),
-    ".mov": ("avc1", _FFMPEG, "mp4v"),
+    ".mp4": ("avc1", _FFMPEG, _PYAV, "mp4v"),
+    ".mov": ("avc1", _FFMPEG, _PYAV, "mp4v"),
     ".mkv": ("mp4v",),
     ".avi": ("MJPG",),
     ".webm": ("VP80", "VP90"),
 }
-_FOR_BROWSERS = {"avc1", _FFMPEG, "VP80", "VP90"}
+_FOR_BROWSERS = {"avc1", _FFMPEG, _PYAV, "VP80", "VP90"}
 _RESERVE = 16 * 1024**2  # bytes of the disk to leave free, for the end of this file and for other programs
 _MAX_GAP_S = 600.0  # a longer gap between two frames is a wrong time stamp
 
@@ -140,22 +144,12 @@ class VideoWriter:
         with ExitStack() as files:
             self._draft = files.enter_context(replace_file(self.path))
             for codec in CODECS[self.path.suffix.lower()]:
-                writer = self._try_codec(codec)
+                writer = _open_writer(codec, self._draft, self._fps, self._size_wh)
                 if writer is not None:
                     self._writer, self.codec, self._files = writer, codec, files.pop_all()
                     return
             width, height = self._size_wh
             raise OutputError(f"{self.path} cannot be written as a video of {width}x{height} pixels.")
-
-    def _try_codec(self, codec: str) -> Any:
-        """Return a writer of a codec, or None if this machine has no encoder for it."""
-        if codec == _FFMPEG:
-            program = find_ffmpeg()
-            return None if program is None else FfmpegProgram(program, self._draft, self._fps, self._size_wh)
-        with leave_out_messages(), _drop_stderr():
-            code = cv2.VideoWriter_fourcc(*codec)  # type: ignore[attr-defined]
-            writer = cv2.VideoWriter(str(self._draft), code, self._fps, self._size_wh)
-        return writer if writer.isOpened() else None
 
     def close(self) -> None:
         """Write the end of the file, and give it its name.
@@ -175,6 +169,30 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def choose_suffix() -> str:
+    """Return the suffix of a video that browsers play: ``.mp4`` if this machine writes H.264, else ``.webm``."""
+    if find_ffmpeg() or has_pyav():
+        return ".mp4"
+    with tempfile.TemporaryDirectory() as folder:
+        writer = _open_writer("avc1", Path(folder, "probe.mp4"), 10.0, (64, 64))
+        if writer is None:
+            return ".webm"
+        writer.release()
+        return ".mp4"
+
+
+def _open_writer(codec: str, path: Path, fps: float, size_wh: tuple[int, int]) -> Any:
+    """Return a writer of a codec, or None if this machine has no encoder for it."""
+    if codec == _FFMPEG:
+        program = find_ffmpeg()
+        return None if program is None else FfmpegProgram(program, path, fps, size_wh)
+    if codec == _PYAV:
+        return PyavWriter(path, fps, size_wh) if has_pyav() else None
+    with leave_out_messages(), _drop_stderr():
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, size_wh)  # type: ignore[attr-defined]
+    return writer if writer.isOpened() else None
 
 
 @contextmanager

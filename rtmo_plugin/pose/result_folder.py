@@ -17,7 +17,7 @@ import os
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
-from rtmo_plugin.files import check_outputs, replace_file
+from rtmo_plugin.files import check_outputs, replace_file_also_if_stopped
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.media.plot_plan import PlotPlan
 from rtmo_plugin.pose.results import PoseResult
@@ -56,8 +56,7 @@ class ResultFolder:
             OutputError: A file cannot be written, for example because the disk is full.
         """
         make_folder(self._predictions.parent, "--out")
-        stopped: BaseException | None = None
-        with replace_file(self._predictions) as draft, draft.open("w", encoding="utf-8") as file:
+        with replace_file_also_if_stopped(self._predictions) as draft, draft.open("w", encoding="utf-8") as file:
             file.write(f'{{"keypoints": {json.dumps(list(keypoint_names))},\n"images": [')
             separator = "\n"
             try:
@@ -67,8 +66,5 @@ class ResultFolder:
                     file.write(separator + json.dumps(result.to_dict(), allow_nan=False))
                     separator = ",\n"
                     yield result.drop_image()
-            except (KeyboardInterrupt, GeneratorExit) as error:
-                stopped = error
-            file.write("\n]}\n")
-        if stopped is not None:
-            raise stopped
+            finally:
+                file.write("\n]}\n")

@@ -25,7 +25,7 @@ from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.media.image_headers import SUFFIXES
 from rtmo_plugin.media.sources import SourceKind, find_kind
 from rtmo_plugin.media.video import measure_fps
-from rtmo_plugin.media.video_writer import CODECS, VideoWriter
+from rtmo_plugin.media.video_writer import CODECS, VideoWriter, choose_suffix
 from rtmo_plugin.option_names import check_option_names
 from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.pose.tracking.smoothing import PoseSmoother
@@ -104,7 +104,8 @@ def track_video(
         pose: Model that detects the people; a low ``score_thr``, such as 0.1, keeps the ids of people who are hard
             to see.
         source: Video file or its address, or camera number.
-        out: Video to write, such as ``tracked.mp4``, with ``tracked.jsonl`` beside it; or a folder.
+        out: Video to write, such as ``tracked.mp4``, with ``tracked.jsonl`` beside it; or a folder, for an ``.mp4`` if
+            this machine writes H.264, else a ``.webm``.
         smooth: Whether keypoints are smoothed.
         batch_size: Number of frames that are computed at once.
         **options: Options of ``Tracker``.
@@ -160,7 +161,7 @@ def choose_files(source: str | int | Path, out: str | Path) -> tuple[Path, Path]
         stem = f"camera{name}" if name.isdecimal() else Path(last).stem or "stream"
         while len(os.fsencode(f"{stem}.jsonl")) > MAX_NAME_BYTES:
             stem = stem[:-1]
-        video /= f"{stem}.mp4"
+        video /= f"{stem}{choose_suffix()}"
     lines = video.with_suffix(".jsonl")
     check_outputs([video, lines], [] if "://" in name else [name])
     return video, lines
