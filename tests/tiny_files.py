@@ -37,6 +37,7 @@ def files(trained, tmp_path_factory):
     options = {
         "end2end": {"dynamic": "batch,size"},
         "decoded": {"input": "uint8", "top_k": 30},
+        "fused": {"top_k": 30},
         "raw": {"dynamic": "none"},
     }
     for cut, others in options.items():

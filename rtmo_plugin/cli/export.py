@@ -28,7 +28,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cut",
         choices=CUTS,
         default="end2end",
-        help="last step in the file: end2end gives people, decoded stops before NMS, raw after the head",
+        help="last step in the file: end2end gives people, decoded stops before NMS, fused is decoded as one array for "
+        "DeepStream, raw stops after the head",
     )
     parser.add_argument(
         "--size", metavar="WxH", help="width and height of the input, multiples of 32 (default: set by the config)"
@@ -78,7 +79,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-people", type=PRIORS, default=100, metavar="N", help="largest number of people per image"
     )
     parser.add_argument(
-        "--top-k", type=PRIORS, default=300, metavar="N", help="priors per image in a file of --cut decoded"
+        "--top-k", type=PRIORS, default=300, metavar="N", help="priors per image in a file of --cut decoded or fused"
     )
 
 

@@ -24,7 +24,7 @@ class ExportOptions:
     Attributes:
         size_wh: Width and height of the input. With a dynamic size: the first that is checked.
         cut: End of the file. ``"end2end"``: people, NMS inside; ``"decoded"``: the ``top_k`` best priors as boxes,
-            scores and keypoints, without NMS; ``"raw"``: the head's maps.
+            scores and keypoints, without NMS; ``"fused"``: the same as one array; ``"raw"``: the head's maps.
         dynamic: Axes that may differ from call to call: ``"batch"``, ``"size"``, both or neither.
         input: Type of the input. ``"float32"``: (B, 3, H, W) BGR, 0..255; ``"uint8"``: (B, H, W, 3) BGR, as
             OpenCV reads.
@@ -34,7 +34,7 @@ class ExportOptions:
         score_thr: Score that people must exceed.
         nms_thr: IoU above which two boxes are one person; 1 keeps all boxes.
         max_people: Largest number of people per image.
-        top_k: Number of priors that the decoded cut returns for each image.
+        top_k: Number of priors that the cuts ``decoded`` and ``fused`` return for each image.
 
     Raises:
         ConfigError: A value is out of range, or two options exclude each other.
@@ -62,6 +62,8 @@ class ExportOptions:
             raise ConfigError(f"--dynamic {unknown[0]}: choose batch, size, batch,size or none.")
         for name in ("max_people", "top_k"):
             PRIORS.check(name, getattr(self, name))
+        if self.cut == "fused" and self.input != "float32":
+            raise ConfigError(f"--cut fused is for DeepStream, which gives float32: leave out --input {self.input}.")
         if self.int8 and self.half:
             raise ConfigError("--int8 and --half exclude each other: choose one.")
         if self.int8 and not self.int8_images:

@@ -1,7 +1,7 @@
 """The modules that are written into files: an image in, arrays out, composed of the model's own parts.
 
     input ─ normalize ─ backbone ─ neck ─ head's convolutions ─┬─ raw maps                     cut "raw"
-                                                               └─ decode ─┬─ top-k ─ DCC       cut "decoded"
+                                                               └─ decode ─┬─ top-k ─ DCC       cut "decoded", "fused"
                                                                           └─ NMS ─ DCC         cut "end2end"
 
 Shape letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network's input.
@@ -22,6 +22,7 @@ from rtmo_plugin.export.nms_graph import select_rows
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT
 from rtmo_plugin.structures import DensePredictions
 
 RAW_OUTPUTS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")
@@ -150,6 +151,24 @@ class DecodedGraph(RawGraph):
         return torch.unflatten(dets, 0, shape), torch.unflatten(keypoints, 0, shape)
 
 
+class FusedGraph(DecodedGraph):
+    """An image to its best priors in one array, in the order that DeepStream-Yolo-Pose's parser reads."""
+
+    def __init__(self, model: nn.Module, options: ExportOptions) -> None:
+        super().__init__(model, options)
+        if self.head.num_classes > 1:
+            raise ConfigError(
+                f"--cut fused has no place for the class of a person, and the model has {self.head.num_classes} "
+                "classes: take --cut decoded."
+            )
+        self.output_names = [FUSED_OUTPUT]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map an image to (B, N, 5 + 3K): x1, y1, x2, y2, score, and x, y and score of each keypoint."""
+        dets, _, keypoints = super().forward(image)
+        return (torch.cat([dets, keypoints.flatten(2)], dim=-1),)
+
+
 class EndToEndGraph(DecodedGraph):
     """An image to its people, with the outputs of MMDeploy's RTMO files, and ``labels`` where there are classes."""
 
@@ -184,7 +203,7 @@ class EndToEndGraph(DecodedGraph):
         return (*people, labels * is_person.to(labels.dtype))
 
 
-_GRAPHS = {"end2end": EndToEndGraph, "decoded": DecodedGraph, "raw": RawGraph}
+_GRAPHS = {"end2end": EndToEndGraph, "decoded": DecodedGraph, "fused": FusedGraph, "raw": RawGraph}
 
 
 def build_graph(model: nn.Module, options: ExportOptions) -> RawGraph:

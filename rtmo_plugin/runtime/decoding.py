@@ -1,4 +1,4 @@
-"""Decoding: from the outputs of an exported file to detections, the same ones for all three cuts.
+"""Decoding: from the outputs of an exported file to detections, the same ones for all cuts.
 
 Letters as in ``rtmo_plugin.structures``; coordinates are pixels of the network's input.
 """
@@ -16,7 +16,7 @@ from rtmo_plugin.errors import NonFiniteError
 from rtmo_plugin.ops.arrays import Floats, box_nms, decode_box_deltas, place_priors
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder
 from rtmo_plugin.runtime.detections import DIVERGED, Detections
-from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -55,7 +55,7 @@ class Decoder:
         Raises:
             NonFiniteError: An output is NaN or infinite.
         """
-        is_raw = self._info.cut == "raw"
+        is_raw, outputs = self._info.cut == "raw", split_fused_rows(outputs)
         logits = [outputs[f"class_logits_{stride}"] for stride in self._info.strides] if is_raw else []
         # The threshold would drop people with a score of NaN.
         if not all(np.isfinite(each).all() for each in logits or [outputs["dets"][..., 4]]):
@@ -80,7 +80,7 @@ class Decoder:
             classes = np.zeros(len(dets), np.int64) if labels is None else labels[image].astype(np.int64)
             people = Detections(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
             people = people.select(people.scores > self._score_thr)
-            if self._info.cut == "decoded":
+            if self._info.cut != "end2end":
                 people = people.select(box_nms(people.boxes, people.scores, self._info.nms_thr))
             everyone.append(people.select(slice(self._info.max_people)))
         return everyone
@@ -108,6 +108,14 @@ class Decoder:
         keypoints = self._coordinates.locate(maps["pose_vectors"][rows], boxes, centers[rows], size_wh)
         visibility = _sigmoid(maps["visibility_logits"][rows])
         return Detections(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1))
+
+
+def split_fused_rows(outputs: Outputs) -> Outputs:
+    """Return the outputs of the cut ``decoded`` for those of ``fused``; those of other cuts are returned unchanged."""
+    if FUSED_OUTPUT not in outputs:
+        return outputs
+    rows = outputs[FUSED_OUTPUT]
+    return {"dets": rows[..., :5], "keypoints": rows[..., 5:].reshape(*rows.shape[:-1], -1, 3)}
 
 
 _MAPS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")

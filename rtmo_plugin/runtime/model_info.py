@@ -15,9 +15,10 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.score_calibration import METADATA_KEY, ScoreCalibration
 from rtmo_plugin.structures import KeypointSchema
 
-CUTS = ("end2end", "decoded", "raw")
+CUTS = ("end2end", "decoded", "fused", "raw")
 INPUTS = ("float32", "uint8")
 PRECISIONS = ("float32", "float16", "int8")
+FUSED_OUTPUT = "output"  # the only one of the cut fused
 OUTPUT_NAMES = "output_names"  # among the metadata of files whose format keeps no names
 _MAX_SIDE = 16_384
 _MAX_NUMBER = 2**31
@@ -32,7 +33,7 @@ class ModelInfo:
         schema: Keypoint set: names, sigmas, flip pairs and skeleton.
         classes: Class names by label.
         size_wh: Input width and height in pixels; the default if the size is dynamic.
-        cut: Last stage inside the file: ``"end2end"``, ``"decoded"`` or ``"raw"``.
+        cut: Last stage inside the file: ``"end2end"``, ``"decoded"``, ``"fused"`` or ``"raw"``.
         input: Type of the input: ``"float32"``, (B, 3, H, W), or ``"uint8"``, (B, H, W, 3); BGR, 0..255.
         dynamic: Axes whose size may change between calls: ``"batch"``, ``"size"``.
         precision: Precision of the convolutions: ``"float32"``, ``"float16"`` or ``"int8"``.
@@ -113,6 +114,8 @@ class ModelInfo:
             expected |= {
                 f"{name}_{each}": (0, 0, "") for name in ("box_deltas", "pose_vectors") for each in self.strides
             }
+        elif self.cut == "fused":
+            expected = {FUSED_OUTPUT: (-1, count_fused_values(num_keypoints), "value")}
         else:
             expected = {"dets": (-1, 5, "value"), "keypoints": (-2, num_keypoints, "keypoint")}
             expected |= {"labels": (0, 0, "")} if num_classes > 1 else {}
@@ -131,6 +134,11 @@ class ModelInfo:
     def is_in(strings: Mapping[str, str]) -> bool:
         """Return whether the metadata of a file are of this kind."""
         return "cut" in strings and "keypoint_names" in strings
+
+
+def count_fused_values(num_keypoints: int) -> int:
+    """Return the length of a row of the cut ``fused``: box, score, and x, y and score of each keypoint."""
+    return 5 + 3 * num_keypoints
 
 
 def _list_plain_fields() -> list[str]:

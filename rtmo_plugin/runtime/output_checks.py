@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, ModelInfo, count_fused_values
 from rtmo_plugin.wording import count
 
 _NUM_CHANNELS = {"box_deltas": 4, "pose_vectors": None}  # None: any number
@@ -52,8 +52,10 @@ def check_arrays(
 
 def _list_rows(info: ModelInfo, outputs: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of the outputs of a file that ends with people or priors, without the batch."""
-    shape = outputs["dets"].shape
+    shape = outputs[FUSED_OUTPUT if info.cut == "fused" else "dets"].shape
     num_rows = shape[1] if len(shape) > 1 else None
+    if info.cut == "fused":
+        return {FUSED_OUTPUT: (num_rows, count_fused_values(info.schema.num_keypoints))}
     rows: dict[str, tuple[int | None, ...]] = {
         "dets": (num_rows, 5),
         "keypoints": (num_rows, info.schema.num_keypoints, 3),

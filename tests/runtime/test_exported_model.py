@@ -25,7 +25,7 @@ from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import apply_letterbox
 from tests.tiny_files import make_image
 
-CUTS = ("end2end", "decoded", "raw")
+CUTS = ("end2end", "decoded", "fused", "raw")
 
 
 def assert_same_people(found, expected, atol=0.05):

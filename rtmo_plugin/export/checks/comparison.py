@@ -38,6 +38,7 @@ from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import RAW_OUTPUTS
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.ops.geometry import compute_iou
+from rtmo_plugin.runtime.decoding import split_fused_rows
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -122,7 +123,7 @@ def compare_with_pytorch(model: Any, run: Run, options: ExportOptions, tolerance
             )
         given = make_input(images, options.input)
         for score_thr in _choose_thresholds(reference, options):
-            outputs = run(given, score_thr)
+            outputs = split_fused_rows(run(given, score_thr))
             for name, values in outputs.items():  # first, because every comparison with NaN is false
                 if not np.isfinite(values).all():
                     raise ExportError(f"The output {name} holds numbers that are not finite, and PyTorch's does not.")
@@ -371,4 +372,4 @@ def _find_largest(errors: Tensor, outliers: float) -> float:
     return float(ordered[len(ordered) - 1 - int(outliers * len(ordered))])
 
 
-_COMPARISONS = {"end2end": _compare_rows, "decoded": _compare_rows, "raw": _compare_maps}
+_COMPARISONS = {"end2end": _compare_rows, "decoded": _compare_rows, "fused": _compare_rows, "raw": _compare_maps}

@@ -18,6 +18,7 @@ from rtmo_plugin.export.checks.comparison import Run, check_constants
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph, build_graph, make_example
+from rtmo_plugin.export.writers.deepstream import write_deepstream_files
 from rtmo_plugin.export.writers.draft import write_verified
 from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.runtime.model_info import ModelInfo
@@ -34,7 +35,7 @@ _FIRST_CONSTANT = 2  # input of NonMaxSuppression
 
 
 def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model as ONNX, see ``write_verified``.
+    """Write a model as ONNX, see ``write_verified``; with the cut ``fused`` also the files for DeepStream.
 
     Args:
         model: Trained model, in eval mode.
@@ -56,6 +57,8 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
 
     def save(draft: Path) -> None:
         draft.write_bytes(proto.SerializeToString())
+        if options.cut == "fused":
+            write_deepstream_files(draft, info)
 
     def load(draft: Path) -> Run:
         content = draft.read_bytes()

@@ -67,7 +67,7 @@ def _write(
     if options.int8:
         raise ConfigError(f"{path.name} cannot hold eight-bit convolutions: export --int8 to onnx or openvino.")
     if options.cut == "end2end":
-        raise ConfigError(f"{path.name} cannot hold NMS: export it with --cut decoded or --cut raw.")
+        raise ConfigError(f"{path.name} cannot hold NMS: export it with --cut decoded, fused or raw.")
     graph = build_graph(model, options)
     # Neither format keeps the names of the outputs.
     strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
