@@ -46,7 +46,11 @@ class ExportResult:
         width, height = self.info.size_wh
         found, files = self.differences, list_model_files(self.path, self.info.cut)
         size = sum(each.stat().st_size for each in files) / 1e6
-        beside = f", with {', '.join(each.name.removeprefix(self.path.stem) for each in files[1:])} beside it" if len(files) > 1 else ""
+        beside = (
+            f", with {', '.join(each.name.removeprefix(self.path.stem) for each in files[1:])} beside it"
+            if len(files) > 1
+            else ""
+        )
         worst, tolerance = found.find_largest(), choose_tolerance(self.info.precision)
         kinds = ("maps",) if self.info.cut == "raw" else ("score", "box", "keypoint")
         people = "" if self.info.cut == "raw" else f", {count(found.num_people, 'person', 'people')}"
