@@ -26,7 +26,7 @@ def write_deepstream_files(path: Path, info: ModelInfo) -> None:
     labels.write_text("".join(f"{name}\n" for name in info.classes), encoding="utf-8")
     width, height = info.size_wh
     mode, precision = _NETWORK_MODES[info.precision]
-    sections = {
+    sections: dict[str, dict[str, int | float | str]] = {
         "property": {
             "gpu-id": 0,
             "onnx-file": path.name,
