@@ -6,7 +6,7 @@ exported file works without torch and OpenMMLab.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -47,6 +47,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     auto_scale_lr: bool = False,
     validate: bool = True,
     patience: int | None = None,
+    freeze: str | Sequence[str] | None = None,
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
     cache_gb: float = 0,
@@ -69,6 +70,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         auto_scale_lr: Whether to scale the learning rate to the actual batch size.
         validate: Whether to evaluate during training, as often as the config says.
         patience: Number of validations without a higher AP after which training ends. Default: it never ends early.
+        freeze: Parts of the model whose weights stay as they are, such as ``"backbone,neck"``, see ``FreezeHook``.
         from_scratch: Whether to start from random weights, without the pretrained backbone.
         show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), of this process and its workers.
@@ -100,7 +102,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     start = TrainingStart(resume, load_from, transfer_from, from_scratch=from_scratch, overwrite=overwrite)
     network = {"amp": amp, "compiled": compiled, "graphs": graphs}
     edits = list_training_edits(
-        validate=validate, patience=patience, cache_gb=cache_gb, auto_scale_lr=auto_scale_lr, **network
+        validate=validate, patience=patience, freeze=freeze, cache_gb=cache_gb, auto_scale_lr=auto_scale_lr, **network
     )
     num_images = choose_batch_size(batch_size, config, edits, options)
     cfg = prepare_config(config, edits, batch_size=num_images, **options)

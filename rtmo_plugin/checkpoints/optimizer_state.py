@@ -7,7 +7,7 @@ keep for each group, so that either kind of run resumes the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -51,6 +51,23 @@ def merge_groups(groups: Sequence[Group]) -> list[Group]:
         target[POSITIONS] += range(place, place + len(group["params"]))
         place += len(group["params"])
     return list(merged.values())
+
+
+def drop_parameters(optimizer: Optimizer, dropped: Collection[Tensor]) -> None:
+    """Take parameters out of an optimizer, in place; the places of the others close the gaps.
+
+    Args:
+        optimizer: Optimizer without a state, whose groups are merged or not.
+        dropped: Parameters to take out; others in it do not matter.
+    """
+    out = {id(each) for each in dropped}
+    order = [each for each in list_parameters(optimizer) if id(each) not in out]
+    place_of = {id(each): place for place, each in enumerate(order)}
+    for group in optimizer.param_groups:
+        group["params"] = [each for each in group["params"] if id(each) not in out]
+        if POSITIONS in group:
+            group[POSITIONS] = [place_of[id(each)] for each in group["params"]]
+    optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
 
 
 def is_merged(optimizer: Optimizer) -> bool:

@@ -57,6 +57,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end training after N validations without a higher AP (default: train for all epochs)",
     )
+    parser.add_argument(
+        "--freeze",
+        metavar="PARTS",
+        help="parts of the model whose weights stay as they are, such as backbone,neck (default: none)",
+    )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
     parser.add_argument(
         "--dry-run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ _LAUNCHERS = {
     "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
 }
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
+_FREEZE_HOOK = "rtmo_plugin.FreezeHook"
 _LEAST_GAIN = 1e-4  # of AP; equal values do not count
 _PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 
@@ -96,6 +97,7 @@ def list_training_edits(
     compiled: bool,
     graphs: bool,
     auto_scale_lr: bool,
+    freeze: str | Sequence[str] | None = None,
 ) -> list[Edit]:
     """Return the edits for options of training, see ``rtmo_plugin.api.train``.
 
@@ -109,6 +111,7 @@ def list_training_edits(
         (partial(require_sections, names=("train_dataloader", "train_cfg", "optim_wrapper")), True),
         (drop_validation, not validate),
         (partial(stop_early, patience=patience), True),
+        (partial(freeze_in_training, parts=freeze), True),
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
@@ -190,6 +193,25 @@ def stop_early(cfg: Config, patience: int | None) -> None:
         raise ConfigError("--patience counts validations, and this training has none.")
     hook = {"type": "rtmo_plugin.ResumableEarlyStoppingHook", "patience": patience, "min_delta": _LEAST_GAIN}
     cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
+
+
+def freeze_in_training(cfg: Config, parts: str | Sequence[str] | None) -> None:
+    """Freeze parts of the model, see ``FreezeHook``. Default: those of the config.
+
+    Args:
+        cfg: Config to edit.
+        parts: Names of modules, as a sequence or separated by commas; they replace those of the config.
+
+    Raises:
+        ConfigError: There is no name among them.
+    """
+    if parts is None:
+        return
+    names = [name.strip() for name in (parts.split(",") if isinstance(parts, str) else parts)]
+    if not names or not all(names):
+        raise ConfigError("--freeze takes names of parts with commas between them, such as backbone,neck.")
+    others = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") != _FREEZE_HOOK]
+    cfg.custom_hooks = [*others, {"type": _FREEZE_HOOK, "parts": list(dict.fromkeys(names))}]
 
 
 def enable_amp(cfg: Config) -> None:

@@ -19,7 +19,8 @@ class ForeachEMA(BaseAveragedModel):
     An average becomes ``(1 - m) average + m weight`` with ``m = (1 - momentum) exp(-(1 + steps) / gamma) + momentum``,
     as of MMPose 1.3's ``ExpMomentumEMA``, whose state dicts it reads and writes.  All tensors are averaged at
     once by torch's foreach operators, and nothing waits for the device.  Integer buffers, such as the batches that
-    BatchNorm has counted, keep their values of the first update.
+    BatchNorm has counted, keep their values of the first update, and so do frozen weights and the buffers of frozen
+    modules, which averaging would round.
 
     Args:
         model: Model whose weights are averaged.
@@ -65,7 +66,9 @@ class ForeachEMA(BaseAveragedModel):
         if self._num_updates == 0:
             torch._foreach_copy_(averages, sources)
         elif self._num_updates % self.interval == 0:
-            pairs = [(a, s.to(a.device)) for a, s in zip(averages, sources) if a.is_floating_point()]
+            frozen = _find_frozen(model)
+            moving = [(a, s) for a, s in zip(averages, sources) if a.is_floating_point() and s not in frozen]
+            pairs = [(average, source.to(average.device)) for average, source in moving]
             self._average([average for average, _ in pairs], [source for _, source in pairs], self._num_updates)
         if not self.update_buffers and (buffers := list(self.module.buffers())):
             torch._foreach_copy_(buffers, list(model.buffers()))
@@ -90,3 +93,13 @@ def _list_tensors(model: nn.Module, with_buffers: bool) -> list[Tensor]:
             absent = module._non_persistent_buffers_set
             tensors += [each for name, each in module._buffers.items() if each is not None and name not in absent]
     return tensors
+
+
+def _find_frozen(model: nn.Module) -> set[Tensor]:
+    """Return the weights without gradients, and the buffers of modules that have only such ones and do not train."""
+    frozen: set[Tensor] = {each for each in model.parameters() if not each.requires_grad}
+    for module in model.modules() if frozen else ():
+        own = list(module.parameters(recurse=False))
+        if own and not module.training and frozen.issuperset(own):
+            frozen.update(module.buffers(recurse=False))
+    return frozen

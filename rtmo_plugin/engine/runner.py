@@ -21,9 +21,10 @@ from torch.utils.data import DataLoader
 
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
-from rtmo_plugin.checkpoints.optimizer_state import is_merged, merge_checkpoint, split_checkpoint
+from rtmo_plugin.checkpoints.optimizer_state import drop_parameters, is_merged, merge_checkpoint, split_checkpoint
 from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
+from rtmo_plugin.engine.hooks.freezing import find_frozen_parts, freeze_parts
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import StopInValidationHook
@@ -59,11 +60,21 @@ class QuietRunner(Runner):
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for several processes as MMEngine does, or for CPUs."""
+        """Freeze parts of the model, and wrap it for several processes as MMEngine does, or for CPUs."""
+        freeze_parts(model, find_frozen_parts(self.cfg))
         if self.distributed and get_device() == "cpu" and model_wrapper_cfg is None:
             return wrap_for_cpus(model, self.cfg)
         wrapped: nn.Module = super().wrap_model(model_wrapper_cfg, model)
         return wrapped
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Build the optimizer as MMEngine does, without the weights of frozen parts."""
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        model = get_model(self)
+        for name in find_frozen_parts(self.cfg):
+            for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,):
+                drop_parameters(each.optimizer, list(model.get_submodule(name).parameters()))
+        return wrapper
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Write a draft and move it into place when it is whole: MMEngine leaves half a file when it is killed."""

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from rtmo_plugin.checkpoints.reading import read_note
 from rtmo_plugin.engine.hooks.best_checkpoint import BestCheckpoint, find_best
 from rtmo_plugin.engine.hooks.curves import CURVES_FILE
+from rtmo_plugin.engine.hooks.freezing import find_frozen_parts
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.wording import show_path
 
@@ -26,12 +27,18 @@ class TrainResult:
         log_dir: Folder with the log, the config and the curves as numbers (``vis_data/scalars.json``); their plot is
             ``curves.png`` in the work folder.
         best: Checkpoint with the highest AP, or None without a validation.
+        epochs: Number of finished epochs.
+        early_stop: Where training ended if before its last epoch, such as "after epoch 3 of 9", or None.
+        frozen: Parts of the model that were frozen.
     """
 
     metrics: Mapping[str, float]
     checkpoint: Path | None
     log_dir: Path
     best: BestCheckpoint | None = None
+    epochs: int = 0
+    early_stop: str | None = None
+    frozen: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         precision = find_average_precision(self.metrics)
@@ -41,6 +48,8 @@ class TrainResult:
             ap = "no value: the validation data have no people to find"
         lines = {
             "AP": ap,
+            **({"stopped early": self.early_stop} if self.early_stop else {}),
+            **({"frozen": ", ".join(self.frozen)} if self.frozen else {}),
             "checkpoint": show_path(self.checkpoint) if self.checkpoint else "none was written",
             **({"best": str(self.best)} if self.best else {}),
             "log": show_path(self.log_dir),
@@ -54,7 +63,15 @@ class TrainResult:
         best = None
         if self.best:
             best = {"checkpoint": str(self.best.path), "AP": self.best.ap, "epoch": self.best.epoch}
-        return {"metrics": dict(self.metrics), "checkpoint": checkpoint, "best": best, "log_dir": str(self.log_dir)}
+        return {
+            "metrics": dict(self.metrics),
+            "checkpoint": checkpoint,
+            "best": best,
+            "epochs": self.epochs,
+            "early_stop": self.early_stop,
+            "frozen": list(self.frozen),
+            "log_dir": str(self.log_dir),
+        }
 
 
 def summarize_training(runner: Runner) -> TrainResult:
@@ -66,4 +83,13 @@ def summarize_training(runner: Runner) -> TrainResult:
         if name.startswith("val/") and name not in ("val/time", "val/data_time")
     }
     noted = read_note(Path(runner.work_dir))
-    return TrainResult(metrics, noted if noted and noted.is_file() else None, Path(runner.log_dir), find_best(runner))
+    is_early = getattr(runner.train_loop, "stop_training", False) and runner.epoch < runner.max_epochs
+    return TrainResult(
+        metrics=metrics,
+        checkpoint=noted if noted and noted.is_file() else None,
+        log_dir=Path(runner.log_dir),
+        best=find_best(runner),
+        epochs=runner.epoch,
+        early_stop=f"after epoch {runner.epoch} of {runner.max_epochs}" if is_early else None,
+        frozen=find_frozen_parts(runner.cfg),
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import OPTIMIZERS
 
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
@@ -17,6 +18,8 @@ from rtmo_plugin.checkpoints.reading import check_resumable, read_checkpoint
 from rtmo_plugin.checkpoints.transfer import ADVICE, TransferHook, is_transferable, plan_transfer
 from rtmo_plugin.config.custom_data import describe_flips
 from rtmo_plugin.config.data_paths import check_images
+from rtmo_plugin.config.sections import is_pretrained, walk_sections
+from rtmo_plugin.engine.hooks.freezing import check_same_parts, describe_frozen, find_frozen_parts
 from rtmo_plugin.engine.people_count import count_people, note_unused_images
 from rtmo_plugin.engine.resuming import continue_seed
 from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model
@@ -41,6 +44,7 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
     runner = build_runner(cfg)
     with refuse_config_errors():
         _check_datasets(runner)
+    _check_frozen(runner, checkpoint)
     metainfo = getattr(runner.train_loop.dataloader.dataset, "metainfo", None) or {}
     if metainfo and (doubt := describe_flips(metainfo)):
         print(doubt)
@@ -83,6 +87,27 @@ def _check_datasets(runner: QuietRunner) -> None:
         check_data_names(dataset, evaluators)
         check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "val_dataloader", evaluators)
         count_people(dataset, counts_crowds=False).report_validation()
+
+
+def _check_frozen(runner: QuietRunner, checkpoint: Mapping[str, Any] | None) -> None:
+    """Print which parts are frozen, and check that a run to resume froze the same.
+
+    Raises:
+        CheckpointError: It froze others.
+    """
+    cfg, names = runner.cfg, find_frozen_parts(runner.cfg)
+    if checkpoint and cfg.resume:
+        check_same_parts(names, checkpoint["meta"], cfg.load_from)
+    if not names or not is_main_process():
+        return
+    print(describe_frozen(get_model(runner), names))
+    pretrained = {name for name, part in cfg.model.items() if any(map(is_pretrained, walk_sections(part)))}
+    random = [name for name in names if name.partition(".")[0] not in pretrained]
+    if random and not checkpoint:
+        print(
+            f"warning: {' and '.join(random)} {'is' if len(random) == 1 else 'are'} frozen with random weights: start "
+            "from a checkpoint with --load-from or --transfer-from"
+        )
 
 
 def _check_epochs_left(cfg: Config, checkpoint: Mapping[str, Any]) -> None:

@@ -98,6 +98,7 @@ def test_training_ends_after_validations_without_a_higher_ap(tmp_path, scores, c
     assert scores == [0.6]
     assert "the monitored metric did not improve in the last 3 records" in " ".join(out.split())
     assert "training stopped early, after epoch 5 of 6" in out
+    assert "stopped early:  after epoch 5 of 6\n" in str(result)
     assert result.best.epoch == 5
     assert result.checkpoint.name == "epoch_5.pth"
 

@@ -84,6 +84,9 @@ def test_result_of_a_training_is_json_too(trained):
         "metrics": dict(trained.metrics),
         "checkpoint": str(trained.checkpoint),
         "log_dir": str(trained.log_dir),
+        "epochs": 3,
+        "early_stop": None,
+        "frozen": [],
         "best": {"checkpoint": str(trained.best.path), "AP": trained.best.ap, "epoch": trained.best.epoch},
     }
 

@@ -10,6 +10,7 @@ from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.diagnostics import DiagnosticsHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.engine.hooks.early_stopping import ResumableEarlyStoppingHook
+from rtmo_plugin.engine.hooks.freezing import FreezeHook
 from rtmo_plugin.engine.hooks.memory_format import ChannelsLastHook
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
@@ -31,6 +32,7 @@ __all__ = [
     "DiagnosticsHook",
     "DivergenceHook",
     "FirstBatchHook",
+    "FreezeHook",
     "GraphsHook",
     "KeepingCheckpointHook",
     "MissedValidationHook",
