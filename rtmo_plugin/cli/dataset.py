@@ -18,7 +18,7 @@ _ACTIONS = {
     ),
     "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
     "convert": (
-        "convert labels from YOLO, LabelMe or CVAT to COCO, or from COCO to one of them",
+        "convert labels of a labeling tool to COCO, or COCO to YOLO, LabelMe, CVAT or Label Studio",
         "annotations.xml people.json --from cvat",
     ),
 }
@@ -61,16 +61,21 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import FORMATS, convert_file
+    from rtmo_plugin.labels.conversion import WRITTEN
 
-    parser.add_argument(
-        "source", metavar="SOURCE", help="COCO file, CVAT file, LabelMe folder, YOLO folder or its data.yaml"
-    )
+    parser.add_argument("source", metavar="SOURCE", help="label file, or folder of label files")
     parser.add_argument("out", metavar="OUT", help="file or folder to write; it must not exist yet")
-    for side, name, whose in (("--from", "source_format", "SOURCE"), ("--to", "target_format", "OUT")):
-        what = f"format of {whose}"
-        parser.add_argument(side, dest=name, choices=("coco", *FORMATS), default="coco", help=what)
     parser.add_argument(
-        "--images", metavar="DIR", help="folder of a YOLO data set's images (default: where its data.yaml says)"
+        "--from",
+        dest="source_format",
+        choices=("coco", *FORMATS),
+        help="format of SOURCE (default: the one that the files show)",
+    )
+    parser.add_argument("--to", dest="target_format", choices=("coco", *WRITTEN), default="coco", help="format of OUT")
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help="folder of the images, for labels without their sizes (default: beside the labels, or as data.yaml says)",
     )
     parser.add_argument(
         "--keypoints", nargs="+", metavar="NAME", help="keypoint names in order (default: those in the labels)"
@@ -81,7 +86,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="bones, each as the names of two keypoints (default: those in the labels)",
     )
-    parser.add_argument("--split", default="train", metavar="NAME", help="split of a YOLO folder")
+    parser.add_argument("--split", default="train", metavar="NAME", help="split of a folder that has several")
     parser.set_defaults(action=convert_file)
 
 

@@ -1,10 +1,11 @@
-"""Label files before training: check, fix and split COCO files, convert YOLO, LabelMe and CVAT to COCO and back.
+"""Label files before training: check, fix and split COCO files, and convert labels of other tools to COCO and back.
 
 - Data: ``coco_files`` reads and writes COCO, ``label_set`` is what all formats have in common.
 - Check: ``problems`` lists what can be wrong; ``normalizing`` (``"1"`` is 1), ``categories``, ``annotations``,
   ``conventions`` and ``image_inspection`` find it, ``checking`` collects it, ``fixing`` corrects it, and ``check_tool``
   is the command.
-- Convert: a module for each format, ``yolo``, ``labelme`` and ``cvat``; ``conversion`` is the command.
+- Convert: a module for each format, ``yolo``, ``labelme``, ``cvat`` and those of ``tool_files``; ``grouping`` makes
+  people of shapes, ``format_detection`` says which tool wrote a file, and ``conversion`` is the command.
 - Train: ``dataset_keypoints`` and ``sigmas`` (what a model learns from a file), ``splitting``.
 
 Neither torch nor OpenMMLab is needed. Functions return new values and change nothing that they are given.

@@ -18,6 +18,7 @@ from rtmo_plugin.labels.check_tool import describe_contents
 from rtmo_plugin.labels.checking import check_coco
 from rtmo_plugin.labels.coco_files import SECTIONS, Coco, read_coco, write_coco
 from rtmo_plugin.labels.cvat import read_cvat, write_cvat
+from rtmo_plugin.labels.format_detection import detect_format
 from rtmo_plugin.labels.label_set import (
     LabelSet,
     Person,
@@ -28,6 +29,13 @@ from rtmo_plugin.labels.label_set import (
     to_coco,
 )
 from rtmo_plugin.labels.labelme import read_labelme, write_labelme
+from rtmo_plugin.labels.tool_files.datumaro_json import read_datumaro
+from rtmo_plugin.labels.tool_files.deeplabcut import read_deeplabcut
+from rtmo_plugin.labels.tool_files.label_studio import read_label_studio, write_label_studio
+from rtmo_plugin.labels.tool_files.roboflow import read_roboflow
+from rtmo_plugin.labels.tool_files.sleap import read_sleap
+from rtmo_plugin.labels.tool_files.supervisely import read_supervisely
+from rtmo_plugin.labels.tool_files.via import read_via
 from rtmo_plugin.labels.yolo import read_yolo, write_yolo
 from rtmo_plugin.wording import count
 
@@ -47,17 +55,21 @@ class Format:
     Attributes:
         title: Name of the format in messages.
         read: Function that reads a path.
-        write: Function that writes labels to a new path, for a split.
+        write: Function that writes labels to a new path, for a split. None: the format is only read.
         holds: Fields of a category that the format can hold besides the keypoints.
-        is_folder: Whether the format is a folder rather than a file.
+        is_folder: Whether the format is written as a folder rather than a file.
+        is_by_image: Whether the folder has a file for each image, named like it.
+        needs_images: Whether reading may need the images, for what the labels do not hold.
         about: Sentence on what reading the labels back needs, if anything.
     """
 
     title: str
     read: Callable[[Path, ReadOptions], LabelSet]
-    write: Callable[[LabelSet, Path, str], None]
+    write: Callable[[LabelSet, Path, str], None] | None = None
     holds: frozenset[str] = frozenset()
     is_folder: bool = True
+    is_by_image: bool = True
+    needs_images: bool = True
     about: str = ""
 
 
@@ -67,17 +79,29 @@ FORMATS = {
         about="YOLO labels are fractions of the image: its images belong in images/ beside labels/.",
     ),
     "labelme": Format(
-        "LabelMe", read_labelme, write_labelme,
+        "LabelMe", read_labelme, write_labelme, needs_images=False,
         about="LabelMe has no order of keypoints: name them with --keypoints on the way back.",
     ),
-    "cvat": Format("CVAT", read_cvat, write_cvat, frozenset({"skeleton"}), is_folder=False),
+    "cvat": Format("CVAT", read_cvat, write_cvat, frozenset({"skeleton"}), is_folder=False, needs_images=False),
+    "label-studio": Format(
+        "Label Studio", read_label_studio, write_label_studio, is_by_image=False,
+        about="Import tasks.json into a project whose labeling interface is interface.xml. It has no order of "
+        "keypoints: name them with --keypoints on the way back.",
+    ),
+    "via": Format("VIA", read_via),
+    "deeplabcut": Format("DeepLabCut", read_deeplabcut),
+    "sleap": Format("SLEAP", read_sleap),
+    "roboflow": Format("Roboflow", read_roboflow),
+    "supervisely": Format("Supervisely", read_supervisely, needs_images=False),
+    "datumaro": Format("Datumaro", read_datumaro),
 }  # fmt: skip
+WRITTEN = tuple(name for name, form in FORMATS.items() if form.write)
 
 
 def convert_file(
     source: str | Path,
     out: str | Path,
-    source_format: str = "coco",
+    source_format: str | None = None,
     target_format: str = "coco",
     *,
     images: str | Path | None = None,
@@ -88,14 +112,15 @@ def convert_file(
     """Convert labels to or from COCO, and print what was written and what was left out.
 
     Args:
-        source: COCO file, CVAT file, LabelMe folder, or YOLO folder or its data.yaml.
+        source: File or folder of the source format.
         out: File or folder of the target format, which must not exist yet.
-        source_format: ``"coco"`` or a key of ``FORMATS``.
-        target_format: ``"coco"`` or a key of ``FORMATS``; one of the two formats is ``"coco"``.
-        images: Folder of the images of a YOLO folder. Default: where its data.yaml says.
+        source_format: ``"coco"`` or a key of ``FORMATS``. Default: the one that the files show.
+        target_format: ``"coco"`` or one of ``WRITTEN``; one of the two formats is ``"coco"``.
+        images: Folder of the images, for formats that do not hold their sizes. Default: beside the labels, or where
+            the data.yaml of a YOLO folder says.
         keypoints: Keypoint names in order, for formats that do not hold them.
         skeleton: Bones as ``'head,neck'``. Default: the bones in the labels, if any.
-        split: Split of a YOLO folder.
+        split: Split of a YOLO folder or of an export with several.
 
     Returns:
         Whether the output has people.
@@ -107,6 +132,8 @@ def convert_file(
         OutputError: ``out`` cannot be written.
     """
     path, target = Path(source), Path(out)
+    is_found = source_format is None
+    source_format = source_format or detect_format(path)
     _check_options(source_format, target_format, {"--keypoints": keypoints, "--skeleton": skeleton}, images)
     if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"{target} exists already and is not overwritten: name another file or folder.")
@@ -124,6 +151,8 @@ def convert_file(
     else:
         coco, notes = convert_from_coco(read_coco(path), target, target_format, split)
     print(f"{target}: {describe_contents(coco)}")
+    if is_found and source_format != "coco":
+        print(f"  Format of {path.name}: {FORMATS[source_format].title} (--from {source_format}).")
     for note in notes:
         print(f"  {escape_control_characters(note)}")
     if not coco["annotations"]:
@@ -179,6 +208,8 @@ def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") ->
         OutputError: ``out`` exists, or cannot be written.
     """
     form = FORMATS[name]
+    if form.write is None:
+        raise ConfigError(f"Labels can be read from {form.title} but not written: choose {' or '.join(WRITTEN)}.")
     labels = from_coco(coco).complete_boxes()
     if form.is_folder:
         join_inside(out, split)
@@ -186,7 +217,7 @@ def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") ->
         for file_name in labels.images:
             join_inside(out, file_name)
             other = stems.setdefault(strip_suffix(file_name), file_name)
-            if other != file_name:
+            if other != file_name and form.is_by_image:
                 raise DataError(
                     f"{form.title} names labels like their image, and two images are alike: {other} and {file_name}."
                 )
@@ -222,7 +253,7 @@ def _check_options(source_format: str, target_format: str, naming: dict[str, lis
             "Either the source or the target must be COCO: convert twice to get from one other format to another."
         )
     useless = [option for option, value in naming.items() if value and source_format == "coco"]
-    if images and source_format != "yolo":
+    if images and (source_format == "coco" or not FORMATS[source_format].needs_images):
         useless.append("--images")
     if useless:
         raise ConfigError(f"{useless[0]} does not apply to this conversion: remove it.")

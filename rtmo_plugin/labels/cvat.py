@@ -1,9 +1,10 @@
-"""CVAT's XML, "CVAT for images 1.1": skeletons, and boxes with the same group.
+"""CVAT's XML, "CVAT for images 1.1" and "for video 1.1": skeletons, and boxes with the same group.
 
 A person is a ``<skeleton>`` whose ``<points>`` are the keypoints (``outside``: not labeled, ``occluded``: COCO's
 visibility 1). A ``<box>`` with the skeleton's ``group_id`` is the person's box. A box labeled with the category, or
 with ``CATEGORY box``, is a person without keypoints. The labels of the annotation task give the keypoint names in order
-(each names its skeleton as ``<parent>``) and the bones, as an SVG drawing.
+(each names its skeleton as ``<parent>``) and the bones, as an SVG drawing. Files without skeletons may have keypoints
+as single ``<points>``, named by their label; ``grouping`` finds whose they are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import html
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, indent, tostring
@@ -20,6 +22,8 @@ from zipfile import is_zipfile
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_text
+from rtmo_plugin.labels.cvat_tracks import list_frames
+from rtmo_plugin.labels.grouping import Shape, ShapedImage, gather_people
 from rtmo_plugin.labels.json_values import parse_number
 from rtmo_plugin.labels.label_set import (
     LabeledImage,
@@ -51,23 +55,69 @@ def read_cvat(path: Path, options: ReadOptions) -> LabelSet:
     if path.is_file() and is_zipfile(path):
         raise DataError(f"{path} is a ZIP archive: unpack it, and name the annotations.xml in it.")
     root = parse_cvat(read_text(path), str(path))
+    if root.find(".//skeleton") is None and all(each.text != "skeleton" for each in root.iter("type")):
+        return _read_loose_points(path, root, options)
     categories = _find_categories(root, options)
     images: dict[str, LabeledImage] = {}
-    unused: Counter[str] = Counter(child.tag for child in root if child.tag == "track")
-    for element in root.findall("image"):
+    unused: Counter[str] = Counter()
+    frames, notes = list_frames(root, str(path))
+    for name, size, element in _list_images(path, [*root.findall("image"), *frames]):
+        try:
+            images[name] = LabeledImage(*size, _read_people(element, categories, unused))
+        except (KeyError, ValueError) as error:
+            raise _explain(path, name, error) from None
+    num_loose = unused.pop(_LOOSE, 0)
+    notes += [f"Boxes without a group, taken for the skeleton in them: {num_loose:,}."] if num_loose else []
+    return LabelSet(categories, images, [*notes, *describe_left_out(unused)])
+
+
+def _list_images(path: Path, elements: Iterable[Element]) -> Iterator[tuple[str, tuple[int, int], Element]]:
+    """Yield name, (width, height) and element of each image.
+
+    Raises:
+        DataError: An image has no name or size, or two have the same name.
+    """
+    names = set()
+    for element in elements:
         name = element.get("name", "")
-        if not name or name in images:
+        if not name or name in names:
             fault = f"two images are called {name!r}: export their tasks one by one" if name else "an image has no name"
             raise DataError(f"{path}: {fault}.")
+        names.add(name)
         try:
-            width, height = _read_side(element, "width"), _read_side(element, "height")
-            images[name] = LabeledImage(width, height, _read_people(element, categories, unused))
+            size = _read_side(element, "width"), _read_side(element, "height")
         except (KeyError, ValueError) as error:
-            reason = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{path}, image {name!r}: {reason}.") from None
-    num_loose = unused.pop(_LOOSE, 0)
-    notes = [f"Boxes without a group, taken for the skeleton in them: {num_loose:,}."] if num_loose else []
-    return LabelSet(categories, images, [*notes, *describe_left_out(unused)])
+            raise _explain(path, name, error) from None
+        yield name, size, element
+
+
+def _explain(path: Path, name: str, error: Exception) -> DataError:
+    reason = f"no attribute {error}" if isinstance(error, KeyError) else str(error)
+    return DataError(f"{path}, image {name!r}: {reason}.")
+
+
+def _read_loose_points(path: Path, root: Element, options: ReadOptions) -> LabelSet:
+    """Return the labels of a file whose keypoints are single points and not parts of skeletons."""
+    images: dict[str, ShapedImage] = {}
+    unused: Counter[str] = Counter(child.tag for child in root if child.tag == "track")
+    for name, size, element in _list_images(path, root.findall("image")):
+        shapes = []
+        try:
+            for shape in element:
+                if shape.tag == "box":
+                    shapes.append(Shape(_get_label(shape).removesuffix(_BOX), _read_box(shape), _get_group(shape)))
+                elif shape.tag == "points" and ";" not in shape.attrib["points"]:
+                    x, y, visibility = _read_point(shape.attrib)
+                    shapes.append(Shape(_get_label(shape), (x, y), _get_group(shape), visibility))
+                else:
+                    unused[shape.tag] += 1
+        except (KeyError, ValueError) as error:
+            raise _explain(path, name, error) from None
+        images[name] = ShapedImage(size, shapes, f"{path}, image {name!r}")
+    if not any(len(shape.place) == 2 for image in images.values() for shape in image.shapes):
+        raise DataError("The CVAT file has no <skeleton>: draw keypoints as skeletons, so that they have names.")
+    labels = gather_people(images, options)
+    return replace(labels, notes=[*labels.notes, *describe_left_out(unused)])
 
 
 def parse_cvat(text: str, name: str) -> Element:
@@ -82,10 +132,10 @@ def parse_cvat(text: str, name: str) -> Element:
         root = fromstring(text)
     except (ParseError, ValueError) as error:
         raise DataError(f"{name} is not valid XML: {error}.") from None
-    if root.tag != "annotations" or root.find("image") is None:
+    if root.tag != "annotations" or (root.find("image") is None and root.find("track") is None):
         raise DataError(
-            f'{name} is not in the format "CVAT for images 1.1": it has no <annotations> with <image>s. '
-            "Export the task in that format."
+            f'{name} is not in the format "CVAT for images 1.1": it has no <annotations> with <image>s, nor with '
+            "<track>s as a video has. Export the task in that format."
         )
     return root
 
@@ -137,8 +187,10 @@ def _find_categories(root: Element, options: ReadOptions) -> dict[str, dict[str,
             parts.setdefault(name, []).extend(inner)
             drawings.setdefault(name, label.find("svg"))
     shown: dict[str, list[list[str]]] = defaultdict(list)
-    for skeleton in root.iterfind("image/skeleton"):
-        shown[clean_name(skeleton.get("label", ""))].append([_get_label(part) for part in skeleton.findall("points")])
+    for owner in (*root.findall("image"), *root.findall("track")):
+        for skeleton in owner.findall("skeleton"):  # of a track, which has the label
+            name = clean_name(skeleton.get("label") or owner.get("label") or "")
+            shown[name].append([_get_label(part) for part in skeleton.findall("points")])
     for name, lists in shown.items():
         if not parts.get(name):  # the longest list has most of the order
             longest = max(lists, key=len)

@@ -1,25 +1,24 @@
 """LabelMe folders: a JSON file for each image, with points and rectangles as shapes.
 
 A person is a group of shapes with the same ``group_id``: at most one rectangle, labeled with the category, and points,
-labeled with the keypoint. The flag ``occluded`` of a point is COCO's visibility 1; keypoints without a point are not
-labeled. Shapes of other types are left out.
+labeled with the keypoint. Shapes without a group are grouped by place (see ``grouping``). The flag ``occluded`` of a
+point is COCO's visibility 1; keypoints without a point are not labeled. Shapes of other types are left out.
 """
 
 from __future__ import annotations
 
 import base64
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import encode_json, parse_json, read_text
+from rtmo_plugin.labels.grouping import Shape, ShapedImage, gather_people
 from rtmo_plugin.labels.json_values import are_numbers, is_id, read_whole
 from rtmo_plugin.labels.label_set import (
-    LabeledImage,
     LabelSet,
-    Person,
-    Point,
     ReadOptions,
     clean_name,
     describe_left_out,
@@ -28,8 +27,6 @@ from rtmo_plugin.labels.label_set import (
 )
 from rtmo_plugin.media.image_headers import read_header, read_image_size
 
-Shape = dict[str, Any]
-_DEFAULT_CATEGORY = "person"
 _KEYS = ("shapes", "imagePath", "imageWidth", "imageHeight")
 _USED = ("point", "rectangle")
 
@@ -46,23 +43,20 @@ def read_labelme(folder: Path, options: ReadOptions) -> LabelSet:
     if not documents:
         found = f": {others[0]} is not one" if others else ""
         raise MissingFileError(f"No LabelMe file (*.json) was found in {folder}{found}.")
-    people_by_file = {file: _group_shapes(file, document["shapes"]) for file, document in documents.items()}
-    keypoints = _find_keypoints([group for groups in people_by_file.values() for group in groups.values()], options)
-    images: dict[str, LabeledImage] = {}
+    images: dict[str, ShapedImage] = {}
     unused: Counter[str] = Counter()
     for file, document in documents.items():
         name = str(PurePosixPath(file).parent / _find_name(document))
         if name in images:
             raise DataError(f"{folder / file}: another file is of the image {name}, too.")
-        groups = people_by_file[file].items()
-        people = [_read_person(file, group, shapes, keypoints) for group, shapes in groups]
-        images[name] = LabeledImage(document["imageWidth"], document["imageHeight"], people)
+        images[name] = _read_shapes(file, document)
         unused.update(shape["shape_type"] for shape in document["shapes"] if shape["shape_type"] not in _USED)
+    labels = gather_people(images, options, "group_id")
     notes = describe_left_out(unused)
     if others:
         more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
         notes.append(f"Not LabelMe files, and not read: {others[0]}{more}.")
-    return LabelSet({name: {"keypoints": names} for name, names in keypoints.items()}, images, notes)
+    return replace(labels, notes=[*labels.notes, *notes])
 
 
 def write_labelme(labels: LabelSet, out: Path, split: str) -> None:
@@ -166,7 +160,7 @@ def _check_document(path: Path, document: dict[str, Any]) -> None:
         raise DataError(f"{path} is of the image {_find_name(document)}: give both the same name.")
 
 
-def _find_fault(shape: Shape) -> str:
+def _find_fault(shape: dict[str, Any]) -> str:
     """Return what is wrong with a point or rectangle, or nothing."""
     points, group = shape.get("points"), shape.get("group_id")
     if not isinstance(shape.get("label"), str) or not clean_name(shape["label"]):
@@ -187,77 +181,21 @@ def _find_name(document: dict[str, Any]) -> str:
     return PurePosixPath(document["imagePath"].replace("\\", "/")).name
 
 
-def _group_shapes(file: str, shapes: list[Shape]) -> dict[Any, list[Shape]]:
-    """Return points and rectangles by person; shapes without a group belong to one person.
-
-    Raises:
-        DataError: A person has two rectangles, or a point twice.
-    """
-    groups: dict[Any, list[Shape]] = defaultdict(list)
-    for shape in shapes:
-        if shape["shape_type"] in _USED:
-            groups[shape.get("group_id")].append({**shape, "label": clean_name(shape["label"])})
-    for group, members in groups.items():
-        keys = Counter((shape["shape_type"] == "rectangle") or shape["label"] for shape in members)
-        repeated = [shape for shape in members if keys[(shape["shape_type"] == "rectangle") or shape["label"]] > 1]
-        if repeated:
-            word = f"{repeated[0]['shape_type']} {repeated[0]['label']!r}"
-            raise DataError(f"{file}: group_id {group!r} has {word} more than once: give each person a group_id.")
-    return groups
-
-
-def _find_keypoints(people: list[list[Shape]], options: ReadOptions) -> dict[str, list[str]]:
-    """Return the keypoint names by category, in the order of the points.
-
-    Categories that share a keypoint share all of them. A person without a rectangle is of the first category.
-
-    Raises:
-        DataError: Two names differ only in upper and lower case, and no names were given.
-    """
-    boxes = [[shape["label"] for shape in shapes if shape["shape_type"] == "rectangle"] for shapes in people]
-    points = [[shape["label"] for shape in shapes if shape["shape_type"] == "point"] for shapes in people]
-    given = list(options.keypoints) if not isinstance(options.keypoints, (list, type(None))) else []
-    categories = list(dict.fromkeys([*given, *(label for labels in boxes for label in labels)])) or [_DEFAULT_CATEGORY]
-    found: dict[str, list[str]] = {category: [] for category in categories}
-    for labels, names in zip(boxes, points):
-        category = labels[0] if labels else categories[0]
-        found[category] = list(dict.fromkeys([*found[category], *names]))
-    shared = {}
-    for category, names in found.items():
-        alike = [other for other in found.values() if not names or not set(names).isdisjoint(other)]
-        shared[category] = list(dict.fromkeys(name for other in alike for name in other))
-    if options.keypoints is None:
-        spellings: dict[str, str] = {}
-        for name in dict.fromkeys(name for names in shared.values() for name in names):
-            first = spellings.setdefault(name.casefold(), name)
-            if first != name:
-                raise DataError(
-                    f"The points {first!r} and {name!r} differ only in upper and lower case: "
-                    "give both one name, or name the keypoints with --keypoints."
-                )
-    return {category: options.choose_keypoints(category, names) for category, names in shared.items()}
-
-
-def _read_person(file: str, group: Any, shapes: list[Shape], keypoints: dict[str, list[str]]) -> Person:
-    boxes = [shape for shape in shapes if shape["shape_type"] == "rectangle"]
-    points: dict[str, Point] = {}
-    for shape in shapes:
+def _read_shapes(file: str, document: dict[str, Any]) -> ShapedImage:
+    """Return the points and rectangles of a document."""
+    shapes = []
+    for shape in document["shapes"]:
+        label, group = clean_name(str(shape.get("label"))), shape.get("group_id")
         if shape["shape_type"] == "point":
-            x, y = shape["points"][0]
-            points[shape["label"]] = x, y, 1 if (shape.get("flags") or {}).get("occluded") else 2
-    category = boxes[0]["label"] if boxes else next(iter(keypoints))
-    unknown = [label for label in points if label not in keypoints[category]]
-    if unknown:
-        raise DataError(f"{file}: the point {unknown[0]!r} is not one of the keypoints of {category!r}.")
-    box = None
-    if boxes:
-        xs, ys = zip(*boxes[0]["points"])
-        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    ordered = [points.get(name, (0, 0, 0)) for name in keypoints[category]]
-    return Person.from_points(category, box, ordered, group if is_id(group) else None)
+            is_occluded = (shape.get("flags") or {}).get("occluded")
+            shapes.append(Shape(label, shape["points"][0], group, 1 if is_occluded else 2))
+        elif shape["shape_type"] == "rectangle":
+            xs, ys = zip(*shape["points"])
+            shapes.append(Shape(label, [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)], group))
+    return ShapedImage((document["imageWidth"], document["imageHeight"]), shapes, file)
 
 
-def _draw(kind: str, label: str, points: list[list[float]], group: int, is_occluded: bool = False) -> Shape:
+def _draw(kind: str, label: str, points: list[list[float]], group: int, is_occluded: bool = False) -> dict[str, Any]:
     flags = {"occluded": True} if is_occluded else {}
     return {
         "label": label, "points": points, "group_id": group, "description": "", "shape_type": kind, "flags": flags,

@@ -1,16 +1,16 @@
-"""COCO to YOLO, LabelMe and CVAT and back: all people are there again, and what is left out is said."""
+"""COCO to YOLO, LabelMe, CVAT and Label Studio and back: all people are there again, and what is left out is said."""
 
 import random
 
 import numpy as np
 import pytest
 
-from rtmo_plugin.labels import FORMATS, read_coco
-from rtmo_plugin.labels.conversion import convert_from_coco, convert_to_coco
+from rtmo_plugin.labels import read_coco
+from rtmo_plugin.labels.conversion import WRITTEN, convert_from_coco, convert_to_coco
 from rtmo_plugin.labels.label_set import ReadOptions
 from tests.labels.conftest import make_person, make_set
 
-ALL = sorted(FORMATS)
+ALL = sorted(WRITTEN)
 
 
 def name_target(folder, name):

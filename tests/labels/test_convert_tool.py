@@ -16,14 +16,15 @@ def file(coco, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", ["yolo", "labelme", "cvat"])
+@pytest.mark.parametrize("name", ["yolo", "labelme", "cvat", "label-studio"])
 def test_there_and_back(file, pictures, tmp_path, capsys, name):
     out, back = tmp_path / f"as_{name}", tmp_path / "back.json"
     code, said, err = run_in_process(capsys, "dataset", "convert", file, out, "--to", name, "--split", "val")
     contents = "3 images, 3 annotations, 2 categories: walker (5 keypoints), dancer (5 keypoints)"
     assert (code, said.splitlines()[0], err) == (0, f"{out}: {contents}", "")
     assert "cannot hold it: id of images" in said
-    options = {"yolo": ("--images", pictures), "labelme": ("--keypoints", *NAMES), "cvat": ()}[name]
+    keypoints = ("--keypoints", *NAMES)
+    options = {"yolo": ("--images", pictures), "labelme": keypoints, "cvat": (), "label-studio": keypoints}[name]
     code, said, _ = run_in_process(capsys, "dataset", "convert", out, back, "--from", name, "--split", "val", *options)
     assert (code, said) == (0, f"{back}: {contents}\n")
     found, expected = read_coco(back), make_set()
