@@ -28,6 +28,7 @@ _FIELDS = {
 # Metainfo of an image in pixels of the network's input, as height and width.
 _SHAPES = ("img_shape", "pad_shape")
 _ALIGNMENT = 16  # bytes, of each tensor in a joined one
+Layout = Sequence[tuple[torch.dtype, torch.Size]]  # type and shape of each tensor in a joined one
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,15 @@ class PackedBatch:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Cross processes as one tensor: each shared tensor costs the receiver a connection to the sender."""
+        tensors, rest = self.take_apart()
+        return _restore, (*join_tensors(tensors), *rest)
+
+    def take_apart(self) -> tuple[list[Tensor], tuple[list[str], dict[str, Any]]]:
+        """Return the tensors, and what ``put_together`` needs beside them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         people = {field.name: getattr(self.people, field.name) for field in fields(People)}
         tensors = {**people, **({} if self.masks is None else {"masks": self.masks})}
-        return _restore, (
-            *join_tensors(list(tensors.values())),
-            list(tensors),
-            {**values, "people": None, "masks": None},
-        )
+        return list(tensors.values()), (list(tensors), {**values, "people": None, "masks": None})
 
     def __len__(self) -> int:
         return len(self.metainfos)
@@ -140,7 +142,7 @@ class PackedBatch:
         return replace(self, people=People(**people), masks=None if self.masks is None else function(self.masks))
 
 
-def join_tensors(tensors: Sequence[Tensor]) -> tuple[Tensor, list[tuple[torch.dtype, torch.Size]]]:
+def join_tensors(tensors: Sequence[Tensor]) -> tuple[Tensor, Layout]:
     """Return tensors of one device as one of bytes, and the type and shape of each for ``split_tensors``.
 
     Examples:
@@ -153,8 +155,8 @@ def join_tensors(tensors: Sequence[Tensor]) -> tuple[Tensor, list[tuple[torch.dt
     return torch.cat(padded), [(tensor.dtype, tensor.shape) for tensor in tensors]
 
 
-def split_tensors(joined: Tensor, layout: Sequence[tuple[torch.dtype, torch.Size]]) -> list[Tensor]:
-    """Return the tensors that ``join_tensors`` joined, as views of its result."""
+def split_tensors(joined: Tensor, layout: Layout) -> list[Tensor]:
+    """Return the tensors that ``join_tensors`` joined, as views of its result, which may be longer."""
     tensors, start = [], 0
     for dtype, shape in layout:
         end = start + shape.numel() * dtype.itemsize
@@ -163,12 +165,21 @@ def split_tensors(joined: Tensor, layout: Sequence[tuple[torch.dtype, torch.Size
     return tensors
 
 
-def _restore(
-    joined: Tensor, layout: Sequence[tuple[torch.dtype, torch.Size]], names: Sequence[str], values: dict[str, Any]
-) -> PackedBatch:
-    tensors = dict(zip(names, split_tensors(joined, layout)))
-    masks = tensors.pop("masks", None)
-    return PackedBatch(**{**values, "people": People(**tensors), "masks": masks})
+def measure_layout(layout: Layout) -> int:
+    """Return the number of bytes of a joined tensor."""
+    sizes = [shape.numel() * dtype.itemsize for dtype, shape in layout]
+    return sum(size + -size % _ALIGNMENT for size in sizes)
+
+
+def put_together(tensors: Sequence[Tensor], names: Sequence[str], values: Mapping[str, Any]) -> PackedBatch:
+    """Return the batch that ``PackedBatch.take_apart`` took apart."""
+    parts = dict(zip(names, tensors))
+    masks = parts.pop("masks", None)
+    return PackedBatch(**{**values, "people": People(**parts), "masks": masks})
+
+
+def _restore(joined: Tensor, layout: Layout, names: Sequence[str], values: Mapping[str, Any]) -> PackedBatch:
+    return put_together(split_tensors(joined, layout), names, values)
 
 
 def pack_samples(data_samples: Sequence[Any], dtype: torch.dtype = torch.float32) -> PackedBatch:
