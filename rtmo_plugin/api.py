@@ -73,7 +73,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         freeze: Parts of the model whose weights stay as they are, such as ``"backbone,neck"``, see ``FreezeHook``.
         from_scratch: Whether to start from random weights, without the pretrained backbone.
         show_dir: Folder for plots of the predictions during validation.
-        cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), of this process and its workers.
+        cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), for all processes of a machine.
         overwrite: Whether to remove the checkpoints of an earlier run in the work folder, when training begins.
         dry_run: Whether to train some steps only, keep nothing, and return the speed and the memory of the training.
         batch_size: Images that each process loads at a time; ``"auto"`` for the most that the GPU's memory has room

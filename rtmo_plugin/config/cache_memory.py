@@ -15,7 +15,7 @@ def set_image_cache(cfg: Config, gigabytes: float) -> None:
 
     Args:
         cfg: Config to edit.
-        gigabytes: Largest amount of memory in 10**9 bytes, for each training process with all its workers.
+        gigabytes: Largest amount of memory in 10**9 bytes, for all training processes of a machine with their workers.
 
     Raises:
         ConfigError: No training pipeline loads images with ``rtmo_plugin.LoadImage``.

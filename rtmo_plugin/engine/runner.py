@@ -31,6 +31,7 @@ from rtmo_plugin.engine.interruption import StopInValidationHook
 from rtmo_plugin.engine.memory import WorkerSetup, keep_freed_memory
 from rtmo_plugin.engine.resumed_schedule import PlannedSchedule
 from rtmo_plugin.engine.resumed_steps import ScheduleEndHook, continue_as_configured, describe_steps
+from rtmo_plugin.engine.shared_cache import share_image_cache
 from rtmo_plugin.errors import refuse_config_errors
 from rtmo_plugin.files import replace_file
 
@@ -54,10 +55,12 @@ class QuietRunner(Runner):
     resumed: Mapping[str, Any] = MappingProxyType({})
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """Set up the processes as MMEngine does, and those on CPUs before, for it cannot."""
+        """Set up the processes as MMEngine does, and those on CPUs before, for it cannot; they share an image cache."""
         if self.distributed and get_device() == "cpu":
             join_processes()
         super().setup_env(env_cfg)
+        if self.distributed:
+            share_image_cache(self.cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Freeze parts of the model, and wrap it for several processes as MMEngine does, or for CPUs."""

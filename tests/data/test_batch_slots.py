@@ -16,7 +16,7 @@ from rtmo_plugin.data import batch_slots
 from rtmo_plugin.data.batch_collation import pack_batch
 from tests.oracle import make_samples
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="unnamed memory needs Linux")
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create, unnamed memory of Linux")
 ROOT = Path(__file__).parents[2]
 SIZE_WH = (48, 32)
 BROKEN, FATAL = 13, 17

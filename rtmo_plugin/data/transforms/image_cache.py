@@ -1,4 +1,4 @@
-"""Decoded images in memory that all workers of a data loader share.
+"""Decoded images in memory that all workers of a data loader share, and the training processes of a machine.
 
 The memory is an unnamed file: it belongs to the processes that hold it open. Workers inherit it whether they are
 forked or spawned, and it disappears with the last process, even after a crash. Its layout is
@@ -157,6 +157,33 @@ class ImageCache:
         for key, offset, height, width in self._entries[len(self._places) : int(self._counts[0])].tolist():
             self._places[key.ljust(_KEY_BYTES, b"\0")] = (offset, (height, width, 3))
 
+    @property
+    def address(self) -> str:
+        """Path under which the other processes of this machine can open the memory."""
+        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+
+    @classmethod
+    def join(cls, address: str, max_bytes: int) -> ImageCache:
+        """Return the cache of another process, which has to keep its own until then.
+
+        Args:
+            address: Its ``address``.
+            max_bytes: Its size in bytes.
+
+        Raises:
+            ConfigError: This process has no access to the memory of the other one.
+        """
+        cache = cls.__new__(cls)
+        cache.max_bytes = max_bytes
+        try:
+            cache._open(os.open(address, os.O_RDWR))
+        except OSError as error:
+            raise ConfigError(
+                f"The image cache of another training process of this machine, {address}, cannot be opened "
+                f"({error.strerror}): start them in one container, or train without --cache-gb."
+            ) from error
+        return cache
+
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Hold the lock of the file; the system releases it when a process dies."""
@@ -168,6 +195,11 @@ class ImageCache:
 
 
 _caches: dict[int, ImageCache] = {}
+
+
+def use_cache(cache: ImageCache) -> None:
+    """Let all loaders of this process that are built with the size of a cache use that cache."""
+    _caches[cache.max_bytes] = cache
 
 
 def find_cache(max_bytes: int) -> ImageCache | NoCache:

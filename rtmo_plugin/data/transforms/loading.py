@@ -25,7 +25,7 @@ class LoadImage(BaseTransform):
     of its data loader workers share one cache.
 
     Args:
-        cache_bytes: Memory for decoded images in bytes, per training process; 0 disables the cache. A full cache keeps
+        cache_bytes: Memory for decoded images in bytes, on each machine; 0 disables the cache. A full cache keeps
             its images: with random access no other policy has more hits. Cached images are read-only.
         to_float32: Whether pixels are float32 instead of uint8.
         ignore_empty: Whether an image that cannot be read gives None instead of an error.
