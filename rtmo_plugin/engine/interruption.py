@@ -2,7 +2,8 @@
 
 Ctrl-C (SIGINT), SIGTERM and SIGHUP (a closed terminal) let the current step end, save ``last.pth``, and raise
 ``InterruptedRun``.  The file notes how many batches of its epoch are done; a resumed run leaves these out, so
-that it ends with the weights of one that was never stopped.
+that it ends with the weights of one that was never stopped.  Several processes agree on the step, whichever of them
+the signal reached.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -17,26 +19,29 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from rtmo_plugin.engine.distribution import AgreedNumber
 from rtmo_plugin.engine.hooks.best_checkpoint import find_best
+from rtmo_plugin.engine.hooks.process_buffers import ProcessBuffersHook
 from rtmo_plugin.engine.hooks.resume_point import save_resume_point
 from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.registry import HOOKS, LOOPS
 from rtmo_plugin.wording import count
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_ECHO_SECONDS = 5.0
 _NOTICE = b"\nstopping after this step; press Ctrl-C again to stop at once\n"
 
 
 class StopRequest:
     """Notes a first signal that would end the process, and raises ``KeyboardInterrupt`` at the second.
 
-    A program's own handlers stay.  With several processes nothing changes: they would stop at different steps,
-    and wait for each other.
+    A program's own handlers stay.  With several processes, signals within five seconds are one: a terminal or Slurm
+    sends it to each process, and the launcher sends it again.
 
     Attributes:
         signal_number: The signal that came, or None.
@@ -46,10 +51,11 @@ class StopRequest:
         self.signal_number: int | None = None
         self._before: dict[int, Any] = {}
         self._process = os.getpid()
+        self._noted_at = 0.0
 
     def __enter__(self) -> StopRequest:
         """Take over the signals that would end this process."""
-        if threading.current_thread() is not threading.main_thread() or get_world_size() > 1:
+        if threading.current_thread() is not threading.main_thread():
             return self
         for number in _SIGNALS:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -69,10 +75,13 @@ class StopRequest:
                 os.kill(os.getpid(), number)
             return
         if self.signal_number is not None:
+            if get_world_size() > 1 and time.monotonic() - self._noted_at < _ECHO_SECONDS:
+                return
             raise KeyboardInterrupt
-        self.signal_number = number
-        with suppress(OSError):  # the terminal may be gone
-            os.write(2, _NOTICE)  # print is not safe in a handler
+        self.signal_number, self._noted_at = number, time.monotonic()
+        if is_main_process():
+            with suppress(OSError):  # the terminal may be gone
+                os.write(2, _NOTICE)  # print is not safe in a handler
 
 
 class SkippingSampler:
@@ -128,8 +137,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         """Train, and save the state if a signal comes.
 
         Raises:
-            InterruptedRun: A signal came, and the state is saved.
+            InterruptedRun: A signal came to one of the processes, and the state is saved.
         """
+        self._signal = AgreedNumber()
         with self._request:
             return super().run()
 
@@ -140,26 +150,38 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         skip_batches(self.dataloader, self.first_batch)
         for number, batch in enumerate(self.dataloader, self.first_batch):
             self.run_iter(number, batch)
-            if self._request.signal_number is not None:
+            if self._signal.exchange(self._request.signal_number or 0):
                 self._stop_within_epoch(number + 1)
         self.first_batch = 0
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
-        if self._request.signal_number is not None:
-            save_resume_point(self.runner, {"epoch": self._epoch, "iter": self._iter})
-            self.raise_if_stopped()
+        if self._signal.settle(self._request.signal_number or 0):
+            self._save_and_stop({"epoch": self._epoch, "iter": self._iter})
 
     def _stop_within_epoch(self, num_batches: int) -> None:
         """Save and stop, unless gradients are waiting for more batches or the epoch is over."""
         has_stepped = getattr(self.runner.optim_wrapper, "should_update", lambda: True)()
         if not has_stepped or num_batches == len(self.dataloader):
             return
+        for hook in self.runner.hooks:
+            if isinstance(hook, ProcessBuffersHook):
+                hook.gather(self.runner, self._signal.group)
         place = {"batch": num_batches, "batches": len(self.dataloader)}
-        save_resume_point(self.runner, {"epoch": self._epoch, "iter": self._iter, **place})
-        self.raise_if_stopped()
+        self._save_and_stop({"epoch": self._epoch, "iter": self._iter, **place})
+
+    def _save_and_stop(self, meta: dict[str, int]) -> None:
+        """Save the state, and end all processes together.
+
+        Raises:
+            InterruptedRun: Always.
+        """
+        if is_main_process():
+            save_resume_point(self.runner, meta)
+        number = self._signal.settle(self._request.signal_number or 0)  # waits until the state is written
+        raise InterruptedRun(describe_kept(self.runner), number)
 
     def raise_if_stopped(self) -> None:
-        """End the run if a signal came; the caller has saved the state.
+        """End this process if a signal came to it; the caller has saved the state.
 
         Raises:
             InterruptedRun: A signal came.

@@ -26,6 +26,7 @@ from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.engine.hooks.freezing import find_frozen_parts, freeze_parts
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
+from rtmo_plugin.engine.hooks.process_buffers import ProcessBuffersHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import StopInValidationHook
 from rtmo_plugin.engine.memory import WorkerSetup, keep_freed_memory
@@ -200,6 +201,7 @@ def build_runner(cfg: Config) -> QuietRunner:
         runner.register_hook(ScheduleEndHook())
         runner.register_hook(MissedValidationHook())
         runner.register_hook(StopInValidationHook())
+        runner.register_hook(ProcessBuffersHook())
     return runner
 
 

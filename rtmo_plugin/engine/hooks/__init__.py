@@ -16,6 +16,7 @@ from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
 from rtmo_plugin.engine.hooks.no_wait import NoWaitHook
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
+from rtmo_plugin.engine.hooks.process_buffers import ProcessBuffersHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.hooks.randomness import RandomnessHook
 from rtmo_plugin.engine.hooks.resume_point import ResumePointHook
@@ -38,6 +39,7 @@ __all__ = [
     "MissedValidationHook",
     "NoWaitHook",
     "PictureHook",
+    "ProcessBuffersHook",
     "ProgressBarHook",
     "RandomnessHook",
     "ResumableEarlyStoppingHook",
