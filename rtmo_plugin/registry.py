@@ -81,7 +81,7 @@ def _make_child(parent: root.Registry, *locations: str) -> OptionRegistry:
 
 MODELS = _make_child(root.MODELS, "models", "data.preprocessor", "engine.moving_average")
 TASK_UTILS = _make_child(root.TASK_UTILS, "models")
-HOOKS = _make_child(root.HOOKS, "engine.hooks")
+HOOKS = _make_child(root.HOOKS, "engine.hooks", "engine.interruption")
 LOOPS = _make_child(root.LOOPS, "engine.interruption")
 OPTIM_WRAPPERS = _make_child(root.OPTIM_WRAPPERS, "engine.optim_wrapper")
 OPTIM_WRAPPER_CONSTRUCTORS = _make_child(root.OPTIM_WRAPPER_CONSTRUCTORS, "engine.parameter_groups")

@@ -21,7 +21,6 @@ from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.hooks.randomness import RandomnessHook
 from rtmo_plugin.engine.hooks.resume_point import ResumePointHook
 from rtmo_plugin.engine.hooks.training_stages import TrainingStageHook
-from rtmo_plugin.engine.interruption import ResumableTrainLoop, StopInValidationHook
 
 __all__ = [
     "AccumulationHook",
@@ -43,8 +42,6 @@ __all__ = [
     "ProgressBarHook",
     "RandomnessHook",
     "ResumableEarlyStoppingHook",
-    "ResumableTrainLoop",
     "ResumePointHook",
-    "StopInValidationHook",
     "TrainingStageHook",
 ]

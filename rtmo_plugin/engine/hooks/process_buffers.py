@@ -54,7 +54,7 @@ class ProcessBuffersHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Give this process the buffers that it had, unless its epoch begins again."""
         states, self._states = self._states, None
-        if states is not None and getattr(runner.train_loop, "first_batch", 0):
+        if states is not None and getattr(runner.train_loop, "first_batch", False):
             kept = states[get_rank()]
             for name, buffer in _list_buffers(runner).items():
                 buffer.copy_(kept[name])
