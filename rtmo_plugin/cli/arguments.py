@@ -10,7 +10,7 @@ from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SEED, THREAD
 CONFIG = "config: a file, or the name of a shipped one such as rtmo-s_coco"
 CHECKPOINT = "checkpoint: a file, a URL, or a published name such as rtmo-s_body7 (see rtmo zoo list)"
 # Options of ``add_model_arguments``, without the model itself.
-MODEL_OPTIONS = ("config", "cfg_options", "score_thr", "device", "threads", "precision", "trust")
+MODEL_OPTIONS = ("config", "cfg_options", "score_thr", "device", "threads", "precision", "runtime", "trust")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -32,6 +32,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     add = parser.add_argument
     add("model", help=f"exported file, such as rtmo-s.onnx; or {CHECKPOINT}")
     add("--threads", type=THREADS, metavar="N", help="CPU threads (exported files only; default: all cores)")
+    add(
+        "--runtime",
+        metavar="NAME",
+        help="runtime of an exported file: openvino, onnxruntime, tensorrt, torch or ncnn (default: the fastest "
+        "installed one that reads the file)",
+    )
     add_pose_arguments(parser, score_thr)
     add_config_options(parser)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ RUNTIMES = {
     "onnxruntime": ("onnxruntime", (".onnx",)),
     "torch": ("torch", torch_archive.SUFFIXES),
     "ncnn": ("ncnn", (".param",)),
+    "tensorrt": ("onnxruntime", (".onnx",)),  # as an execution provider of ONNX Runtime
 }
 
 
 # Runtimes that compute several batches side by side, and the default number of batches.
-_WITH_STREAMS = ("openvino", "onnxruntime")
+_WITH_STREAMS = ("openvino", "onnxruntime", "tensorrt")
 _NUM_STREAMS = 2
 
 
@@ -36,7 +38,8 @@ def open_engine(
 
     Args:
         file: Exported file, such as ``rtmo-s.onnx``.
-        runtime: Key of ``RUNTIMES``. Default: the first that is installed and reads such files.
+        runtime: Key of ``RUNTIMES``. Default: the first that is installed and reads such files; ``onnxruntime`` for an
+            ONNX file on a CUDA device.
         streams: Number of batches that are computed side by side, each with its share of the threads: higher
             throughput, longer latency. None: two if the runtime computes several and there are threads for them.
         trust: Whether code in a file of PyTorch (.pt, .pt2) may run though it was not exported here; other
@@ -106,6 +109,10 @@ def _import_engine(runtime: str) -> Callable[..., Engine]:
         from rtmo_plugin.runtime.engines.onnx_runtime import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine
+    if runtime == "tensorrt":
+        from rtmo_plugin.runtime.engines.onnx_runtime import OnnxRuntimeEngine
+
+        return partial(OnnxRuntimeEngine, tensorrt=True)
     if runtime == "torch":
         from rtmo_plugin.runtime.engines.torch_runtime import TorchEngine
 

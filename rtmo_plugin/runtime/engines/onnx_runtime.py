@@ -1,7 +1,8 @@
-"""The engine of ONNX Runtime."""
+"""The engine of ONNX Runtime, with its execution providers for CPUs, CUDA and TensorRT."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,26 @@ _UNREADABLE = (
     errors.NotImplemented,
     errors.RuntimeException,
 )
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+_HALF = "float16"
 
 
 class OnnxRuntimeEngine:
     """An ONNX file in ONNX Runtime.
 
+    TensorRT builds an engine for each file, input shape and precision, which takes minutes; engines are kept in
+    ``get_engine_folder()`` and read from there the next time. What TensorRT cannot compute is computed by CUDA.
+
     Args:
         path: Path of the file.
-        device: Device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        device: Device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Default: ``"cuda"`` for TensorRT, else ``"cpu"``.
         threads: CPU threads. Default: all cores.
-        precision: Precision, ``"auto"`` or ``"float32"``; both are the file's own, which this runtime does not change.
+        precision: Precision: ``"auto"`` or ``"float32"``, both the file's own; with TensorRT also ``"float16"``.
         streams: Number of batches that are computed side by side, each with its share of the threads.
+        tensorrt: Whether TensorRT computes the file.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: The device or the execution provider is not there, or the precision is unknown.
         DataError: The file cannot be read, or is not an RTMO model.
         NonFiniteError: A weight is NaN or infinite.
     """
@@ -47,18 +53,24 @@ class OnnxRuntimeEngine:
         self,
         path: Path,
         *,
-        device: str = "cpu",
+        device: str | None = None,
         threads: int | None = None,
         precision: str = "auto",
         streams: int = 1,
+        tensorrt: bool = False,
     ) -> None:
-        if precision not in ("auto", "float32"):
-            raise ConfigError(f"ONNX Runtime does not compute in {precision}: take openvino, or export with --half.")
+        if precision not in ("auto", "float32") and not (tensorrt and precision == _HALF):
+            raise ConfigError(
+                f"ONNX Runtime does not compute in {precision}: take openvino, export with --half, or "
+                "take tensorrt for float16."
+            )
         self.streams = streams
         if streams > 1:
             threads = max(1, (threads or count_cores()) // streams)
         try:
-            self._session = open_session(path, device, threads)
+            self._session = open_session(
+                path, device or ("cuda" if tensorrt else "cpu"), threads, tensorrt=tensorrt, half=precision == _HALF
+            )
         except _UNREADABLE as error:
             raise DataError(f"{path} cannot be read as an ONNX model: {_explain(error)}.") from error
         self._names = [each.name for each in self._session.get_outputs()]
@@ -67,33 +79,49 @@ class OnnxRuntimeEngine:
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self.info = read_info(path, self._session.get_modelmeta().custom_metadata_map, first.shape, shapes)
         check_onnx_weights(path)
-        self.computes_in = self.info.precision
+        self.computes_in = _HALF if precision == _HALF else self.info.precision
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch, see ``Engine``."""
         return dict(zip(self._names, self._session.run(self._names, {self._input_name: images})))
 
 
-def open_session(path: str | Path, device: str = "cpu", threads: int | None = None) -> onnxruntime.InferenceSession:
+def open_session(
+    path: str | Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    *,
+    tensorrt: bool = False,
+    half: bool = False,
+) -> onnxruntime.InferenceSession:
     """Open any ONNX file with the settings under which this package measures and runs files.
 
     Args:
         path: The file.
         device: Device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         threads: CPU threads. Default: all cores.
+        tensorrt: Whether TensorRT computes the file.
+        half: Whether TensorRT may compute in float16.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: The device or the execution provider is not there, or its libraries cannot be loaded.
     """
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
     settings.intra_op_num_threads = threads or 0
-    return onnxruntime.InferenceSession(
-        str(path),
-        settings,
-        providers=[_choose_provider(device)],
-        disabled_optimizers=list_harmful(onnxruntime.__version__),
+    providers = choose_providers(device, tensorrt=tensorrt, half=half)
+    wanted = providers[0][0]
+    if wanted != _CPU and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries of NVIDIA's packages or of torch
+    session = onnxruntime.InferenceSession(
+        str(path), settings, providers=providers, disabled_optimizers=list_harmful(onnxruntime.__version__)
     )
+    if wanted not in session.get_providers():  # ONNX Runtime would compute on the CPU
+        raise ConfigError(
+            f"The device {device} cannot be used: ONNX Runtime cannot load {wanted}; its messages above name what is "
+            f"missing. {_how_to_install(tensorrt)}"
+        )
+    return session
 
 
 def list_harmful(version: str) -> list[str]:
@@ -106,15 +134,44 @@ def list_harmful(version: str) -> list[str]:
     return ["QuickGeluFusion"] if (major, minor) < (1, 25) else []
 
 
-def _choose_provider(device: str) -> Any:
+def get_engine_folder() -> Path:
+    """Return the folder where TensorRT's engines are kept: below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "rtmo_plugin", "tensorrt").expanduser()
+
+
+def choose_providers(device: str, *, tensorrt: bool, half: bool) -> list[tuple[str, dict[str, str]]]:
+    """Return execution providers with their options, best first; the folder of TensorRT's engines is made.
+
+    Args:
+        device: Device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        tensorrt: Whether TensorRT computes, which leaves the rest to CUDA.
+        half: Whether TensorRT may compute in float16.
+
+    Raises:
+        ConfigError: The device is unknown, or its provider is not part of the installed ONNX Runtime.
+    """
     kind, _, number = device.partition(":")
     available = onnxruntime.get_available_providers()
-    if _PROVIDERS.get(kind) not in available or not (number or "0").isdecimal():
+    by_kind = {"cuda": _TENSORRT if tensorrt else _CUDA} | ({} if tensorrt else {"cpu": _CPU})
+    if by_kind.get(kind) not in available or not (number or "0").isdecimal():
         raise ConfigError(
-            f"The device {device} cannot be used: ONNX Runtime has {', '.join(available)}. For NVIDIA GPUs install "
-            "onnxruntime-gpu in place of onnxruntime."
+            f"The device {device} cannot be used{' with TensorRT' if tensorrt else ''}: ONNX Runtime has "
+            f"{', '.join(available)}. {_how_to_install(tensorrt)}"
         )
-    return (_PROVIDERS[kind], {"device_id": int(number)}) if number else _PROVIDERS[kind]
+    if kind == "cpu":
+        return [(_CPU, {})]
+    gpu = {"device_id": number or "0"}
+    if not tensorrt:
+        return [(_CUDA, gpu)]
+    folder = get_engine_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1", "trt_engine_cache_path": str(folder)}
+    return [(_TENSORRT, {**gpu, **kept, "trt_fp16_enable": str(int(half))}), (_CUDA, gpu)]
+
+
+def _how_to_install(tensorrt: bool) -> str:
+    needed = '"onnxruntime-gpu[cuda,cudnn]" tensorrt' if tensorrt else '"onnxruntime-gpu[cuda,cudnn]"'
+    return f"For NVIDIA GPUs: pip uninstall onnxruntime, then pip install {needed}"
 
 
 def _explain(error: Exception) -> str:

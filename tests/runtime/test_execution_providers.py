@@ -1,0 +1,95 @@
+"""Execution providers of ONNX Runtime: which are asked for, and no computing on the CPU where a GPU was asked for."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.media.image_files import write_image
+from rtmo_plugin.runtime.engines import open_engine
+from rtmo_plugin.runtime.engines.onnx_runtime import choose_providers, open_session
+from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.conftest import run_command
+from tests.tiny_files import make_image
+
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+HAS_GPU = {CUDA, TENSORRT} <= set(onnxruntime.get_available_providers())
+without_gpu = pytest.mark.skipif(HAS_GPU, reason="ONNX Runtime for GPUs is installed")
+
+
+@without_gpu
+@pytest.mark.parametrize("options", [{"device": "cuda"}, {"device": "cuda:1"}, {"runtime": "tensorrt"}])
+def test_a_missing_provider_is_refused_with_what_to_install(files, options):
+    with pytest.raises(ConfigError, match=r"ONNX Runtime has .*CPUExecutionProvider.*pip install .*onnxruntime-gpu"):
+        open_engine(files["end2end"], **options)
+
+
+@without_gpu
+@pytest.mark.parametrize("tensorrt", [False, True])
+def test_onnx_runtime_never_falls_back_to_the_cpu(files, monkeypatch, tmp_path, tensorrt):
+    """Without its libraries, a listed provider is left out by ONNX Runtime, which then computes on the CPU."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    name = TENSORRT if tensorrt else CUDA
+    with pytest.warns(UserWarning, match=name), pytest.raises(ConfigError, match=f"cannot load {name}"):
+        open_session(files["end2end"], "cuda", tensorrt=tensorrt)
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [("cpu", [(CPU, {})]), ("cuda", [(CUDA, {"device_id": "0"})]), ("cuda:1", [(CUDA, {"device_id": "1"})])],
+)
+def test_the_device_chooses_the_provider(monkeypatch, device, expected):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
+    assert choose_providers(device, tensorrt=False, half=False) == expected
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(monkeypatch, tmp_path, half):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (name, options), rest = choose_providers("cuda", tensorrt=True, half=half)
+    assert (name, rest) == (TENSORRT, (CUDA, {"device_id": "0"}))
+    assert options == {
+        "device_id": "0",
+        "trt_fp16_enable": str(int(half)),
+        "trt_engine_cache_enable": "1",
+        "trt_timing_cache_enable": "1",
+        "trt_engine_cache_path": str(tmp_path / "rtmo_plugin/tensorrt"),
+    }
+    assert (tmp_path / "rtmo_plugin/tensorrt").is_dir()
+
+
+@pytest.mark.parametrize("device", ["mars", "cuda:x", "cuda"])
+def test_unknown_devices_are_refused(monkeypatch, device):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
+    with pytest.raises(ConfigError, match=f"The device {device} cannot be used"):
+        choose_providers(device, tensorrt=False, half=False)
+
+
+@pytest.mark.parametrize("options", [{}, {"runtime": "tensorrt"}])
+def test_other_precisions_are_refused(files, options):
+    with pytest.raises(ConfigError, match="does not compute in bfloat16"):
+        open_engine(files["end2end"], **{"runtime": "onnxruntime", **options}, precision="bfloat16")
+
+
+def test_the_command_takes_a_runtime(files, tmp_path, capsys):
+    write_image(tmp_path / "a.png", make_image())
+    code, out, _ = run_command(capsys, "predict", files["end2end"], tmp_path / "a.png", "--runtime", "onnxruntime")
+    assert (code, "in 1 image" in out) == (0, True)
+    code, _, err = run_command(capsys, "predict", files["end2end"], tmp_path / "a.png", "--runtime", "ncnn")
+    assert (code, err.count("\n"), "ncnn" in err) == (2, 1, True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not HAS_GPU, reason="ONNX Runtime for GPUs is not installed: needs a CUDA device")
+@pytest.mark.parametrize(
+    ("runtime", "precision", "tolerance"),
+    [("onnxruntime", "float32", 0.1), ("tensorrt", "float32", 0.1), ("tensorrt", "float16", 0.5)],
+)
+def test_a_gpu_computes_what_the_cpu_computes(files, runtime, precision, tolerance):
+    image = make_image()
+    expected = ExportedModel(files["end2end"], runtime="onnxruntime").predict(image)
+    found = ExportedModel(files["end2end"], runtime=runtime, device="cuda", precision=precision).predict(image)
+    assert len(found) == len(expected) > 0
+    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=tolerance)  # pixels; TF32 and half precision
