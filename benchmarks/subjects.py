@@ -21,6 +21,7 @@ SUBJECTS = {
     "train": "training_step",
     "learning": "learning",
     "infer": "inference",
+    "formats": "formats",
     "gpu-training": "gpu_training",
 }
 _EXAMPLES = (
@@ -44,6 +45,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
         "learning": (_add_learning, "learning curve of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
         "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
+        "formats": (_add_formats, "exported formats, compared with their checkpoint", "--num-images 20"),
         "gpu-training": (_add_gpu_training, "training on a GPU, beside MMPose's", "--data-root data/"),
     }
     for name, (add_own, summary, example) in subjects.items():
@@ -130,6 +132,15 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=THREADS, metavar="N", help="CPU threads of our sides (default: all cores, as the others)")
     add("--int8", action="store_true", help="measure eight bits too, calibrated with the folder --images (minutes)")
     _add_rounds(parser, 20, "number of times that each side sees every image")
+
+
+def _add_formats(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--checkpoint", metavar="FILE", default="work_dirs/demo/epoch_6.pth", help="checkpoint to export")
+    add("--config", metavar="CONFIG", help="config of the checkpoint (default: the one that it carries)")
+    add("--num-images", type=COUNT, default=20, metavar="N", help="number of test images; AP is of all")
+    add("--only", metavar="TEXT", default="", help="measure the rows whose names contain TEXT (default: all)")
+    _add_rounds(parser, 5, "number of times that each side sees every image")
 
 
 def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:

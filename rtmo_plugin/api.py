@@ -205,6 +205,7 @@ def export(
     *,
     format: str = "onnx",  # noqa: A002  (the word of the command line)
     calibration: str | Path | None = None,
+    uncertainty_calibration: str | Path | None = None,
     annotations: str | Path | None = None,
     cfg_options: Mapping[str, Any] | None = None,
     **options: Any,
@@ -217,13 +218,15 @@ def export(
         out: File to write.
         format: ``onnx``, ``openvino``, ``torchscript``, ``pt2`` or ``ncnn``.
         calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
+        uncertainty_calibration: Calibration of the keypoints' standard deviations that ``rtmo analyze`` wrote, to store
+            in the file.
         annotations: Annotation file of the images in ``int8_images``, in COCO's format: measures the AP of the
             file in eight bits and in float32.
         cfg_options: Values to change in the config, by dotted key.
         **options: Options of ``ExportOptions`` as ``rtmo export`` takes them: ``size``, such as ``640x384``
             (default: that of the config's test pipeline); ``dynamic``: ``batch``, ``size``, ``batch,size`` or
-            ``none``; ``int8_images``: a folder; and ``cut``, ``input``, ``half``, ``int8``, ``score_thr``,
-            ``nms_thr``, ``max_people``, ``top_k``.
+            ``none``; ``int8_images``: a folder; and ``cut``, ``opset``, ``input``, ``half``, ``int8``,
+            ``uncertainty``, ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
 
     Returns:
         The file and its differences from PyTorch.
@@ -244,19 +247,25 @@ def export(
     )
     from rtmo_plugin.media.image_files import make_folder
     from rtmo_plugin.score_calibration import ScoreCalibration
+    from rtmo_plugin.uncertainty_calibration import UncertaintyCalibration
 
     path = Path(out)
     write = find_writer(format, path)
     cfg = load_config(config)
     set_options(cfg, cfg_options)
     chosen = read_export_options(cfg, options)
+    if options.get("opset") is not None and format != "onnx":
+        raise ConfigError(f"--opset is for --format onnx, and {format} has none.")
     if annotations is not None and not chosen.int8:
         raise ConfigError("--annotations is for the AP of --int8, which is missing.")
     scores = None if calibration is None else ScoreCalibration.read(calibration)
+    factor = 1.0 if uncertainty_calibration is None else UncertaintyCalibration.read(uncertainty_calibration).factor
+    if uncertainty_calibration is not None and not (chosen.uncertainty or chosen.cut == "raw"):
+        raise ConfigError("--uncertainty-calibration is for --uncertainty, which is missing.")
     make_folder(path.parent, "The folder of --out,")
     with suppress_library_noise():
         loaded = load_model(cfg, checkpoint, device="cpu", check=check_is_rtmo)
-        info = make_model_info(loaded, chosen, scores)
+        info = replace(make_model_info(loaded, chosen, scores), uncertainty_factor=factor)
         differences = write(loaded.model, path, chosen, info)
         accuracy = None
         if annotations is not None:
@@ -319,6 +328,7 @@ def analyze(
     out: str | Path,
     run: str | Path | None = None,
     calibration: str | Path | None = None,
+    uncertainty_calibration: str | Path | None = None,
     num_worst: int = 20,
     **options: Any,
 ) -> Report:
@@ -331,6 +341,8 @@ def analyze(
         out: Page to write (.html), which needs no other file.
         run: Work dir of a training, for its curves. Default: the folder of the checkpoint, if it is one.
         calibration: File to write a score calibration to (.json). Default: none is written.
+        uncertainty_calibration: File to write a calibration of the keypoints' standard deviations to (.json). The model
+            must return them: a checkpoint, or a file that was exported with them. Default: they are not measured.
         num_worst: Largest number of images to show.
         **options: Further options. With a config: those of ``prepare_config``, and ``trust`` for an exported file. For
             a result file without one: ``annotations``, ``images`` and ``keypoints``, see ``evaluate_results_file``.
@@ -354,11 +366,17 @@ def analyze(
     prepare_file("--out", Path(out), (".html",))
     if calibration is not None:
         prepare_file("--calibration", Path(calibration), (".json",))
-    data = evaluate_source(source, model, **options)
+    if uncertainty_calibration is not None:
+        prepare_file("--uncertainty-calibration", Path(uncertainty_calibration), (".json",))
+    data = evaluate_source(source, model, uncertainty=None if uncertainty_calibration is None else True, **options)
     report = analyze_comparison(data.comparison, data.schema)
     training = find_training_plots(run, source, model)
     worst = draw_worst_images(data, report.study, num_worst)
     write_file(out, render_page(data, report, worst, training))
     if calibration is not None:
         write_file(calibration, report.calibration.calibration.to_json() + "\n")
+    if uncertainty_calibration is not None:
+        if report.uncertainty is None:
+            raise DataError("The uncertainty cannot be calibrated: the model found no people.")
+        write_file(uncertainty_calibration, report.uncertainty.calibration.to_json() + "\n")
     return report

@@ -108,4 +108,5 @@ WORKERS = NumberRange(1, 65_536)
 SEED = NumberRange(0, 2**32 - 1)
 PORT = NumberRange(0, 65_535)
 PRIORS = NumberRange(1, 10**6)  # number of people or priors that an exported file returns
+OPSET = NumberRange(11, 20)  # of ONNX; NonMaxSuppression and TopK as they are used here begin with 11
 SIDE = NumberRange(32, 65_536)  # side of an image or a tile in pixels

@@ -53,7 +53,7 @@ from rtmo_plugin.models.heads.uncertainty import compute_deviations
 from rtmo_plugin.number_ranges import COUNT, FRACTION
 from rtmo_plugin.option_names import check_option_names
 from rtmo_plugin.shipped_configs import FOLDER
-from rtmo_plugin.structures import KeypointSchema
+from rtmo_plugin.structures import CoordinateDistribution, KeypointSchema
 
 _SIZES = {"tiny": "t", "small": "s", "medium": "m", "large": "l"}
 _SIZE_DIVISOR = 32
@@ -131,6 +131,7 @@ class RTMOOutput:
     keypoints: Tensor  # (N, K, 2)
     keypoint_scores: Tensor  # (N, K) 0..1
     uncertainty: Tensor  # (N, K, 2) standard deviation of x and y, see ``rtmo_plugin.models.heads.uncertainty``
+    distribution: CoordinateDistribution  # of each keypoint over bins along x and y
 
     def __repr__(self) -> str:
         """Return the numbers of people and keypoints in one line."""
@@ -193,6 +194,7 @@ class RTMO(nn.Module, HubMixin, library_name=LIBRARY, pipeline_tag=PIPELINE, tag
             keypoints=located.keypoints,
             keypoint_scores=predictions.visibility_logits[picked.image, picked.prior].sigmoid(),
             uncertainty=compute_deviations(located, boxes),
+            distribution=located,
         )
 
     def loss(self, images: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:

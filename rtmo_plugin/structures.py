@@ -145,3 +145,7 @@ class CoordinateDistribution:
     bins_y: Tensor  # (N, Y)
     sigmas: Tensor  # (N, K) learned scale of the error, relative to sqrt(area)
     keypoints: Tensor  # (N, K, 2), the expectation of the two distributions
+
+    def __getitem__(self, people: Tensor) -> CoordinateDistribution:
+        """Return the distributions of the people that a mask or indices select."""
+        return CoordinateDistribution(*(value[people] for value in vars(self).values()))

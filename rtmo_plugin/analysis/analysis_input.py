@@ -66,7 +66,8 @@ def evaluate_source(source: str | Path | Config, model: str | Path | None, **opt
     wrong = [name for name in given if (name in _RESULTS_OPTIONS) == is_config]
     if wrong:
         place = "a result file without a config" if is_config else "a config, and none is given"
-        raise ConfigError(f"--{wrong[0].replace('_', '-')} goes with {place}.")
+        name = {"uncertainty": "uncertainty-calibration"}.get(wrong[0], wrong[0].replace("_", "-"))
+        raise ConfigError(f"--{name} goes with {place}.")
     if is_config:
         return evaluate_with_config(source, find_checkpoint(source, model), **given)
     assert not isinstance(source, Config)

@@ -41,6 +41,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write a score calibration (scores that predict OKS) to FILE (.json), for `rtmo export`",
     )
+    add(
+        "--uncertainty-calibration",
+        metavar="FILE",
+        help="measure the standard deviations of keypoints, and write a calibration of them to FILE (.json), for "
+        "`rtmo export`",
+    )
     add("--num-worst", type=NUMBER, default=20, metavar="N", help="number of images to show on the page")
     add_folder_arguments(parser)
     add_trust_argument(parser)
@@ -54,6 +60,8 @@ def _run(**arguments: Any) -> None:
     print(f"AP {report.precision:.3f}; the page is {arguments['out']}")
     for finding in report.findings:
         print(f"- {finding.title}: {finding.words}")
+    if report.uncertainty is not None:
+        print(f"uncertainty: {report.uncertainty.describe()}")
 
 
 COMMAND = Command("write an HTML page that shows where a model goes wrong", _EXAMPLES, _add_arguments, _run)

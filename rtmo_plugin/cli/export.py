@@ -9,7 +9,7 @@ from rtmo_plugin.cli.arguments import CHECKPOINT, add_config_arguments, add_json
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.export.export_options import FORMATS
-from rtmo_plugin.number_ranges import FRACTION, PRIORS
+from rtmo_plugin.number_ranges import FRACTION, OPSET, PRIORS
 from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 
 _EXAMPLES = (
@@ -41,6 +41,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="axes whose size may change between calls: batch, size, batch,size or none",
     )
     parser.add_argument(
+        "--opset",
+        type=OPSET,
+        metavar="N",
+        help="opset of an ONNX file, 11 to 20 (default: 17)",
+    )
+    parser.add_argument(
         "--input", choices=INPUTS, default="float32", help="type of the input; uint8 takes images as OpenCV reads them"
     )
     parser.add_argument("--half", action="store_true", help="compute in float16, except coordinates")
@@ -62,6 +68,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         metavar="FILE",
         help="score calibration that `rtmo analyze --calibration FILE` wrote, to store in the exported file",
+    )
+    parser.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="add an output with the standard deviation of each keypoint (--cut end2end and decoded)",
+    )
+    parser.add_argument(
+        "--uncertainty-calibration",
+        metavar="FILE",
+        help="calibration of the standard deviations that `rtmo analyze --uncertainty-calibration FILE` wrote, to "
+        "store in the exported file",
     )
     _add_limits(parser)
     add_json_argument(parser, "the file's name and its differences from PyTorch")

@@ -23,6 +23,7 @@ _PACKAGES = (
 _EXAMPLES = (
     "{command}                  # versions, for a report of a defect",
     "{command} rtmo-s.onnx      # an exported file: classes, keypoints, input, thresholds",
+    "{command} rtmo-s.onnx --operators    # what a converter for a device must know",
     "{command} mine.pth         # a checkpoint: what it was trained as, and how far",
     "{command} rtmo-s_coco      # a config: its parts, its data, its schedule",
 )
@@ -34,15 +35,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="exported file, checkpoint or config to describe: a file or a name (default: the installed packages)",
     )
+    parser.add_argument(
+        "--operators",
+        action="store_true",
+        help="list the operators of an exported file (.onnx, .xml, .param), each with its count",
+    )
     add_json_argument(parser, "the description")
 
 
-def _run(*, what: str | None, as_json: bool) -> None:
+def _run(*, what: str | None, operators: bool, as_json: bool) -> None:
     with keep_stdout_for_json(as_json):
         values = _describe(what) if what else _describe_stack()
+        counts = _count_operators(what) if operators else {}
     if as_json:
-        print_json(values)
+        print_json({**values, **({"operators": counts} if operators else {})})
         return
+    if operators:
+        values = {**counts, "total": sum(counts.values())}
     shown = {name: _format(value) for name, value in values.items() if value not in (None, ())}
     width = max(map(len, shown))
     for name, value in shown.items():
@@ -70,6 +79,21 @@ def _describe(what: str) -> dict[str, Any]:
     from rtmo_plugin.config.describing import describe_checkpoint, describe_config
 
     return describe_config(what) if kind is ModelKind.CONFIG else describe_checkpoint(what)
+
+
+def _count_operators(what: str | None) -> dict[str, int]:
+    """Return the operators of an exported file with their counts.
+
+    Raises:
+        UserError: It is not an exported file, or its format is not known.
+    """
+    from rtmo_plugin.checkpoints.model_names import is_exported, locate_exported
+    from rtmo_plugin.errors import ConfigError
+    from rtmo_plugin.runtime.operators import count_operators
+
+    if what is None or not is_exported(what):
+        raise ConfigError("--operators is for an exported file: rtmo info FILE --operators.")
+    return count_operators(locate_exported(what))
 
 
 def _describe_shipped(name: str) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uncertainty",
         action="store_true",
         default=None,
-        help="add the standard deviation of each keypoint to the JSON, and ellipses to the plots (checkpoints only)",
+        help="add the standard deviation of each keypoint to the JSON, and ellipses to the plots",
     )
     add_batch_argument(parser)
     parser.add_argument(

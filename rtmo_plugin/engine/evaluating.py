@@ -46,6 +46,7 @@ def run_evaluation(
     show_dir: str | Path | None = None,
     trust: bool | None = None,
     keep_people: bool = False,
+    uncertainty: bool = False,
     **options: Any,
 ) -> Evaluation:
     """Evaluate one model; see ``rtmo_plugin.api.evaluate``.
@@ -57,6 +58,7 @@ def run_evaluation(
         show_dir: Folder for images with the predictions of a checkpoint drawn.
         trust: Whether code in a .pt or .pt2 file may run that was not exported here.
         keep_people: Whether to return people and detections, which takes one process and a ``CocoMetric``.
+        uncertainty: Whether these detections have the standard deviations of their keypoints.
         **options: Options of ``prepare_config``.
 
     Raises:
@@ -74,12 +76,14 @@ def run_evaluation(
     path = Path(model) if is_file else locate_checkpoint(model)
     names = ("test_dataloader", "test_evaluator", "test_cfg")
     edits: list[Edit] = [partial(require_sections, names=names), *([use_own_metric] if is_file or keep_people else [])]
-    cfg = prepare_config(config, edits, **options)
+    cfg = prepare_config(config, [*edits, *([return_uncertainty] if uncertainty else [])], **options)
     if kind is ModelKind.RESULTS:
+        if uncertainty:
+            raise ConfigError(f"{model} is a result file, which has no uncertainty of keypoints.")
         return _evaluate_results(cfg, path)
     check_data(cfg, ("test",))
     if kind is ModelKind.EXPORTED:
-        return _evaluate_exported(cfg, model, trust=bool(trust))
+        return _evaluate_exported(cfg, model, trust=bool(trust), uncertainty=uncertainty)
     return _evaluate_checkpoint(cfg, path, dump, show_dir, keep_people=keep_people)
 
 
@@ -94,6 +98,12 @@ def use_own_metric(cfg: Config) -> None:
     ]
     if cfg.get("launcher", "none") != "none":
         raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")
+
+
+def return_uncertainty(cfg: Config) -> None:
+    """Make the model of a config return the standard deviations of its keypoints."""
+    require_sections(cfg, ("model",))
+    cfg.model.test_cfg = {**(cfg.model.get("test_cfg") or {}), "uncertainty": True}
 
 
 def _evaluate_checkpoint(
@@ -154,11 +164,11 @@ def _evaluate_results(cfg: Config, path: Path) -> Evaluation:
     return _evaluate_samples(metric, complete, infos, None)
 
 
-def _evaluate_exported(cfg: Config, model: str | Path, *, trust: bool) -> Evaluation:
+def _evaluate_exported(cfg: Config, model: str | Path, *, trust: bool, uncertainty: bool) -> Evaluation:
     dataset, metric = _build_data(cfg, _list_evaluators(cfg))
     infos = _list_infos(dataset)
     metainfo = None if has_converter(cfg.test_evaluator) else dataset.metainfo
-    samples, speed = predict_infos(model, infos, metainfo=metainfo, trust=trust)
+    samples, speed = predict_infos(model, infos, metainfo=metainfo, trust=trust, uncertainty=uncertainty)
     return _evaluate_samples(metric, [add_truth(sample, info) for sample, info in zip(samples, infos)], infos, speed)
 
 

@@ -30,6 +30,7 @@ def predict_infos(
     metainfo: Mapping[str, Any] | None = None,
     *,
     trust: bool = False,
+    uncertainty: bool = False,
 ) -> tuple[list[Sample], Speed]:
     """Find the people of all images of a data set, one image at a time.
 
@@ -39,6 +40,7 @@ def predict_infos(
         precision: Precision, see ``open_engine``.
         metainfo: Metainfo of the data set, whose keypoints and classes the samples get, by name. Default: the model's.
         trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        uncertainty: Whether samples have the standard deviations of keypoints.
 
     Returns:
         One sample per image, as ``CocoMetric.process`` takes them, and the time from image to people, without
@@ -48,7 +50,8 @@ def predict_infos(
         UserError: The file or an image cannot be used.
     """
     path = locate_exported(file)
-    model, samples, seconds = ExportedModel(path, precision=precision, trust=trust), [], []
+    model = ExportedModel(path, precision=precision, trust=trust, uncertainty=uncertainty)
+    samples, seconds = [], []
     names = (model.info.schema.names, model.info.classes)
     order, classes = order_outputs(file, names, metainfo) if metainfo else (None, None)
     for info in show_progress(infos, unit="image"):
@@ -58,7 +61,8 @@ def predict_infos(
         seconds.append(time.perf_counter() - start)
         if order is not None:
             keypoints, scores = people.keypoints[:, order], people.keypoint_scores[:, order]
-            people = replace(people, keypoints=keypoints, keypoint_scores=scores)
+            deviations = None if people.uncertainty is None else people.uncertainty[:, order]
+            people = replace(people, keypoints=keypoints, keypoint_scores=scores, uncertainty=deviations)
         if classes is not None:
             people = replace(people, labels=np.array(classes, np.int64)[people.labels])
         found = {
@@ -68,6 +72,8 @@ def predict_infos(
             "bbox_scores": people.scores,
             "labels": people.labels,
         }
+        if people.uncertainty is not None:
+            found["keypoint_deviations"] = people.uncertainty
         samples.append({"img_id": info["img_id"], "pred_instances": found, "gt_instances": {}})
     how = f"median; one at a time from image to people, {path.suffix[1:]}, {model.computes_in}"
     return samples, Speed(1000 * statistics.median(seconds or [0.0]), how)

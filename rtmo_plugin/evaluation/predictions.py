@@ -38,8 +38,9 @@ def parse_sample(
     Args:
         sample: A ``PoseDataSample`` as a dict, with ``img_id``, ``id`` and ``pred_instances``:
             ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K), and if they are there ``bboxes``
-            (N, 4), ``bbox_scores`` (N,), ``category_ids`` (N,) and ``labels`` (N,).  All are of category
-            ``category_id`` where the sample has one; else of those in ``category_ids``; else of their label's
+            (N, 4), ``bbox_scores`` (N,), ``category_ids`` (N,), ``labels`` (N,) and ``keypoint_deviations``
+            (N, K, 2), in pixels of the input where the sample has an ``input_size``, else of the image.  All are of
+            category ``category_id`` where the sample has one; else of those in ``category_ids``; else of their label's
             in the data set's, or of label + 1, as MMPose counts; else of category 1.
         num_keypoints: Number of keypoints K of the data set.
         mapping: Mapping from the model's keypoints to the data set's.
@@ -74,9 +75,20 @@ def parse_sample(
         scores=scores,
         boxes_xywh=None if boxes is None else np.concatenate([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]], 1),
         areas=_to_numpy(given["bbox_scales"]).prod(1) if has_areas else None,
+        deviations=_read_deviations(sample, mapping) if len(keypoints) else None,
     )
     _check(result, num_keypoints)
     return result
+
+
+def _read_deviations(sample: Mapping[str, Any], mapping: KeypointMapping | None) -> NDArray[Any] | None:
+    """Return the standard deviations (N, K, 2) of keypoints in pixels of the image, if there are any."""
+    if "keypoint_deviations" not in sample["pred_instances"]:
+        return None
+    deviations = _to_numpy(sample["pred_instances"]["keypoint_deviations"])
+    if "input_size" in sample:  # MMPose's estimator leaves them in pixels of the input
+        deviations = deviations / _to_numpy(sample["input_size"]) * _to_numpy(sample["input_scale"])
+    return mapping.apply(deviations) if mapping else deviations
 
 
 def _to_numpy(values: Any) -> NDArray[Any]:
@@ -107,6 +119,7 @@ def _check(result: SampleResult, num_keypoints: int) -> None:
     shapes = {
         "keypoints": (num_people, num_keypoints, 2),
         "keypoint_scores": (num_people, num_keypoints),
+        "deviations": (num_people, num_keypoints, 2),
         "scores": (num_people,),
         "boxes_xywh": (num_people, 4),
         "category_ids": (num_people,),
@@ -221,6 +234,7 @@ class Predictions:
     keypoint_scores: NDArray[Any]  # (D, K)
     scores: NDArray[Any]  # (D,)
     boxes_xywh: NDArray[Any] | None  # (D, 4)
+    deviations: NDArray[Any] | None = None  # (D, K, 2)
 
 
 def drop_repeated(results: Sequence[SampleResult]) -> list[SampleResult]:
@@ -241,6 +255,7 @@ def rank_predictions(
     """Return the predictions of all samples with the scores that rank them, after NMS."""
     boxes = [result.boxes_xywh for result in results if result.boxes_xywh is not None]
     counts = [len(result.keypoints) for result in results]
+    deviations = [result.deviations for result in results if result.deviations is not None]
     keypoint_scores = _join([result.keypoint_scores for result in results], (0, num_keypoints))
     box_scores = _join([result.scores for result in results], (0,))
     _warn_of_scores(box_scores, keypoint_scores)
@@ -251,6 +266,9 @@ def rank_predictions(
         keypoint_scores=keypoint_scores,
         scores=rescore(options.score_mode, box_scores, keypoint_scores, options.keypoint_score_thr),
         boxes_xywh=_join(boxes, (0, 4)) if len(boxes) == len(results) else None,
+        deviations=_join(deviations, (0, num_keypoints, 2))
+        if deviations and sum(map(len, deviations)) == sum(counts)
+        else None,
     )
     if options.nms_mode == "none":
         return all_found
@@ -301,6 +319,7 @@ def _apply_nms(found: Predictions, areas: NDArray[Any], options: MetricOptions, 
         keypoint_scores=found.keypoint_scores[kept],
         scores=found.scores[kept],
         boxes_xywh=None if found.boxes_xywh is None else found.boxes_xywh[kept],
+        deviations=None if found.deviations is None else found.deviations[kept],
     )
 
 
@@ -326,6 +345,7 @@ def find_detections(found: Predictions, truth: GroundTruth, where: str) -> Datas
         keypoint_scores=found.keypoint_scores.astype(np.float64)[counts],
         scores=found.scores.astype(np.float64)[counts],
         areas=sizes.astype(np.float64).prod(1)[counts],
+        deviations=None if found.deviations is None else found.deviations.astype(np.float64)[counts],
     )
 
 

@@ -30,6 +30,7 @@ class SampleResult:
     areas: Floats | None = None  # (N,) of the boxes that a top-down model was given
     image: Mapping[str, Any] | None = None  # with `annotations`, in place of an annotation file
     annotations: tuple[Mapping[str, Any], ...] = ()
+    deviations: Floats | None = None  # (N, K, 2) standard deviations of the keypoints
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class DatasetDetections:
     keypoint_scores: Floats  # (D, K)
     scores: Floats  # (D,)
     areas: Floats  # (D,)
+    deviations: Floats | None = None  # (D, K, 2) standard deviations of the keypoints, if the model returns them
 
 
 @dataclass(frozen=True)

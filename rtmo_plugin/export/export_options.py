@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.number_ranges import FRACTION, PRIORS
+from rtmo_plugin.number_ranges import FRACTION, OPSET, PRIORS
 from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 
 # Formats, and the suffix that the file name must have.
@@ -15,6 +15,7 @@ FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".p
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
 DYNAMIC = ("batch", "size")
 SIZE_DIVISOR = 32
+_INT8_OPSET = 13
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ExportOptions:
         half: Whether convolutions and attention compute in float16; inputs, outputs and geometry stay float32.
         int8: Whether convolutions compute in eight bits, except the last of each branch of the head.
         int8_images: Images that show ``int8`` the value ranges of the maps (quantization calibration).
+        opset: Opset of an ONNX file.
+        uncertainty: Whether the file returns the standard deviations of the keypoints as well.
         score_thr: Score that people must exceed.
         nms_thr: IoU above which two boxes are one person; 1 keeps all boxes.
         max_people: Largest number of people per image.
@@ -47,6 +50,8 @@ class ExportOptions:
     half: bool = False
     int8: bool = False
     int8_images: tuple[Path, ...] = ()
+    opset: int = 17
+    uncertainty: bool = False
     score_thr: float = 0.1
     nms_thr: float = 0.65
     max_people: int = 100
@@ -62,16 +67,26 @@ class ExportOptions:
             raise ConfigError(f"--dynamic {unknown[0]}: choose batch, size, batch,size or none.")
         for name in ("max_people", "top_k"):
             PRIORS.check(name, getattr(self, name))
-        if self.cut == "fused" and self.input != "float32":
-            raise ConfigError(f"--cut fused is for DeepStream, which gives float32: leave out --input {self.input}.")
+        self._check_cut()
         if self.int8 and self.half:
             raise ConfigError("--int8 and --half exclude each other: choose one.")
+        if self.int8 and self.opset < _INT8_OPSET:
+            raise ConfigError(f"--int8 has a scale for each channel, which ONNX has from --opset {_INT8_OPSET} on.")
         if self.int8 and not self.int8_images:
             raise ConfigError("--int8 measures its value ranges on images: name their folder with --int8-images DIR.")
         if self.int8_images and not self.int8:
             raise ConfigError("--int8-images is for --int8, which is missing.")
+        OPSET.check("opset", self.opset)
         for name in ("score_thr", "nms_thr"):
             FRACTION.check(name, getattr(self, name))
+
+    def _check_cut(self) -> None:
+        if self.cut == "fused" and self.input != "float32":
+            raise ConfigError(f"--cut fused is for DeepStream, which gives float32: leave out --input {self.input}.")
+        if self.uncertainty and self.cut == "raw":
+            raise ConfigError("--cut raw needs no --uncertainty: the parameters beside the file are enough for it.")
+        if self.uncertainty and self.cut == "fused":
+            raise ConfigError("--cut fused has no place for --uncertainty: take --cut end2end or decoded.")
 
     @property
     def precision(self) -> str:

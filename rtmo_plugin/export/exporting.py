@@ -52,7 +52,8 @@ class ExportResult:
             else ""
         )
         worst, tolerance = found.find_largest(), choose_tolerance(self.info.precision)
-        kinds = ("maps",) if self.info.cut == "raw" else ("score", "box", "keypoint")
+        kinds = ["maps"] if self.info.cut == "raw" else ["score", "box", "keypoint"]
+        kinds += ["uncertainty"] if self.info.uncertainty else []
         people = "" if self.info.cut == "raw" else f", {count(found.num_people, 'person', 'people')}"
         images = count(found.num_images, "image")
         return (
@@ -151,5 +152,6 @@ def make_model_info(
         name=Path(cfg.filename).stem if cfg.filename else "",
         version=__version__,
         training_ap=loaded.training_ap,
+        uncertainty=options.uncertainty,
         score_calibration=score_calibration,
     )

@@ -22,9 +22,12 @@ from rtmo_plugin.export.nms_graph import select_rows
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import find_size_wh
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
-from rtmo_plugin.runtime.model_info import FUSED_OUTPUT
+from rtmo_plugin.models.heads.uncertainty import compute_deviations
+from rtmo_plugin.models.layers.encoder import SelfAttention
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, UNCERTAINTY
 from rtmo_plugin.structures import DensePredictions
 
+_FUSED_ATTENTION = 14  # the first opset of ONNX that PyTorch writes it in
 RAW_OUTPUTS = ("class_logits", "box_deltas", "visibility_logits", "pose_vectors")
 
 
@@ -76,6 +79,9 @@ class RawGraph(nn.Module):
         is_fixed = "size" not in options.dynamic
         self.backbone = folded.backbone
         self.neck = fix_size(folded.neck, options.size_wh) if is_fixed else folded.neck
+        for module in self.neck.modules():
+            if isinstance(module, SelfAttention):
+                module.is_fused = options.opset >= _FUSED_ATTENTION
         self.head = folded.head
         self.half_precision = options.half
         if options.half:
@@ -110,7 +116,8 @@ class DecodedGraph(RawGraph):
 
     def __init__(self, model: nn.Module, options: ExportOptions) -> None:
         super().__init__(model, options)
-        self.output_names = ["dets", "labels", "keypoints"]
+        self.has_uncertainty = options.uncertainty
+        self.output_names = ["dets", "labels", "keypoints", *([UNCERTAINTY] if options.uncertainty else [])]
         width, height = options.size_wh
         num_priors = sum((width // s) * (height // s) for s in self.head.strides)
         self.is_fixed = "size" not in options.dynamic
@@ -119,14 +126,15 @@ class DecodedGraph(RawGraph):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image to (B, N, 5) boxes and scores, (B, N) labels and (B, N, K, 3) keypoints and scores.
 
-        N is ``top_k``, or as many as there are priors in the input; best first.
+        N is ``top_k``, or as many as there are priors in the input; best first.  (B, N, K, 2) standard deviations
+        of the keypoints follow if they were asked for.
         """
         predictions, size_wh = self.predict_densely(image)
         scores, labels = predictions.class_logits.sigmoid().max(dim=-1)
         priors = scores.topk(self.top_k, dim=1)[1] if self.is_fixed else _rank_priors(scores, self.top_k)
         best = scores.gather(1, priors)
-        dets, keypoints = self.describe(predictions, best, priors, size_wh)
-        return dets, labels.gather(1, priors), keypoints
+        dets, *keypoints = self.describe(predictions, best, priors, size_wh)
+        return dets, labels.gather(1, priors), *keypoints
 
     def predict_densely(self, image: Tensor) -> tuple[DensePredictions, tuple[int, int]]:
         """Return predictions at all priors, and the width and height of the input."""
@@ -136,19 +144,22 @@ class DecodedGraph(RawGraph):
 
     def describe(
         self, predictions: DensePredictions, scores: Tensor, priors: Tensor, size_wh: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """Return boxes with scores (B, N, 5), and keypoints with scores (B, N, K, 3), of (B, N) priors."""
+    ) -> tuple[Tensor, ...]:
+        """Return boxes with scores (B, N, 5), keypoints with scores (B, N, K, 3), and deviations, of (B, N) priors."""
         boxes, poses, visibility = (
             # Nothing here depends on the batch size that a tracer sees.
             each.gather(1, priors[..., None].expand(-1, -1, each.shape[-1])).flatten(0, 1)
             for each in (predictions.boxes, predictions.pose_vectors, predictions.visibility_logits)
         )
         centers = predictions.priors.centers.index_select(0, priors.flatten())
-        located = self.head.dcc(poses, boxes, centers, size_wh).keypoints
-        keypoints = torch.cat([located, visibility.sigmoid()[..., None]], dim=-1)
+        located = self.head.dcc(poses, boxes, centers, size_wh)
+        keypoints = torch.cat([located.keypoints, visibility.sigmoid()[..., None]], dim=-1)
         dets = torch.cat([boxes, scores.reshape(-1, 1)], dim=-1)
-        shape = (-1, priors.shape[1])
-        return torch.unflatten(dets, 0, shape), torch.unflatten(keypoints, 0, shape)
+        num_rows, num_keypoints = priors.shape[1], self.head.dcc.num_keypoints
+        people = [dets.reshape(-1, num_rows, 5), keypoints.reshape(-1, num_rows, num_keypoints, 3)]
+        if self.has_uncertainty:
+            people.append(compute_deviations(located, boxes).reshape(-1, num_rows, num_keypoints, 2))
+        return tuple(people)
 
 
 class FusedGraph(DecodedGraph):
@@ -165,7 +176,7 @@ class FusedGraph(DecodedGraph):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image to (B, N, 5 + 3K): x1, y1, x2, y2, score, and x, y and score of each keypoint."""
-        dets, _, keypoints = super().forward(image)
+        dets, _, keypoints = super().forward(image)  # without deviations
         return (torch.cat([dets, keypoints.flatten(2)], dim=-1),)
 
 
@@ -179,7 +190,8 @@ class EndToEndGraph(DecodedGraph):
     def __init__(self, model: nn.Module, options: ExportOptions) -> None:
         super().__init__(model, options)
         self.has_classes = self.head.num_classes > 1
-        self.output_names = ["dets", "keypoints", "labels"] if self.has_classes else ["dets", "keypoints"]
+        self.output_names = ["dets", "keypoints", *([UNCERTAINTY] if self.has_uncertainty else [])]
+        self.output_names += ["labels"] if self.has_classes else []
         # Buffers, so that they have names in the file and can be changed there.
         self.register_buffer("score_thr", torch.tensor([options.score_thr]))
         self.register_buffer("nms_thr", torch.tensor([options.nms_thr]))
@@ -188,15 +200,16 @@ class EndToEndGraph(DecodedGraph):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image to (B, N, 5) boxes and scores, (B, N, K, 3) keypoints and scores, and (B, N) labels.
 
-        N is the number of people in the image with the most, at least 1; the others are padded with
-        zeros.  A model of one class gives no labels.
+        (B, N, K, 2) standard deviations of the keypoints precede the labels if they were asked for.  N is the
+        number of people in the image with the most, at least 1; the others are padded with zeros.  A model of one
+        class gives no labels.
         """
         predictions, size_wh = self.predict_densely(image)
         scores = predictions.class_logits.sigmoid().amax(dim=-1)
         best, priors = select_rows(predictions.boxes, scores, self.score_thr, self.nms_thr, self.max_people)
-        dets, keypoints = self.describe(predictions, best, priors, size_wh)
-        is_person = best > 0
-        people = (dets * is_person.to(dets.dtype)[..., None], keypoints * is_person.to(dets.dtype)[..., None, None])
+        dets, *keypoints = self.describe(predictions, best, priors, size_wh)
+        is_person = (best > 0).to(dets.dtype)
+        people = (dets * is_person[..., None], *(each * is_person[..., None, None] for each in keypoints))
         if not self.has_classes:
             return people
         labels = predictions.class_logits.argmax(dim=-1).gather(1, priors)

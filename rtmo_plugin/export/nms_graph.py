@@ -15,6 +15,9 @@ from torch import Tensor
 
 from rtmo_plugin.ops.nms import apply_nms
 
+_AXES_ARE_INPUTS = 13  # the opset from which on ReduceSum and Unsqueeze take their axes as an input
+_FLOAT, _INT64 = 1, 7  # ONNX's numbers of data types
+
 
 class SelectPeople(torch.autograd.Function):
     """The priors that are people, as one operator to PyTorch's tracer and standard operators in ONNX."""
@@ -48,21 +51,25 @@ class SelectPeople(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, score_thr: Any, nms_thr: Any, max_people: Any) -> tuple[Any, Any]:
-        """Write the same as operators of opset 17."""
+        """Write the same as operators of opset 11 or newer."""
 
         def ints(*values: int) -> Any:
             return g.op("Constant", value_t=torch.tensor(values))
 
-        by_class = g.op("Unsqueeze", scores, ints(1))
+        takes_axes = g.opset >= _AXES_ARE_INPUTS
+        by_class = g.op("Unsqueeze", scores, ints(1)) if takes_axes else g.op("Unsqueeze", scores, axes_i=[1])
         # (S, 3) image, class, prior
         kept = g.op("NonMaxSuppression", boxes, by_class, max_people, nms_thr, score_thr)
         where = g.op("Gather", kept, ints(0, 2), axis_i=1)
         values = g.op("GatherND", scores, where)
         nothing = g.op("Mul", scores, g.op("Constant", value_t=torch.zeros(1)))
         kept_scores = g.op("ScatterND", nothing, where, values)
-        is_kept = g.op("Cast", g.op("Greater", kept_scores, g.op("Constant", value_t=torch.zeros(1))), to_i=7)
-        counts = g.op("ReduceSum", is_kept, ints(1), keepdims_i=0)
-        num_rows = g.op("Max", g.op("ReduceMax", counts, keepdims_i=1), ints(1))
+        # Counted in float32: before opset 12, Max has no whole numbers.
+        is_kept = g.op("Cast", g.op("Greater", kept_scores, g.op("Constant", value_t=torch.zeros(1))), to_i=_FLOAT)
+        by_image = (is_kept, ints(1)) if takes_axes else (is_kept,)
+        counts = g.op("ReduceSum", *by_image, keepdims_i=0, **({} if takes_axes else {"axes_i": [1]}))
+        most = g.op("Max", g.op("ReduceMax", counts, keepdims_i=1), g.op("Constant", value_t=torch.ones(1)))
+        num_rows = g.op("Cast", most, to_i=_INT64)
         best, priors = g.op("TopK", kept_scores, num_rows, axis_i=1, largest_i=1, sorted_i=1, outputs=2)
         shaped = scores.type().with_sizes([None, None])
         best.setType(shaped)

@@ -26,7 +26,7 @@ __all__ = ["Pose", "PoseResult", "open_model"]
 
 # In the order of the documentation: options of every model, of checkpoints, and of exported files.
 _OPTIONS = (
-    *("score_thr", "flip", "tile", "config", "device", "cfg_options", "uncertainty"),
+    *("score_thr", "flip", "tile", "uncertainty", "config", "device", "cfg_options"),
     *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
 )
 
@@ -42,11 +42,12 @@ class Pose:
         score_thr: Lowest score of a person.
         flip: Whether the mirrored image is processed as well, at twice the time.
         tile: Side of overlapping square tiles in pixels, for small people in large images. Default: no tiles.
-        **options: ``device``; for a checkpoint also ``cfg_options`` (values to change in its config, by dotted key) and
-            ``uncertainty`` (whether results have the standard deviations of keypoints; not with flip and tile);
-            for an exported file also ``trust`` (whether code in a .pt or .pt2 file may run that was not exported
-            here), ``size_wh``, ``runtime``, ``threads``, ``precision``, ``calibrated``, and ``streams`` (number of
-            batches that ``stream`` computes side by side; None: two, where that is faster).
+        **options: ``device``; ``uncertainty`` (whether results have the standard deviations of keypoints; not with
+            flip and tile, and for an exported file only if it has them); for a checkpoint also ``cfg_options`` (values
+            to change in its config, by dotted key); for an exported file also ``trust`` (whether code in a .pt or .pt2
+            file may run that was not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
+            ``calibrated``, and ``streams`` (number of batches that ``stream`` computes side by side; None: two, where
+            that is faster).
 
     Raises:
         UserError: The model, its config or an option is wrong.
@@ -152,7 +153,7 @@ def open_model(
     """
     name, kind = str(model), find_kind_of_model(model)
     if kind is ModelKind.EXPORTED:
-        of_checkpoints = {"config": config, **{each: options.get(each) for each in ("cfg_options", "uncertainty")}}
+        of_checkpoints = {"config": config, "cfg_options": options.get("cfg_options")}
         if given := [each for each, value in of_checkpoints.items() if value]:
             raise ConfigError(f"{given[0]} is an option of checkpoints alone, and {name} is an exported file.")
         options = {key: value for key, value in options.items() if key not in of_checkpoints}

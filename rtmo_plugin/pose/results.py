@@ -77,7 +77,7 @@ class PoseResult:
         """(N, K, 2) standard deviation of x and y in pixels; None without ``Pose(..., uncertainty=True)``.
 
         It follows from the distribution of each keypoint and the scale of its error that the model learned, see
-        ``rtmo_plugin.models.heads.uncertainty``.  It is not calibrated.
+        ``rtmo_plugin.models.heads.uncertainty``.  An exported file may hold a calibration, which is applied.
         """
         return self.people.uncertainty
 
@@ -209,7 +209,10 @@ class PoseResult:
         ]
 
     def to_supervision(self) -> supervision.KeyPoints:
-        """Return the people as ``supervision.KeyPoints``, whose ``data`` holds the boxes and, if tracked, the ids.
+        """Return the people as ``supervision.KeyPoints``.
+
+        Its ``data`` holds the boxes, if tracked the ids, and with uncertainty the ``covariance`` (N, K, 2, 2) of each
+        keypoint, which supervision's ellipse annotators draw.
 
         Raises:
             ConfigError: The package is not installed.
@@ -220,6 +223,8 @@ class PoseResult:
             raise ConfigError('to_supervision() needs a package: pip install "supervision>=0.29"') from error
         names = np.array([self.info.classes[label] for label in self.labels], dtype=str)
         data: dict[str, Any] = {"class_name": names, "xyxy": self.boxes.astype(np.float32)}
+        if self.uncertainty is not None:
+            data["covariance"] = np.square(self.uncertainty)[..., None].astype(np.float32) * np.eye(2, dtype=np.float32)
         return KeyPoints(
             xy=self.keypoints.astype(np.float32),
             class_id=self.labels.astype(int),

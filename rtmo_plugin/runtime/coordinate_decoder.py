@@ -7,7 +7,8 @@ Its weights travel in an ``.npz`` file beside the model.  Formulas and letters a
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,17 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.files import check_regular, replace_file
+from rtmo_plugin.keypoints.person_boxes import PERSON_SHARE
 
 Floats = NDArray[np.floating[Any]]
+
+
+def _make_empty() -> Floats:
+    return np.zeros(0, np.float32)
+
+
 _NORM_EPS = 1e-5
+_ADDED_LATER = ("sigma_weight", "sigma_bias", "sigma_limits")
 MAX_PARAMETER_BYTES = 10**8  # unpacked; the largest model has 2 MB
 
 
@@ -42,10 +51,14 @@ class CoordinateParameters:
     temperature: Floats  # ()
     box_padding: Floats  # ()
     covers_image: NDArray[np.bool_]  # () the bins cover the image instead of the box
+    # Of standard deviations; empty in files of earlier versions.
+    sigma_weight: Floats = field(default_factory=_make_empty)  # (K, D)
+    sigma_bias: Floats = field(default_factory=_make_empty)  # (K,)
+    sigma_limits: Floats = field(default_factory=_make_empty)  # (2,) least and largest sigma
 
     def save(self, path: Path) -> None:
         """Write the parameters to an ``.npz`` file."""
-        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         with replace_file(path) as draft:
             np.savez(draft, **arrays)
 
@@ -65,7 +78,8 @@ class CoordinateParameters:
                 if sum(each.file_size for each in archive.infolist()) > MAX_PARAMETER_BYTES:
                     raise DataError(f"{path} unpacks to more than {MAX_PARAMETER_BYTES / 1e6:g} MB, the limit.")
             with np.load(path, allow_pickle=False) as arrays:
-                return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+                names = [each.name for each in fields(cls) if each.name in arrays or each.name not in _ADDED_LATER]
+                return cls(**{name: arrays[name] for name in names})
         except DataError:
             raise
         except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
@@ -101,11 +115,39 @@ class CoordinateDecoder:
         Returns:
             (N, K, 2) x and y in pixels of the input.
         """
+        sides = self._classify(poses, boxes, centers, size_wh)
+        return np.stack([(probs @ steps[..., None])[..., 0] + middle for probs, steps, middle in sides], axis=-1)
+
+    def locate_with_deviations(
+        self, poses: Floats, boxes: Floats, centers: Floats, size_wh: tuple[int, int]
+    ) -> tuple[Floats, Floats]:
+        """Return the keypoints of N people, and their standard deviations.
+
+        Formulas as in ``rtmo_plugin.models.heads.uncertainty``; arguments as in ``locate``.
+
+        Returns:
+            (N, K, 2) x and y, and (N, K, 2) standard deviations, in pixels of the input.
+        """
+        p, keypoints, spreads = self._p, [], []
+        for probs, steps, middle in self._classify(poses, boxes, centers, size_wh):
+            mean = probs @ steps[..., None]
+            spreads.append((probs * np.square(steps[:, None] - mean)).sum(axis=-1))
+            keypoints.append(mean[..., 0] + middle)
+        logits = poses @ p.sigma_weight.T + p.sigma_bias
+        least, largest = p.sigma_limits
+        sigmas = np.maximum(largest / (1 + np.exp(-np.clip(logits, -80, None))), least)
+        areas = PERSON_SHARE * np.maximum(boxes[:, 2:] - boxes[:, :2], 1).prod(axis=-1)
+        variances = np.stack(spreads, axis=-1) + (8 * np.square(sigmas) * areas[:, None])[..., None]
+        return np.stack(keypoints, axis=-1), np.sqrt(variances)
+
+    def _classify(
+        self, poses: Floats, boxes: Floats, centers: Floats, size_wh: tuple[int, int]
+    ) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """Yield for x and y the probabilities (N, K, X), the bins (N, X), and their middles (N, 1)."""
         p = self._p
         features = self._mix((poses @ p.pose_weight.T + p.pose_bias).reshape(len(poses), *self._shape))
         middles, lengths = self._place(boxes, size_wh)
         sides = ((p.projection_x, p.encoding_x), (p.projection_y, p.encoding_y))
-        found = []
         for axis, (projection, learned) in enumerate(sides):
             unit = np.linspace(-0.5, 0.5, int(p.num_bins[axis]), dtype=np.float32)
             steps = unit * lengths[:, axis, None]
@@ -119,8 +161,7 @@ class CoordinateDecoder:
             logits = np.matmul(features @ projection, np.swapaxes(encoding, -1, -2))
             powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
             probs = powers / powers.sum(axis=-1, keepdims=True)
-            found.append((probs @ steps[..., None])[..., 0] + middles[:, axis, None])
-        return np.stack(found, axis=-1)
+            yield probs, steps, middles[:, axis, None]
 
     def _mix(self, features: Floats) -> Floats:
         """Return (N, K, F) features after gated attention between the keypoints."""

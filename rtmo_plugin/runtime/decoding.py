@@ -16,7 +16,7 @@ from rtmo_plugin.errors import NonFiniteError
 from rtmo_plugin.ops.arrays import Floats, box_nms, decode_box_deltas, place_priors
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder
 from rtmo_plugin.runtime.detections import DIVERGED, Detections
-from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, ModelInfo
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, UNCERTAINTY, ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -32,6 +32,7 @@ class Decoder:
             those below it already.
         calibration: Score calibration; the file's threshold then applies to uncalibrated scores, and ``score_thr`` to
             calibrated ones. Default: scores are not calibrated.
+        uncertainty: Whether detections have the standard deviations of their keypoints; the file must have them.
     """
 
     def __init__(
@@ -40,7 +41,10 @@ class Decoder:
         coordinates: CoordinateDecoder | None = None,
         score_thr: float | None = None,
         calibration: ScoreCalibration | None = None,
+        *,
+        uncertainty: bool = False,
     ) -> None:
+        self._has_uncertainty = uncertainty
         self._info, self._coordinates, self._calibration = info, coordinates, calibration
         self._least_calibrated = score_thr or 0.0
         self._score_thr = info.score_thr if score_thr is None or calibration else score_thr
@@ -74,11 +78,12 @@ class Decoder:
 
     def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
         """Decode the rows of a file that ends with people or, before NMS, with priors."""
-        labels = outputs.get("labels")
+        labels, uncertainty = outputs.get("labels"), outputs[UNCERTAINTY] if self._has_uncertainty else None
         everyone = []
         for image, (dets, keypoints) in enumerate(zip(outputs["dets"], outputs["keypoints"])):
             classes = np.zeros(len(dets), np.int64) if labels is None else labels[image].astype(np.int64)
-            people = Detections(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes)
+            deviations = None if uncertainty is None else uncertainty[image] * self._info.uncertainty_factor
+            people = Detections(dets[:, :4], dets[:, 4], keypoints[..., :2], keypoints[..., 2], classes, deviations)
             people = people.select(people.scores > self._score_thr)
             if self._info.cut != "end2end":
                 people = people.select(box_nms(people.boxes, people.scores, self._info.nms_thr))
@@ -105,9 +110,14 @@ class Decoder:
         kept = box_nms(boxes, best[above], self._info.nms_thr)[: self._info.max_people]
         rows, boxes = above[kept], boxes[kept]
         assert self._coordinates is not None  # ExportedModel loads it for raw files
-        keypoints = self._coordinates.locate(maps["pose_vectors"][rows], boxes, centers[rows], size_wh)
+        given, deviations = (maps["pose_vectors"][rows], boxes, centers[rows], size_wh), None
+        if self._has_uncertainty:
+            keypoints, deviations = self._coordinates.locate_with_deviations(*given)
+            deviations = deviations * self._info.uncertainty_factor
+        else:
+            keypoints = self._coordinates.locate(*given)
         visibility = _sigmoid(maps["visibility_logits"][rows])
-        return Detections(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1))
+        return Detections(boxes, best[rows], keypoints, visibility, scores[rows].argmax(axis=-1), deviations)
 
 
 def split_fused_rows(outputs: Outputs) -> Outputs:

@@ -78,4 +78,6 @@ class Detections:
         limit = np.array(letterbox.size_wh, self.boxes.dtype)
         corners = np.clip(self.boxes.reshape(-1, 2, 2), 0, limit)
         boxes = letterbox.restore(corners).reshape(-1, 4)
-        return Detections(boxes, self.scores, letterbox.restore(self.keypoints), self.keypoint_scores, self.labels)
+        deviations = None if self.uncertainty is None else letterbox.rescale(self.uncertainty)
+        keypoints = letterbox.restore(self.keypoints)
+        return Detections(boxes, self.scores, keypoints, self.keypoint_scores, self.labels, deviations)

@@ -21,7 +21,10 @@ from rtmo_plugin.runtime.letterbox import Image, Letterbox, apply_letterbox, mak
 from rtmo_plugin.runtime.output_checks import check_arrays
 
 _SIZE_DIVISOR = 32
-_OPTIONS = ("score_thr", "size_wh", "calibrated", "runtime", "device", "threads", "precision", "streams", "trust")
+_OPTIONS = (
+    *("score_thr", "size_wh", "calibrated", "uncertainty"),
+    *("runtime", "device", "threads", "precision", "streams", "trust"),
+)
 
 
 class ExportedModel:
@@ -32,6 +35,8 @@ class ExportedModel:
         size_wh: Input width and height, for a file whose size is dynamic. Default: that of the file's metadata.
         score_thr: Score above which detections are returned. Default: the file's own threshold.
         calibrated: Whether scores are the expected OKS; the file must have been exported with a score calibration.
+        uncertainty: Whether detections have the standard deviations of their keypoints; the file must have been
+            exported with ``--uncertainty``, except with the cut ``raw``.
         **options: Options of ``open_engine``: ``runtime``, ``device``, ``threads``, ``precision``, ``streams``,
             ``trust``.
 
@@ -52,6 +57,7 @@ class ExportedModel:
         size_wh: tuple[int, int] | None = None,
         score_thr: float | None = None,
         calibrated: bool = False,
+        uncertainty: bool = False,
         **options: Any,
     ) -> None:
         check_option_names("ExportedModel", options, _OPTIONS)
@@ -62,11 +68,14 @@ class ExportedModel:
         self.size_wh = _choose_size(self.info.size_wh, size_wh, "size" in self.info.dynamic)
         coordinates = None
         if self.info.cut == "raw":
-            coordinates = CoordinateDecoder(CoordinateParameters.load(locate_parameters(Path(file))))
+            parameters = CoordinateParameters.load(locate_parameters(Path(file)))
+            coordinates = CoordinateDecoder(parameters)
         calibration = self.info.score_calibration if calibrated else None
         if calibrated and calibration is None:
             raise ConfigError(f"{file} holds no calibration of scores: export it with --calibration FILE.")
-        self._decoder = Decoder(self.info, coordinates, score_thr, calibration)
+        if uncertainty and not (parameters.sigma_weight.size if coordinates else self.info.uncertainty):
+            raise ConfigError(f"{file} holds no uncertainty of keypoints: export it with --uncertainty.")
+        self._decoder = Decoder(self.info, coordinates, score_thr, calibration, uncertainty=uncertainty)
 
     def predict(self, image: Image, name: str = "The image") -> Detections:
         """Return the detections in an image, in pixels of that image.

@@ -41,6 +41,11 @@ class Letterbox:
         restored: Floats = points / np.array(self.size_wh) * self.scale + self.corner
         return restored
 
+    def rescale(self, lengths: Floats) -> Floats:
+        """Map (..., 2) lengths in x and y of the input to pixels of the image."""
+        rescaled: Floats = lengths / np.array(self.size_wh) * self.scale
+        return rescaled
+
 
 def apply_letterbox(
     image: Image, size_wh: tuple[int, int], pad_value: tuple[int, int, int] = (114, 114, 114), name: str = "The image"

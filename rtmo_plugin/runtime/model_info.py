@@ -19,10 +19,12 @@ CUTS = ("end2end", "decoded", "fused", "raw")
 INPUTS = ("float32", "uint8")
 PRECISIONS = ("float32", "float16", "int8")
 FUSED_OUTPUT = "output"  # the only one of the cut fused
+UNCERTAINTY = "uncertainty"  # the output with the standard deviations of keypoints
 OUTPUT_NAMES = "output_names"  # among the metadata of files whose format keeps no names
 _MAX_SIDE = 16_384
 _MAX_NUMBER = 2**31
 _OF_OWN_KIND = ("schema", "score_calibration")  # fields that are not plain JSON values
+_ADDED_LATER = ("uncertainty", "uncertainty_factor")  # fields that files of earlier versions do not have
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class ModelInfo:
         name: Name of the config.
         version: Version of the package that wrote the file.
         training_ap: AP of the last validation in training. None if it is unknown.
+        uncertainty: Whether the file has an output ``uncertainty``, standard deviations of keypoints.
+        uncertainty_factor: Factor that calibrates standard deviations of keypoints.
         score_calibration: Score calibration. None if none was given at export.
     """
 
@@ -63,6 +67,8 @@ class ModelInfo:
     name: str = ""
     version: str = ""
     training_ap: float | None = None
+    uncertainty: bool = False
+    uncertainty_factor: float = 1.0
     score_calibration: ScoreCalibration | None = None
 
     def name_classes(self, labels: Iterable[int]) -> list[str]:
@@ -87,7 +93,8 @@ class ModelInfo:
         schema_names = [field.name for field in fields(KeypointSchema)]
         try:
             schema = read_schema({name: json.loads(strings[f"keypoint_{name}"]) for name in schema_names})
-            values = {name: _freeze(json.loads(strings[name])) for name in _list_plain_fields()}
+            names = [name for name in _list_plain_fields() if name in strings or name not in _ADDED_LATER]
+            values = {name: _freeze(json.loads(strings[name])) for name in names}
             if METADATA_KEY in strings:
                 values["score_calibration"] = ScoreCalibration.from_json(strings[METADATA_KEY])
             info = cls(schema=schema, **values)
@@ -119,6 +126,7 @@ class ModelInfo:
         else:
             expected = {"dets": (-1, 5, "value"), "keypoints": (-2, num_keypoints, "keypoint")}
             expected |= {"labels": (0, 0, "")} if num_classes > 1 else {}
+            expected |= {UNCERTAINTY: (-2, num_keypoints, "keypoint")} if self.uncertainty else {}
         for name, (axis, number, what) in expected.items():
             shape = outputs.get(name)
             if shape is None:
@@ -189,6 +197,8 @@ def _check_values(info: ModelInfo) -> None:
         "name": isinstance(info.name, str),
         "version": isinstance(info.version, str),
         "training_ap": info.training_ap is None or _is_number(info.training_ap),
+        "uncertainty": isinstance(info.uncertainty, bool),
+        "uncertainty_factor": _is_number(info.uncertainty_factor) and info.uncertainty_factor > 0,
     }
     for name, is_fine in is_right.items():
         if not is_fine:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, ModelInfo, count_fused_values
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, UNCERTAINTY, ModelInfo, count_fused_values
 from rtmo_plugin.wording import count
 
 _NUM_CHANNELS = {"box_deltas": 4, "pose_vectors": None}  # None: any number
@@ -60,6 +60,7 @@ def _list_rows(info: ModelInfo, outputs: Mapping[str, NDArray[Any]]) -> dict[str
         "dets": (num_rows, 5),
         "keypoints": (num_rows, info.schema.num_keypoints, 3),
     }
+    rows |= {UNCERTAINTY: (num_rows, info.schema.num_keypoints, 2)} if info.uncertainty else {}
     return {**rows, "labels": (num_rows,)} if "labels" in outputs else rows
 
 

@@ -237,6 +237,26 @@ def test_what_all_people_of_a_float16_file_have_in_common_is_not_rounding(sure, 
         verify(sure, run_wrongly, options, "model.onnx")
 
 
+def test_exchanged_scores_of_keypoints_are_noticed_though_they_are_nearly_equal():
+    model, options = make_sure_of_itself(), ExportOptions((96, 64), half=True, max_people=30)
+    with torch.no_grad():
+        for layer in model.head.head_module.out_kpt_vis:
+            layer.weight.mul_(0.02)
+            layer.bias.zero_()
+    run = convert(model, options)
+
+    def run_wrongly(images, score_thr):
+        outputs = run(images, score_thr)
+        keypoints = outputs["keypoints"].copy()
+        keypoints[..., [1, 2], 2] = keypoints[..., [2, 1], 2]
+        assert np.abs(keypoints - outputs["keypoints"]).max() < 0.02
+        return {"dets": outputs["dets"], "keypoints": keypoints}
+
+    verify(model, run, options, "model.onnx")
+    with pytest.raises(ExportError, match="The scores of the keypoints 2 and 3 are exchanged"):
+        verify(model, run_wrongly, options, "model.onnx")
+
+
 def test_people_that_nms_would_remove_are_too_many(tiny):
     run = convert(tiny, ExportOptions((96, 64), nms_thr=1.0, max_people=100))  # overlaps go up to 0.25
     with pytest.raises(ExportError, match=r"finds other people than PyTorch .* 0 are missing and \d+ of its \d+ are"):

@@ -58,7 +58,7 @@ def test_command_prints_and_draws_it(trained, tmp_path, capsys):
 
 def test_what_has_none_refuses(trained, files):
     config, checkpoint = trained
-    with pytest.raises(ConfigError, match=r"uncertainty is an option of checkpoints alone, and .* is an exported file"):
+    with pytest.raises(ConfigError, match=r"end2end\.onnx holds no uncertainty of keypoints"):
         Pose(files["end2end"], uncertainty=True)
     for option in ({"flip": True}, {"tile": 64}):
         with pytest.raises(ConfigError, match=f"uncertainty is not computed with {next(iter(option))}"):
@@ -75,3 +75,6 @@ def test_network_without_a_config_returns_it():
     assert people.uncertainty.shape == people.keypoints.shape
     assert (people.uncertainty > 0).all()
     assert people.select(1).uncertainty.shape == people.select(1).keypoints.shape
+    second = people.select(1)
+    probs, bins = second.distribution.probs_x, second.distribution.bins_x
+    torch.testing.assert_close((probs * bins[:, None]).sum(-1), second.keypoints[..., 0])

@@ -86,8 +86,9 @@ def correct(study: Study, errors: Iterable[str]) -> Comparison:
 
 def select_detections(detections: DatasetDetections, rows: NDArray[Any]) -> DatasetDetections:
     """Return some of the detections."""
-    names = [field.name for field in dataclasses.fields(detections)]
-    return DatasetDetections(**{name: getattr(detections, name)[rows] for name in names})
+    values = {field.name: getattr(detections, field.name) for field in dataclasses.fields(detections)}
+    chosen: dict[str, Any] = {name: None if value is None else value[rows] for name, value in values.items()}
+    return DatasetDetections(**chosen)
 
 
 LEAST_COST = 0.005  # half a point of AP: what costs less is not named

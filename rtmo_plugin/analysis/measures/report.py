@@ -29,6 +29,7 @@ from rtmo_plugin.analysis.measures.keypoint_errors import (
     measure_keypoints,
     measure_visibility,
 )
+from rtmo_plugin.analysis.measures.keypoint_uncertainty import UncertaintyResult, calibrate_uncertainty
 from rtmo_plugin.analysis.measures.study import Study, study
 from rtmo_plugin.evaluation.oks_matching import OKS_THRESHOLDS, Matcher
 from rtmo_plugin.evaluation.records import Comparison
@@ -54,6 +55,7 @@ class Report:
     reliability: Reliability
     correlation: float  # Spearman's, of score and OKS
     calibration: CalibrationResult
+    uncertainty: UncertaintyResult | None  # of a model that returned the standard deviations of its keypoints
 
 
 def analyze_comparison(comparison: Comparison, schema: KeypointSchema) -> Report:
@@ -81,6 +83,7 @@ def analyze_comparison(comparison: Comparison, schema: KeypointSchema) -> Report
         reliability=measure_reliability(scores, oks),
         correlation=correlate_ranks(scores, oks),
         calibration=calibrate(known),
+        uncertainty=calibrate_uncertainty(known),
     )
 
 

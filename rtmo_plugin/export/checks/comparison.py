@@ -40,6 +40,7 @@ from rtmo_plugin.media.images import read_image
 from rtmo_plugin.ops.geometry import compute_iou
 from rtmo_plugin.runtime.decoding import split_fused_rows
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
+from rtmo_plugin.runtime.model_info import UNCERTAINTY
 
 Arrays = Mapping[str, NDArray[Any]]
 # Runs a file on images, (B, 3, H, W) float32 or (B, H, W, 3) uint8, with a score threshold, which only end-to-end
@@ -48,11 +49,13 @@ Run = Callable[[NDArray[Any], float], Arrays]
 
 _SLACK = 4.0  # times the sensitivity of a keypoint
 _UNSURE = 0.02  # share of the keypoints that may be anywhere
+_IN_PIXELS = ("keypoint", "uncertainty")
 _MANY = 100  # priors above the threshold that gives many people
 _LIKELY = 0.05  # useful thresholds are above this score
 _LEFT_OUT = 0.25  # share of the other people that may differ by any amount
 _CLEAR = 1.0  # difference of logits near 0 that changes which people are found
 _ENOUGH = 8  # people needed for a median
+_NEARER = 0.5  # rounding alone never brings scores this much nearer to those of another keypoint
 _LARGEST_LOGIT = 12.0  # float32 cannot represent the probabilities of larger ones
 
 
@@ -221,12 +224,11 @@ def _compare_rows(
     found = Differences(num_images=len(reference.scores))
     for image, scores in enumerate(outputs["dets"][..., 4]):
         rows = {name: torch.from_numpy(each[image][scores > 0]) for name, each in outputs.items()}
-        dets, keypoints = rows["dets"], rows["keypoints"]
-        priors = _find_priors(reference, image, dets)
+        priors = _find_priors(reference, image, rows["dets"])
         _check_selection(reference, image, priors, score_thr, options, tolerance)
         if "labels" in rows:
             _check_labels(reference.predictions.class_logits[image, priors].sigmoid(), rows["labels"], tolerance)
-        found = found.merge(_compare_people(reference, image, priors, dets, keypoints, tolerance))
+        found = found.merge(_compare_people(reference, image, priors, rows, tolerance))
     return found
 
 
@@ -310,7 +312,7 @@ def _check_labels(scores: Tensor, labels: Tensor, tolerance: Tolerance) -> None:
 
 
 def _compare_people(
-    reference: Reference, image: int, priors: Tensor, dets: Tensor, keypoints: Tensor, tolerance: Tolerance
+    reference: Reference, image: int, priors: Tensor, rows: Mapping[str, Tensor], tolerance: Tolerance
 ) -> Differences:
     if not len(priors):
         return Differences()
@@ -318,19 +320,26 @@ def _compare_people(
     expected = reference.locate(image, priors)
     sizes = (boxes[:, 2:] - boxes[:, :2]).amax(dim=-1, keepdim=True).clamp(min=1)
     allowed = tolerance.keypoint + _SLACK * reference.measure_sensitivity(image, priors, tolerance.disturbance)
-    shares = (keypoints - expected)[..., :2].abs().amax(dim=-1) / allowed
+    dets, keypoints = rows["dets"], rows["keypoints"]
     got = torch.cat([dets[:, 4:], keypoints[..., 2]], dim=1)
     wanted = torch.cat([scores[:, None], expected[..., 2]], dim=1)
     logits = (_clamp_logits(got) - _clamp_logits(wanted)).abs()
-    score_errors = torch.maximum((got - wanted).abs() / tolerance.score, logits / tolerance.logit)
-    box_errors = (dets[:, :4] - boxes).abs() / sizes / tolerance.box
-    _check_typical({"score": score_errors, "box": box_errors, "keypoint": shares}, tolerance)
-    return Differences(
-        score=_find_largest(_leave_out_unlikely(score_errors, scores), tolerance.outliers),
-        box=_find_largest(_leave_out_unlikely(box_errors, scores), tolerance.outliers),
-        keypoint=_find_largest(_leave_out_unlikely(shares, scores), max(_UNSURE, tolerance.outliers)),
-        num_people=len(priors),
-    )
+    errors = {
+        "score": torch.maximum((got - wanted).abs() / tolerance.score, logits / tolerance.logit),
+        "box": (dets[:, :4] - boxes).abs() / sizes / tolerance.box,
+        "keypoint": (keypoints - expected)[..., :2].abs().amax(dim=-1) / allowed,
+    }
+    if UNCERTAINTY in rows:
+        deviations = rows[UNCERTAINTY] - reference.measure_deviations(image, priors)
+        errors["uncertainty"] = deviations.abs().amax(dim=-1) / allowed  # which moves with its keypoint
+    _check_typical(errors, tolerance)
+    if not tolerance.outliers:
+        _check_order(keypoints[..., 2], expected[..., 2])
+    largest: dict[str, Any] = {}
+    for kind, each in errors.items():
+        outliers = max(_UNSURE if kind in _IN_PIXELS else 0.0, tolerance.outliers)
+        largest[kind] = _find_largest(_leave_out_unlikely(each, scores), outliers)
+    return Differences(**largest, num_people=len(priors))
 
 
 def _check_typical(errors: Mapping[str, Tensor], tolerance: Tolerance) -> None:
@@ -349,6 +358,22 @@ def _check_typical(errors: Mapping[str, Tensor], tolerance: Tolerance) -> None:
                 f"{tolerance.describe(kind)}) in half of the people or more (value {int(column) + 1} of "
                 f"{each.shape[1]}), where {tolerance.typical:g} times is allowed."
             )
+
+
+def _check_order(got: Tensor, expected: Tensor) -> None:
+    """Check that no two keypoints have each other's scores (N, K), which a wide tolerance alone would allow.
+
+    Raises:
+        ExportError: The scores of two keypoints are much nearer to each other's.
+    """
+    if len(got) < _ENOUGH:
+        return
+    distances = (got[:, :, None] - expected[:, None]).abs().mean(dim=0)  # (K, K)
+    own = distances.diagonal()
+    is_exchanged = distances + distances.T < _NEARER * (own[:, None] + own)
+    if is_exchanged.any():
+        first, second = is_exchanged.nonzero()[0].tolist()
+        raise ExportError(f"The scores of the keypoints {first + 1} and {second + 1} are exchanged.")
 
 
 def _clamp_logits(probs: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from rtmo_plugin.export.graphs import ImageInput
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.models.heads.selection import select_priors
-from rtmo_plugin.structures import DensePredictions
+from rtmo_plugin.models.heads.uncertainty import compute_deviations
+from rtmo_plugin.structures import CoordinateDistribution, DensePredictions
 
 _NUM_DISTURBED = 4
 
@@ -49,7 +50,12 @@ class Reference:
     def locate(self, image: int, priors: Tensor) -> Tensor:
         """Return (N, K, 3) keypoints with scores at N priors of an image."""
         visibility = self.predictions.visibility_logits[image, priors].sigmoid()
-        return torch.cat([self._classify(image, priors, 0.0), visibility[..., None]], dim=-1)
+        return torch.cat([self._classify(image, priors, 0.0).keypoints, visibility[..., None]], dim=-1)
+
+    @torch.no_grad()
+    def measure_deviations(self, image: int, priors: Tensor) -> Tensor:
+        """Return (N, K, 2) standard deviations of the keypoints at N priors of an image."""
+        return compute_deviations(self._classify(image, priors, 0.0), self.predictions.boxes[image, priors])
 
     @torch.no_grad()
     def measure_sensitivity(self, image: int, priors: Tensor, disturbance: float) -> Tensor:
@@ -58,14 +64,14 @@ class Reference:
         A keypoint between two equally likely places moves far; untrained models have many of them.
         """
         generator = torch.Generator().manual_seed(0)
-        still = self._classify(image, priors, 0.0)
-        moved = [self._classify(image, priors, disturbance, generator) for _ in range(_NUM_DISTURBED)]
+        still = self._classify(image, priors, 0.0).keypoints
+        moved = [self._classify(image, priors, disturbance, generator).keypoints for _ in range(_NUM_DISTURBED)]
         return torch.stack([(each - still).abs().amax(dim=-1) for each in moved]).amax(dim=0)
 
     def _classify(
         self, image: int, priors: Tensor, disturbance: float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return (N, K, 2) keypoints; pose vectors and boxes get noise of relative size ``disturbance``."""
+    ) -> CoordinateDistribution:
+        """Return the distributions of keypoints; pose vectors and boxes get noise of relative size ``disturbance``."""
         poses, boxes = (each[image, priors] for each in (self.predictions.pose_vectors, self.predictions.boxes))
         if disturbance:
             sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
@@ -73,5 +79,5 @@ class Reference:
             scale = poses.square().mean(dim=-1, keepdim=True).sqrt()
             poses = poses + disturbance * scale * torch.randn(poses.shape, generator=generator)
         centers = self.predictions.priors.centers[priors]
-        keypoints: Tensor = self._head.dcc(poses, boxes, centers, self._size_wh).keypoints
-        return keypoints
+        located: CoordinateDistribution = self._head.dcc(poses, boxes, centers, self._size_wh)
+        return located

@@ -17,7 +17,7 @@ class Tolerance:
         precision: Precision of the file.
         score: Scores of people and keypoints.
         box: Box corners, relative to the longer side of the box.
-        keypoint: Keypoints, in pixels of the input.
+        keypoint: Keypoints and their standard deviations, in pixels of the input.
         maps: The head's maps: norm of the difference relative to the norm.
         disturbance: Relative change of the head's outputs by rounding.
         typical: Share of these limits that half of the people may differ by in the same coordinate or score.
@@ -44,6 +44,7 @@ class Tolerance:
             "score": f"scores {self.score:g}",
             "box": f"boxes {100 * self.box:g} % of their longer side",
             "keypoint": f"keypoints {self.keypoint:g} pixels",
+            "uncertainty": f"standard deviations {self.keypoint:g} pixels",
             "maps": f"maps {100 * self.maps:g} %",
         }
         return ", ".join(words[kind] for kind in kinds)
@@ -79,6 +80,7 @@ class Differences:
     score: float = 0.0
     box: float = 0.0
     keypoint: float = 0.0
+    uncertainty: float = 0.0
     maps: float = 0.0
     num_images: int = 0
     num_people: int = 0
@@ -93,7 +95,7 @@ class Differences:
         return Differences(**merged)
 
     def find_largest(self) -> str:
-        """Return the kind of the largest difference: ``score``, ``box``, ``keypoint`` or ``maps``."""
+        """Return the kind of the largest difference: ``score``, ``box``, ``keypoint``, ``uncertainty`` or ``maps``."""
         shares = {kind: getattr(self, kind) for kind in _WORDS}
         return max(shares, key=lambda kind: math.inf if math.isnan(shares[kind]) else shares[kind])
 
@@ -120,5 +122,6 @@ _WORDS = {
     "score": "a score differs",
     "box": "a box differs",
     "keypoint": "a keypoint differs",
+    "uncertainty": "a standard deviation differs",
     "maps": "the maps differ",
 }

@@ -21,14 +21,13 @@ from rtmo_plugin.export.graphs import DecodedGraph, EndToEndGraph, RawGraph, bui
 from rtmo_plugin.export.writers.deepstream import write_deepstream_files
 from rtmo_plugin.export.writers.draft import write_verified
 from rtmo_plugin.export.writers.quantization import quantize
-from rtmo_plugin.runtime.model_info import ModelInfo
+from rtmo_plugin.runtime.model_info import FUSED_OUTPUT, UNCERTAINTY, ModelInfo, count_fused_values
 
 try:
     import onnx
 except ImportError:  # an extra: ``pip install "rtmo-plugin[export]"``
     onnx = None  # type: ignore[assignment]
 
-OPSET = 17
 INPUT_NAME = "input"
 SCORE_THRESHOLD = "score_thr"  # the initializer of an end-to-end file
 _FIRST_CONSTANT = 2  # input of NonMaxSuppression
@@ -96,7 +95,7 @@ def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[s
 
 def _trace(graph: RawGraph, options: ExportOptions) -> bytes:
     buffer = io.BytesIO()
-    keywords: dict[str, Any] = {"opset_version": OPSET, "input_names": [INPUT_NAME]}
+    keywords: dict[str, Any] = {"opset_version": options.opset, "input_names": [INPUT_NAME]}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # torch 2.5 and newer
         keywords["dynamo"] = False
     with warnings.catch_warnings(), torch.no_grad():
@@ -128,9 +127,18 @@ def _list_axes(output_names: list[str], options: ExportOptions) -> dict[str, dic
 
 
 def _name_rows(model: Any, graph: RawGraph) -> None:
-    """Name the number of rows of the outputs in ``model``, in place: the exporter does not know it."""
+    """Name the number of rows of the outputs in ``model``, in place, and set the lengths that the exporter misses."""
+    num_keypoints = graph.head.dcc.num_keypoints
+    row_shapes = {
+        "dets": (5,),
+        "keypoints": (num_keypoints, 3),
+        UNCERTAINTY: (num_keypoints, 2),
+        FUSED_OUTPUT: (count_fused_values(num_keypoints),),
+    }
     for output in model.graph.output:
-        rows = output.type.tensor_type.shape.dim[1]
+        _, rows, *others = output.type.tensor_type.shape.dim
+        for dim, size in zip(others, row_shapes.get(output.name, ())):
+            dim.dim_value = size
         if isinstance(graph, EndToEndGraph):
             rows.dim_param = "people"
         elif isinstance(graph, DecodedGraph) and graph.is_fixed:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from rtmo_plugin.errors import ExportError
 from rtmo_plugin.export.checks.tolerance import FLOAT32
 from rtmo_plugin.export.folding import fold
+from rtmo_plugin.models.heads.uncertainty import compute_deviations
+from rtmo_plugin.models.losses.coordinates import MIN_SIGMA
 from rtmo_plugin.runtime.coordinate_decoder import CoordinateDecoder, CoordinateParameters
 
 _NUM_PEOPLE = 20
@@ -31,6 +33,7 @@ def collect_parameters(model: Any) -> CoordinateParameters:
 
 def _read(dcc: Any) -> dict[str, Any]:
     linear, nothing = dcc.pose_to_kpts[0], torch.zeros(0)
+    sigma_linear, _, sigma_scale = dcc.sigma_fc
     values: dict[str, Any] = {
         "pose_weight": linear.weight,
         "pose_bias": linear.bias,
@@ -42,6 +45,9 @@ def _read(dcc: Any) -> dict[str, Any]:
         "temperature": dcc.temperature,
         "box_padding": dcc.box_padding,
         "covers_image": dcc.bin_layout == "image",
+        "sigma_weight": sigma_linear.weight,
+        "sigma_bias": sigma_linear.bias,
+        "sigma_limits": np.array([MIN_SIGMA, float(sigma_scale.scale)]),
     }
     return {**values, **_read_attention(dcc)}
 
@@ -65,14 +71,17 @@ def _to_numpy(value: Any) -> NDArray[Any]:
 
 @torch.no_grad()
 def _check(dcc: nn.Module, parameters: CoordinateParameters) -> None:
-    """Compare NumPy's keypoints with PyTorch's, for people of all sizes and random poses."""
+    """Compare NumPy's keypoints and standard deviations with PyTorch's, for people of all sizes and random poses."""
     generator = torch.Generator().manual_seed(0)
     poses = torch.randn(_NUM_PEOPLE, parameters.pose_weight.shape[1], generator=generator)
     centers = torch.rand(_NUM_PEOPLE, 2, generator=generator) * 640
     halves = torch.rand(_NUM_PEOPLE, 2, generator=generator) * torch.linspace(10, 300, _NUM_PEOPLE)[:, None]
     boxes = torch.cat([centers - halves, centers + halves], dim=-1)
-    expected = dcc(poses, boxes, centers, (640, 640)).keypoints.numpy()
-    got = CoordinateDecoder(parameters).locate(poses.numpy(), boxes.numpy(), centers.numpy(), (640, 640))
-    error = float(np.abs(got - expected).max())
-    if not error <= FLOAT32.keypoint:
-        raise ExportError(f"The parameters of the classifier give keypoints that are {error:.3g} pixels off.")
+    located = dcc(poses, boxes, centers, (640, 640))
+    expected = {"keypoints": located.keypoints, "deviations": compute_deviations(located, boxes)}
+    decode = CoordinateDecoder(parameters).locate_with_deviations
+    got = decode(poses.numpy(), boxes.numpy(), centers.numpy(), (640, 640))
+    for found, (name, values) in zip(got, expected.items()):
+        error = float(np.abs(found - values.numpy()).max())
+        if not error <= FLOAT32.keypoint:
+            raise ExportError(f"The parameters of the classifier give {name} that are {error:.3g} pixels off.")

@@ -130,7 +130,7 @@ class DynamicCoordinateClassifier(BaseModule):
     def compute_keypoint_features(self, pose_vectors: Tensor) -> Tensor:
         """Turn (N, D) pose vectors into (N, K, F) features that know of each other."""
         linear, norm = self.pose_to_kpts
-        features = norm(self._run(linear, pose_vectors)).unflatten(-1, (self.num_keypoints, self.feat_channels))
+        features = norm(self._run(linear, pose_vectors)).reshape(-1, self.num_keypoints, self.feat_channels)
         return self._run(partial(self.gau, position=self.pos_enc), features) if self.has_attention else features
 
     def _run(self, function: Callable[[Tensor], Tensor], people: Tensor) -> Tensor:

@@ -77,18 +77,23 @@ class EncoderLayer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention whose queries and keys, but not values, know their positions (DETR)."""
+    """Multi-head attention whose queries and keys, but not values, know their positions (DETR).
+
+    Attributes:
+        is_fused: Whether PyTorch's fused kernel computes it, which ONNX has as operators since opset 14.
+    """
 
     def __init__(self, channels: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.attn = nn.MultiheadAttention(channels, num_heads, dropout, batch_first=True)
         self.dropout = nn.Dropout(dropout)
+        self.is_fused = True
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """Map (B, H x W, C) tokens with (H x W, C) positions to the (B, H x W, C) residual."""
         placed = tokens + positions
         # Without weights to return, torch uses its fused attention kernel.
-        residual: Tensor = self.dropout(self.attn(placed, placed, tokens, need_weights=False)[0])
+        residual: Tensor = self.dropout(self.attn(placed, placed, tokens, need_weights=not self.is_fused)[0])
         return residual
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from rtmo_plugin.runtime.engines.engine import make_weight_error
 
 # Numbers of fields in ONNX's messages, and of its data types.
-_GRAPH, _INITIALIZER, _DATA_TYPE, _FLOAT_DATA, _NAME, _RAW_DATA = 7, 5, 2, 4, 8, 9
+GRAPH, _INITIALIZER, _DATA_TYPE, _FLOAT_DATA, _NAME, _RAW_DATA = 7, 5, 2, 4, 8, 9
 _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
 _FIXED_SIZES = {1: 8, 5: 4}  # bytes by wire type
 _VARINT, _BYTES = 0, 2
@@ -32,15 +32,15 @@ def check_onnx_weights(path: Path) -> None:
     if not path.stat().st_size:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for number, begin, end in _split(content, 0, len(content)):
-            if number == _GRAPH:
-                for inner, first, last in _split(content, begin, end):
+        for number, begin, end in split_message(content, 0, len(content)):
+            if number == GRAPH:
+                for inner, first, last in split_message(content, begin, end):
                     if inner == _INITIALIZER:
                         _check_tensor(content, first, last, path)
 
 
 def _check_tensor(content: mmap.mmap, begin: int, end: int, path: Path) -> None:
-    found = {number: (first, last) for number, first, last in _split(content, begin, end)}
+    found = {number: (first, last) for number, first, last in split_message(content, begin, end)}
     dtype = _DTYPES.get(found.get(_DATA_TYPE, (0, 0))[1])
     first, last = found.get(_RAW_DATA) or found.get(_FLOAT_DATA) or (0, 0)
     if dtype is None or (last - first) % dtype.itemsize:
@@ -51,7 +51,7 @@ def _check_tensor(content: mmap.mmap, begin: int, end: int, path: Path) -> None:
         raise make_weight_error(path, name)
 
 
-def _split(content: mmap.mmap, begin: int, end: int) -> Iterator[Field]:
+def split_message(content: mmap.mmap, begin: int, end: int) -> Iterator[Field]:
     """Yield the fields of a message in protobuf's format, up to the first that is damaged."""
     while begin < end:
         key, begin = _read_varint(content, begin, end)

@@ -1,0 +1,69 @@
+"""Rows of the table of exported formats: options, runtime, and the test that compares each with PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FormatRow:
+    """One kind of exported file.
+
+    Attributes:
+        name: Name in the table of docs/export.md.
+        suffix: End of the file name.
+        options: Options of ``rtmo_plugin.api.export``.
+        runtime: Runtime of ``rtmo_plugin.runtime.engines`` that runs the file here. None: none does.
+        packages: Packages that write and run the file.
+        test: Test that compares the file with PyTorch, ``FILE::FUNCTION`` below ``tests/``.
+        precision: Precision in which the runtime computes it.
+        note: Where the file is run if it is not here, or what remains to be known.
+    """
+
+    name: str
+    suffix: str
+    options: Mapping[str, Any]
+    runtime: str | None
+    packages: tuple[str, ...]
+    test: str
+    precision: str = "float32"
+    note: str = ""
+
+
+_ONNX, _OPENVINO = ("onnx", "onnxruntime"), ("onnx", "openvino")
+_IN_OPENVINO: dict[str, Any] = {"format": "openvino"}
+ROWS = (
+    FormatRow("ONNX, end2end", ".onnx", {}, "onnxruntime", _ONNX,
+              "export/test_onnx_file.py::test_default_file_has_mmdeploys_signature"),
+    FormatRow("ONNX, decoded", ".onnx", {"cut": "decoded"}, "onnxruntime", _ONNX,
+              "export/test_onnx_file.py::test_decoded_and_raw_cuts"),
+    FormatRow("ONNX, fused (DeepStream)", ".onnx", {"cut": "fused"}, "onnxruntime", _ONNX,
+              "export/test_fused_file.py::test_their_parser_finds_the_people_that_our_runtime_finds",
+              note="DeepStream was not run"),
+    FormatRow("ONNX, raw", ".onnx", {"cut": "raw"}, "onnxruntime", _ONNX,
+              "export/test_onnx_file.py::test_decoded_and_raw_cuts"),
+    FormatRow("ONNX, batch and size dynamic", ".onnx", {"dynamic": "batch,size"}, "onnxruntime", _ONNX,
+              "export/test_onnx_file.py::test_everything_dynamic"),
+    FormatRow("ONNX, opset 11", ".onnx", {"opset": 11}, "onnxruntime", _ONNX,
+              "export/test_opsets.py::test_a_file_of_any_opset_computes_what_pytorch_computes"),
+    FormatRow("ONNX, with uncertainty", ".onnx", {"uncertainty": True}, "onnxruntime", _ONNX,
+              "export/test_uncertainty_file.py::test_deviations_are_those_of_the_checkpoint_in_pixels_of_the_image"),
+    FormatRow("ONNX, half", ".onnx", {"half": True}, "onnxruntime", _ONNX,
+              "export/test_onnx_file.py::test_half_precision_keeps_inputs_and_outputs"),
+    FormatRow("ONNX, int8", ".onnx", {"int8": True}, "onnxruntime", _ONNX,
+              "export/test_quantization.py::test_ap_before_and_after_is_reported"),
+    FormatRow("OpenVINO, end2end", ".xml", _IN_OPENVINO, "openvino", _OPENVINO,
+              "export/test_openvino_file.py::test_file_agrees_with_pytorch_and_with_onnx_runtime"),
+    FormatRow("OpenVINO, end2end, auto precision", ".xml", _IN_OPENVINO, "openvino", _OPENVINO,
+              "runtime/test_mixed_precision.py::test_default_is_close_to_float32", precision="auto"),
+    FormatRow("OpenVINO, int8", ".xml", {**_IN_OPENVINO, "int8": True}, "openvino", _OPENVINO,
+              "export/test_quantization.py::test_ap_before_and_after_is_reported"),
+    FormatRow("TorchScript, decoded", ".pt", {"format": "torchscript", "cut": "decoded"}, "torch", ("torch",),
+              "export/test_torch_files.py::test_both_find_the_same_people"),
+    FormatRow("pt2, decoded", ".pt2", {"format": "pt2", "cut": "decoded"}, "torch", ("torch",),
+              "export/test_torch_files.py::test_both_find_the_same_people"),
+    FormatRow("ncnn, raw", ".param", {"format": "ncnn", "cut": "raw", "dynamic": "none"}, "ncnn", ("ncnn", "pnnx"),
+              "export/test_ncnn_file.py::test_people_are_those_of_onnx_runtime"),
+)  # fmt: skip
