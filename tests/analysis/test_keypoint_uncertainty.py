@@ -7,9 +7,13 @@ import pytest
 
 from rtmo_plugin.analysis.measures.keypoint_uncertainty import calibrate_uncertainty
 from rtmo_plugin.analysis.measures.study import study
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.api import export
+from rtmo_plugin.engine.evaluating import run_evaluation
+from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoints.sets import COCO
+from rtmo_plugin.uncertainty_calibration import UncertaintyCalibration
 from tests.analysis.analysis_cases import answer, compare_with, make_people
+from tests.conftest import run_command
 
 
 def make_study(num_images=30, true_factor=2.0):
@@ -47,3 +51,28 @@ def test_without_deviations_there_is_nothing_to_measure():
 def test_one_image_is_too_few():
     with pytest.raises(DataError, match="people must be found in two images or more"):
         calibrate_uncertainty(make_study(num_images=1))
+
+
+def test_a_file_has_the_deviations_of_its_checkpoint(config, data_root, trained, tmp_path):
+    file, options = tmp_path / "tiny.onnx", {"data_root": data_root, "work_dir": tmp_path, "uncertainty": True}
+    export(config, trained.checkpoint, file, score_thr=0.0, max_people=20, uncertainty=True)
+    everyone = {"model.test_cfg.score_thr": 0.0}
+    model = run_evaluation(config, trained.checkpoint, keep_people=True, cfg_options=everyone, **options)
+    ours, theirs = (each.people.comparison.detections for each in (run_evaluation(config, file, **options), model))
+    for image in range(3):
+        best = [np.flatnonzero(each.image == image)[:5] for each in (ours, theirs)]
+        assert ours.deviations[best[0]] == pytest.approx(theirs.deviations[best[1]], rel=0.02, abs=0.05)
+    export(config, trained.checkpoint, tmp_path / "plain.onnx")
+    with pytest.raises(ConfigError, match=r"plain\.onnx holds no uncertainty of keypoints"):
+        run_evaluation(config, tmp_path / "plain.onnx", **options)
+
+
+def test_one_command_writes_a_calibration(config, data_root, trained, tmp_path, capsys):
+    out, data = tmp_path / "sigma.json", ("--data-root", data_root, "--work-dir", tmp_path)
+    arguments = ("analyze", config, trained.checkpoint, "--out", tmp_path / "page.html", *data)
+    arguments += ("--cfg-options", "model.test_cfg.score_thr=0.0", "--uncertainty-calibration", out)
+    code, printed, err = run_command(capsys, *arguments)
+    assert code == 0, err
+    factor = UncertaintyCalibration.read(out).factor
+    assert f"with the factor {factor:.3f}" in printed
+    assert f"with the factor {factor:.3f}" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -215,7 +215,7 @@ def test_file_that_is_wrong_is_not_kept(tiny, tmp_path, monkeypatch):
     [
         ({"size_wh": (640, 400)}, "The size 640x400 is not possible: .* multiples of 32, such as 640x416"),
         ({"size_wh": (0, 32)}, "The size 0x32 is not possible"),
-        ({"cut": "half"}, "--cut half: choose end2end, decoded, raw"),
+        ({"cut": "half"}, "--cut half: choose end2end, decoded, fused, raw"),
         ({"input": "int8"}, "--input int8: choose float32, uint8"),
         ({"dynamic": ("width",)}, "--dynamic width: choose batch"),
         ({"score_thr": 2.0}, "score_thr must be a number from 0 to 1"),
