@@ -49,6 +49,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", choices=INPUTS, default="float32", help="type of the input; uint8 takes images as OpenCV reads them"
     )
+    _add_precision(parser)
+    _add_uncertainty(parser)
+    _add_limits(parser)
+    add_json_argument(parser, "the file's name and its differences from PyTorch")
+
+
+def _add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", action="store_true", help="compute in float16, except coordinates")
     parser.add_argument(
         "--int8", action="store_true", help="compute the convolutions in eight bits; needs --int8-images"
@@ -69,6 +76,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="score calibration that `rtmo analyze --calibration FILE` wrote, to store in the exported file",
     )
+
+
+def _add_uncertainty(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
@@ -80,8 +90,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="calibration of the standard deviations that `rtmo analyze --uncertainty-calibration FILE` wrote, to "
         "store in the exported file",
     )
-    _add_limits(parser)
-    add_json_argument(parser, "the file's name and its differences from PyTorch")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,6 @@ def test_operators_of_branches_count(tmp_path):
 
 
 def test_openvino_and_ncnn_have_their_own_names(trained, tmp_path):
-    pytest.importorskip("openvino", reason="the package openvino is not installed")
     export(*trained, tmp_path / "a.xml", format="openvino", cut="raw", dynamic="none")
     assert count_operators(tmp_path / "a.xml")["Convolution"] > 20
     (tmp_path / "a.param").write_text("7767517\n3 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 a\nSwish s 1 1 a out0\n")
