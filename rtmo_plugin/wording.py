@@ -33,6 +33,18 @@ def format_bytes(count: int) -> str:
     return f"{count / 1e9:.4g} GB" if count >= 10**9 else f"{count / 1e6:.4g} MB"
 
 
+def format_hours(hours: float) -> str:
+    """Return a time in days, hours or minutes.
+
+    Examples:
+        >>> format_hours(0.5), format_hours(12.04), format_hours(96)
+        ('30 minutes', '12.0 hours', '4.0 days')
+    """
+    if hours < 1:
+        return f"{60 * hours:.2g} minutes"
+    return f"{hours:.1f} hours" if hours < 72 else f"{hours / 24:.1f} days"
+
+
 def show_path(path: str | Path) -> str:
     """Return a path relative to the current folder if it is inside, else the whole path.
 

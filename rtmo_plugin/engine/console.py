@@ -21,6 +21,7 @@ _USEFUL = (
     "Training stage",
     "Saving checkpoint",
     "The best checkpoint",
+    "Expected time",
     "resumed epoch",
     "Load checkpoint",
     "the monitored metric did not improve",  # why a run stops early

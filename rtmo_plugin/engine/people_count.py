@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.checkpoints.name_checks import list_parts
 from rtmo_plugin.errors import DataError
+from rtmo_plugin.keypoints.person_areas import find_area_faults
 from rtmo_plugin.keypoints.person_boxes import MIN_SIDE
 from rtmo_plugin.wording import count
 
@@ -33,6 +34,7 @@ class PeopleCount:
         left_out: Number of other people by reason.
         num_empty: Images without people that training uses, which the data set leaves out.
         num_background: Images without people on which it trains, as background.
+        area_faults: What is wrong with the areas of some people, see ``find_area_faults``.
         is_known: Whether all of it was counted; a data set of the user's own class may have other records.
     """
 
@@ -43,6 +45,7 @@ class PeopleCount:
     num_empty: int = 0
     num_background: int = 0
     is_known: bool = True
+    area_faults: tuple[str, ...] = ()
 
     @property
     def num_listed(self) -> int:
@@ -68,7 +71,7 @@ class PeopleCount:
         """Print what training uses.
 
         Raises:
-            DataError: No person can be trained on.
+            DataError: No person can be trained on, or the areas of most people cannot be true.
         """
         if not (self.num_people or self.is_known):
             return
@@ -86,10 +89,36 @@ class PeopleCount:
                 f"{_ADVICE}"
             )
 
+        self._check_areas()
+
     def report_validation(self) -> None:
-        """Print a warning if the validation data have no people."""
-        if self.is_known and not self.num_people:
-            _print_once(f"warning: AP has no value on {self._name_files()}: {self._explain()}")
+        """Print on what training is validated.
+
+        Raises:
+            DataError: No person can be found, or the areas of most people cannot be true.
+        """
+        if not (self.num_people or self.is_known):
+            return
+        if not self.num_people:
+            raise DataError(
+                f"People to validate on are missing in {self._name_files()}, where AP has no value: {self._explain()}; "
+                "label some, or train with --no-validate."
+            )
+        _print_once(f"validating on {count(self.num_people, 'person', 'people')} in {count(self.num_images, 'image')}")
+        self._check_areas()
+
+    def _check_areas(self) -> None:
+        """Warn of areas that cannot be true, and refuse a file where most are: OKS divides by them."""
+        if not self.area_faults:
+            return
+        found = (
+            f"{len(self.area_faults):,} of {count(self.num_people, 'area')} in {self._name_files()} do not fit their "
+            f"box ({self.area_faults[0]}), and OKS divides by them"
+        )
+        remedy = "`rtmo dataset check FILE --fix COPY` writes a copy with 0.53 of the box"
+        if 2 * len(self.area_faults) > self.num_people:
+            raise DataError(f"{found}: {remedy}.")
+        _print_once(f"warning: {found}: {remedy}")
 
     def _name_files(self) -> str:
         return ", ".join(self.files) or "the data"
@@ -141,7 +170,7 @@ def count_people(dataset: Any, *, counts_crowds: bool = True) -> PeopleCount:
         counts_crowds: Whether people with ``iscrowd`` count: training uses those with keypoints, and AP does not.
     """
     files, numbers, num_images, num_empty, is_known = [], np.zeros(4, int), 0, 0, True
-    num_background = 0
+    num_background, people = 0, []
     for part in list_parts(dataset):
         if not isinstance(part, BaseDataset):  # of the user's own kind
             is_known = False
@@ -157,11 +186,31 @@ def count_people(dataset: Any, *, counts_crowds: bool = True) -> PeopleCount:
             found = _judge_people(record, counts_crowds)
             numbers += np.bincount(found, minlength=4)
             num_images += bool((found == 0).any())
+            people += _list_areas(record, found == 0)
     reasons = ("without labeled keypoints", "with boxes of no area", "in crowds")
     left_out = {reason: int(number) for reason, number in zip(reasons, numbers[1:])}
     return PeopleCount(
-        tuple(dict.fromkeys(files)), int(numbers[0]), num_images, left_out, num_empty, num_background, is_known
+        files=tuple(dict.fromkeys(files)),
+        num_people=int(numbers[0]),
+        num_images=num_images,
+        left_out=left_out,
+        num_empty=num_empty,
+        num_background=num_background,
+        is_known=is_known,
+        area_faults=tuple(find_area_faults(people).values()),
     )
+
+
+def _list_areas(record: dict[str, Any], is_used: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Return box (x, y, width, height) and area of the people of a record that are used, if it has areas."""
+    areas = np.asarray(record.get("area", ())).reshape(-1)
+    if not is_used.any() or len(areas) != len(is_used):
+        return []
+    boxes = np.asarray(record["bbox"]).reshape(-1, 4)
+    return [
+        {"bbox": [x, y, x2 - x, y2 - y], "area": area}
+        for (x, y, x2, y2), area in zip(boxes[is_used].tolist(), areas[is_used].tolist())
+    ]
 
 
 def _judge_people(record: dict[str, Any], counts_crowds: bool) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from rtmo_plugin.engine.hooks.batch_plots import FirstBatchHook
 from rtmo_plugin.engine.hooks.best_checkpoint import BestCheckpointHook
 from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
+from rtmo_plugin.engine.hooks.expected_time import ExpectedTimeHook
 from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.interruption import describe_kept
@@ -27,7 +28,7 @@ def run_loop(runner: QuietRunner, show_dir: str | Path | None) -> None:
         FloatingPointError: A loss is not finite.
     """
     divergence = DivergenceHook()
-    hooks = [BestCheckpointHook(), CurvesHook(), FirstBatchHook(), divergence]
+    hooks = [BestCheckpointHook(), CurvesHook(), ExpectedTimeHook(), FirstBatchHook(), divergence]
     for hook in (*hooks, *([PictureHook(show_dir)] if show_dir else [])):
         runner.register_hook(hook)
     try:

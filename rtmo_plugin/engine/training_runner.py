@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from rtmo_plugin.engine.people_count import count_people, note_unused_images
 from rtmo_plugin.engine.resuming import continue_seed
 from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model
 from rtmo_plugin.errors import ConfigError, refuse_config_errors
+from rtmo_plugin.structures import KeypointSchema
+
+_MOST_NAMED = 30  # of 133, for example
 
 
 @note_unused_images()
@@ -79,6 +82,13 @@ def _check_datasets(runner: QuietRunner) -> None:
     dataset = runner.train_loop.dataloader.dataset
     check_data_names(dataset)
     check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "train_dataloader")
+    schema = getattr(getattr(get_model(runner), "head", None), "schema", None)
+    if schema is not None and is_main_process():
+        metainfo = getattr(dataset, "metainfo", None) or {}
+        listed = [
+            str(each["name"]) for each in metainfo.get("CLASSES") or () if each.get("keypoints")
+        ]  # of MMPose's sets
+        print(describe_keypoints(schema, metainfo.get("classes") or listed))
     count_people(dataset).report()
     check_images(dataset)
     if runner.val_loop is not None:
@@ -87,6 +97,32 @@ def _check_datasets(runner: QuietRunner) -> None:
         check_data_names(dataset, evaluators)
         check_model_names(get_model(runner), getattr(dataset, "metainfo", None), "val_dataloader", evaluators)
         count_people(dataset, counts_crowds=False).report_validation()
+
+
+def describe_keypoints(schema: KeypointSchema, classes: Sequence[str]) -> str:
+    """Return classes, keypoints with their sigmas, and the pairs that a flip exchanges, a line each.
+
+    Examples:
+        >>> print(describe_keypoints(KeypointSchema(("left", "right"), (0.05, 0.05), ((0, 1),), ()), ["arrow"]))
+        classes:        arrow
+        keypoints:      2 with sigmas: left 0.05, right 0.05
+        flip pairs:     left-right
+    """
+    names = schema.names
+    sigmas = [f"{name} {sigma:.3g}" for name, sigma in zip(names, schema.sigmas)]
+    pairs = [f"{names[a]}-{names[b]}" for a, b in schema.flip_pairs]
+    lines = {
+        **({"classes": _list_some(classes)} if classes else {}),
+        "keypoints": f"{len(names)} with sigmas: {_list_some(sigmas)}",
+        "flip pairs": _list_some(pairs) or "none",
+    }
+    return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+
+
+def _list_some(words: Sequence[str]) -> str:
+    return ", ".join(words[:_MOST_NAMED]) + (
+        f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
+    )
 
 
 def _check_frozen(runner: QuietRunner, checkpoint: Mapping[str, Any] | None) -> None:

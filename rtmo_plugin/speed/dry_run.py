@@ -27,7 +27,7 @@ from rtmo_plugin.errors import InterruptedRun
 from rtmo_plugin.progress_bar import show_progress
 from rtmo_plugin.runtime.engines.engine import count_cores
 from rtmo_plugin.speed.machine import read_peak_memory
-from rtmo_plugin.wording import count
+from rtmo_plugin.wording import count, format_hours
 
 NUM_STEPS = 50
 _LEAST_STEPS, _MOST_SECONDS = 6, 120.0
@@ -252,7 +252,7 @@ class DryRun:
             "waits for data": f"{_percent(self.wait_share)} of the time ({count(setup.num_workers, 'worker')})",
             "memory": "unknown" if self.peak_memory_mib is None else f"{self.peak_memory_mib:,} MiB, without workers",
             "GPU memory": setup.gpu_mib and f"{setup.gpu_mib:,} of {setup.gpu_total_mib:,} MiB",
-            "whole training": f"{_format_hours(self.hours)} ({self.schedule})",
+            "whole training": f"{format_hours(self.hours)} ({self.schedule})",
             "not counted": "; ".join(self.left_out),
             "faster by": self.advice,
         }
@@ -266,18 +266,6 @@ class DryRun:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _format_hours(hours: float) -> str:
-    """Return a time in days, hours or minutes.
-
-    Examples:
-        >>> _format_hours(0.5), _format_hours(12.04), _format_hours(96)
-        ('30 minutes', '12.0 hours', '4.0 days')
-    """
-    if hours < 1:
-        return f"{60 * hours:.2g} minutes"
-    return f"{hours:.1f} hours" if hours < 72 else f"{hours / 24:.1f} days"
 
 
 def dry_run_training(cfg: Config, start: TrainingStart) -> DryRun:

@@ -51,7 +51,9 @@ def test_console_shows_progress_and_nothing_else(run, capsys):
     printed = capsys.readouterr()
     lines = [line for line in printed.out.splitlines() if line]
     stages = [(f"Training stage {stage!r}", f"Epoch(train) [{epoch}][2/2]") for epoch, stage in enumerate(STAGES, 1)]
-    kept = ["training on 8 people", *itertools.chain(*stages), "Saving checkpoint at 3 epochs"]
+    data = ["classes:        person", "keypoints:      17 with sigmas: nose 0.026, left_eye 0.025, right_eye 0.025, "]
+    data += ["flip pairs:     left_eye-right_eye, left_ear-right_ear, ", "training on 8 people in 3 images; 1 image"]
+    kept = [*data, *itertools.chain(*stages), "Saving checkpoint at 3 epochs"]
     assert len(lines) == len(kept)
     assert all(words in line for words, line in zip(kept, lines))
     assert printed.err == ""

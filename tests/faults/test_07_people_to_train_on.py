@@ -94,13 +94,14 @@ def test_file_of_nothing_is_an_error(root, key):
         train(cfg, data_root=root, work_dir=root / "run", from_scratch=True)
 
 
-def test_crowds_are_no_people_to_find(root, capsys):
+def test_crowds_are_no_people_to_find(root):
     write_points(root, [make_point(index) for index in range(6)])
     crowd = {**make_point(1, box=[9, 9, 30, 30]), "iscrowd": 1}
     write_file(root / "val.json", categories=[POINT], annotations=[crowd])
-    result = run(root)
-    assert "warning: AP has no value on " in capsys.readouterr().out
-    assert "AP:             no value: the validation data have no people to find" in str(result)
+    with pytest.raises(
+        DataError, match=r"People to validate on are missing in .*val\.json, where AP has no value: of 1 per"
+    ):
+        run(root)
 
 
 def test_few_of_many_is_a_warning(root, capsys):
@@ -117,11 +118,14 @@ def test_half_is_not(root, capsys):
     assert "fewer than half" not in capsys.readouterr().out
 
 
-def test_validation_without_people_is_a_warning(root, capsys):
+def test_validation_without_people_is_refused(root, capsys):
     write_points(root, [make_point(index) for index in range(6)])
     write_file(root / "val.json", categories=[POINT], annotations=[make_point(1, visible=0, box=[9, 9, 30, 30])])
-    run(root)
-    assert "warning: AP has no value on " in capsys.readouterr().out
+    with pytest.raises(DataError, match="1 without labeled keypoints; label some, or train with --no-validate"):
+        run(root)
+    assert not (root / "run" / "epoch_1.pth").exists()
+    run(root, validate=False)
+    assert "validating on" not in capsys.readouterr().out
 
 
 def test_mmposes_data_sets_are_counted_as_well(config, data_root, tmp_path, capsys):

@@ -10,6 +10,7 @@ from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.diagnostics import DiagnosticsHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.engine.hooks.early_stopping import ResumableEarlyStoppingHook
+from rtmo_plugin.engine.hooks.expected_time import ExpectedTimeHook
 from rtmo_plugin.engine.hooks.freezing import FreezeHook
 from rtmo_plugin.engine.hooks.memory_format import ChannelsLastHook
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
@@ -31,6 +32,7 @@ __all__ = [
     "CurvesHook",
     "DiagnosticsHook",
     "DivergenceHook",
+    "ExpectedTimeHook",
     "FirstBatchHook",
     "FreezeHook",
     "GraphsHook",
