@@ -4,7 +4,7 @@ PYTEST ?= .venv/bin/pytest -n 2 --dist loadfile
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo docs lint clean
+.PHONY: help setup test bench check demo docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ setup: ## create .venv with pinned versions, or check it
 
 test: setup ## run the tests in two processes with one thread each (slow tests: ARGS='-m slow')
 	@OMP_NUM_THREADS=1 $(PYTEST) $(ARGS)
+
+bench: setup ## measure loading, and time and tensor operators of a step, in minutes (ARGS='--data-root data/')
+	@.venv/bin/python -m benchmarks loading --num-batches 4 $(ARGS)
+	@.venv/bin/python -m benchmarks train --batch-size 2 --rounds 3 --no-memory $(ARGS)
 
 demo: setup ## train, test and plot on synthetic people; the output folder is work_dirs/demo
 	@.venv/bin/python tools/demo.py $(ARGS)

@@ -22,6 +22,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
 from benchmarks.official import load_official_recipe
+from benchmarks.operator_counts import count_operators
 from benchmarks.timing_report import compare_timings
 from benchmarks.training_samples import build_dataset, draw_coco_folder, load_ours
 from rtmo_plugin.config.config_files import load_config
@@ -101,6 +102,7 @@ def run(
     steps = {name: TrainingStep(side, batch, weights) for name, side in sides.items()}
     first = {name: step() for name, step in steps.items()}
     timings, _ = time_alternately(steps, rounds)
+    operators = {name: count_operators(step) for name, step in steps.items() if not sides[name].compiled}
     dtype = next(dtype for step in steps.values() if (dtype := getattr(step.wrapper, "dtype", None)))
     return compare_timings(
         timings,
@@ -112,6 +114,7 @@ def run(
         settings={"batch_size": batch_size, "size": 640, "multi_scale": False, "amp dtype": str(dtype)},
         results={
             "threads": torch.get_num_threads(),
+            "tensor operators per step": {name: counts.total() for name, counts in operators.items()},
             "images per second": {each.name: round(batch_size / each.median, 2) for each in timings},
             "loss of the first step": {name: round(loss, 4) for name, loss in first.items()},
             "peak memory (MiB)": peaks,

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from torch.utils._python_dispatch import TorchDispatchMode
+from benchmarks.operator_counts import OperatorCounter, count_operators
+
+__all__ = ["CallCounter", "OperatorCounter", "count_operators", "select_waits_and_copies"]
 
 # Operators that wait for the device, or copy a tensor.
 WAITS_AND_COPIES = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "copy_", "clone", "_to_copy")
-
-
-class OperatorCounter(TorchDispatchMode):
-    """Counts the tensor operators that run inside it, by name."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def count_operators(function, *args):
-    """Return the operators of a call, by name."""
-    with OperatorCounter() as counter:
-        function(*args)
-    return counter.counts
 
 
 def select_waits_and_copies(counts):

@@ -118,9 +118,9 @@ def test_tool_measures_loading_by_workers_and_collation(tmp_path, capsys):
     options = ["--num-images", "3", "--batch-size", "2", "--num-batches", "2", "--rounds", "1", "--max-workers", "1"]
     assert run_tool(["loading", *options, "--out", str(tmp_path / "report.json")]) == 0
     sides = json.loads((tmp_path / "report.json").read_text())["sides"]
-    collations = ("packed", "sample by sample")
     assert [side["name"] for side in sides] == [
-        f"{number}, {name}" for number in ("0 workers", "1 worker") for name in collations
+        *("0 workers, packed", "0 workers, sample by sample"),
+        *("1 worker, packed", "1 worker, packed, left there", "1 worker, sample by sample"),
     ]
     assert all(side["samples_per_second"] > 0 for side in sides)
     assert "2 batches of 2 stage-1 samples" in capsys.readouterr().out
