@@ -13,6 +13,8 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import os
+import threading
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,9 +84,38 @@ class SentBatch:
 
 
 _own_slots: list[Slot] = []  # of this worker
+_preparations: list[Callable[[Memory], None]] = []  # what is done with a slot where it is mapped
 _mapped: dict[tuple[int, int], Memory] = {}  # in the process that trains, by worker and number
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_mapped.clear)  # a worker would keep the memory of other workers
+
+
+def pin_slots() -> None:
+    """Let CUDA read the slots of loaders with ``pin_memory`` where they are: no batch is copied into pinned memory.
+
+    CUDA does not know when a slot is written again: whoever copies a batch to a GPU without waiting has to keep it
+    until the copy is done, as ``PackedDataPreprocessor`` does with ``copies_aside``. Slots that are mapped already are
+    not pinned.
+    """
+    if _register not in _preparations:
+        _preparations.append(_register)
+
+
+def _register(memory: Memory) -> None:
+    """Pin the memory of a slot until it is unmapped, if the system permits it."""
+    if threading.current_thread() is threading.main_thread():  # a loader without ``pin_memory``
+        return
+    runtime: Any = torch.cuda.cudart()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    place = memory.ctypes.data
+    if int(runtime.cudaHostRegister(place, memory.nbytes, 0)):
+        _preparations.remove(_register)
+        warnings.warn(
+            "CUDA cannot pin the memory of the data loader's workers, so each batch is copied once more: raise the "
+            "limit of locked memory (ulimit -l).",
+            stacklevel=2,
+        )
+        return
+    weakref.finalize(memory, runtime.cudaHostUnregister, place).atexit = False
 
 
 def take_slot(layout: Layout) -> Slot | None:
@@ -136,8 +167,10 @@ def _receive(
                 if process.pid == worker:
                     weakref.finalize(process, _forget, worker).atexit = False
         descriptor = handle.detach()
-        _mapped[worker, number] = _map(descriptor, size)
+        memory = _mapped[worker, number] = _map(descriptor, size)
         os.close(descriptor)
+        for prepare in tuple(_preparations):
+            prepare(memory)
     memory = _mapped[worker, number]
     lease = memory[_HEADER_BYTES:]  # an object that lives as long as the storage of the tensors
     weakref.finalize(lease, _release, memory, os.getpid()).atexit = False

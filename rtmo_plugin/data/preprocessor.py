@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ class PackedDataPreprocessor(PoseDataPreprocessor):
 
     Attributes:
         copies_aside: Whether packed batches are copied to a GPU in a stream of their own, beside the work of the step
-            before.
+            before. They are kept until then.
     """
 
     def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None, **options: Any) -> None:
@@ -31,6 +32,7 @@ class PackedDataPreprocessor(PoseDataPreprocessor):
         # A mean of 0 and a deviation of 1, as in all recipes, leave the values as they are.
         self.copies_aside = False
         self._stream: Any = None
+        self._copied: deque[tuple[Any, Tensor, PackedBatch]] = deque()  # with the event at the end of the copy
         self._normalizes = any(mean or ()) or any(value != 1 for value in std or ())
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
@@ -60,8 +62,12 @@ class PackedDataPreprocessor(PoseDataPreprocessor):
             return images.to(self.device, non_blocking=True), batch.to(self.device)
         self._stream = self._stream or torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         step = torch.cuda.current_stream(self.device)
+        sources = images, batch
         with torch.cuda.stream(self._stream):
             images, batch = images.to(self.device, non_blocking=True), batch.to(self.device)
+        while self._copied and self._copied[0][0].query():
+            self._copied.popleft()
+        self._copied.append((self._stream.record_event(), *sources))
         step.wait_stream(self._stream)
         images.record_stream(step)
         batch.record_stream(step)

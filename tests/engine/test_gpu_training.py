@@ -11,12 +11,14 @@ from torch import distributed
 from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.config_files import load_config
+from rtmo_plugin.data import batch_slots
 from rtmo_plugin.data.preprocessor import PackedDataPreprocessor
 from rtmo_plugin.engine import training_loop
 from rtmo_plugin.engine.captured_network import CapturedNetwork, CUDARecorder
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.packed_batch import pack_samples
+from tests.data.test_batch_slots import make_loader
 from tests.engine.test_captured_network import check_steps, make_batch, make_model, read, step
 from tests.engine.test_resume import find_different
 from tests.oracle import make_samples
@@ -160,6 +162,21 @@ def test_packed_batches_copied_aside_are_the_same():
             one, other = (getattr(each["data_samples"].people, name) for each in (found, expected))
             assert torch.equal(one, other)
         torch.ones(1 << 24, device=DEVICE).cumsum(0)  # work on which a wrong order of streams would show
+
+
+def test_packed_batches_are_read_from_the_memory_of_the_workers(monkeypatch):
+    monkeypatch.setattr(batch_slots, "_preparations", [])
+    batch_slots.pin_slots()
+    preprocessor = PackedDataPreprocessor().to(DEVICE)
+    preprocessor.copies_aside = True
+    found, places = [], set()
+    for batch in make_loader(range(20, 148), num_workers=2, size_wh=(512, 512), pin_memory=True):
+        assert batch["inputs"].is_pinned()
+        places.add(batch["inputs"].data_ptr())
+        torch.ones(1 << 24, device=DEVICE).cumsum(0)  # so that the host is ahead of the copies
+        found.append(preprocessor(batch, True)["inputs"][:, :, -1, -1])
+    assert torch.cat(found)[:, 0].tolist() == list(range(20, 148))
+    assert len(places) < 64  # slots were written again
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from rtmo_plugin.data.batch_slots import pin_slots
 from rtmo_plugin.data.preprocessor import PackedDataPreprocessor
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
 from rtmo_plugin.models.heads.loss_check import LateLossCheck, LossCheck
@@ -22,8 +23,8 @@ class NoWaitHook(Hook):
 
     Losses and, with ``AutocastOptimWrapper``, the norm of the gradients are logged one step late; the first step's
     are logged twice. A loss that is not finite stops the run when the next step begins, or before a checkpoint or a
-    validation (see ``LateLossCheck``). Packed batches are copied beside the step before. Weights are those of a run
-    without this hook.
+    validation (see ``LateLossCheck``). Packed batches are copied beside the step before, from where the data loader's
+    workers wrote them (``pin_slots``). Weights are those of a run without this hook.
 
     Args:
         device_types: Types of devices on which the hook acts. On CPUs there is nothing to wait for.
@@ -48,6 +49,8 @@ class NoWaitHook(Hook):
             runner.optim_wrapper.reads_late = True
         if isinstance(model.data_preprocessor, PackedDataPreprocessor):
             model.data_preprocessor.copies_aside = True
+            if torch.cuda.is_available():
+                pin_slots()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
