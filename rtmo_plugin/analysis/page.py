@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rtmo_plugin.analysis import charts
 from rtmo_plugin.analysis.analysis_input import AnalysisInput
 from rtmo_plugin.analysis.measures import Report
 from rtmo_plugin.analysis.measures.costs import LEAST_COST, MEANINGS, TITLES
 from rtmo_plugin.analysis.measures.study import KINDS
+from rtmo_plugin.analysis.templates import render_template
 from rtmo_plugin.analysis.training_plots import TrainingPlots
 from rtmo_plugin.analysis.worst_images import SHOWN_SCORE, ShownImage
 from rtmo_plugin.score_calibration import METADATA_KEY
@@ -30,21 +27,10 @@ def render_page(
         worst: Worst images.
         training: Plots of the training, if its work dir is known.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "base64": lambda content: base64.b64encode(content).decode(),
-        "number": _format_number,
-        "thousands": "{:,}".format,
-    }
     truth, result = data.comparison.truth, report.calibration
     change = 100 * (result.precision_after - result.precision_before)  # points of AP
-    return environment.get_template("page.html").render(
+    return render_template(
+        "page.html",
         data=data,
         report=report,
         worst=worst,
@@ -72,8 +58,3 @@ def render_page(
         shown_score=SHOWN_SCORE,
         metadata_key=METADATA_KEY,
     )
-
-
-def _format_number(value: float, digits: int = 3) -> str:
-    """Return a number; a dash for a missing one, which the COCO tools write as -1."""
-    return "-" if math.isnan(value) or value < 0 else f"{value:.{digits}f}"

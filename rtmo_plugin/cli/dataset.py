@@ -1,4 +1,4 @@
-"""``rtmo dataset``: check, fix, split and convert keypoint labels."""
+"""``rtmo dataset``: check, fix, show, split and convert keypoint labels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _ACTIONS = {
         "report what is wrong with a COCO keypoint file, and write a fixed copy",
         "people.json --images photos/ --fix clean.json",
     ),
+    "show": (
+        "write a page with the labels drawn on their images, and with statistics",
+        "people.json --images photos/ --out labels.html",
+    ),
     "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
     "convert": (
         "convert labels of a labeling tool to COCO, or COCO to YOLO, LabelMe, CVAT or Label Studio",
@@ -25,6 +29,7 @@ _ACTIONS = {
 _EXAMPLES = (
     "{command} check people.json                                    # the file alone: seconds",
     "{command} check people.json --images photos/ --fix clean.json  # and every image",
+    "{command} show clean.json --images photos/                     # the labels drawn, on a page: labels.html",
     "{command} split clean.json data/custom/                        # train.json and val.json",
     "{command} convert annotations.xml people.json --from cvat      # CVAT's export to COCO",
 )
@@ -32,8 +37,8 @@ _NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="check | split | convert")
-    for (name, (purpose, example)), add_own in zip(_ACTIONS.items(), (_add_check, _add_split, _add_convert)):
+    commands = parser.add_subparsers(required=True, metavar="check | show | split | convert")
+    for (name, (purpose, example)), add_own in zip(_ACTIONS.items(), (_add_check, _add_show, _add_split, _add_convert)):
         add_own(add_subcommand(commands, name, purpose, example))
 
 
@@ -47,6 +52,33 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fix", metavar="OUT", help="write a fixed copy to OUT; FILE itself is never changed")
     parser.add_argument("--examples", type=NUMBER, default=3, metavar="N", help="examples shown per kind of finding")
     parser.set_defaults(action=check_file)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels import FORMATS
+
+    parser.add_argument("labels", metavar="LABELS", help="label file or folder; never changed")
+    parser.add_argument("--images", metavar="DIR", help="folder of the images (default: statistics only)")
+    parser.add_argument(
+        "--out",
+        default="labels.html",
+        metavar="OUT",
+        help="page (.html), or folder of drawn images that does not exist yet",
+    )
+    parser.add_argument("--limit", type=NUMBER, default=40, metavar="N", help="largest number of images")
+    parser.add_argument(
+        "--from",
+        dest="source_format",
+        choices=("coco", *FORMATS),
+        help="format of LABELS (default: the one that the files show)",
+    )
+    parser.set_defaults(action=_show)
+
+
+def _show(**arguments: Any) -> bool:
+    from rtmo_plugin.analysis.label_page import show_labels  # which loads OpenCV
+
+    return show_labels(**arguments)
 
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
@@ -95,5 +127,5 @@ def _run(*, action: Callable[..., bool], **arguments: Any) -> int:
 
 
 COMMAND = Command(
-    "check, fix, split and convert keypoint labels before training", _EXAMPLES, _add_arguments, _run, _NOTES
+    "check, fix, show, split and convert keypoint labels before training", _EXAMPLES, _add_arguments, _run, _NOTES
 )
