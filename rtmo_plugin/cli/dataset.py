@@ -1,4 +1,4 @@
-"""``rtmo dataset``: check, fix, show, split and convert keypoint labels."""
+"""``rtmo dataset``: check, fix, show, draft, split and convert keypoint labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from rtmo_plugin.cli.arguments import add_seed_argument
+from rtmo_plugin.cli.arguments import add_batch_argument, add_model_arguments, add_seed_argument, choose_options
 from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.errors import EXIT_FAILURE
 from rtmo_plugin.number_ranges import NUMBER, SHARE
@@ -20,6 +20,10 @@ _ACTIONS = {
         "write a page with the labels drawn on their images, and with statistics",
         "people.json --images photos/ --out labels.html",
     ),
+    "label": (
+        "write predictions as labels to correct, the least certain images first",
+        "best.pth photos/ --to cvat --out to_correct.xml",
+    ),
     "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
     "convert": (
         "convert labels of a labeling tool to COCO, or COCO to YOLO, LabelMe, CVAT or Label Studio",
@@ -32,13 +36,16 @@ _EXAMPLES = (
     "{command} show clean.json --images photos/                     # the labels drawn, on a page: labels.html",
     "{command} split clean.json data/custom/                        # train.json and val.json",
     "{command} convert annotations.xml people.json --from cvat      # CVAT's export to COCO",
+    "{command} label best.pth photos/ --to cvat --out to_correct.xml    # predictions, to be corrected",
 )
 _NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something is, 2 the file cannot be read"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="check | show | split | convert")
-    for (name, (purpose, example)), add_own in zip(_ACTIONS.items(), (_add_check, _add_show, _add_split, _add_convert)):
+    commands = parser.add_subparsers(required=True, metavar="check | show | label | split | convert")
+    for (name, (purpose, example)), add_own in zip(
+        _ACTIONS.items(), (_add_check, _add_show, _add_label, _add_split, _add_convert)
+    ):
         add_own(add_subcommand(commands, name, purpose, example))
 
 
@@ -70,7 +77,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="source_format",
         choices=("coco", *FORMATS),
-        help="format of LABELS (default: the one that the files show)",
+        help="format of the labels (default: the one that the files show)",
     )
     parser.set_defaults(action=_show)
 
@@ -79,6 +86,42 @@ def _show(**arguments: Any) -> bool:
     from rtmo_plugin.analysis.label_page import show_labels  # which loads OpenCV
 
     return show_labels(**arguments)
+
+
+def _add_label(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels.conversion import WRITTEN
+
+    add_model_arguments(parser)
+    parser.add_argument("folder", metavar="DIR", help="folder of images; images below it count")
+    parser.add_argument("--to", dest="target_format", choices=("coco", *WRITTEN), default="coco", help="format of OUT")
+    parser.add_argument("--out", required=True, metavar="OUT", help="file or folder to write; it must not exist yet")
+    parser.add_argument(
+        "--limit",
+        type=NUMBER,
+        metavar="N",
+        help="largest number of images (default: all; the least certain ones are written)",
+    )
+    parser.add_argument("--skip", metavar="FILE", help="COCO file whose images are left out, as they are labeled")
+    parser.add_argument(
+        "--order",
+        choices=("score", "deviation"),
+        default="score",
+        help="measure of certainty; deviation, the standard deviations of keypoints, is for checkpoints only",
+    )
+    parser.add_argument(
+        "--address",
+        default="",
+        metavar="TEXT",
+        help="text before the image names in Label Studio's tasks, such as /data/local-files/?d=x/ (default: none)",
+    )
+    add_batch_argument(parser)
+    parser.set_defaults(action=_label)
+
+
+def _label(**arguments: Any) -> bool:
+    from rtmo_plugin.pose.label_drafts import draft_labels
+
+    return draft_labels(**choose_options(arguments))
 
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +144,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="source_format",
         choices=("coco", *FORMATS),
-        help="format of SOURCE (default: the one that the files show)",
+        help="format of the labels (default: the one that the files show)",
     )
     parser.add_argument("--to", dest="target_format", choices=("coco", *WRITTEN), default="coco", help="format of OUT")
     parser.add_argument(
@@ -126,6 +169,4 @@ def _run(*, action: Callable[..., bool], **arguments: Any) -> int:
     return 0 if action(**arguments) else EXIT_FAILURE
 
 
-COMMAND = Command(
-    "check, fix, show, split and convert keypoint labels before training", _EXAMPLES, _add_arguments, _run, _NOTES
-)
+COMMAND = Command("check, fix, show, split, convert and draft keypoint labels", _EXAMPLES, _add_arguments, _run, _NOTES)

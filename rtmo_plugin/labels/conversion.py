@@ -197,8 +197,17 @@ def convert_to_coco(source: Path, name: str, options: ReadOptions | None = None)
     return to_coco(labels), labels.notes
 
 
-def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") -> tuple[Coco, list[str]]:
+def convert_from_coco(
+    coco: Coco, out: Path, name: str, split: str = "train", form: Format | None = None
+) -> tuple[Coco, list[str]]:
     """Write a COCO file in another format.
+
+    Args:
+        coco: Content of the file.
+        out: File or folder to write.
+        name: Key of ``FORMATS``.
+        split: Split of a YOLO folder.
+        form: Format with a writer of its own. Default: that of ``name``.
 
     Returns:
         The written labels as a COCO file, and sentences on what was left out.
@@ -207,7 +216,7 @@ def convert_from_coco(coco: Coco, out: Path, name: str, split: str = "train") ->
         DataError: The format cannot hold it, or the name of an image leads out of the folder.
         OutputError: ``out`` exists, or cannot be written.
     """
-    form = FORMATS[name]
+    form = form or FORMATS[name]
     if form.write is None:
         raise ConfigError(f"Labels can be read from {form.title} but not written: choose {' or '.join(WRITTEN)}.")
     labels = from_coco(coco).complete_boxes()

@@ -80,7 +80,7 @@ def write_tasks(
     """Write tasks, and the labeling interface that shows them.
 
     Args:
-        labels: Images with their people.
+        labels: Images with their people, in the order of the tasks.
         out: Folder to write.
         section: ``annotations`` (finished) or ``predictions`` (to be corrected).
         scores: Score of the prediction by image name, by which Label Studio can sort.
@@ -98,7 +98,7 @@ def write_tasks(
         entry: dict[str, Any] = {"result": result}
         if scores is not None:
             entry |= {"model_version": "rtmo", "score": scores[name]}
-        data = {"image": prefix + quote(name), "width": image.width, "height": image.height}
+        data = {"image": prefix + quote(name), "file_name": name, "width": image.width, "height": image.height}
         tasks.append({"id": number, "data": data, section: [entry]})
     write_new(out / TASKS, encode_json(tasks, TASKS, indent=1))
     view = Element("View")
@@ -175,6 +175,9 @@ def _name_images(tasks: list[dict[str, Any]], file: Path) -> list[str]:
     for number, task in enumerate(tasks, start=1):
         data = task.get("data") if isinstance(task.get("data"), dict) else task
         texts = {key: value for key, value in data.items() if isinstance(value, str)}  # type: ignore[union-attr]
+        if texts.get("file_name"):  # which write_tasks wrote
+            addresses.append(quote(texts["file_name"]))
+            continue
         found = [texts[key] for key in ("image", "img") if key in texts]
         found += [text for text in texts.values() if PurePosixPath(urlsplit(text).path).suffix or "?d=" in text]
         if not found:
