@@ -138,7 +138,7 @@ def _draw_images(coco: Coco, folder: Path, problems: Mapping[str, list[Problem]]
         own = people[entry["id"]]
         path = join_inside(folder, places[entry["id"]])
         try:
-            drawn = draw_labels(read_image(path), own, coco["categories"])
+            drawn = draw_annotations(read_image(path), own, coco["categories"])
         except DataError as error:
             texts[entry["id"]].append(str(error))
             drawn = np.full((48, _LONGER_SIDE, 3), 128, np.uint8)
@@ -158,7 +158,7 @@ def _list_texts(coco: Coco, problems: Mapping[str, list[Problem]]) -> dict[Any, 
     return texts
 
 
-def draw_labels(image: Image, people: list[dict[str, Any]], categories: list[dict[str, Any]]) -> Image:
+def draw_annotations(image: Image, people: list[dict[str, Any]], categories: list[dict[str, Any]]) -> Image:
     """Return an image, its longer side 640 pixels, with labeled people on it.
 
     A thin box is that of the label, and a ring marks a hidden keypoint (visibility 1).

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo_plugin.analysis.label_page import draw_labels
+from rtmo_plugin.analysis.label_page import draw_annotations
 from rtmo_plugin.files import write_json
 from tests.browser import CHROMIUM, Browser
 from tests.labels.conftest import make_person, make_set, pictures  # noqa: F401  (a fixture)
@@ -82,11 +82,11 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
 def test_drawing_marks_boxes_and_hidden_keypoints():
     image, categories = np.zeros((640, 640, 3), np.uint8), make_set()["categories"]
     person = {"category_id": 7, "bbox": [100, 100, 200, 300], "keypoints": [150, 150, 2, 200, 200, 1, *[0] * 9]}
-    drawn = draw_labels(image, [person], categories)
+    drawn = draw_annotations(image, [person], categories)
     assert drawn[100, 200].min() > 200  # the box
     assert drawn[300, 500].max() == 0
     assert drawn[200, 205].min() > 150  # the ring
-    assert draw_labels(image, [{"keypoints": "x"}, {}], categories).max() == 0
+    assert draw_annotations(image, [{"keypoints": "x"}, {}], categories).max() == 0
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to render the page")
