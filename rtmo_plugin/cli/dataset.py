@@ -106,7 +106,7 @@ def _add_label(parser: argparse.ArgumentParser) -> None:
         "--order",
         choices=("score", "deviation"),
         default="score",
-        help="measure of certainty; deviation, the standard deviations of keypoints, is for checkpoints only",
+        help="measure of certainty: scores of people, or standard deviations of keypoints, if the model has them",
     )
     parser.add_argument(
         "--address",

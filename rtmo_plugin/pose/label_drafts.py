@@ -75,7 +75,8 @@ def draft_labels(
         skip: COCO file whose images are left out, because they are labeled already.
         score_thr: Lowest score of a person in the labels.
         address: What Label Studio puts before the name of an image, such as ``/data/local-files/?d=photos/``.
-        **options: ``order`` (``score``, or ``deviation`` for checkpoints), ``batch_size``, and options of ``Pose``.
+        **options: ``order`` (``score``, or ``deviation`` if the model has an uncertainty), ``batch_size``, and options
+            of ``Pose``.
 
     Returns:
         Whether the labels have people.

@@ -110,7 +110,10 @@ def test_labeled_images_are_left_out_and_mistakes_are_one_sentence(files, photos
         ((photos, "--out", out), f"{out} exists already"),
         ((tmp_path / "none", "--out", tmp_path / "x.json"), "The image folder"),
         ((tmp_path / "empty", "--out", tmp_path / "x.json"), "No image was found in"),
-        ((photos, "--out", tmp_path / "x.json", "--order", "deviation"), "uncertainty is an option of checkpoints"),
+        (
+            (photos, "--out", tmp_path / "x.json", "--order", "deviation"),
+            f"{files['decoded']} holds no uncertainty of keypoints",
+        ),
     ]
     for arguments, sentence in mistakes:
         code, said, err = draft(capsys, files["decoded"], *arguments)
