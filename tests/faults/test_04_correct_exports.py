@@ -93,6 +93,16 @@ def test_scores_near_zero_and_ties_are_no_difference(tmp_path, options, spread):
     assert max(found.score, found.box, found.keypoint) < 1
 
 
+@pytest.mark.parametrize("cut", ["decoded", "fused"])
+def test_background_whose_score_is_exactly_zero_is_a_row_of_a_decoded_file(tiny, tmp_path, cut):
+    model = copy.deepcopy(tiny)
+    with torch.no_grad():
+        model.head.head_module.out_cls[1].bias.fill_(-150.0)  # whose sigmoid is 0 in float32
+    wanted = ExportOptions((96, 64), cut=cut, top_k=30)  # all priors
+    found = write_onnx(model, tmp_path / "model.onnx", wanted, make_info(model, wanted))
+    assert found.num_people == 5 * 30
+
+
 def test_rounding_that_changes_the_order_of_low_scores_is_not_a_difference(sure, tmp_path):
     random = np.random.default_rng(0)
     other = copy.deepcopy(sure)
