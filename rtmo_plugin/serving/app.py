@@ -23,11 +23,12 @@ from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.serving.decoder_pool import DecoderPool
 from rtmo_plugin.serving.guard import Guard
 from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
+from rtmo_plugin.webpage.page_files import DETECTOR, INDEX, PAGE, PAGE_FILES, describe_for_page
 
 _NUM_DECODED = 3  # largest number of images that are decoded or in the network at once
 _CLIENT_CLOSED = 499  # nginx's status: the client closed the connection
-_PAGE = Path(__file__).with_name("page")
-_FILES = {"/": "index.html", "/page.js": "page.js", "/plot.js": "plot.js", "/style.css": "style.css"}
+_FILES = {"/": PAGE / INDEX, **{f"/{name}": PAGE / name for name in PAGE_FILES[1:]}}
+_FILES[f"/{DETECTOR}"] = Path(__file__).parent / "page" / DETECTOR
 
 
 class Detector(Protocol):
@@ -64,7 +65,8 @@ def make_app(
     """
     network, reading = ThreadPoolExecutor(1, "network"), ThreadPoolExecutor(_NUM_DECODED, "decoding")
     inbox, decoded = Inbox(limits), asyncio.Semaphore(_NUM_DECODED)
-    model = _describe(pose.info, name, limits, score_thr)
+    model = describe_for_page(pose.info, name, score_thr)
+    model |= {"megabytes": limits.megabytes, "megapixels": limits.megapixels}
 
     async def show_model(_: Request) -> Response:
         return JSONResponse(model)
@@ -84,27 +86,13 @@ def make_app(
 
         return send_file
 
-    routes = [Route(path, send(_PAGE / file)) for path, file in _FILES.items()]
+    routes = [Route(path, send(file)) for path, file in _FILES.items()]
     routes += [Route("/model", show_model), Route("/people", detect_people, methods=["POST"])]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, names=host_names)],
         exception_handlers={UploadError: _refuse, DataError: _refuse, NonFiniteError: _fail, ClientDisconnect: _leave},
     )
-
-
-def _describe(info: ModelInfo, name: str, limits: Limits, score_thr: float) -> dict[str, Any]:
-    """Return the properties of the model for the page."""
-    return {
-        "name": name,
-        "keypoint_names": info.schema.names,
-        "skeleton": info.schema.skeleton,
-        "flip_pairs": info.schema.flip_pairs,
-        "classes": info.classes,
-        "score_thr": score_thr,
-        "megabytes": limits.megabytes,
-        "megapixels": limits.megapixels,
-    }
 
 
 def _detect(pose: Detector, image: NDArray[np.uint8], start: float) -> dict[str, Any]:

@@ -128,5 +128,5 @@ def test_a_phone_is_asked_to_choose_and_not_to_drop(port, pictures, tmp_path, si
 
 def test_a_desk_is_asked_to_drop(page):
     words = page.evaluate(SEEN)
-    assert "Drop an image here" in words
+    assert "Drop an image or video here" in words
     assert "paste" in words

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import cv2
 import pytest
@@ -16,6 +17,7 @@ from rtmo_plugin import Pose
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.serving import app, server
 from rtmo_plugin.serving.uploads import Limits
+from rtmo_plugin.webpage import page_files
 from tests.conftest import ROOT
 from tests.tiny_files import make_image
 
@@ -116,11 +118,16 @@ def test_page_needs_nothing_else(port):
     status, headers, page = request(port, "GET", "/")
     assert status == 200
     assert headers["Content-Security-Policy"].startswith("default-src 'none';")
-    files = [page, *(request(port, "GET", f"/{name}")[2] for name in ("page.js", "plot.js", "style.css"))]
-    addresses = re.findall(rb"""(?:https?:)?//[\w.]+[^\s'"]*""", b"\n".join(files))
-    assert {each for each in addresses if each.startswith((b"http", b"//www"))} == {b"http://www.w3.org/2000/svg"}
+    files = [request(port, "GET", path)[2] for path in app._FILES]
+    addresses = re.findall(rb"""(?:https?:)?//[\w.]+[^\s'"`]*""", b"\n".join(files))
+    named = {b"http://www.w3.org/2000/svg", b"http://localhost:8000."}  # the second is an example in a sentence
+    assert {each for each in addresses if each.startswith((b"http", b"//www"))} == named
     linked = re.findall(rb'(?:src|href)="([^"]+)"', page)
-    assert {each for each in linked if not each.startswith(b"data:")} == {b"style.css", b"page.js"}
+    assert {each for each in linked if not each.startswith(b"data:")} == {
+        b"style.css",
+        b"page.js",
+        b"opened_as_file.js",
+    }
     assert request(port, "GET", "/../app.py")[0] == 404
 
 
@@ -157,7 +164,8 @@ def test_names_and_limits_that_cannot_be():
 
 
 def test_every_file_of_the_page_is_sent():
-    assert {path.name for path in app._PAGE.iterdir()} == set(app._FILES.values())
+    pages = (page_files.PAGE, Path(app.__file__).with_name("page"))
+    assert {path for page in pages for path in page.iterdir()} == set(app._FILES.values())
 
 
 def test_address_of_version_6():

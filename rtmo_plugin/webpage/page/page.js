@@ -1,50 +1,50 @@
-// The page of `rtmo serve`: takes an image or the webcam, shows the people, and saves JSON and plots.
+// The page: takes images, videos or the webcam, shows the people in them, and saves JSON and plots.
+//
+// detector.js, which is not the same file everywhere, detects the people:
+//   open(tell)          the model: name, keypoint_names, skeleton, flip_pairs, score_thr, limits (a sentence), and
+//                       optionally where (words on what computes) and lowest_score; tell(words) shows how far it is
+//   detectFile(file)    {image, answer} of an image file; answer: {people, width, height, milliseconds}
+//   detectFrame(video)  the same of the frame that a video element shows
 
+import { detectFile, detectFrame, open } from "./detector.js";
 import { chooseColor, plotPeople } from "./plot.js";
 
-const WEBCAM_SIDE = 960; // longest side in pixels of the frames that are sent
 const JPEG_QUALITY = 0.92;
+const NUM_TIMED = 20; // number of frames over which their rate is measured
+const VIDEO_ENDING = /\.(mp4|m4v|mov|webm|mkv|ogv|avi)$/i; // some systems give these files no type
 
 const find = (id) => document.getElementById(id);
 const canvas = find("canvas");
 const context = canvas.getContext("2d");
+const video = find("video");
 
-let model = null; // answer of /model
+let model = null; // what open() returns
 let shown = null; // {name, image, answer} on the canvas
 let chosen = null; // index of the highlighted person
 let pinned = null; // index of the person whose keypoints are listed
-let stream = null; // of the webcam, while it is on
-let latest = 0; // number of the newest request; answers to older ones are discarded
+let player = null; // {kind, stop} while the webcam is on or a video plays
+let latest = 0; // number of the newest image; people of older ones are discarded
+let times = []; // when the latest frames were shown, in milliseconds
 
 async function start() {
-  model = await ask("model");
+  model = await open((words) => { find("model").textContent = words; });
   document.title = `RTMO: ${model.name}`;
-  find("model").textContent = `${model.name} · ${model.keypoint_names.length} keypoints`;
-  find("limits").textContent = `Up to ${model.megabytes} MB and ${model.megapixels} megapixels.`;
+  const facts = [model.name, `${model.keypoint_names.length} keypoints`, model.where];
+  find("model").textContent = facts.filter(Boolean).join(" · ");
+  find("limits").textContent = model.limits;
+  if (model.lowest_score) find("score").min = model.lowest_score;
   find("score").value = model.score_thr;
   for (const id of ["score", "visibility"]) find(id).addEventListener("input", () => { pinned = chosen = null; show(); });
   for (const id of ["choose", "drop"]) find(id).addEventListener("click", () => find("file").click());
   find("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
-  find("webcam").addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
+  find("webcam").addEventListener("click", () => (player ? stop() : startWebcam()));
   find("save-json").addEventListener("click", saveJson);
   find("save-image").addEventListener("click", saveImage);
   document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) take(event.clipboardData.files); });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && stream) stopWebcam(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") stop(); });
   listenForDrops();
+  find("choose").disabled = find("webcam").disabled = false;
   show();
-}
-
-/** Return the server's answer; if it refuses, throw its sentence. */
-async function ask(path, body) {
-  let answer;
-  try {
-    answer = await fetch(path, body ? { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } } : {});
-  } catch {
-    throw new Error("The server does not answer: is `rtmo serve` still running?");
-  }
-  const content = await answer.json().catch(() => ({ error: `The server answers with ${answer.status}.` }));
-  if (!answer.ok) throw new Error(content.error);
-  return content;
 }
 
 // ---- input
@@ -65,24 +65,25 @@ function listenForDrops() {
 async function take(files) {
   const [file, ...others] = files;
   if (!file) return;
-  stopWebcam();
-  const isShown = await look(file, file.name, () => createImageBitmap(file));
+  stop();
+  if (file.type.startsWith("video/") || VIDEO_ENDING.test(file.name)) {
+    await playVideo(file);
+    return;
+  }
+  const isShown = await look(file.name, () => detectFile(file));
   if (isShown && others.length) say(`${find("status").textContent} Only the first file is shown.`);
 }
 
-/** Send an image and show it with its people. Return whether that succeeded. */
-async function look(content, name, makeImage) {
+/** Show an image with its people. Return whether that succeeded. */
+async function look(name, detect) {
   const number = ++latest;
-  if (!stream) say("Detecting people …");
+  if (!player) say("Detecting people …");
   try {
-    if (content.size > model.megabytes * 1e6) {
-      throw new Error(`The file has more than ${model.megabytes} MB, which is the limit: send a smaller one.`);
-    }
-    const answer = await ask("people", content);
-    const image = await makeImage();
+    const seen = await detect();
     if (number !== latest) return false; // a newer image was given meanwhile
-    shown = { name, image, answer };
-    pinned = chosen = stream ? pinned : null;
+    shown?.image.close?.();
+    shown = { name, ...seen };
+    pinned = chosen = player ? pinned : null;
     show();
   } catch (error) {
     if (number === latest) refuse(new Error(`${name}: ${error.message}`));
@@ -92,47 +93,69 @@ async function look(content, name, makeImage) {
 }
 
 async function startWebcam() {
-  const video = find("video");
   try {
     if (!navigator.mediaDevices) throw new Error("Browsers allow the webcam on localhost and https only: open this page as localhost.");
-    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
     video.srcObject = stream;
-    await video.play();
+    await play("webcam", "webcam", () => stream.getTracks().forEach((track) => track.stop()));
   } catch (error) {
-    stopWebcam();
     refuse(["NotFoundError", "DevicesNotFoundError"].includes(error.name) ? new Error("No webcam was found.")
       : error.name === "NotAllowedError" ? new Error("The browser may not use the webcam: allow it for this page.") : error);
-    return;
   }
-  markWebcam();
-  while (stream && (await lookAtWebcam(video)));
-  stopWebcam();
 }
 
-/** Send one frame; it is shown together with its people. */
-async function lookAtWebcam(video) {
-  const { videoWidth: width, videoHeight: height } = video;
-  const scale = Math.min(1, WEBCAM_SIDE / Math.max(width, height), Math.sqrt((model.megapixels * 1e6) / (width * height)));
-  const frame = new OffscreenCanvas(Math.floor(width * scale), Math.floor(height * scale));
-  frame.getContext("2d").drawImage(video, 0, 0, frame.width, frame.height);
-  const content = await frame.convertToBlob({ type: "image/jpeg", quality: JPEG_QUALITY });
-  return look(content, "webcam", async () => frame);
+async function playVideo(file) {
+  const address = URL.createObjectURL(file);
+  video.src = address;
+  try {
+    await play("video", file.name, () => URL.revokeObjectURL(address));
+  } catch {
+    refuse(new Error(`${file.name}: This browser does not play this video; mp4 files in H.264 play everywhere.`));
+  }
 }
 
-function stopWebcam() {
-  if (!stream) return;
-  stream.getTracks().forEach((track) => track.stop());
-  stream = null;
-  find("video").srcObject = null;
-  markWebcam();
+/** Show the frames of the video element with their people, until it ends or is stopped; frames meanwhile are skipped. */
+async function play(kind, name, free) {
+  const own = { kind, stop: free };
+  player = own;
+  times = [];
+  markPlayer();
+  try {
+    await video.play().catch((error) => { if (player === own) throw error; }); // stop() is not an error
+    let time = -1;
+    let isShown = true;
+    while (player === own && isShown && !video.ended) {
+      if (video.currentTime === time) await new Promise(requestAnimationFrame);
+      else {
+        time = video.currentTime;
+        isShown = await look(name, () => detectFrame(video));
+      }
+    }
+  } finally {
+    if (player === own) stop();
+  }
 }
 
-function markWebcam() {
+function stop() {
+  if (!player) return;
+  player.stop();
+  player = null;
+  latest += 1; // the frame that is in the network is not shown
+  video.pause();
+  video.srcObject = null;
+  video.removeAttribute("src");
+  video.load();
+  markPlayer();
+  if (shown && find("error").hidden) show();
+}
+
+function markPlayer() {
   const button = find("webcam");
-  button.classList.add("camera");
-  button.setAttribute("aria-pressed", String(Boolean(stream)));
-  button.textContent = stream ? "Stop the webcam" : "Use the webcam";
-  if (stream) say("The webcam is on."); // once, because screen readers read every change aloud
+  button.setAttribute("aria-pressed", String(Boolean(player)));
+  button.textContent = player ? `Stop the ${player.kind}` : "Use the webcam";
+  find("speed").hidden = true;
+  // Once, because screen readers read every change aloud.
+  if (player) say(player.kind === "webcam" ? "The webcam is on." : "The video plays.");
 }
 
 // ---- display
@@ -162,9 +185,22 @@ function show() {
   draw(people);
   list(people);
   canvas.setAttribute("aria-label", `${count(people)} in ${shown.name}`);
-  if (stream) return;
+  if (player) {
+    showSpeed();
+    return;
+  }
   const time = `${Math.round(shown.answer.milliseconds)} ms`;
   say(people.length ? `${count(people)} in ${shown.name}, found in ${time}.` : `No people found in ${shown.name} (${time}).`);
+}
+
+/** Show how many frames come in a second, and how long the latest took. */
+function showSpeed() {
+  times = [...times, performance.now()].slice(-NUM_TIMED);
+  const seconds = (times.at(-1) - times[0]) / 1000;
+  if (!seconds) return;
+  const rate = (times.length - 1) / seconds;
+  find("speed").hidden = false;
+  find("speed").textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames per second, ${Math.round(shown.answer.milliseconds)} ms each`;
 }
 
 function draw(people) {
