@@ -215,8 +215,8 @@ def export(
     Args:
         config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
-        out: File to write.
-        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2`` or ``ncnn``.
+        out: File to write; a folder for ``web``.
+        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2``, ``ncnn`` or ``web``.
         calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
         uncertainty_calibration: Calibration of the keypoints' standard deviations that ``rtmo analyze`` wrote, to store
             in the file.
@@ -225,8 +225,8 @@ def export(
         cfg_options: Values to change in the config, by dotted key.
         **options: Options of ``ExportOptions`` as ``rtmo export`` takes them: ``size``, such as ``640x384``
             (default: that of the config's test pipeline); ``dynamic``: ``batch``, ``size``, ``batch,size`` or
-            ``none``; ``int8_images``: a folder; and ``cut``, ``opset``, ``input``, ``half``, ``int8``,
-            ``uncertainty``, ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
+            ``none``; ``int8_images``: a folder; ``ort_web``: the package onnxruntime-web; and ``cut``, ``opset``,
+            ``input``, ``half``, ``int8``, ``uncertainty``, ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
 
     Returns:
         The file and its differences from PyTorch.
@@ -240,6 +240,7 @@ def export(
     from rtmo_plugin.export.checks.accuracy import compare_accuracy
     from rtmo_plugin.export.exporting import (
         ExportResult,
+        check_combination,
         check_is_rtmo,
         find_writer,
         make_model_info,
@@ -256,8 +257,7 @@ def export(
     chosen = read_export_options(cfg, options)
     if options.get("opset") is not None and format != "onnx":
         raise ConfigError(f"--opset is for --format onnx, and {format} has none.")
-    if annotations is not None and not chosen.int8:
-        raise ConfigError("--annotations is for the AP of --int8, which is missing.")
+    check_combination(format, chosen, has_annotations=annotations is not None)
     scores = None if calibration is None else ScoreCalibration.read(calibration)
     factor = 1.0 if uncertainty_calibration is None else UncertaintyCalibration.read(uncertainty_calibration).factor
     if uncertainty_calibration is not None and not (chosen.uncertainty or chosen.cut == "raw"):
@@ -273,12 +273,14 @@ def export(
     return ExportResult(path, info, differences, accuracy)
 
 
-def publish(
+def publish(  # noqa: PLR0913  (what the command offers: every option has a default)
     model: str | Path,
     folder: str | Path,
     *,
     config: str | Path | Config | None = None,
     onnx: bool = False,
+    half: bool = False,
+    int8_images: str | Path | None = None,
     license: str | None = None,  # noqa: A002  (the word of model cards)
     overwrite: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
@@ -290,6 +292,8 @@ def publish(
         folder: Folder to write. It appears when everything in it is written.
         config: Config of the checkpoint. Default: the one that it carries or is published with.
         onnx: Whether to write an ONNX model as well.
+        half: Whether to write an ONNX model in float16 as well.
+        int8_images: Folder of images, to write an ONNX model in eight bits as well. Default: none is written.
         license: License of the weights for the model card, such as ``apache-2.0``. Default: not stated.
         overwrite: Whether files of the same names in an existing folder are replaced; others stay.
         cfg_options: Values to change in the config, by dotted key.
@@ -304,7 +308,7 @@ def publish(
     from rtmo_plugin.export.exporting import check_is_rtmo
     from rtmo_plugin.export.publishing import PublishedModel, fill_published_folder
     from rtmo_plugin.files import check_folder_is_free, create_folder
-    from rtmo_plugin.hub.model_folder import ONNX_FILE
+    from rtmo_plugin.hub.model_folder import ONNX_FILES
 
     target = Path(folder)
     check_folder_is_free(target, overwrite=overwrite)
@@ -313,9 +317,14 @@ def publish(
     with suppress_library_noise():
         loaded = load_model(cfg, model, device="cpu", check=check_is_rtmo)
     with create_folder(target, overwrite=overwrite) as draft:
-        if onnx:
-            (draft / ONNX_FILE).parent.mkdir()
-            export(cfg, model, draft / ONNX_FILE)
+        choices: list[dict[str, Any] | None] = [
+            {} if onnx else None,
+            {"half": True} if half else None,
+            {"int8": True, "int8_images": int8_images} if int8_images else None,
+        ]
+        for file, options in zip(ONNX_FILES, choices, strict=True):
+            if options is not None:
+                export(cfg, model, draft / file, **options)
         description = fill_published_folder(draft, loaded, name=target.resolve().name, license=license)
         files = tuple(sorted(str(each.relative_to(draft)) for each in draft.rglob("*") if each.is_file()))
     return PublishedModel(target, files, description)

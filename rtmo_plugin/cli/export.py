@@ -15,6 +15,7 @@ from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 _EXAMPLES = (
     "{command} rtmo-s_coco rtmo-s_coco --out rtmo-s.onnx",
     "{command} work_dirs/demo/epoch_6.pth --out demo.onnx      # a checkpoint carries its config",
+    "{command} rtmo-s_coco rtmo-s_coco --out rtmo-s-page/ --format web    # a page that runs it in the browser",
     "{command} configs/rtmo-s_coco.py mine.pth --out rtmo-s.xml --format openvino --size 640x384",
 )
 
@@ -22,7 +23,9 @@ _EXAMPLES = (
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT}; left out if the config is a checkpoint")
-    parser.add_argument("--out", required=True, metavar="FILE", help="file to write; its suffix must fit --format")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="file to write; its suffix must fit --format; a folder for web"
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), default="onnx", help="format of the file")
     parser.add_argument(
         "--cut",
@@ -48,6 +51,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--input", choices=INPUTS, default="float32", help="type of the input; uint8 takes images as OpenCV reads them"
+    )
+    parser.add_argument(
+        "--ort-web",
+        metavar="PATH",
+        help="npm package onnxruntime-web for --format web: a .tgz file or a folder (default: downloaded once)",
     )
     _add_precision(parser)
     _add_uncertainty(parser)
@@ -124,6 +132,6 @@ def _run(*, as_json: bool, **arguments: Any) -> None:
 
 
 COMMAND = Command(
-    "convert a model to ONNX, OpenVINO, ncnn or a PyTorch file, and compare the file with the model",
+    "convert a model to ONNX, OpenVINO, ncnn, a PyTorch file or a web page, and compare the file with the model",
     _EXAMPLES, _add_arguments, _run,
 )  # fmt: skip

@@ -13,9 +13,11 @@ from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 _EXAMPLES = (
     "{command} work_dirs/demo/epoch_6.pth demo-model/         # a checkpoint carries its config",
     "{command} mine.pth mine/ --config rtmo-s_coco --onnx --license apache-2.0",
+    "{command} epoch_6.pth mine/ --onnx --half --int8-images photos/    # all that transformers.js reads",
 )
 _NOTES = """The folder holds README.md (the model card), config.json, model.safetensors, preprocessor_config.json and,
-with --onnx, onnx/model.onnx. Nothing is uploaded: `hf upload OWNER/NAME DIR` of huggingface_hub does that.
+with --onnx, --half and --int8-images, onnx/model.onnx, onnx/model_fp16.onnx and onnx/model_int8.onnx. Nothing is
+uploaded: `hf upload OWNER/NAME DIR` of huggingface_hub does that.
 Pose.from_pretrained and RTMO.from_pretrained open the folder or the uploaded model."""
 
 
@@ -26,6 +28,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="FILE", help=f"{CONFIG} (default: the one that the checkpoint carries)")
     add_config_options(parser)
     add("--onnx", action="store_true", help="write an ONNX model as well, and compare it with PyTorch")
+    add("--half", action="store_true", help="write an ONNX model that computes in float16, and compare it with PyTorch")
+    add(
+        "--int8-images",
+        metavar="DIR",
+        help="folder of about a hundred typical images; write an ONNX model whose value ranges are measured on them",
+    )
     add("--license", metavar="NAME", help="license of the weights, such as apache-2.0 (default: not stated)")
     add("--overwrite", action="store_true", help="replace files of the same names in DIR, and keep others")
     add_json_argument(parser, "the names of the files and the description of the model")

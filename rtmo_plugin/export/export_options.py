@@ -10,8 +10,8 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.number_ranges import FRACTION, OPSET, PRIORS
 from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 
-# Formats, and the suffix that the file name must have.
-FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param"}
+# Formats, and the suffix that the file name must have; web is a folder.
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param", "web": ""}
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
 DYNAMIC = ("batch", "size")
 SIZE_DIVISOR = 32
@@ -38,6 +38,7 @@ class ExportOptions:
         nms_thr: IoU above which two boxes are one person; 1 keeps all boxes.
         max_people: Largest number of people per image.
         top_k: Number of priors that the cuts ``decoded`` and ``fused`` return for each image.
+        ort_web: Package onnxruntime-web for the format web, see ``read_ort_web``.
 
     Raises:
         ConfigError: A value is out of range, or two options exclude each other.
@@ -56,6 +57,7 @@ class ExportOptions:
     nms_thr: float = 0.65
     max_people: int = 100
     top_k: int = 300
+    ort_web: Path | None = None
 
     def __post_init__(self) -> None:
         check_size(self.size_wh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,22 +47,27 @@ class ExportResult:
         width, height = self.info.size_wh
         found, files = self.differences, list_model_files(self.path, self.info.cut)
         size = sum(each.stat().st_size for each in files) / 1e6
-        beside = (
-            f", with {', '.join(each.name.removeprefix(self.path.stem) for each in files[1:])} beside it"
-            if len(files) > 1
-            else ""
-        )
+        names = [each.name.removeprefix(self.path.stem) for each in files[1:]]
+        beside = f", with {', '.join(names)} beside it" if names else ""
+        if self.path.is_dir():
+            beside = f" in {len(files)} files"
         worst, tolerance = found.find_largest(), choose_tolerance(self.info.precision)
         kinds = ["maps"] if self.info.cut == "raw" else ["score", "box", "keypoint"]
         kinds += ["uncertainty"] if self.info.uncertainty else []
         people = "" if self.info.cut == "raw" else f", {count(found.num_people, 'person', 'people')}"
-        images = count(found.num_images, "image")
-        return (
-            f"{show_path(self.path)}: {size:.1f} MB{beside}, {width}x{height}, {self.info.cut}, {self.info.precision}\n"
+        images, shown = count(found.num_images, "image"), show_path(self.path)
+        lines = [
+            f"{shown}: {size:.1f} MB{beside}, {width}x{height}, {self.info.cut}, {self.info.precision}",
             f"compared with PyTorch: {images}{people}; the largest difference ({worst}) is {getattr(found, worst):.2g} "
-            f"of the tolerance ({tolerance.precision}): {tolerance.describe(*kinds)}"
-            + (f"\n{self.accuracy.describe()}" if self.accuracy else "")
-        )
+            f"of the tolerance ({tolerance.precision}): {tolerance.describe(*kinds)}",
+        ]
+        if self.accuracy:
+            lines.append(self.accuracy.describe())
+        if self.path.is_dir():
+            lines.append(
+                f"to open it: python3 -m http.server --directory {shlex.quote(shown)}, then http://localhost:8000"
+            )
+        return "\n".join(lines)
 
 
 def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOptions:
@@ -76,13 +82,14 @@ def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOption
     """
     given = {name: value for name, value in options.items() if value is not None}
     size, earlier = given.pop("size", None), given.pop("calibration_images", None)  # the earlier name of int8_images
-    folder = given.pop("int8_images", earlier)
+    folder, ort_web = given.pop("int8_images", earlier), given.pop("ort_web", None)
     sizes = (tuple(step["input_size"]) for step in _find_resize_steps(cfg))
     thresholds = {name: cfg.model.get("test_cfg", {}).get(name) for name in ("score_thr", "nms_thr")}
     return ExportOptions(
         size_wh=parse_size(size) if size else next(iter(sizes), _DEFAULT_SIZE),
         dynamic=parse_dynamic(given.pop("dynamic", "batch")),
         int8_images=() if folder is None else choose_int8_images(folder),
+        ort_web=None if ort_web is None else Path(ort_web),
         **{**{name: value for name, value in thresholds.items() if value is not None}, **given},
     )
 
@@ -95,15 +102,32 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
     """
     if name not in FORMATS:
         raise ConfigError(f"--format {name}: choose {', '.join(FORMATS)}.")
-    if path.suffix != FORMATS[name]:
+    if not FORMATS[name] and path.suffix in FORMATS.values() and path.suffix:
+        raise ConfigError(f"--out {path}: name a folder, which --format {name} writes.")
+    if FORMATS[name] and path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
     from rtmo_plugin.export.writers.ncnn_file import write_ncnn
     from rtmo_plugin.export.writers.onnx_file import write_onnx
     from rtmo_plugin.export.writers.openvino_file import write_openvino
     from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
+    from rtmo_plugin.export.writers.web_folder import write_web
 
-    writers = (write_onnx, write_openvino, write_torchscript, write_program, write_ncnn)
+    writers = (write_onnx, write_openvino, write_torchscript, write_program, write_ncnn, write_web)
     return dict(zip(FORMATS, writers, strict=True))[name]
+
+
+def check_combination(name: str, options: ExportOptions, *, has_annotations: bool) -> None:
+    """Check options that only some formats and precisions have.
+
+    Raises:
+        ConfigError: An option is given to a format or precision that does not use it.
+    """
+    if has_annotations and not options.int8:
+        raise ConfigError("--annotations is for the AP of --int8, which is missing.")
+    if has_annotations and name == "web":
+        raise ConfigError("--annotations is for files: export the same options with --format onnx for the AP.")
+    if name != "web" and options.ort_web is not None:
+        raise ConfigError("--ort-web is for --format web.")
 
 
 def _find_resize_steps(cfg: Config) -> Iterable[dict[str, Any]]:

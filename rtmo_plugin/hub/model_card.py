@@ -9,7 +9,15 @@ import yaml
 
 from rtmo_plugin.errors import escape_control_characters
 from rtmo_plugin.hub.model_description import ModelDescription
-from rtmo_plugin.hub.model_folder import CONFIG_FILE, ONNX_FILE, PREPROCESSOR_FILE, WEIGHTS_FILE
+from rtmo_plugin.hub.model_folder import (
+    CONFIG_FILE,
+    ONNX_FILE,
+    ONNX_FILES,
+    ONNX_HALF_FILE,
+    ONNX_INT8_FILE,
+    PREPROCESSOR_FILE,
+    WEIGHTS_FILE,
+)
 
 LIBRARY, PIPELINE = "rtmo-plugin", "keypoint-detection"
 TAGS = ("rtmo", "pose-estimation", "keypoint-detection", "mmpose")
@@ -17,7 +25,9 @@ _PURPOSES = {
     WEIGHTS_FILE: "weights with their config, for PyTorch",
     CONFIG_FILE: "size, keypoints, classes, input and thresholds",
     ONNX_FILE: "end-to-end ONNX model: people come out, no NMS is needed",
-    PREPROCESSOR_FILE: "input of the ONNX model, for transformers.js",
+    ONNX_HALF_FILE: "the same, computed in float16",
+    ONNX_INT8_FILE: "the same, convolutions in eight bits",
+    PREPROCESSOR_FILE: "input of the ONNX models, for transformers.js",
 }
 _CITATION = """```bibtex
 @inproceedings{lu2024rtmo,
@@ -47,7 +57,7 @@ def write_card(
         ap: AP of the last validation in training. None if it is unknown.
     """
     files, title = list(files), _escape(name)
-    formats = (["safetensors"] if WEIGHTS_FILE in files else []) + (["onnx"] if ONNX_FILE in files else [])
+    formats = (["safetensors"] if WEIGHTS_FILE in files else []) + (["onnx"] if set(ONNX_FILES) & set(files) else [])
     matter = {
         **({"license": license} if license else {}),
         "library_name": LIBRARY,

@@ -1,6 +1,7 @@
 """``config.json`` of a folder on the Hub: size, keypoints, classes, input and thresholds of a model, as plain data.
 
-``transformers.js`` reads ``model_type`` and ``id2label`` from it, and ``preprocessor_config.json`` beside it.
+``transformers.js`` reads ``model_type``, ``id2label`` and the dtype of the ONNX file from it, and
+``preprocessor_config.json`` beside it.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class ModelDescription:
             "nms_thr": self.nms_thr,
             "id2label": {str(index): name for index, name in enumerate(self.schema.names)},
             "label2id": {name: index for index, name in enumerate(self.schema.names)},
+            "transformers.js_config": {"dtype": "fp32"},  # without it browsers ask for model_quantized.onnx
         }
 
     def make_preprocessor_config(self) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from typing import Any
 from rtmo_plugin.errors import ConfigError, MissingFileError, MissingPackageError, UserError, write_install_line
 
 CARD_FILE, CONFIG_FILE, PREPROCESSOR_FILE = "README.md", "config.json", "preprocessor_config.json"
-WEIGHTS_FILE, ONNX_FILE = "model.safetensors", "onnx/model.onnx"  # the second is where transformers.js looks
+WEIGHTS_FILE = "model.safetensors"
+# Where transformers.js looks for the dtypes fp32, fp16 and int8.
+ONNX_FILE, ONNX_HALF_FILE, ONNX_INT8_FILE = "onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"
+ONNX_FILES = (ONNX_FILE, ONNX_HALF_FILE, ONNX_INT8_FILE)
 DOWNLOAD_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILE = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.(?:safetensors|onnx|json)")

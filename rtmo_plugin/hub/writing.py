@@ -11,7 +11,7 @@ from rtmo_plugin.checkpoints.safetensors_files import ModelNotes, write_safetens
 from rtmo_plugin.files import write_file, write_json
 from rtmo_plugin.hub.model_card import write_card
 from rtmo_plugin.hub.model_description import ModelDescription
-from rtmo_plugin.hub.model_folder import CARD_FILE, CONFIG_FILE, ONNX_FILE, PREPROCESSOR_FILE, WEIGHTS_FILE
+from rtmo_plugin.hub.model_folder import CARD_FILE, CONFIG_FILE, ONNX_FILES, PREPROCESSOR_FILE, WEIGHTS_FILE
 
 
 def fill_model_folder(
@@ -24,7 +24,7 @@ def fill_model_folder(
     license: str | None = None,  # noqa: A002  (the word of model cards)
     ap: float | None = None,
 ) -> None:
-    """Write the files of a model; the ONNX model must be there already, if the card is to name it.
+    """Write the files of a model; ONNX models must be there already, if the card is to name them.
 
     Args:
         folder: Existing folder.
@@ -42,5 +42,5 @@ def fill_model_folder(
     write_safetensors(folder / WEIGHTS_FILE, state, ModelNotes(config, description.schema, description.classes))
     write_json(folder / CONFIG_FILE, description.to_dict(), indent=2)
     write_json(folder / PREPROCESSOR_FILE, description.make_preprocessor_config(), indent=2)
-    files = [each for each in (WEIGHTS_FILE, CONFIG_FILE, ONNX_FILE, PREPROCESSOR_FILE) if (folder / each).is_file()]
+    files = [each for each in (WEIGHTS_FILE, CONFIG_FILE, *ONNX_FILES, PREPROCESSOR_FILE) if (folder / each).is_file()]
     write_file(folder / CARD_FILE, write_card(name, description, files, license=license, ap=ap))

@@ -17,6 +17,8 @@ def list_model_files(path: Path, cut: str = "end2end") -> list[Path]:
         cut: Cut of the model; with ``raw``, a file of parameters lies beside it, and with ``fused`` may lie those of
             DeepStream.
     """
+    if path.is_dir():
+        return sorted(each for each in path.rglob("*") if each.is_file())
     beside = [path.with_suffix(suffix) for suffix in _BESIDE.get(path.suffix.lower(), ())]
     beside += [locate_parameters(path)] if cut == "raw" else []
     beside += locate_deepstream_files(path) if cut == "fused" else []
