@@ -89,7 +89,9 @@ def test_people_are_python_s_with_every_file(site, tmp_path):
     folder, address = site
     with Browser(tmp_path) as browser:
         browser.open(address)
-        for file, options in zip(ONNX_FILES, ("{}", '{ dtype: "fp16" }', '{ dtype: "int8" }'), strict=True):
+        # Untrained weights multiply the rounding of eight bits, which differs between machines.
+        choices = (("{}", 0.5), ('{ dtype: "fp16" }', 0.5), ('{ dtype: "int8" }', 2.0))
+        for file, (options, tolerance) in zip(ONNX_FILES, choices, strict=True):
             found = browser.evaluate(f"({DETECT})({options})")
             people = Pose.from_pretrained(folder / "published", file=file, score_thr=0.0, precision="float32")(
                 folder / "image.png"
@@ -101,4 +103,4 @@ def test_people_are_python_s_with_every_file(site, tmp_path):
             points = np.array(found["keypoints"])[..., :2]
             distances = np.abs(points[:, None] - people.keypoints[None]).max(axis=(2, 3))
             assert sorted(distances.argmin(axis=1)) == list(range(len(people))), file
-            assert distances.min(axis=1).max() < 0.5, file
+            assert distances.min(axis=1).max() < tolerance, file
