@@ -19,6 +19,7 @@ SUBJECTS = {
     "data": "training_samples",
     "loading": "loaded_batches",
     "train": "training_step",
+    "keypoints": "keypoint_sets",
     "learning": "learning",
     "infer": "inference",
     "formats": "formats",
@@ -43,6 +44,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "data": (_add_data, "preparation of training samples, beside MMPose's pipeline", "--data-root data/"),
         "loading": (_add_loading, "data loader by number of workers", "--max-workers 4 --data-root data/"),
         "train": (_add_train, "training step of RTMO-s, beside MMPose's", "--batch-size 4"),
+        "keypoints": (_add_keypoints, "training step of RTMO-s with 17 and with 133 keypoints", "--batch-size 2"),
         "learning": (_add_learning, "learning curve of RTMO-t on drawn people, beside MMPose's", "--num-images 700"),
         "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
         "formats": (_add_formats, "exported formats, compared with their checkpoint", "--num-images 20"),
@@ -96,6 +98,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure a compiled step as well; on CPUs it takes minutes",
     )
+    add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
+    _add_rounds(parser, 5, "steps of each side")
+
+
+def _add_keypoints(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--batch-size", type=BATCH_SIZE, default=4, metavar="N", help="images of 640 x 640 in a step")
     add("--no-memory", dest="memory", action="store_false", help="do not measure memory")
     _add_rounds(parser, 5, "steps of each side")
 

@@ -112,13 +112,13 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads[1])
 
 
-def load_ours(data_root: str | Path | None = None) -> Config:
-    """Return our config of the same recipe.
+def load_ours(data_root: str | Path | None = None, recipe: str = OURS) -> Config:
+    """Return our config of a recipe. Default: the one that is compared with MMPose's.
 
     Raises:
         UserError: The config or the data are missing.
     """
-    cfg = load_config(OURS)
+    cfg = load_config(recipe)
     set_data_root(cfg, data_root)
     if data_root is not None:
         check_data(cfg, ("train",))

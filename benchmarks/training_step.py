@@ -50,6 +50,7 @@ class Side:
         compiled: Whether its network is compiled.
         graphs: Whether its network runs as CUDA graphs, and losses are read one step late.
         recipe: Size of the model.
+        data: Data of the recipe.
     """
 
     is_ours: bool
@@ -57,6 +58,7 @@ class Side:
     compiled: bool = False
     graphs: bool = False
     recipe: str = "rtmo-s"
+    data: str = "coco"
 
 
 SIDES = {
@@ -122,9 +124,9 @@ def run(
     )
 
 
-def make_batch(data_root: str | Path, batch_size: int) -> Batch:
-    """Return a batch of stage-1 samples, the same each time."""
-    dataset = build_dataset(load_ours(data_root))
+def make_batch(data_root: str | Path, batch_size: int, data: str = "coco") -> Batch:
+    """Return a batch of stage-1 samples of a recipe's data, the same each time."""
+    dataset = build_dataset(load_ours(data_root, f"rtmo-s_{data}"))
     np.random.seed(0)  # noqa: NPY002  (the generator that transforms draw from)
     batch: Batch = pseudo_collate([dataset[index % len(dataset)] for index in range(batch_size)])
     return batch
@@ -180,7 +182,7 @@ def build_model(side: Side) -> Any:
 
 
 def _load_config(side: Side) -> Config:
-    return load_config(f"{side.recipe}_coco") if side.is_ours else load_official_recipe(side.recipe)
+    return load_config(f"{side.recipe}_{side.data}") if side.is_ours else load_official_recipe(side.recipe)
 
 
 def _build_average(cfg: Config, model: Any) -> Any:
@@ -196,7 +198,7 @@ def measure_memory(side: Side, data_root: str | Path, batch_size: int) -> dict[s
 
 
 def _train_for_memory(side: Side, data_root: str, batch_size: int) -> dict[str, int | None]:
-    step = TrainingStep(side, make_batch(data_root, batch_size))
+    step = TrainingStep(side, make_batch(data_root, batch_size, side.data))
     for _ in range(_NUM_STEPS_FOR_MEMORY):
         step()
     gpu = {"gpu": torch.cuda.max_memory_allocated() >> 20} if torch.cuda.is_available() else {}

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rtmo_plugin.keypoints.sets import find_schema
+
 METAFILE = "configs/_base_/datasets/{}.py"
 # Pairs of (COCO's keypoint, CrowdPose's); CrowdPose's head and neck stay without a label.
 TO_CROWDPOSE = [(index + 5, index) for index in range(12)]
@@ -38,8 +40,9 @@ def draw_images(pipeline: Any) -> Any:
 def describe_people(cfg: Config, pipeline: Any, num_images: int = 4, seed: int = 0, **options: Any) -> dict[str, Any]:
     """Return the config of a dataset of synthetic people with the keypoints of ``cfg``'s model."""
     keypoints = cfg.model.head.keypoints
-    mapping = TO_COCO if keypoints == "coco" else TO_CROWDPOSE
-    convert = {"type": "KeypointConverter", "num_keypoints": 17 if keypoints == "coco" else 14, "mapping": mapping}
+    mapping = TO_CROWDPOSE if keypoints == "crowdpose" else TO_COCO  # the large sets begin with COCO's keypoints
+    number = find_schema(keypoints).num_keypoints
+    convert = {"type": "KeypointConverter", "num_keypoints": number, "mapping": mapping}
     people = {
         "type": "rtmo_plugin.SyntheticPeople",
         "num_images": num_images,

@@ -12,14 +12,16 @@ from mmengine.config import Config
 from rtmo_plugin.config.embedded import find_checkpoint
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from rtmo_plugin.evaluation.coco_metric import build_file_metric
+from rtmo_plugin.evaluation.file_metric import build_file_metric
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import read_json
+from rtmo_plugin.keypoints.installed_sets import list_installed_sets
 from rtmo_plugin.keypoints.metainfo import read_keypoint_set
 from rtmo_plugin.keypoints.order import list_category_names, match_order, reorder_schema
-from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
+from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
+from rtmo_plugin.keypoints.whole_body import WHOLE_BODY, has_parts
 from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
 from rtmo_plugin.structures import KeypointSchema
 
@@ -107,8 +109,8 @@ def evaluate_results_file(
         results: Result file.
         annotations: Annotation file of the same images; CrowdPose's if the images have a ``crowdIndex``.
         images: Folder of the images. Default: people are drawn on a gray background.
-        keypoints: Keypoints of the result file: ``coco``, ``crowdpose``, or a JSON file with the fields of
-            ``KeypointSchema``.  Default: those that the annotation file names, in its order.
+        keypoints: Keypoints of the result file: the name of a known set, such as ``coco`` or ``halpe26``, or a JSON
+            file with the fields of ``KeypointSchema``.  Default: those that the annotation file names, in its order.
 
     Raises:
         UserError: A file is missing or not usable, or the two do not belong together.
@@ -128,7 +130,10 @@ def evaluate_results_file(
 def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotations: str | Path) -> KeypointSchema:
     """Return the requested keypoints, else those that the annotations name, else a known set of the same size."""
     if keypoints is not None:
-        return KEYPOINT_SCHEMAS.get(keypoints) or _read_keypoints(Path(keypoints))
+        is_known = keypoints in KEYPOINT_SCHEMAS or keypoints in list_installed_sets()
+        return find_schema(keypoints) if is_known else _read_keypoints(Path(keypoints))
+    if any(map(has_parts, content.get("annotations", ()))):
+        return find_schema(WHOLE_BODY)
     lengths = {len(each["keypoints"]) // 3 for each in content.get("annotations", ()) if each.get("keypoints")}
     for names in map(list_category_names, content.get("categories") or ()):
         if names is None or lengths - {len(names)}:

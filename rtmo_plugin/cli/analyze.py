@@ -29,7 +29,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--keypoints",
         metavar="NAME",
-        help="keypoint set of --annotations: coco, crowdpose, or a JSON file with names, sigmas, flip_pairs, skeleton",
+        help="keypoint set of --annotations: a name, or a JSON file with names, sigmas, flip_pairs and skeleton",
     )
     add(
         "--run",

@@ -1,4 +1,4 @@
-"""``rtmo dataset``: check, fix, show, draft, split and convert keypoint labels."""
+"""``rtmo dataset``: check, fix, show, draft, merge, split and convert keypoint labels."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ _ACTIONS = {
         "best.pth photos/ --to cvat --out to_correct.xml",
     ),
     "split": ("divide a COCO file into train.json and val.json, image by image", "clean.json data/custom/"),
+    "merge": (
+        "join COCO files, also of different keypoints, into one file with one keypoint set",
+        "people.json dogs.json --out both.json --images photos/ dogs/",
+    ),
     "convert": (
         "convert labels of a labeling tool to COCO, or COCO to YOLO, LabelMe, CVAT or Label Studio",
         "annotations.xml people.json --from cvat",
@@ -42,9 +46,9 @@ _NOTES = "exit code: 0 nothing is wrong (with --fix: with the copy), 1 something
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="check | show | label | split | convert")
+    commands = parser.add_subparsers(required=True, metavar=" | ".join(_ACTIONS))
     for (name, (purpose, example)), add_own in zip(
-        _ACTIONS.items(), (_add_check, _add_show, _add_label, _add_split, _add_convert)
+        _ACTIONS.items(), (_add_check, _add_show, _add_label, _add_split, _add_merge, _add_convert)
     ):
         add_own(add_subcommand(commands, name, purpose, example))
 
@@ -134,6 +138,25 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=split_file)
 
 
+def _add_merge(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels import merge_files
+
+    parser.add_argument("files", nargs="+", metavar="FILE", help="COCO keypoint files to merge; never changed")
+    parser.add_argument("--out", required=True, metavar="OUT", help="file to write; it must not exist yet")
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        default=(),
+        metavar="DIR",
+        help="folder of each file's images; file names are then paths below the folder that these share "
+        "(default: file names stay as they are)",
+    )
+    parser.add_argument(
+        "--one-class", metavar="NAME", help="put all people into one class NAME (default: classes stay)"
+    )
+    parser.set_defaults(action=merge_files)
+
+
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     from rtmo_plugin.labels import FORMATS, convert_file
     from rtmo_plugin.labels.conversion import WRITTEN
@@ -169,4 +192,6 @@ def _run(*, action: Callable[..., bool], **arguments: Any) -> int:
     return 0 if action(**arguments) else EXIT_FAILURE
 
 
-COMMAND = Command("check, fix, show, split, convert and draft keypoint labels", _EXAMPLES, _add_arguments, _run, _NOTES)
+COMMAND = Command(
+    "check, fix, show, merge, split, convert and draft keypoint labels", _EXAMPLES, _add_arguments, _run, _NOTES
+)

@@ -15,11 +15,13 @@ from typing import Any
 from mmengine.config import Config
 
 from rtmo_plugin.config.sections import walk_sections
-from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
+from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, refuse_config_errors
 from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.keypoints.order import describe_difference, is_identity, match_order
+from rtmo_plugin.keypoints.sets import find_schema
 from rtmo_plugin.keypoints.sides import read_sides
 from rtmo_plugin.labels.dataset_keypoints import DatasetKeypoints, read_dataset_keypoints
+from rtmo_plugin.structures import KeypointSchema
 
 _DATASET = "rtmo_plugin.CocoKeypoints"
 _METRIC = "rtmo_plugin.CocoMetric"
@@ -45,9 +47,11 @@ def fill_keypoints_from_data(cfg: Config) -> None:
             f"The annotation file {path}, whose keypoints the model takes, does not exist: pass --data-root "
             "with its folder, or, for a trained model, the config that training wrote beside the checkpoint."
         )
-    data = read_dataset_keypoints(path, wanted.get("sigmas"))
+    with refuse_config_errors():
+        known = find_schema(wanted["known_set"]) if wanted.get("known_set") else None
+    data = read_dataset_keypoints(path, wanted.get("sigmas"), known)
     files = {_find_file(dataset): None for dataset in _list_datasets(cfg._cfg_dict)}
-    others = [_read_other(other, path, data) for other in files if other != path and other.is_file()]
+    others = [_read_other(other, path, data, known) for other in files if other != path and other.is_file()]
     print(f"{path}: {data}")
     for note in dict.fromkeys(note for each in (data, *others) for note in each.notes):
         print(note)
@@ -92,9 +96,9 @@ def _find_file(dataset: Mapping[str, Any]) -> Path:
     return Path(dataset.get("data_root") or "", dataset["ann_file"])
 
 
-def _read_other(path: Path, first: Path, data: DatasetKeypoints) -> DatasetKeypoints:
+def _read_other(path: Path, first: Path, data: DatasetKeypoints, known: KeypointSchema | None) -> DatasetKeypoints:
     """Return classes and keypoints of another file, which must be those of the ``first``, in any order."""
-    other = read_dataset_keypoints(path, data.schema.sigmas)
+    other = read_dataset_keypoints(path, data.schema.sigmas, known)
     found, expected = sorted(other.classes), sorted(data.classes)
     if found != expected:
         raise DataError(f"{path} has the classes {found}, and {first} has {expected}: both must have the same.")

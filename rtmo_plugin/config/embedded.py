@@ -23,10 +23,10 @@ from rtmo_plugin.checkpoints.contents import make_plain
 from rtmo_plugin.checkpoints.model_names import ModelKind, find_kind_of_model
 from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
 from rtmo_plugin.checkpoints.zoo import is_url
-from rtmo_plugin.config.literals import TEXT_ERRORS, LiteralReader
 from rtmo_plugin.config.registered_classes import MODEL_REGISTRIES, find_class
 from rtmo_plugin.config.sections import is_pretrained, walk_sections
 from rtmo_plugin.errors import CheckpointError, ConfigError
+from rtmo_plugin.literals import TEXT_ERRORS, LiteralReader
 
 _SECTIONS = ("default_scope", "model", "test_dataloader", "test_evaluator", "test_cfg", "data_mode")
 _PACKAGES = ("rtmo_plugin", "mmpose", "mmdet", "mmcv", "mmengine", "torch")

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.config.literals import TEXT_ERRORS, LiteralReader
 from rtmo_plugin.config.plain_files import MAX_CONFIG_BYTES, MAX_CONFIG_FILES, read_data_config
 from rtmo_plugin.errors import ConfigError, UserError
 from rtmo_plugin.files import read_text
+from rtmo_plugin.literals import TEXT_ERRORS, LiteralReader
 
 COMPUTED = "computed"  # stands for a value that only running the config would tell
 _DELETE_KEY, _BASE = "_delete_", "_base_"

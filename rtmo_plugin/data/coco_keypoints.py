@@ -8,9 +8,10 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoints.metainfo import make_metainfo
-from rtmo_plugin.keypoints.order import find_category_orders, reorder_keypoints
+from rtmo_plugin.keypoints.order import find_category_orders, list_category_names, reorder_keypoints
 from rtmo_plugin.keypoints.person_boxes import complete_person
 from rtmo_plugin.keypoints.sets import find_schema
+from rtmo_plugin.keypoints.whole_body import NUM_BY_PART, NUM_WHOLE_BODY, join_parts
 from rtmo_plugin.registry import DATASETS
 from rtmo_plugin.structures import KeypointSchema
 
@@ -26,6 +27,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
     and, for evaluation, the file's own ``category_ids`` in the same order.  Keypoints are found by name as
     well: a file may list them in another order, and records have the order of the keypoint set.
     A box without area is replaced by one around the labeled keypoints with a margin (``person_boxes``).
+    With 133 keypoints, COCO-WholeBody's fields of feet, face and hands are read too (``keypoints.whole_body``).
 
     Args:
         keypoints: Name of a keypoint set, or a dict of its fields.
@@ -79,6 +81,8 @@ class CocoKeypoints(BaseCocoStyleDataset):
         number = self._numbers.get(person.get("category_id"))
         if number is None:
             return None
+        if self._schema.num_keypoints == NUM_WHOLE_BODY:
+            person = join_parts(person)
         self._annotated_images.add(image["img_id"])
         if "keypoints" not in person:
             return None
@@ -119,6 +123,9 @@ class CocoKeypoints(BaseCocoStyleDataset):
         The metainfo's ``CLASSES`` get the order of the keypoint set, like all records.
         """
         categories = [each for each in self._metainfo["CLASSES"] if each["name"] in self.classes]
+        if self._schema.num_keypoints == NUM_WHOLE_BODY:  # COCO-WholeBody names the body's keypoints alone
+            body = NUM_BY_PART["body"]
+            categories = [each for each in categories if len(list_category_names(each) or ()) != body]
         orders = find_category_orders(categories, self._schema.names, self.ann_file)
         if orders:
             self._metainfo["CLASSES"] = [

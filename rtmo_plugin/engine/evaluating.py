@@ -34,7 +34,11 @@ from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import check_outputs
 
-_MMPOSE_METRICS, _OUR_METRIC = ("CocoMetric", "mmpose.CocoMetric"), "rtmo_plugin.CocoMetric"
+_REPLACED = {
+    f"{scope}{name}": f"rtmo_plugin.{name}"
+    for scope in ("", "mmpose.")
+    for name in ("CocoMetric", "CocoWholeBodyMetric")
+}
 _AS_WRITTEN = {"score_mode": "bbox", "nms_mode": "none"}  # for results that were rescored and filtered already
 
 
@@ -88,13 +92,13 @@ def run_evaluation(
 
 
 def use_own_metric(cfg: Config) -> None:
-    """Replace MMPose's ``CocoMetric`` by ours, which has its numbers and keeps the people that it compared.
+    """Replace MMPose's metrics of COCO and COCO-WholeBody by ours: the same numbers, and the people are kept.
 
     Raises:
         ConfigError: The run has several processes, or no ``CocoMetric``.
     """
     cfg.test_evaluator = [
-        {**each, "type": _OUR_METRIC} if each.get("type") in _MMPOSE_METRICS else each for each in _list_evaluators(cfg)
+        {**each, "type": _REPLACED.get(str(each.get("type")), each.get("type"))} for each in _list_evaluators(cfg)
     ]
     if cfg.get("launcher", "none") != "none":
         raise ConfigError("A comparison and an analysis run in one process: leave --launcher out.")

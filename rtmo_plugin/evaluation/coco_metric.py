@@ -21,18 +21,31 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation.ground_truth import (
     Json,
     collect_annotations,
-    is_crowdpose,
     keep_needed,
     make_ground_truth,
     read_annotations,
 )
-from rtmo_plugin.evaluation.oks_matching import Matcher, summarize_coco, summarize_crowdpose
-from rtmo_plugin.evaluation.predictions import drop_repeated, find_detections, parse_sample, rank_predictions
-from rtmo_plugin.evaluation.records import CROWD, Comparison, GroundTruth, KeypointMapping, MetricOptions, SampleResult
+from rtmo_plugin.evaluation.oks_matching import Matcher, summarize_coco, summarize_crowdpose, summarize_parts
+from rtmo_plugin.evaluation.predictions import (
+    Predictions,
+    drop_repeated,
+    find_detections,
+    parse_sample,
+    rank_predictions,
+)
+from rtmo_plugin.evaluation.records import (
+    CROWD,
+    Comparison,
+    Curves,
+    DatasetDetections,
+    GroundTruth,
+    KeypointMapping,
+    MetricOptions,
+    SampleResult,
+)
 from rtmo_plugin.evaluation.results_file import write_results, write_truth
-from rtmo_plugin.keypoints.metainfo import make_dataset_meta, read_names
+from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.registry import METRICS
-from rtmo_plugin.structures import KeypointSchema
 
 _SAMPLES = "the samples' `raw_ann_info`"
 
@@ -189,12 +202,18 @@ class CocoMetric(BaseMetric):
         results = drop_repeated(results)
         found = rank_predictions(results, self._options, len(self.sigmas), self.sigmas)
         if self._options.outfile_prefix is not None:
-            write_results(found, Path(f"{self._options.outfile_prefix}.keypoints.json"))
+            self._write_results(found, Path(f"{self._options.outfile_prefix}.keypoints.json"))
         if self._options.format_only:
             return {}
         truth = self._make_truth(results)
-        self.comparison = Comparison(truth, find_detections(found, truth, self._where), self.sigmas)
+        self.comparison = Comparison(truth, self._find_detections(found, truth), self.sigmas)
         return self._summarize(Matcher(self.comparison), truth)
+
+    def _find_detections(self, found: Predictions, truth: GroundTruth) -> DatasetDetections:
+        return find_detections(found, truth, self._where)
+
+    def _write_results(self, found: Predictions, path: Path) -> None:
+        write_results(found, path)
 
     def _make_truth(self, results: Sequence[SampleResult]) -> GroundTruth:
         content = self._content
@@ -208,11 +227,21 @@ class CocoMetric(BaseMetric):
     def _summarize(self, matcher: Matcher, truth: GroundTruth) -> dict[str, float]:
         curves = matcher.match()
         if self._options.iou_type != CROWD or truth.crowd_index is None:
-            return summarize_coco(curves)
+            return {**summarize_coco(curves), **self._summarize_classes(curves, truth)}
         crowding = np.digitize(truth.crowd_index, self._options.crowd_index_splits)
         names = ("AP(E)", "AP(M)", "AP(H)")
         by_crowding = {name: matcher.match(np.flatnonzero(crowding == level)) for level, name in enumerate(names)}
-        return summarize_crowdpose(curves, by_crowding)
+        return {**summarize_crowdpose(curves, by_crowding), **self._summarize_classes(curves, truth)}
+
+    def _summarize_classes(self, curves: Curves, truth: GroundTruth) -> dict[str, float]:
+        """Return AP and AR of each category, named like it, if they were asked for and there are several."""
+        if not self._options.class_wise or len(truth.category_ids) < 2:
+            return {}
+        known = self._collected if self._content is None else self._content
+        names = {each["id"]: str(each.get("name", each["id"])) for each in (known or {}).get("categories") or ()}
+        return summarize_parts(
+            {names.get(each, str(each)): curves.select_category(index) for index, each in enumerate(truth.category_ids)}
+        )
 
 
 @METRICS.register_module()
@@ -239,25 +268,3 @@ class CrowdPoseMetric(CocoMetric):
 
     def __init__(self, ann_file: str | None = None, **options: Any) -> None:
         super().__init__(ann_file, **{"iou_type": CROWD, "use_area": False, **options})
-
-
-def build_file_metric(
-    annotations: str | Path,
-    content: Mapping[str, Any],
-    keypoint_set: KeypointSchema,
-    category_ids: Sequence[int] | None = None,
-) -> CocoMetric:
-    """Return the metric for predictions on an annotation file without a config, which ranks them by their own scores.
-
-    Args:
-        annotations: Annotation file.
-        content: Content of the file; CrowdPose's if its images have a ``crowdIndex``.
-        keypoint_set: Keypoint set of the predictions.
-        category_ids: Category id of each class. Default: label + 1.
-    """
-    build = CrowdPoseMetric if is_crowdpose(content) else CocoMetric
-    metric = build(str(annotations), score_mode="bbox", nms_mode="none")
-    metric.dataset_meta = make_dataset_meta(Path(annotations).stem, keypoint_set)
-    if category_ids is not None:
-        metric.dataset_meta["category_ids"] = category_ids
-    return metric

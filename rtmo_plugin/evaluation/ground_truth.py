@@ -23,8 +23,9 @@ from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoints.order import find_category_orders, list_category_names, reorder_keypoints
 from rtmo_plugin.keypoints.person_areas import find_area_faults
 from rtmo_plugin.keypoints.person_boxes import PERSON_SHARE, complete_person
+from rtmo_plugin.keypoints.whole_body import FIELDS, NUM_BY_PART, NUM_WHOLE_BODY, join_parts
 
-_KEPT = ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd", "area", "num_keypoints")
+_KEPT = ("id", "image_id", "category_id", "bbox", "iscrowd", "area", "num_keypoints", *FIELDS.values())
 
 # Numbers that every annotation or image must have, and what a message says where they are missing.
 _REQUIRED = {
@@ -137,15 +138,9 @@ def make_ground_truth(
     )
     images = {each: index for index, each in enumerate(image_ids)}
     categories = {each: index for index, each in enumerate(category_ids)}
-    # Categories without keypoints, such as cars, beside categories with keypoints.
-    with_keypoints = [each for each in content.get("categories") or () if each.get("keypoints")]
-    others = set(categories) - {each["id"] for each in with_keypoints} if with_keypoints else set()
-    given = [
-        each
-        for each in content["annotations"]
-        if each.get("image_id") in images and each.get("category_id") in categories
-        and (each.get("keypoints") or each["category_id"] not in others)
-    ]  # fmt: skip
+    given = _select_people(content, images, categories)
+    if num_keypoints == NUM_WHOLE_BODY or (mapping and max(mapping.sources, default=0) >= NUM_BY_PART["body"]):
+        given = [join_parts(each) for each in given]
     orders = _find_orders(content, names, where) if names and not mapping else {}
     people = _complete_people(given, content["images"], orders)
     if options.use_area:
@@ -172,6 +167,18 @@ def make_ground_truth(
         is_ignored=is_crowd | (_count_keypoints(people, keypoints, where, options, mapping) == 0),
         crowd_index=crowd_index,
     )
+
+
+def _select_people(content: Json, images: Mapping[Any, int], categories: Mapping[Any, int]) -> list[Json]:
+    """Return the annotations of known images and categories, without those of categories that have no keypoints."""
+    with_keypoints = [each for each in content.get("categories") or () if each.get("keypoints")]  # not cars beside them
+    others = set(categories) - {each["id"] for each in with_keypoints} if with_keypoints else set()
+    return [
+        each
+        for each in content["annotations"]
+        if each.get("image_id") in images and each.get("category_id") in categories
+        and (each.get("keypoints") or each["category_id"] not in others)
+    ]  # fmt: skip
 
 
 def _find_orders(content: Json, names: Sequence[str], where: str) -> dict[Any, tuple[int, ...]]:

@@ -215,6 +215,15 @@ def summarize_crowdpose(curves: Curves, by_crowding: dict[str, Curves]) -> dict[
     return {**summary, **easy_to_hard}
 
 
+def summarize_parts(curves: Mapping[str, Curves]) -> dict[str, float]:
+    """Return AP and AR of parts of the people or of the keypoints, as ``AP of NAME`` and ``AR of NAME``."""
+    return {
+        f"{kind} of {name}": _average(values)
+        for name, each in curves.items()
+        for kind, values in (("AP", each.precision), ("AR", each.recall))
+    }
+
+
 def _average(values: NDArray[Any], oks: float | None = None, area: str = "all") -> float:
     """Return the mean of a (T, ..., A) array where there is something to be found."""
     if oks is not None:

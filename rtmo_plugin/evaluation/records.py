@@ -108,6 +108,10 @@ class Curves:
     precision: Floats  # (T, R, C, A)
     recall: Floats  # (T, C, A), the highest
 
+    def select_category(self, index: int) -> Curves:
+        """Return the curves of one of the C categories."""
+        return Curves(self.precision[:, :, index : index + 1], self.recall[:, index : index + 1])
+
 
 @dataclass(frozen=True)
 class KeypointMapping:
@@ -172,6 +176,7 @@ class MetricOptions:
         gt_converter: The same for the ground truth and the sigmas.
         outfile_prefix: Prefix of the file ``<outfile_prefix>.keypoints.json`` for results in COCO's format.
         sigmas: Sigmas (K,) that replace those of the data set's metainfo.
+        class_wise: Whether to add AP and AR of each category, where there are several.
         crowd_index_splits: Two values of ``crowdIndex``: images below the first are easy, from the second
             on hard.
 
@@ -191,6 +196,7 @@ class MetricOptions:
     outfile_prefix: str | None = None
     sigmas: Sequence[float] | None = None
     crowd_index_splits: tuple[float, float] = (0.2, 0.8)
+    class_wise: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,29 @@ from numpy.typing import NDArray
 from rtmo_plugin.errors import DataError, MissingFileError
 from rtmo_plugin.evaluation.predictions import Predictions
 from rtmo_plugin.files import read_json, write_file
+from rtmo_plugin.keypoints.whole_body import join_parts
 
 _NEEDED: dict[str, Any] = {"image_id": (int, str), "category_id": int, "keypoints": list, "score": (int, float)}
 
 
-def write_results(found: Predictions, path: Path) -> None:
-    """Write predictions in the format of COCO's server."""
+def write_results(found: Predictions, path: Path, fields: Mapping[str, slice] | None = None) -> None:
+    """Write predictions in the format of COCO's server.
+
+    Args:
+        found: Predictions.
+        path: File to write.
+        fields: Keypoints of each field of an entry. Default: all of them, and the box, in one entry.
+    """
     points = np.concatenate([found.keypoints, found.keypoint_scores[..., None]], -1)
     columns = zip(
         found.image_ids,
         found.category_ids.tolist(),
-        points.reshape(len(points), -1).tolist(),
         found.scores.tolist(),
     )
-    rows = [dict(zip(("image_id", "category_id", "keypoints", "score"), row)) for row in columns]
-    if found.boxes_xywh is not None:
+    rows = [dict(zip(("image_id", "category_id", "score"), row)) for row in columns]
+    for name, chosen in (fields or {"keypoints": slice(None)}).items():
+        rows = [{**row, name: part.ravel().tolist()} for row, part in zip(rows, points[:, chosen])]
+    if found.boxes_xywh is not None and fields is None:
         rows = [{**row, "bbox": box} for row, box in zip(rows, found.boxes_xywh.tolist())]
     write_file(path, json.dumps(rows))
 
@@ -62,7 +70,7 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
         raise DataError(f"The result file {path} is not in COCO's format: it is not a list of detections.")
     images: dict[Any, list[dict[str, Any]]] = {}
     for row in _check_rows(rows, path):
-        images.setdefault(row["image_id"], []).append(row)
+        images.setdefault(row["image_id"], []).append(join_parts(row))
     return [_make_sample(image_id, of_image, path) for image_id, of_image in images.items()]
 
 

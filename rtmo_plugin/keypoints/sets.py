@@ -6,8 +6,10 @@ COCO keypoint evaluation and from the CrowdPose toolkit.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
+from rtmo_plugin.keypoints.installed_sets import list_installed_sets, read_installed_set
 from rtmo_plugin.keypoints.sides import find_flip_pairs
 from rtmo_plugin.structures import KeypointSchema
 
@@ -51,22 +53,29 @@ def find_schema(keypoints: "str | Mapping[str, Any] | KeypointSchema") -> Keypoi
     """Return the schema that ``keypoints`` names or describes.
 
     Args:
-        keypoints: A name in ``KEYPOINT_SCHEMAS``, a dict of ``KeypointSchema``'s fields, or a schema.  A dict without
-            ``flip_pairs`` has those that its names tell (see ``find_flip_pairs``); given ones stay, an empty
-            list as well.
+        keypoints: A name in ``KEYPOINT_SCHEMAS`` or of a set of the installed MMPose (``halpe26``), a dict of
+            ``KeypointSchema``'s fields, or a schema.  A dict without ``flip_pairs`` has those that its names tell
+            (see ``find_flip_pairs``); given ones stay, an empty list as well.
 
     Raises:
         KeyError: The name is unknown; the message lists the known ones.
         ValueError: The dict does not describe a keypoint set (see ``KeypointSchema``), or leaves that to
-            an annotation file.
+            an annotation file; or MMPose's set has no sigmas.
     """
     if isinstance(keypoints, KeypointSchema):
         return keypoints
     if isinstance(keypoints, str):
-        if keypoints not in KEYPOINT_SCHEMAS:
-            known = ", ".join(sorted(KEYPOINT_SCHEMAS))
-            raise KeyError(f"Unknown keypoint set {keypoints!r}: name one of {known}, or give a dict of its fields.")
-        return KEYPOINT_SCHEMAS[keypoints]
+        if keypoints in KEYPOINT_SCHEMAS:
+            return KEYPOINT_SCHEMAS[keypoints]
+        try:
+            return read_installed_set(keypoints)
+        except KeyError:
+            known = [*sorted(KEYPOINT_SCHEMAS), *get_close_matches(keypoints, list_installed_sets())]
+            more = "one of the installed MMPose's" if list_installed_sets() else "with MMPose installed, one of its"
+            raise KeyError(
+                f"Unknown keypoint set {keypoints!r}: name one of {', '.join(dict.fromkeys(known))}, {more} sets, or "
+                "give a dict of its fields."
+            ) from None
     if "from_data" in keypoints:
         raise ValueError(
             "This config takes its keypoints from an annotation file, which `rtmo train` reads: use that command, or "

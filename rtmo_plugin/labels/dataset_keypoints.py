@@ -10,9 +10,9 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.labels.annotations import count_labeled_people, count_labeled_points
 from rtmo_plugin.labels.categories import list_bones, list_partners
 from rtmo_plugin.labels.checking import check_coco
-from rtmo_plugin.labels.coco_files import Coco, read_coco
+from rtmo_plugin.labels.coco_files import Coco, name_keypoints, read_coco
 from rtmo_plugin.labels.problems import KINDS, Problem
-from rtmo_plugin.labels.sigmas import choose_sigmas
+from rtmo_plugin.labels.sigmas import choose_sigmas, find_named_set
 from rtmo_plugin.structures import KeypointSchema
 from rtmo_plugin.wording import count
 
@@ -56,7 +56,9 @@ class DatasetKeypoints:
         )
 
 
-def read_dataset_keypoints(path: str | Path, sigmas: Sequence[float] | None = None) -> DatasetKeypoints:
+def read_dataset_keypoints(
+    path: str | Path, sigmas: Sequence[float] | None = None, keypoint_set: KeypointSchema | None = None
+) -> DatasetKeypoints:
     """Return classes and keypoints of a COCO file that training can use.
 
     Categories without keypoints are left out. Flip pairs are the ``flip_pairs`` of the categories, or else those that
@@ -65,19 +67,31 @@ def read_dataset_keypoints(path: str | Path, sigmas: Sequence[float] | None = No
     Args:
         path: COCO file.
         sigmas: K sigmas. Default: known or estimated ones.
+        keypoint_set: Known keypoint set of the file, in the file's order. It has the sigmas, names the keypoints of
+            categories without names, and gives flip pairs and bones where the categories have none.
 
     Raises:
         MissingFileError: The file does not exist.
         DataError: Training would stop at the file or learn it wrongly, or it has another number of keypoints than
             ``sigmas``.
     """
-    coco = _leave_out_others(read_coco(path))
+    coco = read_coco(path)
+    if keypoint_set is not None:
+        coco = name_keypoints(coco, keypoint_set)
+    coco = _leave_out_others(coco)
     problems = check_coco(coco)
     _refuse_problems(path, coco, problems)
     categories = sorted(coco["categories"], key=lambda category: int(category["id"]))
     names = categories[0]["keypoints"]
     people = [each for each in coco["annotations"] if isinstance(each.get("keypoints"), list)]
-    if sigmas is None:
+    keypoint_set = keypoint_set or find_named_set(names)
+    if sigmas is None and keypoint_set is not None:
+        if keypoint_set.num_keypoints != len(names):
+            raise DataError(
+                f"{path} has {len(names)} keypoints, and the keypoint set of the config {keypoint_set.num_keypoints}."
+            )
+        chosen, sources = keypoint_set.sigmas, ("known",) * len(names)
+    elif sigmas is None:
         chosen, sources = choose_sigmas(names, [each for each in people if not each.get("iscrowd")])
     else:
         try:
@@ -87,8 +101,8 @@ def read_dataset_keypoints(path: str | Path, sigmas: Sequence[float] | None = No
     try:
         partners = list_partners(names, categories[0].get("flip_pairs"))
         pairs = tuple((a, b) for a, b in enumerate(partners) if a < b)
-        bones = list_bones(categories[0].get("skeleton"), len(names))
-        schema = KeypointSchema(tuple(names), chosen, pairs, tuple((a - 1, b - 1) for a, b in bones))
+        bones = {(a - 1, b - 1): None for each in categories for a, b in list_bones(each.get("skeleton"), len(names))}
+        schema = KeypointSchema(tuple(names), chosen, pairs, tuple(bones))
     except ValueError as error:  # of given sigmas: everything else was checked
         raise DataError(f"{path}: {error}") from None
     classes = tuple(category["name"] for category in categories)
@@ -129,7 +143,10 @@ def _leave_out_others(coco: Coco) -> Coco:
 def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Problem]]) -> None:
     """Raise a DataError for findings that would stop training or be learned wrongly."""
     if not coco["categories"]:
-        raise DataError(f"{path} has no category with a list `keypoints` of names: they say what a model can learn.")
+        raise DataError(
+            f"{path} has no category with a list `keypoints` of names, which say what a model can learn: name them, or "
+            "set `model.head.keypoints.known_set` to a known set such as halpe26."
+        )
     num_people = count_labeled_people(coco)
     for kind, found in problems.items():
         is_common = kind in _NOT_COMMON and 2 * len(found) >= num_people
@@ -139,6 +156,8 @@ def _refuse_problems(path: str | Path, coco: Coco, problems: dict[str, list[Prob
         if kind not in _HARMLESS or is_common:
             more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
             advice = f"run `rtmo dataset check {path}` first, which has --fix"
+            if kind == "category-differs":
+                advice = f"join the keypoints first by `rtmo dataset merge {path} --out FILE`"
             raise DataError(f"{path} cannot be trained on: {found[0].text}{more} [{kind}]; {advice}.")
     names = [category["name"] for category in coco["categories"]]
     repeated = [name for name in names if names.count(name) > 1]

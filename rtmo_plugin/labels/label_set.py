@@ -191,6 +191,16 @@ def check_categories(categories: Mapping[str, dict[str, Any]], origin: str) -> N
         raise DataError(f"{origin} has no category.")
 
 
+def is_obstacle(kind: str) -> bool:
+    """Whether findings of a kind leave ids, references, names or numbers of a COCO file open.
+
+    Examples:
+        >>> is_obstacle("unknown-image"), is_obstacle("category-differs")
+        (True, False)
+    """
+    return any(part in kind for part in _OBSTACLES)
+
+
 def from_coco(coco: Coco) -> LabelSet:
     """Return the labels of a COCO file, without crowd regions and fields that only COCO has.
 
@@ -201,7 +211,7 @@ def from_coco(coco: Coco) -> LabelSet:
     if not coco["images"]:
         raise DataError("The file has no images, so there is nothing to convert.")
     for kind, problems in check_coco(coco).items():
-        if any(part in kind for part in _OBSTACLES):
+        if is_obstacle(kind):
             raise DataError(f"The file cannot be converted, run check with --fix first: {problems[0].text} [{kind}].")
     others = list_others(coco)
     if others:

@@ -71,7 +71,9 @@ KINDS = {
         "categories", "categories with bones that lead nowhere",
         "counted from 1 the skeletons that have a 0, dropped other such bones",
     ),
-    "category-differs": Kind("categories", "categories with other keypoints than the first: one model has one set"),
+    "category-differs": Kind(
+        "categories", "categories with other keypoints than the first, which `rtmo dataset merge` joins to one set"
+    ),
     "image-form": Kind("images", "images with an id, file name or size in another form", "converted", True),
     "image-broken": Kind("images", "images without a whole number as id, a file name or a size", "dropped"),
     "image-unsized": Kind("images", "images with labels and without a size, which --images would read"),

@@ -1,4 +1,4 @@
-"""Sigmas of keypoints without an official OKS: by name where it is known, else from the labels.
+"""Sigmas of a file's keypoints: those of a known set of the same names, else by name, else from the labels.
 
 A sigma is the standard deviation between annotators, relative to the square root of the person's area. One set of
 labels cannot show it. But it shows the distance of each keypoint to the nearest other one, and COCO's own sigmas are
@@ -17,15 +17,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtmo_plugin.keypoints.installed_sets import find_installed_set
 from rtmo_plugin.keypoints.person_boxes import estimate_area
 from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
 from rtmo_plugin.keypoints.sides import read_sides, split_side
+from rtmo_plugin.structures import KeypointSchema
 
 _SHARE = 0.31
 _LOWEST, _HIGHEST = 0.025, 0.107  # COCO's eyes and hips
 _TYPICAL = 0.063  # the mean of COCO's, for a keypoint that is never labeled together with another
 _MAX_PEOPLE = 10_000  # enough for a median
 KNOWN = {split_side(name)[1]: sigma for schema in (CROWDPOSE, COCO) for name, sigma in zip(schema.names, schema.sigmas)}
+
+
+def find_named_set(names: Sequence[str]) -> KeypointSchema | None:
+    """Return the keypoint set of the installed MMPose with exactly these names in this order and with sigmas, if any.
+
+    Args:
+        names: K names. Sets that consist of COCO's and CrowdPose's keypoints are not looked for: ``KNOWN`` has these.
+    """
+    return None if all(part in KNOWN for _, part in read_sides(names).parts) else find_installed_set(names)
 
 
 def choose_sigmas(names: Sequence[str], people: Sequence[dict[str, Any]]) -> tuple[tuple[float, ...], tuple[str, ...]]:

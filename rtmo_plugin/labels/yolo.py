@@ -97,7 +97,10 @@ def write_yolo(labels: LabelSet, out: Path, split: str) -> None:
     keypoints = list(labels.keypoints.values())
     names = keypoints[0]
     if any(other != names for other in keypoints):
-        raise DataError("YOLO has one set of keypoints for all classes, but the categories have different ones.")
+        raise DataError(
+            "YOLO has one set of keypoints for all classes, but the categories have different ones: join them by "
+            "`rtmo dataset merge`."
+        )
     pairs = [entry.get("flip_pairs") for entry in labels.categories.values()]
     data = {
         "path": ".", "train": f"images/{split}", "val": f"images/{split}",

@@ -26,6 +26,8 @@ _PALETTE = (
     (200, 200, 60),
 )
 _LEFT, _RIGHT, _MIDDLE = (255, 255, 255), (40, 40, 40), (200, 200, 200)
+_LENGTH_BY_WIDTH = 3.0  # of a limb: shorter ones are drawn thinner
+_SHARE_OF_GAP = 0.25  # radius of a joint, as a share of the distance to the nearest other one
 _SHIFT = 4  # OpenCV draws at 1/16 pixel, so that thin limbs of small people lie where they belong
 
 
@@ -88,18 +90,40 @@ def _draw_person(
     joints: Sequence[tuple[int, int, int]],
     color: tuple[int, int, int],
 ) -> None:
-    """Draw one person onto ``canvas``, limbs first, so that joints lie above them."""
+    """Draw one person onto ``canvas``, limbs first, so that joints lie above them; fingers and faces are finer."""
     if not is_shown.any():
         return
     finest = max(1.0, max(canvas.shape[:2]) / 640)  # line width of small people in an image of this size
     thickness = round(min(max(finest, float(np.ptp(points[is_shown], axis=0).max()) / 60), 6 * finest))
+    radii = np.clip(_SHARE_OF_GAP * measure_gaps(points, is_shown), 0.75, max(1.0, 0.8 * thickness))
     for a, b in skeleton:
         if is_shown[a] and is_shown[b]:
-            cv2.line(canvas, _fix(points[a]), _fix(points[b]), color, thickness, cv2.LINE_AA, _SHIFT)
+            length = float(np.linalg.norm(points[a] - points[b]))
+            width = round(max(1.0, min(thickness, length / _LENGTH_BY_WIDTH, 2.5 * max(radii[a], radii[b]))))
+            cv2.line(canvas, _fix(points[a]), _fix(points[b]), color, width, cv2.LINE_AA, _SHIFT)
     for k in np.flatnonzero(is_shown):
-        radius = max(1.0, 0.8 * thickness)
+        radius = float(radii[k])
         cv2.circle(canvas, _fix(points[k]), round(1.35 * radius * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, _fix(points[k]), round(0.7 * radius * 2**_SHIFT), joints[k], -1, cv2.LINE_AA, _SHIFT)
+
+
+def measure_gaps(points: Floats, is_shown: NDArray[np.bool_]) -> Floats:
+    """Return the distance from each point to the nearest other one that is shown, infinite without another.
+
+    Args:
+        points: Keypoints (K, 2) of a person.
+        is_shown: Whether each of them is drawn (K,).
+
+    Examples:
+        >>> measure_gaps(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]), np.array([True, True, False])).tolist()
+        [5.0, 5.0, 1.0]
+    """
+    finite = np.where(np.isfinite(points), points, 0)
+    distances = np.linalg.norm(finite[:, None] - finite[None], axis=-1)
+    distances[:, ~is_shown] = np.inf
+    np.fill_diagonal(distances, np.inf)
+    gaps: Floats = distances.min(axis=1)
+    return gaps
 
 
 def _write_text(canvas: Image, text: str, points: Floats, color: tuple[int, int, int]) -> None:

@@ -26,16 +26,20 @@ EXPECTED = {
     "rtmo-t_fit32",
     "rtmo-s_custom",
     "rtmo-t_custom",
+    *(f"rtmo-{size}_{data}" for size in "sm" for data in ("wholebody", "halpe", "halpe26", "ochuman", "ap10k")),
 }
 SHORT = ("rtmo-t_synthetic", "rtmo-t_fit32", "rtmo-t_custom")  # not for many GPUs, but for minutes on a processor
-CUSTOM = ("rtmo-s_custom", "rtmo-t_custom")  # what their keypoints are, the data say
+ANIMALS = ("rtmo-s_ap10k", "rtmo-m_ap10k")
+CUSTOM = ("rtmo-s_custom", "rtmo-t_custom", *ANIMALS)  # what their keypoints and classes are, the data say
+NUM_KEYPOINTS = {"wholebody": 133, "halpe": 136, "halpe26": 26}  # else 17
 
 
 def load(leaf):
     init_default_scope("mmpose")
     cfg = Config.fromfile(CONFIGS / f"{leaf}.py")
     if leaf in CUSTOM:
-        assert cfg.model.head.keypoints == {"from_data": True, "sigmas": None}
+        known_set = "ap10k" if leaf in ANIMALS else None
+        assert cfg.model.head.keypoints == {"from_data": True, "sigmas": None, "known_set": known_set}
         cfg.model.head.keypoints = "coco"
     return cfg
 
@@ -68,8 +72,8 @@ def test_model_builds_at_its_own_size(leaf):
     """As test_recipes shows of the official ones."""
     with torch.device("meta"):
         model = MODELS.build(load(leaf).model)
-    assert model.head.head_module.out_pose[0].out_channels == 512 * {"t": 0.375, "s": 0.5}[leaf[5]]
-    assert model.head.schema.num_keypoints == 17
+    assert model.head.head_module.out_pose[0].out_channels == 512 * {"t": 0.375, "s": 0.5, "m": 0.75}[leaf[5]]
+    assert model.head.schema.num_keypoints == NUM_KEYPOINTS.get(leaf.partition("_")[2], 17)
 
 
 def get_batch(cfg, pipeline):
@@ -78,7 +82,7 @@ def get_batch(cfg, pipeline):
 
 
 # The data and transforms of m and l are those of s.
-LIKE_S = {leaf for leaf in LEAVES if re.fullmatch(r"rtmo-[ml]_(coco|crowdpose|body7)|rtmo-s_custom", leaf)}
+LIKE_S = {leaf for leaf in LEAVES if re.fullmatch(r"rtmo-[ml]_\w+|rtmo-s_(custom|ap10k|ochuman|halpe)", leaf)}
 
 
 @pytest.mark.parametrize("leaf", [pytest.param(x, marks=pytest.mark.slow if x in LIKE_S else ()) for x in LEAVES])

@@ -70,3 +70,22 @@ def test_words_stand_above_their_people_and_within_the_image():
     assert (corner != unwritten)[:20, :30].any()
     nobody = draw_people(BLANK, POINTS, np.zeros((1, 3)), SKELETON, texts=["cat"])
     assert (nobody == 128).all()
+
+
+def test_hands_and_faces_are_drawn_finer_than_the_body():
+    """Twenty points in 20 pixels of a person of 400 pixels stay apart; a body of the same size has its thick limbs."""
+    body = np.array([[100.0, 40.0], [100.0, 440.0]])
+    hand = np.stack([300 + 8.0 * np.arange(5), np.full(5, 60.0)], axis=1)
+    points = np.concatenate([body, hand])[None]
+    skeleton = [(0, 1), *((k, k + 1) for k in range(2, 6))]
+    blank = np.full((480, 400, 3), 255, np.uint8)
+    drawn = draw_people(blank, points, np.ones((1, 7)), skeleton)
+    is_ink = (drawn != 255).any(axis=-1)
+    assert 1 <= is_ink[:, 304].sum() < is_ink[240].sum()  # widths of a finger's limb and of the body's
+    assert 1 <= is_ink[:, 300].sum() <= 10  # a joint of the hand; one of the body has 17
+
+
+def test_points_that_are_not_finite_are_left_out_without_a_warning(recwarn):
+    points = np.array([[[10.0, 10.0], [np.nan, 5.0], [np.inf, np.inf]]])
+    draw_people(np.zeros((40, 40, 3), np.uint8), points, np.ones((1, 3)), [(0, 1)])
+    assert not recwarn.list

@@ -32,5 +32,5 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 # Without a file of its own the metric reads that of the data.
-val_evaluator = dict(type="rtmo_plugin.CocoMetric", score_mode="bbox", nms_mode="none")
+val_evaluator = dict(type="rtmo_plugin.CocoMetric", score_mode="bbox", nms_mode="none", class_wise=True)
 test_evaluator = val_evaluator

@@ -12,7 +12,7 @@ from rtmo_plugin.engine.evaluation_result import Speed
 from rtmo_plugin.engine.metric_tables import find_average_precision
 from rtmo_plugin.engine.predicted_samples import predict_infos
 from rtmo_plugin.errors import DataError
-from rtmo_plugin.evaluation.coco_metric import build_file_metric
+from rtmo_plugin.evaluation.file_metric import build_file_metric
 from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
