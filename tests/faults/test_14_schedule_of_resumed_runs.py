@@ -70,6 +70,39 @@ def test_changed_schedule_is_that_of_a_run_which_always_had_it(interrupted, tmp_
         assert find_different(found["optimizer"]["param_groups"], expected["optimizer"]["param_groups"], "groups") == []
 
 
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        ({"cfg_options": {"optim_wrapper.optimizer.lr": 0.02}}, "0.005"),
+        ({"cfg_options": {"optim_wrapper.optimizer.weight_decay": 0.3}}, "0.025"),
+        ({"auto_scale_lr": True}, "0.00625"),  # two images for eight
+        ({"epochs": 5}, "0.05"),
+    ],
+)
+def test_changed_option_takes_effect_and_is_said(interrupted, tmp_path, capsys, options, rate):
+    run(tmp_path / "straight", **options)
+    capsys.readouterr()
+    run(tmp_path / "resumed", resume=interrupted / "epoch_3.pth", **options)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the config's are followed" in out
+    assert f"the learning rate is {rate} (checkpoint: 0.025)" in out
+    last = f"epoch_{options.get('epochs', 4)}.pth"
+    found, expected = (load(tmp_path / each / last)["optimizer"]["param_groups"] for each in ("resumed", "straight"))
+    assert find_different(found, expected, "groups") == []
+
+
+def test_changed_batch_size_takes_effect_and_is_said(interrupted, tmp_path, capsys):
+    run(tmp_path / "straight", batch_size=4)
+    capsys.readouterr()
+    run(tmp_path / "resumed", batch_size=4, resume=interrupted / "epoch_3.pth")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "An epoch has 2 steps, and had 4: epoch 4 begins at step 6." in out
+    assert "A step has 4 images, and had 2 before this run was resumed." in out
+    found, expected = (load(tmp_path / each / "epoch_4.pth") for each in ("resumed", "straight"))
+    assert found["meta"]["iter"] == expected["meta"]["iter"] == 8
+    assert find_different(found["optimizer"]["param_groups"], expected["optimizer"]["param_groups"], "groups") == []
+
+
 def test_schedule_by_metrics_cannot_be_continued(interrupted, tmp_path):
     cfg = describe(param_scheduler=[{"type": "ReduceOnPlateauLR", "monitor": "toy/AP"}])
     with pytest.raises(CheckpointError, match=r"follows the metrics cannot be continued: .*--load-from"):
