@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.gpu_parts import PARTS, ROOT, ROW, Row
+from benchmarks.gpu_parts import PARTS, ROOT, ROW, UNUSED, Row
 from benchmarks.training_samples import draw_coco_folder
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.speed_report import SpeedReport
@@ -106,7 +106,7 @@ def _run_part(name: str, data_root: str, tiny: bool, limit: float) -> Iterator[R
 def _describe_end(name: str, code: int, errors: list[str], limit: float) -> Iterator[Row]:
     """Yield a row for the warnings of a part, and one if it did not end well."""
     for line in errors:
-        if "CUDA graphs are not used" in line:
+        if UNUSED in line:
             yield {"name": name, "remark": line.strip()}
     if code == -signal.SIGKILL:
         yield {"name": name, "remark": f"stopped after {limit:.0f} s"}

@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     transfer_from: str | Path | None = None,
     amp: bool = False,
     compiled: bool = False,
-    graphs: bool = False,
+    graphs: bool | None = None,
     auto_scale_lr: bool = False,
     validate: bool = True,
     patience: int | None = None,
@@ -66,7 +66,8 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
             are taken over, and new ones start from random weights.
         amp: Whether to train in half precision, on CPUs as well.
         compiled: Whether to compile the network, see ``CompileHook``.
-        graphs: Whether to run the network as CUDA graphs, see ``GraphsHook``.
+        graphs: Whether to run the network as CUDA graphs, see ``GraphsHook``. Default: on NVIDIA GPUs, unless it is
+            compiled.
         auto_scale_lr: Whether to scale the learning rate to the actual batch size.
         validate: Whether to evaluate during training, as often as the config says.
         patience: Number of validations without a higher AP after which training ends. Default: it never ends early.
@@ -100,7 +101,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
 
     refuse_checkpoint(config)
     start = TrainingStart(resume, load_from, transfer_from, from_scratch=from_scratch, overwrite=overwrite)
-    network = {"amp": amp, "compiled": compiled, "graphs": graphs}
+    network: dict[str, Any] = {"amp": amp, "compiled": compiled, "graphs": graphs}
     edits = list_training_edits(
         validate=validate, patience=patience, freeze=freeze, cache_gb=cache_gb, auto_scale_lr=auto_scale_lr, **network
     )

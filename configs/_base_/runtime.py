@@ -8,7 +8,7 @@ custom_imports = dict(imports=["rtmo_plugin"], allow_failed_imports=False)
 # The learning rate is for 256 images per step; `tools/train.py --auto-scale-lr` adapts it to the real batch.
 auto_scale_lr = dict(base_batch_size=256)
 optim_wrapper = dict(
-    type="OptimWrapper",
+    type="rtmo_plugin.OptimWrapper",
     constructor="rtmo_plugin.MergingOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=4e-3, weight_decay=0.05),
     paramwise_cfg=dict(

@@ -84,8 +84,9 @@ def _add_speed_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--graphs",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="run the network as CUDA graphs and let nothing wait for the GPU; losses are logged one step late",
+        default=None,
+        help="run the network as CUDA graphs and let nothing wait for the GPU; losses are logged one step late "
+        "(default: on NVIDIA GPUs, unless --compile is given)",
     )
     parser.add_argument(
         "--cache-gb", type=GIGABYTES, default=0, metavar="GB", help="memory for decoded training images, in gigabytes"

@@ -31,7 +31,8 @@ _LAUNCHERS = {
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
 _FREEZE_HOOK = "rtmo_plugin.FreezeHook"
 _LEAST_GAIN = 1e-4  # of AP; equal values do not count
-_PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
+_PLAIN_WRAPPERS = ("OptimWrapper", "rtmo_plugin.OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
+_GRAPHS, _NO_WAIT = "rtmo_plugin.GraphsHook", "rtmo_plugin.NoWaitHook"
 
 
 def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a default)
@@ -95,7 +96,7 @@ def list_training_edits(
     cache_gb: float,
     amp: bool,
     compiled: bool,
-    graphs: bool,
+    graphs: bool | None,
     auto_scale_lr: bool,
     freeze: str | Sequence[str] | None = None,
 ) -> list[Edit]:
@@ -115,7 +116,7 @@ def list_training_edits(
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
-        (enable_graphs, graphs),
+        (partial(choose_graphs, graphs=graphs, compiled=compiled), True),
         (enable_lr_scaling, auto_scale_lr),
     ]
     return [edit for edit, is_wanted in edits if is_wanted]
@@ -233,10 +234,22 @@ def enable_compilation(cfg: Config) -> None:
     cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "rtmo_plugin.CompileHook"}]
 
 
-def enable_graphs(cfg: Config) -> None:
-    """Run the network as CUDA graphs, and wait for nothing around them, see ``GraphsHook`` and ``NoWaitHook``."""
-    hooks = [{"type": f"rtmo_plugin.{name}"} for name in ("GraphsHook", "NoWaitHook")]
-    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), *hooks]
+def choose_graphs(cfg: Config, graphs: bool | None, compiled: bool) -> None:
+    """Run the network as CUDA graphs, and wait for nothing around them, see ``GraphsHook`` and ``NoWaitHook``.
+
+    Args:
+        cfg: Config of a training.
+        graphs: Whether to use both; None uses them on GPUs, or the second one alone if the network is compiled.
+        compiled: Whether the network is compiled.
+    """
+    hooks = list(cfg.get("custom_hooks") or [])
+    wanted = [_GRAPHS, _NO_WAIT] if graphs else []
+    if graphs is None and get_device() == "cuda":
+        wanted = [_NO_WAIT] if compiled else [_GRAPHS, _NO_WAIT]
+    if graphs is False:
+        hooks = [hook for hook in hooks if hook.get("type") not in (_GRAPHS, _NO_WAIT)]
+    present = [hook.get("type") for hook in hooks]
+    cfg.custom_hooks = [*hooks, *({"type": name} for name in wanted if name not in present)]
 
 
 def enable_lr_scaling(cfg: Config) -> None:

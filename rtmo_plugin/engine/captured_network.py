@@ -1,112 +1,50 @@
 """The network of a training step as CUDA graphs: one replay forward and one backward, without Python between kernels.
 
-A graph is recorded for each size of batches when it first comes, and replayed afterwards. What is recorded is the
-backbone, the neck and the head's convolutions, whose shapes do not depend on the number of people. All graphs share one
-memory pool, since only one is replayed at a time: forward, backward, then perhaps another.
-https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+A graph is recorded for each size of batches when it first comes, compared with the network itself, and replayed
+afterwards. What is recorded is the backbone, the neck and the convolutions of ``RTMOHead``, whose shapes do not depend
+on the number of people; of other heads nothing. All graphs share one memory pool, since only one is replayed at a time:
+forward, backward, then perhaps another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from rtmo_plugin.models.heads.rtmo_head_module import RawMaps, RTMOHeadModule
+from rtmo_plugin.engine.recording_proof import compute_eagerly, find_difference, keep_values
+from rtmo_plugin.engine.recordings import Recorder, Recording
+from rtmo_plugin.models.heads.rtmo_head import RTMOHead
+from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 
-Function = Callable[..., tuple[Tensor, ...]]
-_NUM_WARM_UPS = 3  # cuDNN chooses its algorithms in the first
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A function of tensors that is computed in place, again and again.
-
-    Attributes:
-        inputs: Tensors that the recorded work reads: images, then weights, which share the memory of the model's.
-        outputs: Tensors that ``forward`` writes.
-        output_gradients: Tensors that ``backward`` reads.
-        weight_gradients: Tensors that ``backward`` writes; None for a weight that does not matter.
-        forward: Computes the outputs.
-        backward: Computes the gradients of the last ``forward``.
-    """
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    output_gradients: tuple[Tensor, ...]
-    weight_gradients: tuple[Tensor | None, ...]
-    forward: Callable[[], None]
-    backward: Callable[[], None]
+_MOST_SIZES = 64  # each keeps its input, its outputs and a copy of the gradients; multi-scale training has 11
+_NO_MEMORY = "the GPU has too little memory to record the network, and a smaller batch would leave some"
+_MOST_RESTARTS = 20  # recording everything again takes seconds
 
 
-class Recorder(Protocol):
-    """Way to record a function."""
-
-    def find_obstacle(self, device: torch.device) -> str | None:
-        """Return why nothing can be recorded on a device, as the end of a sentence, or None."""
-
-    def __call__(self, function: Function, inputs: tuple[Tensor, ...]) -> Recording:
-        """Record a function and its gradient by all inputs but the first.
-
-        Raises:
-            RuntimeError: It cannot be recorded.
-        """
+class RecordingError(RuntimeError):
+    """A recording cannot be made or used; the message is the end of a sentence."""
 
 
-class CUDARecorder:
-    """Records CUDA graphs that share one memory pool."""
+class _Turn:
+    """A forward pass by replay; it is over after its backward pass, or when nothing refers to it any more."""
 
-    def __init__(self) -> None:
-        self._pool: Any = None
-
-    def find_obstacle(self, device: torch.device) -> str | None:
-        """Return why nothing can be recorded on a device, as the end of a sentence, or None."""
-        return None if device.type == "cuda" else f"they need an NVIDIA GPU, and this run uses the device {device.type}"
-
-    def __call__(self, function: Function, inputs: tuple[Tensor, ...]) -> Recording:
-        """Record a function and its gradient by all inputs but the first.
-
-        Raises:
-            RuntimeError: The function does what a graph cannot contain, such as a wait for the device.
-        """
-        weights, here, aside = inputs[1:], torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(here)
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        # Other threads, such as the one that pins batches, may call what is forbidden within a capture.
-        options = {"pool": self._pool, "capture_error_mode": "thread_local"}
-        forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.stream(aside):
-                for _ in range(_NUM_WARM_UPS):
-                    outputs = function(*inputs)
-                    gradients = tuple(torch.zeros_like(each) for each in outputs)
-                    torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
-            del outputs
-            with torch.cuda.graph(forward, **options):
-                outputs = function(*inputs)
-            with torch.cuda.graph(backward, **options):
-                found = torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
-        finally:
-            torch.cuda.set_stream(here)  # torch stays in the stream of a capture that fails
-            here.wait_stream(aside)
-        return Recording(
-            inputs, tuple(each.detach() for each in outputs), gradients, found, forward.replay, backward.replay
-        )
+    is_over = False
 
 
 class _Replay(torch.autograd.Function):
     """A recording as one node of the gradient graph."""
 
     @staticmethod
-    def forward(ctx: Any, recording: Recording, images: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-        ctx.recording = recording
+    def forward(ctx: Any, turn: _Turn, recording: Recording, images: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        ctx.turn, ctx.recording = turn, recording
         recording.inputs[0].copy_(images)
         for recorded, weight in zip(recording.inputs[1:], weights):
             if recorded.data_ptr() != weight.data_ptr():  # the weights have moved since
@@ -117,65 +55,139 @@ class _Replay(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.turn.is_over:
+            raise RuntimeError(
+                "A second backward pass of the same batch cannot be replayed: train without CUDA graphs (--no-graphs)."
+            )
         recording: Recording = ctx.recording
         for recorded, gradient in zip(recording.output_gradients, gradients):
             recorded.copy_(gradient)
         recording.backward()
+        ctx.turn.is_over = True
         # The next replay overwrites these gradients, and a parameter keeps what it is given: where they are accumulated
         # over several batches, it would add the new ones to themselves.
         found = [each for each in recording.weight_gradients if each is not None]
         copies = iter(torch._foreach_mul(found, 1.0) if found else ())
-        return None, None, *(None if each is None else next(copies) for each in recording.weight_gradients)
+        return None, None, None, *(None if each is None else next(copies) for each in recording.weight_gradients)
 
 
 class CapturedNetwork:
     """Replays a model's network in training; takes the place of the model's ``extract_feat``.
 
-    The network runs as before in validation, and for batches that are smaller than others, as the last one of an epoch.
-    If it cannot be recorded, it runs as before from then on, with a warning.
+    A recording is made with other images and weights than those of the step, and then has to compute the outputs,
+    gradients and buffers of the network itself (see ``find_difference``). If it does not, or cannot be made, the
+    network runs as before from then on, with a warning, and the memory of all recordings is given back.
+
+    The network also runs as before in validation, for batches that are smaller than others, as the last one of an
+    epoch, and while the backward pass of an earlier replay is to come. Where the GPU has no room for that, the
+    recordings are given up and made again later. They are made again, too, when other weights are trained than before.
 
     Args:
-        model: Estimator whose head has a ``head_module``.
+        model: Estimator without an obstacle, see ``find_obstacle``.
         recorder: Way to record.
         warn: Function that takes a warning.
+
+    Attributes:
+        failure: Why nothing is recorded any more, as the end of a sentence, or None.
     """
 
     def __init__(self, model: Any, recorder: Recorder, warn: Callable[[str], Any]) -> None:
         self._extract_feat = model.extract_feat
         self._model, self._recorder, self._warn = model, recorder, warn
         self._network = _Network(model)
+        self._parts = _Parts(model, self._network)
         self._recordings: dict[Any, Recording] = {}
-        self._batch_size = 0
-        self._has_failed = False
+        self._state: Any = None
+        self._num_restarts = self._batch_size = 0
+        self._turn: Callable[[], _Turn | None] = lambda: None
+        self._has_replayed = False
+        self.failure: str | None = None
+
+    @property
+    def lacks_memory(self) -> bool:
+        """Whether nothing is recorded because the GPU has too little memory."""
+        return self.failure == _NO_MEMORY
 
     def __call__(self, images: Tensor) -> Any:
-        """Return the head's raw maps where they can be replayed, else the features."""
-        if self._has_failed or not (self._model.training and torch.is_grad_enabled()):
-            return self._extract_feat(images)
+        """Return the head's raw maps, or the features of another head, by replay or as before."""
+        is_training = self._model.training and torch.is_grad_enabled() and not images.requires_grad
+        if self.failure is not None or not is_training:
+            return self._run_network(images)
         self._batch_size = max(self._batch_size, len(images))
-        weights = {name: each for name, each in self._network.named_parameters() if each.requires_grad}
-        if len(images) < self._batch_size or not weights:
-            return self._extract_feat(images)
+        turn = self._turn()
+        is_pending = turn is not None and not turn.is_over  # another replay would overwrite what its gradient needs
+        if len(images) < self._batch_size or is_pending:
+            return self._run_network(images)
+        weights = self._check_parts()
+        recording = self._find_recording(images, weights) if weights and self.failure is None else None
+        if recording is None:
+            return self._run_network(images)
+        turn = _Turn()
+        maps = _Replay.apply(turn, recording, images, *weights.values())  # type: ignore[no-untyped-call]
+        self._turn, self._has_replayed = weakref.ref(turn), True
+        return self._network.join(maps)
+
+    def _run_network(self, images: Tensor) -> Any:
+        """Run the network as before, after making room for it where a replay came before."""
+        if self._has_replayed and self._recordings:
+            needed = max(each.num_bytes for each in self._recordings.values())
+            if not self._recorder.has_room_for(needed + needed // 4):  # a backward pass needs a little more
+                self._forget()
+        self._has_replayed = False
+        return self._extract_feat(images)
+
+    def _find_recording(self, images: Tensor, weights: Mapping[str, Tensor]) -> Recording | None:
+        """Return the recording for batches like ``images``, a new one if there is none, or None if it fails."""
         precision = _read_autocast(images.device.type)
-        # A recording reads and writes buffers and frozen weights where they were.
-        fixed = [each for each in self._network.parameters() if not each.requires_grad]
-        places = tuple(each.data_ptr() for each in (*self._network.buffers(), *fixed))
-        key = (images.shape, images.dtype, precision, tuple(weights), places)
-        if key not in self._recordings:
-            try:
+        key = (images.shape, images.dtype, precision)
+        try:
+            if key not in self._recordings:
+                if len(self._recordings) == _MOST_SIZES:
+                    raise RecordingError(f"batches have more than {_MOST_SIZES} sizes")
                 self._recordings[key] = self._record(images, weights, precision)
-            except RuntimeError as error:  # torch's errors of CUDA
-                self._has_failed = True
-                self._recordings.clear()
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                self._warn(f"CUDA graphs are not used any more, because the network cannot be recorded: {reason}")
-                return self._extract_feat(images)
-        maps = _Replay.apply(self._recordings[key], images, *weights.values())  # type: ignore[no-untyped-call]
-        num_levels = len(maps) // len(RawMaps._fields)
-        return RawMaps(*(list(maps[first : first + num_levels]) for first in range(0, len(maps), num_levels)))
+            return self._recordings[key]
+        except RuntimeError as error:  # torch's errors of CUDA as well
+            reason = _describe(error)
+        self._give_up(reason)  # outside of the exception, whose frames hold tensors
+        return None
+
+    def _give_up(self, reason: str) -> None:
+        """Let the network run as before from now on."""
+        self.failure = reason
+        self._recordings.clear()
+        self._recorder.release()
+        self._warn(f"CUDA graphs are not used any more: {reason}.")
+
+    def _check_parts(self) -> dict[str, Tensor]:
+        """Return the weights that are trained; forget the recordings of a network with other parts, modes or memory."""
+        if self._parts.are_outdated():
+            self._network = _Network(self._model)
+            self._parts = _Parts(self._model, self._network)
+            self._state = None
+        weights = self._parts.list_weights()
+        state = (tuple(weights), self._parts.list_modes(), self._parts.list_places())
+        if state != self._state and self._recordings:
+            self._forget()
+        self._state = state
+        return weights
+
+    def _forget(self) -> None:
+        """Give up all recordings, to make them again when they are needed."""
+        self._num_restarts += 1
+        if self._num_restarts > _MOST_RESTARTS:
+            self._give_up(
+                f"they would have to be recorded more than {_MOST_RESTARTS} times, because other weights were trained "
+                "or the GPU had no room for them beside validation and smaller batches"
+            )
+        self._recordings.clear()
+        self._recorder.release()
 
     def _record(self, images: Tensor, weights: Mapping[str, Tensor], precision: torch.dtype | None) -> Recording:
-        """Record the network for batches like ``images``; the model stays as it is."""
+        """Record the network for batches like ``images``, and compare; the model stays as it is.
+
+        Raises:
+            RecordingError: A replay computes something else.
+        """
         device_type = images.device.type
 
         def compute(pixels: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
@@ -188,33 +200,119 @@ class CapturedNetwork:
         # Tensors of their own on the memory of the weights: those of the model belong to the gradient graphs of the
         # step and of distributed training, which would become a part of the recording.
         shared = [weight.detach().requires_grad_() for weight in weights.values()]
+        buffers = list(self._network.buffers())
         devices = [images.device] if images.is_cuda else []
-        with torch.autocast(device_type, enabled=False), torch.random.fork_rng(devices), _keep_buffers(self._network):
-            return self._recorder(compute, (pixels, *shared))
+        with torch.autocast(device_type, enabled=False), torch.random.fork_rng(devices):
+            expected = compute_eagerly(compute, (pixels, *shared), buffers)
+            if expected.is_random:
+                raise RecordingError("the network draws random numbers, as dropout does")
+            with keep_values(buffers), _replace_values(pixels, shared):
+                recording = self._recorder(compute, (pixels, *shared))
+            difference = find_difference(recording, expected, buffers, precision or shared[0].dtype)
+        if difference is not None:
+            raise RecordingError(difference)
+        return recording
+
+
+def _describe(error: RuntimeError) -> str:
+    """Return why a recording failed, as the end of a sentence."""
+    while isinstance(error.__context__, RuntimeError):  # the end of a capture fails as well, and says less
+        error = error.__context__
+    if isinstance(error, RecordingError):
+        return str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return _NO_MEMORY
+    return f"the network cannot be recorded ({(str(error).splitlines() or [type(error).__name__])[0]})"
 
 
 class _Network(nn.Module):
-    """The parts of an estimator that compute the head's raw maps: images in, all maps in one tuple out."""
+    """The parts of an estimator that are recorded: images in, all maps in one tuple out."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.backbone = model.backbone
         self.neck = getattr(model, "neck", None)
-        self.head_module = model.head.head_module
+        # The loss of this head takes raw maps in place of features.
+        has_maps = getattr(type(model.head), "loss", None) is RTMOHead.loss
+        self.head_module = model.head.head_module if has_maps else None
+        self._kind: type = tuple
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self.backbone(images)
         features = features if self.neck is None else self.neck(features)
-        return tuple(chain.from_iterable(self.head_module(features, with_proxy=True)))
+        if self.head_module is not None:
+            return tuple(chain.from_iterable(self.head_module(features, with_proxy=True)))
+        self._kind = type(features)
+        if self._kind not in (list, tuple) or not all(isinstance(each, Tensor) for each in features):
+            raise RecordingError("the features are not a list of tensors")
+        return tuple(features)
+
+    def join(self, maps: Sequence[Tensor]) -> Any:
+        """Return what the head takes, made of the result of ``forward``."""
+        if self.head_module is None:
+            return self._kind(maps)
+        num_levels = len(maps) // len(RawMaps._fields)
+        return RawMaps(*(list(maps[first : first + num_levels]) for first in range(0, len(maps), num_levels)))
+
+
+class _Parts:
+    """Parameters, buffers and modes of a network, read in each step without a walk through its hundreds of modules.
+
+    Args:
+        model: Estimator.
+        network: Its parts that are recorded.
+    """
+
+    def __init__(self, model: Any, network: nn.Module) -> None:
+        self._modules = list(network.modules())
+        self._children = [(each, tuple(each._modules.values())) for each in (model, model.head, *self._modules)]
+        self._weights = [(name, *_find_owner(network, name)) for name, _ in network.named_parameters()]
+        self._buffers = [_find_owner(network, name) for name, _ in network.named_buffers()]
+
+    def are_outdated(self) -> bool:
+        """Tell whether a module has other children than before."""
+        return any(tuple(each._modules.values()) != kept for each, kept in self._children)
+
+    def list_weights(self) -> dict[str, Tensor]:
+        """Return the parameters that are trained, by name."""
+        found = ((name, owner._parameters[key]) for name, owner, key in self._weights)
+        return {name: weight for name, weight in found if weight is not None and weight.requires_grad}
+
+    def list_modes(self) -> tuple[bool, ...]:
+        """Return which modules are in training mode."""
+        return tuple([each.training for each in self._modules])
+
+    def list_places(self) -> tuple[int, ...]:
+        """Return the memory of buffers and frozen weights, which a recording reads and writes where they were."""
+        fixed = [owner._parameters[key] for _, owner, key in self._weights]
+        buffers = [owner._buffers[key] for owner, key in self._buffers]
+        frozen = [each for each in fixed if each is not None and not each.requires_grad]
+        return tuple([each.data_ptr() for each in (*buffers, *frozen) if each is not None])
+
+
+def _find_owner(network: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return the module of a parameter or buffer, and its name there."""
+    path, _, key = name.rpartition(".")
+    return network.get_submodule(path), key
+
+
+@contextmanager
+def _replace_values(images: Tensor, weights: Sequence[Tensor]) -> Iterator[None]:
+    """Mirror images and shift weights by an output channel, in place, so that what is recorded cannot know theirs."""
+    values = [images.data, *(each.data for each in weights)]  # as gradient graphs must not notice
+    with keep_values(values):
+        images.data.copy_(images.data.flip(-1))
+        for value in values[1:]:
+            value.copy_(value.roll(1, 0) if value.ndim else value)
+        yield
 
 
 def find_obstacle(model: Any) -> str | None:
     """Return why the network of a model cannot be recorded, as the end of a sentence, or None."""
-    head = getattr(model, "head", None)
-    if not isinstance(getattr(head, "head_module", None), RTMOHeadModule):
-        return f"the head is {type(head).__name__}, which has no head_module of type RTMOHeadModule"
     if getattr(type(model), "extract_feat", None) is not BasePoseEstimator.extract_feat:
         return f"{type(model).__name__} has an extract_feat of its own"
+    if getattr(model, "head", None) is None:
+        return f"{type(model).__name__} has no head"
     for name, module in _Network(model).named_modules():
         obstacles = {
             "is a SyncBatchNorm, which talks to other processes": "SyncBatchNorm" in type(module).__name__,
@@ -228,19 +326,6 @@ def find_obstacle(model: Any) -> str | None:
             if is_met:
                 return f"{name} {obstacle}"
     return None
-
-
-@contextmanager
-def _keep_buffers(network: nn.Module) -> Iterator[None]:
-    """Undo what happens to the buffers inside, such as the statistics of batch norm."""
-    buffers = list(network.buffers())
-    before = [each.clone() for each in buffers]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, before):
-                buffer.copy_(value)
 
 
 def _read_autocast(device_type: str) -> torch.dtype | None:

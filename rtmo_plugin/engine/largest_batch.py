@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from rtmo_plugin.config.edits import Edit, prepare_config
 from rtmo_plugin.config.total_batch import count_processes
+from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
 from rtmo_plugin.engine.resuming import TrainingStart
 from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import ConfigError, DataError
@@ -58,7 +59,8 @@ def find_batch_size(cfg: Config, total_batch: int | None = None) -> int:
     """Return the largest number of images that each process can load at a time; no GPU runs out of memory.
 
     The model of the config is trained for some steps with batches of growing size, of the largest images of multi-scale
-    training and the most crowded of some samples. ``--compile`` needs less memory and is not tried.
+    training and the most crowded of some samples, with CUDA graphs if the training has them. ``--compile`` needs less
+    memory and is not tried.
 
     Args:
         cfg: Config that ``prepare_config`` returned, without a total batch; it is not changed.
@@ -208,12 +210,21 @@ def prepare_trial(runner: Runner) -> Callable[[int], None]:
     runner.message_hub.update_info("iter", 1)  # multi-scale training begins after the first step
     runner.optim_wrapper.initialize_count_status(runner.model, 0, 10**6)
     runner.model.train()
+    graphs = [hook for hook in runner.hooks if isinstance(hook, GraphsHook)]
 
     def train(size: int) -> None:
         runner.optim_wrapper.zero_grad()
-        batch = loader.collate_fn([crowded[index % len(crowded)] for index in range(size)])
-        for _ in range(_NUM_STEPS):
-            runner.model.train_step(batch, runner.optim_wrapper)
+        for hook in graphs:
+            hook.before_train(runner)
+        try:
+            for num_images in [size] * _NUM_STEPS + [size - 1] * (size > 1):  # as the last batch of an epoch
+                batch = loader.collate_fn([crowded[index % len(crowded)] for index in range(num_images)])
+                runner.model.train_step(batch, runner.optim_wrapper)
+            if getattr(vars(runner.model).get("extract_feat"), "lacks_memory", False):
+                raise torch.cuda.OutOfMemoryError("There is no memory for CUDA graphs.")
+        finally:
+            for hook in graphs:
+                hook.after_train(runner)
 
     return train
 

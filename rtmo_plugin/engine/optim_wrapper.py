@@ -1,4 +1,4 @@
-"""Mixed-precision training on CPUs and GPUs."""
+"""Optimizer wrappers that need not wait for the GPU, in full and in mixed precision on CPUs and GPUs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,37 @@ from rtmo_plugin.registry import OPTIM_WRAPPERS
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+@OPTIM_WRAPPERS.register_module(name="OptimWrapper")
+class NoWaitOptimWrapper(OptimWrapper):
+    """MMEngine's ``OptimWrapper``, which need not read the norm of the gradients before the next step begins.
+
+    Args:
+        **kwargs: Arguments of MMEngine's ``OptimWrapper``.
+
+    Attributes:
+        reads_late: Whether the norm of the gradients is logged one step late, so that nothing waits for the device.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reads_late = False
+        self._last_norm: HostCopy | None = None
+
+    def _clip_grad(self) -> None:
+        """Clip the gradients and log their norm, of this step or of the one before."""
+        if not self.reads_late:
+            super()._clip_grad()
+            return
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        norm = self.clip_func([each for each in weights if each.grad is not None], **self.clip_grad_kwargs)
+        if norm is None:  # of clipping by value
+            return
+        last, self._last_norm = self._last_norm, HostCopy(norm)
+        self.message_hub.update_scalar(f"train/{self.grad_name}", (last or self._last_norm).read())
+
+
 @OPTIM_WRAPPERS.register_module()
-class AutocastOptimWrapper(OptimWrapper):
+class AutocastOptimWrapper(NoWaitOptimWrapper):
     """Run forward passes in half precision (``--amp`` of ``rtmo train``).
 
     MMEngine's ``AmpOptimWrapper`` refuses CPUs, where bfloat16 is twice as fast if the processor
@@ -29,9 +58,6 @@ class AutocastOptimWrapper(OptimWrapper):
         dtype: ``"bfloat16"`` or ``"float16"``. Default: bfloat16 on CPUs and on GPUs that support it, else float16.
         loss_scale: Arguments of torch's ``GradScaler`` (float16 only).
         **kwargs: Arguments of MMEngine's ``OptimWrapper``.
-
-    Attributes:
-        reads_late: Whether the norm of the gradients is logged one step late, so that nothing waits for the device.
 
     Raises:
         ValueError: The dtype is not supported, or it is float16 without a GPU.
@@ -44,8 +70,6 @@ class AutocastOptimWrapper(OptimWrapper):
         # torch 2.3 moved the scaler out of torch.cuda; a disabled one passes everything through.
         scaler_class = getattr(torch.amp, "GradScaler", torch.cuda.amp.GradScaler)
         self.loss_scaler = scaler_class(**(loss_scale or {}), enabled=self.dtype is torch.float16)
-        self.reads_late = False
-        self._last_norm: HostCopy | None = None
 
     def _choose_dtype(self, dtype: str | None) -> str:
         if dtype not in (None, *_DTYPES):
@@ -72,18 +96,6 @@ class AutocastOptimWrapper(OptimWrapper):
             self._clip_grad()
         self.loss_scaler.step(self.optimizer, **kwargs)
         self.loss_scaler.update()
-
-    def _clip_grad(self) -> None:
-        """Clip the gradients and log their norm, of this step or of the one before."""
-        if not self.reads_late:
-            super()._clip_grad()
-            return
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        norm = self.clip_func([each for each in weights if each.grad is not None], **self.clip_grad_kwargs)
-        if norm is None:  # of clipping by value
-            return
-        last, self._last_norm = self._last_norm, HostCopy(norm)
-        self.message_hub.update_scalar(f"train/{self.grad_name}", (last or self._last_norm).read())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimizer's state, and the scaler's if there is one."""

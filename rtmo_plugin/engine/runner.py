@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
@@ -62,6 +64,14 @@ class QuietRunner(Runner):
         super().setup_env(env_cfg)
         if self.distributed:
             share_image_cache(self.cfg)
+
+    def set_randomness(self, seed: int | None, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
+        """Set seed and algorithms as MMEngine does; an operation without a deterministic form is a warning."""
+        if deterministic:  # else PyTorch refuses matrix products on GPUs
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+        if deterministic:
+            torch.use_deterministic_algorithms(True, warn_only=True)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Freeze parts of the model, and wrap it for several processes as MMEngine does, or for CPUs."""

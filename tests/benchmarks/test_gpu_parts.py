@@ -1,12 +1,13 @@
 """The measurement on a GPU, tried without one: parts that work, fail, and take too long."""
 
 import json
+import re
 import sys
 
 import pytest
 
 from benchmarks import gpu_training
-from benchmarks.gpu_parts import PARTS, TINY, Scale, Setting
+from benchmarks.gpu_parts import PARTS, ROOT, TINY, Scale, Setting
 from rtmo_plugin.errors import ConfigError
 
 
@@ -46,7 +47,7 @@ def test_a_part_without_time_is_left_out():
 
 
 def test_unknown_parts_are_refused():
-    with pytest.raises(ConfigError, match="--parts: 'steps' is unknown; choose from small, more-images, files"):
+    with pytest.raises(ConfigError, match="--parts: 'steps' is unknown; choose from small, more-images, large"):
         gpu_training.run(parts="small,steps")
 
 
@@ -77,6 +78,16 @@ def test_both_sides_get_the_same_batch(data_root):
         assert bool((image == theirs).all())
         assert sample.gt_instance_labels.keypoints.shape == other.gt_instance_labels.keypoints.shape
         assert float(sample.gt_instance_labels.bboxes.max()) < 2 * 64
+
+
+def test_every_test_of_training_for_gpus_is_run():
+    marked = {
+        str(path.relative_to(ROOT))
+        for room in ("engine", "models", "data")
+        for path in (ROOT / "tests" / room).rglob("test_*.py")
+        if re.search(r"^(@pytest|pytestmark = pytest)\.mark\.gpu$", path.read_text(), re.M)
+    }
+    assert set(Scale().tests) == marked
 
 
 def test_sizes_are_those_of_the_recipes():

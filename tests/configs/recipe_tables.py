@@ -87,6 +87,8 @@ RENAMED: list[tuple[str, str, Any]] = [
         "optim_wrapper.constructor",
         lambda v, _: {"ForceDefaultOptimWrapperConstructor": "rtmo_plugin.MergingOptimWrapperConstructor"}.get(v),
     ),
+    # the same steps (tests/engine/test_no_wait.py)
+    (r"optim_wrapper\.type", "optim_wrapper.type", lambda v, _: f"rtmo_plugin.{v}"),
     # the same numbers to 1e-9 (tests/evaluation/test_equality.py), ten times faster and without xtcocotools
     (r"(val|test)_evaluator\.type", r"\1_evaluator.type", lambda v, _: f"rtmo_plugin.{v}"),
     # the same function; SiLU is one operation of torch

@@ -1,9 +1,11 @@
 """The network as recordings: the same losses, gradients and buffers, one recording a size, and reasons where it is not.
 
 On the CPU a recording is played by a stand-in that computes into fixed memory as a CUDA graph does, so that everything
-around the graphs is tested: when they are recorded and replayed, what becomes of buffers and gradients.
+around the graphs is tested: when they are recorded and replayed, what becomes of buffers and gradients, and that
+recordings which compute something else are found and not used.
 """
 
+import copy
 import logging
 from types import SimpleNamespace
 
@@ -11,69 +13,36 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import MODELS, init_default_scope
+from mmpose.models import BottomupPoseEstimator
 from torch import nn
 
 from rtmo_plugin.api import train
 from rtmo_plugin.checkpoints.reading import read_checkpoint
+from rtmo_plugin.config import edits
 from rtmo_plugin.config.edits import list_training_edits
-from rtmo_plugin.engine import training_loop
-from rtmo_plugin.engine.captured_network import CapturedNetwork, Recording, find_obstacle
+from rtmo_plugin.engine import captured_network, training_loop
+from rtmo_plugin.engine.captured_network import CapturedNetwork, find_obstacle
 from rtmo_plugin.engine.hooks import network_graphs
 from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.models.heads.rtmo_head import RTMOHead
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
-from tests.oracle import OUR_CONFIGS, make_samples
-from tests.tiny import shrink
-
-NUM_WARM_UPS = 3
-
-
-class MemoryRecorder:
-    """Stand-in for CUDA graphs: results are written to the same memory in every replay."""
-
-    def __init__(self):
-        self.shapes = []
-
-    def find_obstacle(self, device):
-        return None
-
-    def __call__(self, function, inputs):
-        self.shapes.append(tuple(inputs[0].shape))
-        weights, graph = inputs[1:], []
-        for _ in range(NUM_WARM_UPS):
-            outputs = function(*inputs)
-            gradients = tuple(torch.zeros_like(each) for each in outputs)
-            found = torch.autograd.grad(outputs, weights, gradients, allow_unused=True)
-        kept = tuple(each.detach().clone() for each in outputs)
-        found = tuple(None if each is None else each.clone() for each in found)
-
-        def forward():
-            with torch.enable_grad():
-                graph[:] = function(*inputs)
-            for static, value in zip(kept, graph):
-                static.copy_(value.detach())
-
-        def backward():
-            for static, value in zip(found, torch.autograd.grad(graph, weights, gradients, allow_unused=True)):
-                if static is not None:
-                    static.copy_(value)
-
-        return Recording(inputs, kept, gradients, found, forward, backward)
-
-
-class FailingRecorder(MemoryRecorder):
-    def __call__(self, function, inputs):
-        super().__call__(function, inputs)  # the warm-up has changed the buffers
-        raise RuntimeError("operation not permitted when stream is capturing\nand more lines")
-
-
-def make_model(recipe="rtmo-t_coco"):
-    init_default_scope("mmpose")
-    torch.manual_seed(0)
-    config = shrink(Config.fromfile(OUR_CONFIGS / f"{recipe}.py").model)
-    config.data_preprocessor.batch_augments = None
-    return MODELS.build(config).train().double()
+from tests.replays import (
+    AddingRecorder,
+    FailingRecorder,
+    FullRecorder,
+    LosingRecorder,
+    MemoryRecorder,
+    StaleImagesRecorder,
+    StaleWeightsRecorder,
+    TwiceRecorder,
+    check_same,
+    check_steps,
+    make_batch,
+    make_model,
+    read,
+    step,
+)
 
 
 def capture(model, recorder=None):
@@ -81,39 +50,6 @@ def capture(model, recorder=None):
     recorder, warnings = recorder or MemoryRecorder(), []
     model.extract_feat = CapturedNetwork(model, recorder, warnings.append)
     return recorder, warnings
-
-
-def make_batch(number, size_wh=(64, 64), num_people=(2, 1)):
-    torch.manual_seed(number)
-    images = torch.rand(len(num_people), 3, *size_wh[::-1]).double() * 255
-    return images, make_samples(list(num_people), size_wh=size_wh, seed=number, dtype=torch.float64)
-
-
-def step(model, batch):
-    """Add the gradients of a batch to those of the model, and return its losses."""
-    losses = model.loss(*batch)
-    sum(losses.values()).backward()
-    return {name: float(value.detach()) for name, value in losses.items()}
-
-
-def read(model):
-    """Return everything that a step changes."""
-    gradients = {f"{name} (gradient)": each.grad for name, each in model.named_parameters() if each.grad is not None}
-    return {**gradients, **dict(model.named_buffers())}
-
-
-def check_same(found, expected):
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(
-            found[name], value, rtol=1e-8, atol=1e-8, msg=lambda text, name=name: f"{name}: {text}"
-        )
-
-
-def check_steps(model, other, batches):
-    for batch in batches:
-        assert step(other, batch) == pytest.approx(step(model, batch), rel=1e-9, abs=1e-9)
-    check_same(read(other), read(model))
 
 
 @pytest.fixture
@@ -190,40 +126,177 @@ def test_validation_is_not_recorded(models):
         assert one.shape == other.shape
 
 
+def compute_maps(model, images):
+    feats = model.extract_feat(images)
+    maps = feats if isinstance(feats, RawMaps) else model.head.head_module(feats, with_proxy=True)
+    return [each.detach().clone() for level in maps for each in level]
+
+
 def test_mixed_precision_is_that_of_the_step(models):
-    recorder, _ = capture(models[1])
+    recorder, warnings = capture(models[1])
     images = make_batch(1)[0].float().contiguous(memory_format=torch.channels_last)
     maps = []
     for model in models:
         model.float()
         with torch.autocast("cpu", torch.bfloat16):
-            feats = model.extract_feat(images)
-            maps.append(feats if isinstance(feats, RawMaps) else model.head.head_module(feats, with_proxy=True))
-    for expected, found in zip(*maps):
-        assert [each.dtype for each in found] == [each.dtype for each in expected]
-        for one, other in zip(found, expected):
-            torch.testing.assert_close(one, other)
-    assert maps[0].pose_vectors[0].dtype == torch.bfloat16
-    models[1].extract_feat(images)
-    assert len(recorder.shapes) == 2  # float32 is another recording
+            maps.append(compute_maps(model, images))
+    assert [each.dtype for each in maps[1]] == [each.dtype for each in maps[0]]
+    assert {each.dtype for each in maps[0]} == {torch.bfloat16, torch.float32}
+    for found, expected in zip(maps[1], maps[0]):
+        torch.testing.assert_close(found, expected)
+    compute_maps(models[1], images)
+    assert (len(recorder.shapes), warnings) == (2, [])  # float32 is another recording
 
 
 def test_what_cannot_be_recorded_runs_as_before_with_a_warning(models):
     recorder, warnings = capture(models[1], FailingRecorder())
     check_steps(*models, [make_batch(1), make_batch(2)])
-    assert len(recorder.shapes) == 1
+    assert (len(recorder.shapes), recorder.num_releases) == (1, 1)
     assert warnings == [
-        "CUDA graphs are not used any more, because the network cannot be recorded: operation not permitted when "
-        "stream is capturing"
+        "CUDA graphs are not used any more: the network cannot be recorded (operation not permitted when stream is "
+        "capturing)."
     ]
 
 
-class OtherHead(nn.Module):
-    pass
+WRONG_RECORDERS = {
+    "outputs of a replay differ from those of the network itself by ": [StaleWeightsRecorder, StaleImagesRecorder],
+    "gradients of a replay differ from those of the network itself by inf of their size": [LosingRecorder],
+    "gradients of a replay differ from those of the network itself by ": [AddingRecorder],
+    "a replay counts other batches in its buffers than the network itself": [TwiceRecorder],
+    "the GPU has too little memory to record the network, and a smaller batch would leave some": [FullRecorder],
+}
 
 
-def give_other_head(model):
-    model.head = OtherHead()
+@pytest.mark.parametrize(
+    ("words", "recorder"),
+    [(words, each) for words, recorders in WRONG_RECORDERS.items() for each in recorders],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_recording_that_computes_something_else_is_not_used(models, words, recorder):
+    recorder, warnings = capture(models[1], recorder())
+    check_steps(*models, [make_batch(1), make_batch(2)])
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"CUDA graphs are not used any more: {words}")
+    assert (len(recorder.shapes) <= 1, recorder.num_releases) == (True, 1)
+
+
+def test_recording_draws_no_random_numbers_and_leaves_weights_to_the_last_bit(models):
+    capture(models[1])
+    batch = make_batch(1)
+    before, weights = torch.get_rng_state(), [each.clone() for each in models[1].parameters()]
+    models[1].extract_feat(batch[0])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(each, weight) for each, weight in zip(models[1].parameters(), weights))
+
+
+def test_a_network_with_dropout_draws_the_same_numbers_as_before(models):
+    recorder, warnings = capture(models[1])
+    for model in models:
+        model.neck.input_proj[0] = nn.Sequential(model.neck.input_proj[0], nn.Dropout(0.5))
+    batches = make_batch(1), make_batch(2)
+    losses = []
+    for model in models:
+        torch.manual_seed(3)
+        losses.append([list(step(model, batch).values()) for batch in batches])
+    for found, expected in zip(*losses):
+        assert found == pytest.approx(expected, rel=1e-9)  # other numbers would be percents apart
+    assert (recorder.shapes, len(warnings)) == ([], 1)
+    assert "the network draws random numbers, as dropout does" in warnings[0]
+
+
+def test_a_second_batch_before_the_backward_pass_of_the_first_is_not_replayed(models):
+    recorder, warnings = capture(models[1])
+    for model in models:
+        losses = [sum(model.loss(*make_batch(number)).values()) for number in (1, 2)]
+        for loss in losses:
+            loss.backward()
+    check_same(read(models[1]), read(models[0]))
+    check_steps(*models, [make_batch(3)])
+    assert (len(recorder.shapes), warnings) == (1, [])
+
+
+def test_a_loss_that_is_dropped_keeps_nothing_waiting(models):
+    capture(models[1])
+    for model in models:
+        model.loss(*make_batch(1))
+    assert isinstance(models[1].extract_feat(make_batch(2)[0]), RawMaps)
+
+
+def test_a_second_backward_pass_is_refused(models):
+    capture(models[1])
+    loss = sum(models[1].loss(*make_batch(1)).values())
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match=r"second backward pass .* train without CUDA graphs \(--no-graphs\)"):
+        loss.backward()
+
+
+def test_a_part_in_evaluation_mode_is_recorded_as_such(models):
+    recorder, warnings = capture(models[1])
+    for mode in (True, False, True):
+        for model in models:
+            model.zero_grad()
+            model.backbone.train(mode)
+        check_steps(*models, [make_batch(1)])
+    assert (len(recorder.shapes), recorder.num_releases, warnings) == (3, 2, [])
+
+
+def test_a_part_that_was_replaced_is_used(models):
+    recorder, _ = capture(models[1])
+    check_steps(*models, [make_batch(1)])
+    torch.manual_seed(1)
+    other = make_model().neck
+    for model in models:
+        model.zero_grad()
+        model.neck = copy.deepcopy(other)
+    check_steps(*models, [make_batch(2)])
+    for model in models:
+        model.zero_grad()
+        model.neck.input_proj[0] = copy.deepcopy(other.input_proj[0])
+    check_steps(*models, [make_batch(3)])
+    assert len(recorder.shapes) == 3
+
+
+def test_recordings_give_way_to_a_smaller_batch_where_memory_is_short(models, monkeypatch):
+    monkeypatch.setattr(captured_network, "_MOST_RESTARTS", 1)
+    recorder, warnings = capture(models[1], MemoryRecorder(has_room=False))
+    small = [make_batch(number, num_people=(1,)) for number in range(3)]
+    check_steps(*models, [make_batch(1), small[0], small[1], make_batch(2)])
+    assert (len(recorder.shapes), recorder.num_releases, warnings) == (2, 1, [])
+    check_steps(*models, [small[2], make_batch(3)])
+    assert len(recorder.shapes) == 2
+    assert len(warnings) == 1
+    assert "they would have to be recorded more than 1 times, because other weights" in warnings[0]
+
+
+def test_batches_of_too_many_sizes_are_not_recorded(models, monkeypatch):
+    monkeypatch.setattr(captured_network, "_MOST_SIZES", 1)
+    recorder, warnings = capture(models[1])
+    check_steps(*models, [make_batch(1), make_batch(2, size_wh=(96, 64)), make_batch(3)])
+    assert recorder.shapes == [(2, 3, 64, 64)]
+    assert warnings == ["CUDA graphs are not used any more: batches have more than 1 sizes."]
+
+
+class OtherHead(RTMOHead):
+    """Head with a loss of its own, which looks at the features."""
+
+    def loss(self, feats, batch_data_samples, train_cfg=None):
+        assert isinstance(feats, (list, tuple))
+        losses = super().loss(feats, batch_data_samples, train_cfg)
+        return {**losses, "loss_feats": sum(feat.square().mean() for feat in feats)}
+
+
+def test_of_a_custom_head_backbone_and_neck_are_recorded(models):
+    for model in models:
+        model.head.__class__ = OtherHead
+    recorder, warnings = capture(models[1])
+    check_steps(*models, [make_batch(1), make_batch(2)])
+    assert (recorder.shapes, warnings) == ([(2, 3, 64, 64)], [])
+    assert not isinstance(models[1].extract_feat(make_batch(3)[0]), RawMaps)
+
+
+class OtherEstimator(BottomupPoseEstimator):
+    def extract_feat(self, inputs):
+        return self.backbone(inputs)
 
 
 def give_hook(model):
@@ -231,7 +304,7 @@ def give_hook(model):
 
 
 OBSTACLES = {
-    r"the head is OtherHead, which has no head_module": give_other_head,
+    r"OtherEstimator has an extract_feat of its own": lambda model: setattr(model, "__class__", OtherEstimator),
     r"backbone.stem.conv.bn is a SyncBatchNorm, which": lambda model: setattr(
         model.backbone.stem.conv, "bn", nn.SyncBatchNorm(8)
     ),
@@ -274,10 +347,42 @@ def test_without_cuda_one_sentence_says_so(caplog):
     assert "extract_feat" not in vars(model)
 
 
+EDITS = {"validate": True, "patience": None, "cache_gb": 0, "amp": False, "auto_scale_lr": False}
+
+
 def test_both_ways_to_run_the_network_faster_exclude_each_other():
-    options = {"validate": True, "patience": None, "cache_gb": 0, "amp": False, "auto_scale_lr": False}
     with pytest.raises(ConfigError, match="--compile and --graphs are two ways"):
-        list_training_edits(compiled=True, graphs=True, **options)
+        list_training_edits(compiled=True, graphs=True, **EDITS)
+
+
+@pytest.mark.parametrize(
+    ("device", "graphs", "compiled", "expected"),
+    [
+        ("cuda", None, False, ["GraphsHook", "NoWaitHook"]),
+        ("cuda", None, True, ["CompileHook", "NoWaitHook"]),
+        ("cuda", False, False, []),
+        ("cpu", None, False, []),
+        ("cpu", True, False, ["GraphsHook", "NoWaitHook"]),  # a warning will say that there is no GPU
+    ],
+)
+def test_graphs_are_the_default_on_gpus(config, monkeypatch, device, graphs, compiled, expected):
+    monkeypatch.setattr(edits, "get_device", lambda: device)
+    cfg = Config.fromfile(config)
+    before = len(cfg.custom_hooks)
+    for edit in list_training_edits(compiled=compiled, graphs=graphs, **EDITS):
+        edit(cfg)
+    assert [hook["type"] for hook in cfg.custom_hooks[before:]] == [f"rtmo_plugin.{name}" for name in expected]
+
+
+@pytest.mark.parametrize(("graphs", "kept"), [(None, 1), (True, 2), (False, 0)])
+def test_hooks_that_a_config_names_are_not_added_twice(config, graphs, kept):
+    cfg = Config.fromfile(config)
+    before = len(cfg.custom_hooks)
+    cfg.custom_hooks = [*cfg.custom_hooks, {"type": "rtmo_plugin.NoWaitHook", "device_types": ("cpu",)}]
+    edits.choose_graphs(cfg, graphs, compiled=False)
+    assert len(cfg.custom_hooks) == before + kept
+    if kept:
+        assert cfg.custom_hooks[before]["device_types"] == ("cpu",)
 
 
 @pytest.mark.parametrize("options", [{"total_batch": 4}, {"amp": True}], ids=["two batches a step", "bfloat16"])

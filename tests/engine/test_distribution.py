@@ -1,12 +1,15 @@
 """Two processes on CPUs, or several batches: the gradients of one joint batch, and runs that end."""
 
+import contextlib
 import copy
+import logging
 import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -21,8 +24,10 @@ from torch import distributed
 from rtmo_plugin.api import train
 from rtmo_plugin.engine import training_loop
 from rtmo_plugin.engine.distribution import wrap_for_cpus
+from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
 from rtmo_plugin.errors import ConfigError
 from tests.conftest import ROOT
+from tests.replays import MemoryRecorder
 from tests.tiny import describe_people
 from tests.tiny_runs import make_tiny
 
@@ -102,6 +107,54 @@ def test_gradients_are_those_of_the_joint_batch():
     pairs = [(some, others), (some, nobody), (nobody, others)]
     expected = [compute_gradients(copy.deepcopy(model), a + b) for a, b in pairs]
     assert start(check_rank, model, pairs, expected) == [0, 0]
+
+
+def accumulate_gradients(model, batches):
+    """Return the gradients of several batches, which are exchanged once, after the last one."""
+    module = model.module
+    module.zero_grad()
+    for number, samples in enumerate(batches):
+        batch = module.data_preprocessor(pseudo_collate(copy.deepcopy(samples)), training=True)
+        for sample in batch["data_samples"]:
+            sample.gt_instance_labels = sample.gt_instance_labels.to(torch.float64)
+        with model.no_sync() if number + 1 < len(batches) else contextlib.nullcontext():
+            loss, _ = module.parse_losses(model(batch["inputs"].double(), batch["data_samples"], mode="loss"))
+            loss.backward()
+    return {name: weight.grad.clone() for name, weight in module.named_parameters() if weight.grad is not None}
+
+
+def replay_rank(rank, model, pairs, options):
+    distributed.init_process_group("gloo")
+    plain, replayed = (wrap_for_cpus(copy.deepcopy(model), options) for _ in range(2))
+    recorder, logger = MemoryRecorder(), logging.getLogger("replays")
+    sentences = []
+    logger.warning = sentences.append
+    GraphsHook(recorder).before_train(SimpleNamespace(model=replayed, logger=logger))
+    batches = [pair[rank] for pair in pairs]
+    for _ in range(2):
+        expected, found = (accumulate_gradients(each, batches) for each in (plain, replayed))
+        scale = max(gradient.abs().max() for gradient in expected.values())
+        assert found.keys() == expected.keys()
+        assert not [name for name in found if (found[name] - expected[name]).abs().max() > 1e-9 * scale]
+    for value, other in zip(plain.module.buffers(), replayed.module.buffers()):
+        assert torch.allclose(value, other, rtol=1e-9, atol=1e-9)
+    if options:
+        assert recorder.shapes == []
+        assert "SyncBatchNorm, which talks to other processes" in sentences[0]
+    else:
+        assert (len(recorder.shapes), sentences) == (1, [])
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("options", [{}, {"sync_bn": "torch"}], ids=["replayed", "SyncBN"])
+def test_replays_and_accumulation_where_a_rank_has_no_people(options):
+    cfg = make_tiny("rtmo-t_coco")
+    some, others, nobody = make_batches(cfg)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.double().train()
+    pairs = [(some, others), (some, nobody), (nobody, others)]
+    assert start(replay_rank, model, pairs, options) == [0, 0]
 
 
 def train_rank(rank, work_dir, data_root):

@@ -13,25 +13,30 @@ from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data import batch_slots
 from rtmo_plugin.data.preprocessor import PackedDataPreprocessor
-from rtmo_plugin.engine import training_loop
-from rtmo_plugin.engine.captured_network import CapturedNetwork, CUDARecorder
+from rtmo_plugin.engine import recording_proof, training_loop
+from rtmo_plugin.engine.captured_network import CapturedNetwork
+from rtmo_plugin.engine.moving_average import ForeachEMA
 from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
+from rtmo_plugin.engine.recordings import CUDARecorder
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.packed_batch import pack_samples
+from tests import replays
 from tests.data.test_batch_slots import make_loader
-from tests.engine.test_captured_network import check_steps, make_batch, make_model, read, step
+from tests.engine.test_interruption import assert_same_end, make_recipe
+from tests.engine.test_interruption import run as run_process
 from tests.engine.test_resume import find_different
 from tests.oracle import make_samples
+from tests.replays import check_steps, make_batch, make_model, read, step
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda"
 
 
-def make_pair():
+def make_pair(recorder=None):
     """Return two equal models in float64, one of which replays CUDA graphs, and the list of warnings."""
     plain = make_model().to(DEVICE)
     replayed, warnings = copy.deepcopy(plain), []
-    replayed.extract_feat = CapturedNetwork(replayed, CUDARecorder(), warnings.append)
+    replayed.extract_feat = CapturedNetwork(replayed, recorder or CUDARecorder(), warnings.append)
     return plain, replayed, warnings
 
 
@@ -124,6 +129,118 @@ def _without_graphs(model):
     return model
 
 
+@pytest.mark.parametrize("recorder", [replays.StaleWeightsRecorder, replays.StaleImagesRecorder, replays.TwiceRecorder])
+def test_graphs_that_compute_something_else_are_not_used(recorder):
+    plain, replayed, warnings = make_pair(recorder(CUDARecorder()))
+    check_steps(plain, replayed, [load(1), load(2)])
+    assert len(warnings) == 1
+    assert "from those of the network itself" in warnings[0] or "than the network itself" in warnings[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_graphs_equal_the_network_in_mixed_precision_with_recipes_sizes(dtype):
+    """Differences stay far below the limit of 0.6: the kernels are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording_proof, "_LIMITS", {dtype: 0.05})
+        model = make_model().float().to(DEVICE).to(memory_format=torch.channels_last)
+        warnings = []
+        model.extract_feat = CapturedNetwork(model, CUDARecorder(), warnings.append)
+        for side in (480, 640, 800):
+            with torch.autocast(DEVICE, dtype):
+                maps = model.extract_feat(torch.rand(8, 3, side, side, device=DEVICE) * 255)
+            del maps
+    assert (warnings, count(model)) == ([], 3)
+
+
+def test_a_network_with_dropout_draws_the_same_numbers():
+    plain, replayed, warnings = make_pair()
+    for model in (plain, replayed):
+        model.neck.input_proj[0] = torch.nn.Sequential(model.neck.input_proj[0], torch.nn.Dropout(0.5))
+    losses = []
+    for model in (plain, replayed):
+        torch.manual_seed(3)
+        losses.append([list(step(model, load(number)).values()) for number in (1, 2)])
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-9)
+    assert "the network draws random numbers" in warnings[0]
+
+
+def test_frozen_parts_and_batch_norm_in_evaluation_mode_are_followed():
+    plain, replayed, warnings = make_pair()
+    for is_trained in (True, False, True):
+        for model in (plain, replayed):
+            model.zero_grad()
+            model.backbone.requires_grad_(is_trained).train(is_trained)
+        check_steps(plain, replayed, [load(1), load(2, size_wh=(96, 64))])
+    assert (warnings, count(replayed)) == ([], 2)
+
+
+def test_smaller_batches_and_validation_come_between_replays():
+    plain, replayed, warnings = make_pair()
+    check_steps(plain, replayed, [load(1), load(2, num_people=(1,)), load(3)])
+    with torch.no_grad():
+        for model in (plain, replayed):
+            model.eval().extract_feat(load(4)[0])
+            model.train()
+    check_steps(plain, replayed, [load(5)])
+    assert (warnings, count(replayed)) == ([], 1)
+
+
+def test_a_second_batch_before_the_backward_pass_of_the_first_is_not_replayed():
+    plain, replayed, warnings = make_pair()
+    for model in (plain, replayed):
+        for loss in [sum(model.loss(*load(number)).values()) for number in (1, 2)]:
+            loss.backward()
+    replays.check_same(read(replayed), read(plain))
+    assert warnings == []
+
+
+def test_memory_of_graphs_is_given_back_and_had_again():
+    model, recorder = make_model().float().to(DEVICE), CUDARecorder()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    for _ in range(2):
+        captured = CapturedNetwork(model, recorder, pytest.fail)
+        captured(torch.rand(8, 3, 640, 640, device=DEVICE))
+        assert torch.cuda.memory_reserved() > before + (64 << 20)
+        assert next(iter(captured._recordings.values())).num_bytes > 1 << 20
+        del captured
+        recorder.release()
+        assert torch.cuda.memory_reserved() < before + (64 << 20)  # workspaces of libraries stay
+    assert recorder.has_room_for(1)
+    assert not recorder.has_room_for(1 << 50)
+
+
+def test_too_little_memory_is_a_warning_and_leaves_what_there_was():
+    plain, replayed, warnings = make_pair()
+    captured = replayed.extract_feat
+    images = torch.rand(16, 3, 640, 640, device=DEVICE, dtype=torch.float64)
+    total = torch.cuda.get_device_properties(DEVICE).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + (256 << 20)) / total)
+    try:
+        with pytest.raises(torch.cuda.OutOfMemoryError):  # of the network itself, too
+            captured(images)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "the GPU has too little memory to record the network" in warnings[0]
+    del images
+    check_steps(plain, replayed, [load(1)])
+
+
+def test_the_moving_average_is_that_of_the_cpu():
+    models = [make_model().to(device) for device in ("cpu", DEVICE)]
+    averages = [ForeachEMA(model, momentum=0.01, gamma=10, update_buffers=True) for model in models]
+    for number in range(20):
+        for model, average in zip(models, averages):
+            generator = torch.Generator().manual_seed(number)
+            with torch.no_grad():
+                for weight in model.parameters():
+                    weight.add_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype).to(weight.device))
+            average.update_parameters(model)
+    for expected, found in zip(averages[0].state_dict().values(), averages[1].state_dict().values()):
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-6, atol=1e-6)
+
+
 @pytest.fixture
 def one_process(tmp_path):
     """Make this process the only one of a distributed run."""
@@ -190,6 +307,26 @@ def run(config, data_root, tmp_path, monkeypatch):
         return train(cfg, work_dir=tmp_path / name, data_root=data_root, seed=0, **options)
 
     return train_with
+
+
+@pytest.mark.parametrize("graphs", [None, False])
+def test_a_run_killed_at_any_moment_ends_as_the_unbroken_one(data_root, tmp_path, graphs):
+    recipe = make_recipe(stage_length=1)
+    options = {"graphs": graphs, "amp": True, "deterministic": True, "method": "spawn"}
+    assert not run_process(recipe, data_root, tmp_path / "unbroken", **options)
+    for _ in range(2):  # in the second epoch, and in the third
+        assert run_process(recipe, data_root, tmp_path / "killed", death=(torch.Tensor, "backward", 4), **options)
+    assert not run_process(recipe, data_root, tmp_path / "killed", **options)
+    assert_same_end(tmp_path / "killed", tmp_path / "unbroken")
+    console = (tmp_path / "unbroken/console.txt").read_text()
+    assert "CUDA graphs are not used" not in console
+
+
+def test_graphs_are_the_default(run):
+    result = run("default", amp=True, validate=False)
+    log = next(result.log_dir.glob("*.log")).read_text()
+    assert "CUDA graphs are used (--no-graphs: train without)" in log
+    assert "CUDA graphs are not used" not in log
 
 
 @pytest.mark.parametrize("options", [{}, {"amp": True}, {"amp": True, "total_batch": 4}])

@@ -68,12 +68,12 @@ def work(cfg, options, death):
         train(cfg, resume="auto", seed=0, **options)
 
 
-def run(cfg, data_root, work_dir, *, death=None, seconds=None):
+def run(cfg, data_root, work_dir, *, death=None, seconds=None, method="fork", **options):
     """Train in a process of its own until it ends, dies by ``death`` or is killed; return whether it was killed."""
     cv2.setNumThreads(0)  # threads do not survive a fork, and OpenCV would wait for them
     work_dir.mkdir(exist_ok=True)
-    options = {"data_root": data_root, "work_dir": str(work_dir)}
-    process = multiprocessing.get_context("fork").Process(target=work, args=(cfg, options, death))
+    options = {"data_root": data_root, "work_dir": str(work_dir), **options}
+    process = multiprocessing.get_context(method).Process(target=work, args=(cfg, options, death))
     process.start()
     process.join(300 if seconds is None else seconds)
     if process.is_alive():

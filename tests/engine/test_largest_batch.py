@@ -1,10 +1,13 @@
 """The largest batch that fits: the search, and the steps that it tries."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from rtmo_plugin.api import train
-from rtmo_plugin.config.edits import prepare_config
+from rtmo_plugin.config.edits import choose_graphs, prepare_config
+from rtmo_plugin.engine.hooks import network_graphs
 from rtmo_plugin.engine.largest_batch import (
     find_batch_size,
     find_largest_batch,
@@ -15,6 +18,7 @@ from rtmo_plugin.engine.largest_batch import (
 from rtmo_plugin.engine.resuming import TrainingStart
 from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import ConfigError
+from tests.replays import MemoryRecorder
 
 
 class Memory:
@@ -119,9 +123,30 @@ def test_trial_trains_the_most_crowded_samples_at_the_largest_size(data_root, tm
 
         assert find_largest_batch(train_within, list_batch_sizes(100)) == 4
     assert {shape[2:] for shape in shapes} == {(96, 96)}
-    assert {shape[0] for shape in shapes} == set(memory.tried)
+    last = {size - 1 for size in memory.tried if size > 1}  # of an epoch
+    assert {shape[0] for shape in shapes} == {*memory.tried, *last}
     assert cfg.pretty_text == before
     assert not (tmp_path / "run").exists()
+
+
+class SmallRecorder(MemoryRecorder):
+    """Has memory for two images."""
+
+    def __call__(self, function, inputs):
+        recording = super().__call__(function, inputs)
+        if len(inputs[0]) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return recording
+
+
+def test_graphs_have_to_fit_as_well(data_root, tmp_path, config, monkeypatch):
+    recorder = SmallRecorder()
+    monkeypatch.setattr(network_graphs, "CUDARecorder", lambda: recorder)
+    cfg = prepare_config(config, [partial(choose_graphs, graphs=True, compiled=False)], data_root=data_root)
+    with open_training(plan_trial(cfg, str(tmp_path)), TrainingStart(from_scratch=True)) as (runner, _):
+        assert find_largest_batch(prepare_trial(runner), [1, 2, 3]) == 2
+        assert "extract_feat" not in vars(runner.model)
+    assert [shape[0] for shape in recorder.shapes] == [2, 3]  # and no smaller batch, as the last one of an epoch
 
 
 @pytest.mark.gpu

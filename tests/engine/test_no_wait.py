@@ -153,11 +153,12 @@ class WarnOfWaitsHook(Hook):
 
 
 @pytest.mark.gpu
-def test_a_step_waits_only_where_people_are_counted(run, monkeypatch):
+@pytest.mark.parametrize("amp", [False, True])
+def test_a_step_waits_only_where_people_are_counted(run, monkeypatch, amp):
     monkeypatch.setattr(training_loop, "CurvesHook", WarnOfWaitsHook)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run({"type": "rtmo_plugin.NoWaitHook"}, amp=True)
+        run({"type": "rtmo_plugin.NoWaitHook"}, amp=amp)
     places = [f"{each.filename}:{each.lineno}" for each in caught if "synchronizing" in str(each.message)]
     # The data of this test are not pinned, so that their copies wait.
     assert len([place for place in places if "packed_batch" not in place and "preprocessor" not in place]) <= 2, places

@@ -15,17 +15,34 @@ from mmengine.runner import Runner
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from rtmo_plugin.api import train
+from rtmo_plugin.engine.optim_wrapper import NoWaitOptimWrapper
 from rtmo_plugin.models.heads.criterion import RTMOCriterion
 from rtmo_plugin.packed_batch import pack_samples
 from tests.operators import CallCounter, count_operators, select_waits_and_copies
 from tests.oracle import build_model, load_ours, make_samples
 
+# Operators that wait for the device where there is one.
+WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal")
+
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory, config, data_root):
     """Return the operators of each call in a run of three epochs, one a stage, of two batches: two images and one."""
+    return count_calls(tmp_path_factory.mktemp("counted"), config, data_root)
+
+
+@pytest.fixture(scope="module")
+def late_calls(tmp_path_factory, config, data_root):
+    """Return the operators of each call in a run of one epoch that reads late, as on GPUs."""
+    hook = {"type": "rtmo_plugin.NoWaitHook", "device_types": ("cpu",)}
+    return count_calls(tmp_path_factory.mktemp("late"), config, data_root, hook, epochs=1)
+
+
+def count_calls(work_dir, config, data_root, *hooks, epochs=3):
     cfg = Config.fromfile(config)
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook["type"] != "EMAHook"]  # some for each weight
+    cfg.train_cfg.max_epochs = epochs
+    kept = [hook for hook in cfg.custom_hooks if hook["type"] != "EMAHook"]  # some for each weight
+    cfg.custom_hooks = [*kept, *hooks]
     with pytest.MonkeyPatch.context() as patch:
         counter = CallCounter(patch)
         counter.watch(Runner, "call_hook", lambda runner, point, **_: point)
@@ -33,10 +50,14 @@ def calls(tmp_path_factory, config, data_root):
         counter.watch(BaseModel, "train_step")
         counter.watch(BaseModel, "_run_forward", lambda model, data, mode: mode)
         counter.watch(OptimWrapper, "update_params")
-        counter.watch(OptimWrapper, "_clip_grad")
+        counter.watch(NoWaitOptimWrapper, "_clip_grad")
         counter.watch(RTMOCriterion, "forward", lambda *_: "criterion")
-        train(cfg, work_dir=tmp_path_factory.mktemp("counted"), data_root=data_root, seed=0)
+        train(cfg, work_dir=work_dir, data_root=data_root, seed=0)
     return counter.calls
+
+
+def count_waits(counts):
+    return sum(counts[name] for name in WAITS)
 
 
 def test_a_batch_is_loaded_with_few_operators(calls):
@@ -61,6 +82,18 @@ def test_a_step_around_network_and_optimizer_has_few_operators(calls):
         assert select_waits_and_copies(rest) <= Counter({"_to_copy": 1})
     for counts in calls["_clip_grad"]:
         assert select_waits_and_copies(counts) <= Counter({"_local_scalar_dense": 1})
+
+
+def test_a_step_that_reads_late_waits_twice_and_only_before_the_backward_pass(late_calls):
+    """In full precision, with the norm of the gradients; the optimizer on the CPU reads its own step counts."""
+    steps = [late_calls[name] for name in ("train_step", "loss", "update_params", "_clip_grad")]
+    assert [len(counts) for counts in steps] == [2, 2, 2, 2]
+    for step, loss, update, clip in zip(*steps):
+        assert count_waits(loss) <= 2
+        assert count_waits(step) - count_waits(update) == count_waits(loss)
+        assert count_waits(clip) == 0
+    for counts in late_calls["after_train_iter"]:
+        assert count_waits(counts) == 0
 
 
 def test_losses_have_few_operators_and_wait_for_nothing(calls):
@@ -93,6 +126,5 @@ def test_the_loss_of_a_batch_is_half_as_many_operators_as_it_was():
     network = count_operators(lambda: model.head.head_module(feats, with_proxy=True))
     counts = count_operators(model.head.loss, feats, batch) - network
     assert counts.total() <= 600
-    waits = {name: counts[name] for name in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal")}
-    assert sum(waits.values()) <= 2, waits
+    assert count_waits(counts) <= 2
     assert count_operators(model.head.loss, feats, records).total() - network.total() <= 660

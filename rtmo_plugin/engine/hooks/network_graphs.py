@@ -7,7 +7,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from rtmo_plugin.engine.captured_network import CapturedNetwork, CUDARecorder, Recorder, find_obstacle
+from rtmo_plugin.engine.captured_network import CapturedNetwork, find_obstacle
+from rtmo_plugin.engine.recordings import CUDARecorder, Recorder
 from rtmo_plugin.registry import HOOKS
 
 
@@ -15,7 +16,8 @@ from rtmo_plugin.registry import HOOKS
 class GraphsHook(Hook):
     """Train with backbone, neck and the head's convolutions as CUDA graphs (see ``CapturedNetwork``).
 
-    Where that is not possible, a warning says why, and training goes on without them.
+    Where that is not possible, a warning says why, and training goes on without them. ``rtmo train`` adds this hook on
+    GPUs.
 
     Args:
         recorder: Way to record the network. Default: CUDA graphs.
@@ -34,10 +36,14 @@ class GraphsHook(Hook):
         if obstacle is not None:
             runner.logger.warning(f"CUDA graphs are not used: {obstacle}.")
             return
-        runner.logger.info("CUDA graphs: the first step with each image size records the network and takes longer.")
+        runner.logger.info(
+            "CUDA graphs are used (--no-graphs: train without). The first step with each image size records the "
+            "network, compares the recording with the network itself, and takes longer."
+        )
         model.extract_feat = CapturedNetwork(model, self._recorder, runner.logger.warning)
 
     def after_train(self, runner: Runner) -> None:
         """Give the model back its own way to compute features."""
         model: Any = getattr(runner.model, "module", runner.model)
-        vars(model).pop("extract_feat", None)
+        if vars(model).pop("extract_feat", None) is not None:
+            self._recorder.release()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rtmo_plugin.data.batch_slots import pin_slots
 from rtmo_plugin.data.preprocessor import PackedDataPreprocessor
-from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
+from rtmo_plugin.engine.optim_wrapper import NoWaitOptimWrapper
 from rtmo_plugin.models.heads.loss_check import LateLossCheck, LossCheck
 from rtmo_plugin.ops.host_copy import HostCopy
 from rtmo_plugin.registry import HOOKS
@@ -21,10 +21,10 @@ from rtmo_plugin.registry import HOOKS
 class NoWaitHook(Hook):
     """Let the host prepare a step while the GPU still works on the one before.
 
-    Losses and, with ``AutocastOptimWrapper``, the norm of the gradients are logged one step late; the first step's
-    are logged twice. A loss that is not finite stops the run when the next step begins, or before a checkpoint or a
+    Losses and, with our optimizer wrappers, the norm of the gradients are logged one step late; the first step's are
+    logged twice. A loss that is not finite stops the run when the next step begins, or before a checkpoint or a
     validation (see ``LateLossCheck``). Packed batches are copied beside the step before, from where the data loader's
-    workers wrote them (``pin_slots``). Weights are those of a run without this hook.
+    workers wrote them (``pin_slots``). Weights are those of a run without this hook. ``rtmo train`` adds it on GPUs.
 
     Args:
         device_types: Types of devices on which the hook acts. On CPUs there is nothing to wait for.
@@ -43,9 +43,10 @@ class NoWaitHook(Hook):
         self._is_active = next(model.parameters()).device.type in self._device_types
         if not self._is_active:
             return
-        if isinstance(getattr(model.head, "loss_check", None), LossCheck):
-            model.head.loss_check = LateLossCheck()
-        if isinstance(runner.optim_wrapper, AutocastOptimWrapper):
+        head = getattr(model, "head", None)
+        if isinstance(getattr(head, "loss_check", None), LossCheck):
+            head.loss_check = LateLossCheck()
+        if isinstance(runner.optim_wrapper, NoWaitOptimWrapper):
             runner.optim_wrapper.reads_late = True
         if isinstance(model.data_preprocessor, PackedDataPreprocessor):
             model.data_preprocessor.copies_aside = True
