@@ -43,7 +43,7 @@ class NoWaitHook(Hook):
         self._is_active = next(model.parameters()).device.type in self._device_types
         if not self._is_active:
             return
-        head = getattr(model, "head", None)
+        head: Any = getattr(model, "head", None)
         if isinstance(getattr(head, "loss_check", None), LossCheck):
             head.loss_check = LateLossCheck()
         if isinstance(runner.optim_wrapper, NoWaitOptimWrapper):
