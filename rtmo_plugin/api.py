@@ -48,6 +48,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     validate: bool = True,
     patience: int | None = None,
     freeze: str | Sequence[str] | None = None,
+    teacher: Sequence[str | Path] | None = None,
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
     cache_gb: float = 0,
@@ -72,6 +73,8 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         validate: Whether to evaluate during training, as often as the config says.
         patience: Number of validations without a higher AP after which training ends. Default: it never ends early.
         freeze: Parts of the model whose weights stay as they are, such as ``"backbone,neck"``, see ``FreezeHook``.
+        teacher: Config and checkpoint of a model whose predictions are learned beside the labels, see
+            ``DistillationHook``.
         from_scratch: Whether to start from random weights, without the pretrained backbone.
         show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), for all processes of a machine.
@@ -103,7 +106,13 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     start = TrainingStart(resume, load_from, transfer_from, from_scratch=from_scratch, overwrite=overwrite)
     network: dict[str, Any] = {"amp": amp, "compiled": compiled, "graphs": graphs}
     edits = list_training_edits(
-        validate=validate, patience=patience, freeze=freeze, cache_gb=cache_gb, auto_scale_lr=auto_scale_lr, **network
+        validate=validate,
+        patience=patience,
+        freeze=freeze,
+        teacher=teacher,
+        cache_gb=cache_gb,
+        auto_scale_lr=auto_scale_lr,
+        **network,
     )
     num_images = choose_batch_size(batch_size, config, edits, options)
     cfg = prepare_config(config, edits, batch_size=num_images, **options)

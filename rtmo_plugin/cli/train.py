@@ -62,6 +62,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PARTS",
         help="parts of the model whose weights stay as they are, such as backbone,neck (default: none)",
     )
+    parser.add_argument(
+        "--teacher",
+        nargs=2,
+        metavar=("CONFIG", "CHECKPOINT"),
+        help="trained model with the same keypoints, whose predictions are learned beside the labels (default: none)",
+    )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
     parser.add_argument(
         "--dry-run",

@@ -30,6 +30,7 @@ _LAUNCHERS = {
 }
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
 _FREEZE_HOOK = "rtmo_plugin.FreezeHook"
+_DISTILLATION_HOOK = "rtmo_plugin.DistillationHook"
 _LEAST_GAIN = 1e-4  # of AP; equal values do not count
 _PLAIN_WRAPPERS = ("OptimWrapper", "rtmo_plugin.OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 _GRAPHS, _NO_WAIT = "rtmo_plugin.GraphsHook", "rtmo_plugin.NoWaitHook"
@@ -89,7 +90,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
     return cfg
 
 
-def list_training_edits(
+def list_training_edits(  # noqa: PLR0913  (the options of a training)
     *,
     validate: bool,
     patience: int | None,
@@ -99,6 +100,7 @@ def list_training_edits(
     graphs: bool | None,
     auto_scale_lr: bool,
     freeze: str | Sequence[str] | None = None,
+    teacher: Sequence[str | Path] | None = None,
 ) -> list[Edit]:
     """Return the edits for options of training, see ``rtmo_plugin.api.train``.
 
@@ -113,6 +115,7 @@ def list_training_edits(
         (drop_validation, not validate),
         (partial(stop_early, patience=patience), True),
         (partial(freeze_in_training, parts=freeze), True),
+        (partial(set_teacher, teacher=teacher), True),
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
@@ -213,6 +216,27 @@ def freeze_in_training(cfg: Config, parts: str | Sequence[str] | None) -> None:
         raise ConfigError("--freeze takes names of parts with commas between them, such as backbone,neck.")
     others = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") != _FREEZE_HOOK]
     cfg.custom_hooks = [*others, {"type": _FREEZE_HOOK, "parts": list(dict.fromkeys(names))}]
+
+
+def set_teacher(cfg: Config, teacher: Sequence[str | Path] | None) -> None:
+    """Train with a teacher, see ``DistillationHook``. Default: that of the config, if it has one.
+
+    Args:
+        cfg: Config to edit.
+        teacher: Config and checkpoint of the teacher, which replace those of the config.
+
+    Raises:
+        ConfigError: These are not two.
+    """
+    if teacher is None:
+        return
+    if isinstance(teacher, str) or len(teacher) != 2:
+        raise ConfigError(f"The teacher is a config and a checkpoint, got {teacher!r}.")
+    hook = {"type": _DISTILLATION_HOOK, "config": str(teacher[0]), "checkpoint": str(teacher[1])}
+    hooks = cfg.get("custom_hooks") or []
+    loss = [{"loss": each["loss"]} for each in hooks if each.get("type") == _DISTILLATION_HOOK and "loss" in each]
+    others = [each for each in hooks if each.get("type") != _DISTILLATION_HOOK]
+    cfg.custom_hooks = [*others, {**hook, **(loss[0] if loss else {})}]
 
 
 def enable_amp(cfg: Config) -> None:

@@ -19,6 +19,7 @@ from rtmo_plugin.checkpoints.transfer import ADVICE, TransferHook, is_transferab
 from rtmo_plugin.config.custom_data import describe_flips
 from rtmo_plugin.config.data_paths import check_images
 from rtmo_plugin.config.sections import is_pretrained, walk_sections
+from rtmo_plugin.engine.hooks.distillation import DistillationHook
 from rtmo_plugin.engine.hooks.freezing import check_same_parts, describe_frozen, find_frozen_parts
 from rtmo_plugin.engine.people_count import count_people, note_unused_images
 from rtmo_plugin.engine.resuming import continue_seed
@@ -48,6 +49,9 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
     with refuse_config_errors():
         _check_datasets(runner)
     _check_frozen(runner, checkpoint)
+    for hook in runner.hooks:
+        if isinstance(hook, DistillationHook):
+            hook.check(get_model(runner))
     metainfo = getattr(runner.train_loop.dataloader.dataset, "metainfo", None) or {}
     if metainfo and (doubt := describe_flips(metainfo)):
         print(doubt)

@@ -8,6 +8,7 @@ from rtmo_plugin.engine.hooks.checkpoint_keeping import KeepingCheckpointHook
 from rtmo_plugin.engine.hooks.compilation import CompileHook
 from rtmo_plugin.engine.hooks.curves import CurvesHook
 from rtmo_plugin.engine.hooks.diagnostics import DiagnosticsHook
+from rtmo_plugin.engine.hooks.distillation import DistillationHook
 from rtmo_plugin.engine.hooks.divergence import DivergenceHook
 from rtmo_plugin.engine.hooks.early_stopping import ResumableEarlyStoppingHook
 from rtmo_plugin.engine.hooks.expected_time import ExpectedTimeHook
@@ -31,6 +32,7 @@ __all__ = [
     "CompileHook",
     "CurvesHook",
     "DiagnosticsHook",
+    "DistillationHook",
     "DivergenceHook",
     "ExpectedTimeHook",
     "FirstBatchHook",
