@@ -31,25 +31,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     _add_start_arguments(parser)
     _add_speed_arguments(parser)
-    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
+    _add_batch_arguments(parser)
     parser.add_argument(
         "--epochs",
         type=COUNT,
         metavar="N",
         help="number of epochs; learning rate, stages and validations keep the shape of the config's schedule",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=BATCH_SIZE_OR_AUTO,
-        metavar="N",
-        help="images that each process loads at a time, or auto for the most that the GPU's memory has room for "
-        "(default: set by the config)",
-    )
-    parser.add_argument(
-        "--total-batch",
-        type=COUNT,
-        metavar="IMAGES",
-        help="images per optimizer step, accumulated over several batches (default: one batch)",
     )
     parser.add_argument(
         "--patience",
@@ -76,6 +63,24 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "what would make it faster",
     )
     add_json_argument(parser, "the result, or that of the dry run,")
+
+
+def _add_batch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of images in a batch and in an optimizer step."""
+    parser.add_argument(
+        "--batch-size",
+        type=BATCH_SIZE_OR_AUTO,
+        metavar="N",
+        help="images that each process loads at a time, or auto for the most that the GPU's memory has room for "
+        "(default: set by the config)",
+    )
+    parser.add_argument(
+        "--total-batch",
+        type=COUNT,
+        metavar="IMAGES",
+        help="images per optimizer step, accumulated over several batches (default: one batch)",
+    )
+    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate to the actual batch size")
 
 
 def _add_speed_arguments(parser: argparse.ArgumentParser) -> None:
