@@ -9,7 +9,7 @@ from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import RTMOHead
 from rtmo_plugin.models.heads.taught_criterion import TaughtCriterion, find_difference
 from rtmo_plugin.models.losses import DistillationLoss
-from rtmo_plugin.models.losses.distillation import compute_divergence
+from rtmo_plugin.models.losses.distillation_loss import compute_divergence
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, Priors, Targets
 from tests.small_head import SIZE_WH, build_ours, make_batch
 
