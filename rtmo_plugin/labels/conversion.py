@@ -134,6 +134,10 @@ def convert_file(
     path, target = Path(source), Path(out)
     is_found = source_format is None
     source_format = source_format or detect_format(path)
+    if is_found and source_format == target_format == "coco":
+        raise ConfigError(
+            f"{path} shows no other format than COCO, the target's: name the right one with --from or --to."
+        )
     _check_options(source_format, target_format, {"--keypoints": keypoints, "--skeleton": skeleton}, images)
     if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise DataError(f"{target} exists already and is not overwritten: name another file or folder.")

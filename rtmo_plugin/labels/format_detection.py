@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import open_regular
 from rtmo_plugin.labels.tool_files import label_studio, roboflow, supervisely
 
@@ -36,7 +37,7 @@ def detect_format(path: Path) -> str:
 
     Raises:
         MissingFileError: The file does not exist.
-        DataError: It cannot be opened, or is not a regular file.
+        DataError: It cannot be opened, is not a regular file, or is a ZIP archive.
     """
     if path.is_dir():
         return next((name for name, pattern in _FOLDERS if next(path.glob(pattern), None)), "labelme")
@@ -48,4 +49,6 @@ def detect_format(path: Path) -> str:
         return "roboflow"
     with open_regular(path) as file:
         head = file.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
+    if head.startswith(b"PK\x03\x04"):
+        raise DataError(f"{path} is a ZIP archive: unpack it, and name the label file or folder in it.")
     return next((name for name, pattern in _CONTENTS if pattern.search(head)), "coco")

@@ -38,7 +38,8 @@ def test_mistakes_are_one_sentence_and_exit_code_2(file, tmp_path, capsys):
     (full / "x").touch()
     mistakes = [
         ((file, full, "--to", "yolo"), f"{full} exists already and is not overwritten: name another file or folder."),
-        ((file, tmp_path / "x"), "Either the source or the target must be COCO: convert twice to get from"),
+        ((file, tmp_path / "x"), f"{file} shows no other format than COCO, the target's: name the right one with"),
+        ((file, tmp_path / "x", "--from", "coco"), "Either the source or the target must be COCO: convert twice to"),
         ((file, tmp_path / "x", "--from", "yolo", "--to", "cvat"), "Either the source or the target must be COCO"),
         ((full, tmp_path / "x", "--from", "yolo"), f"The file {full / 'data.yaml'} does not exist."),
         ((file, tmp_path / "x", "--to", "cvat", "--keypoints", "a"), "--keypoints does not apply to this conversion"),
