@@ -66,4 +66,6 @@ ROWS = (
               "export/test_torch_files.py::test_both_find_the_same_people"),
     FormatRow("ncnn, raw", ".param", {"format": "ncnn", "cut": "raw", "dynamic": "none"}, "ncnn", ("ncnn", "pnnx"),
               "export/test_ncnn_file.py::test_people_are_those_of_onnx_runtime"),
+    FormatRow("web page", ".page", {"format": "web"}, None, _ONNX,
+              "export/test_web_folder.py::test_people_are_python_s", note="run in Chromium by the test"),
 )  # fmt: skip

@@ -122,7 +122,8 @@ def _try_row(row: FormatRow, subject: Subject, number: int) -> tuple[dict[str, A
         result = export(subject.config, subject.checkpoint, path, **_complete_options(row, subject))
     except UserError as error:
         return {**values, "note": f"not written: {error}"}, None
-    values["megabytes"] = sum(each.stat().st_size for each in subject.folder.glob(f"{number}.*")) / 1e6
+    written = [each for found in subject.folder.glob(f"{number}.*") for each in (found, *found.rglob("*"))]
+    values["megabytes"] = sum(each.stat().st_size for each in written if each.is_file()) / 1e6
     values["share_of_tolerance"] = getattr(result.differences, result.differences.find_largest())
     if row.runtime is None:
         return values, None
