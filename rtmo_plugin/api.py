@@ -49,6 +49,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     patience: int | None = None,
     freeze: str | Sequence[str] | None = None,
     teacher: Sequence[str | Path] | None = None,
+    logger: str | Sequence[str] | None = None,
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
     cache_gb: float = 0,
@@ -75,6 +76,8 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         freeze: Parts of the model whose weights stay as they are, such as ``"backbone,neck"``, see ``FreezeHook``.
         teacher: Config and checkpoint of a model whose predictions are learned beside the labels, see
             ``DistillationHook``.
+        logger: Where the numbers of the log are sent too: ``tensorboard``, ``wandb``, ``mlflow`` or ``csv``, as a
+            sequence or separated by commas. A dry run sends nothing.
         from_scratch: Whether to start from random weights, without the pretrained backbone.
         show_dir: Folder for plots of the predictions during validation.
         cache_gb: Memory for decoded training images, in gigabytes (10**9 bytes), for all processes of a machine.
@@ -95,7 +98,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         FloatingPointError: A loss is not finite; see ``DivergenceHook.explain``.
         InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` continues the run.
     """
-    from rtmo_plugin.config.edits import list_training_edits, prepare_config
+    from rtmo_plugin.config.edits import add_loggers, list_training_edits, prepare_config, read_loggers
     from rtmo_plugin.config.embedded import refuse_checkpoint
     from rtmo_plugin.engine.largest_batch import choose_batch_size
     from rtmo_plugin.engine.resuming import TrainingStart
@@ -114,8 +117,11 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         auto_scale_lr=auto_scale_lr,
         **network,
     )
+    backends = read_loggers(logger)
     num_images = choose_batch_size(batch_size, config, edits, options)
     cfg = prepare_config(config, edits, batch_size=num_images, **options)
+    if backends and not dry_run:
+        add_loggers(cfg, backends)
     return dry_run_training(cfg, start) if dry_run else run_training(cfg, start, show_dir)
 
 

@@ -55,6 +55,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("CONFIG", "CHECKPOINT"),
         help="trained model with the same keypoints, whose predictions are learned beside the labels (default: none)",
     )
+    parser.add_argument(
+        "--logger",
+        metavar="NAMES",
+        help="programs and files that get the numbers of the log too, with commas between them: tensorboard, wandb, "
+        "mlflow, csv (default: none)",
+    )
     parser.add_argument("--no-validate", dest="validate", action="store_false", help="do not evaluate during training")
     parser.add_argument(
         "--dry-run",

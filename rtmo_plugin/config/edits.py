@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from rtmo_plugin.config.custom_data import fill_keypoints_from_data
 from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.config.epochs import set_epochs
 from rtmo_plugin.config.total_batch import set_total_batch
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, MissingPackageError, write_install_line
 from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, GIGABYTES, SEED
 
 Edit = Callable[[Config], None]
@@ -31,6 +32,13 @@ _LAUNCHERS = {
 _AMP_WRAPPER = "rtmo_plugin.AutocastOptimWrapper"
 _FREEZE_HOOK = "rtmo_plugin.FreezeHook"
 _DISTILLATION_HOOK = "rtmo_plugin.DistillationHook"
+# Backend and package of each logger; the extra has the name of the package.
+_LOGGERS = {
+    "tensorboard": ("TensorboardVisBackend", "tensorboard"),
+    "wandb": ("rtmo_plugin.WandbBackend", "wandb"),
+    "mlflow": ("rtmo_plugin.MLflowBackend", "mlflow"),
+    "csv": ("rtmo_plugin.CsvBackend", None),
+}
 _LEAST_GAIN = 1e-4  # of AP; equal values do not count
 _PLAIN_WRAPPERS = ("OptimWrapper", "rtmo_plugin.OptimWrapper", "AmpOptimWrapper", _AMP_WRAPPER)
 _GRAPHS, _NO_WAIT = "rtmo_plugin.GraphsHook", "rtmo_plugin.NoWaitHook"
@@ -237,6 +245,42 @@ def set_teacher(cfg: Config, teacher: Sequence[str | Path] | None) -> None:
     loss = [{"loss": each["loss"]} for each in hooks if each.get("type") == _DISTILLATION_HOOK and "loss" in each]
     others = [each for each in hooks if each.get("type") != _DISTILLATION_HOOK]
     cfg.custom_hooks = [*others, {**hook, **(loss[0] if loss else {})}]
+
+
+def read_loggers(names: str | Sequence[str] | None) -> list[str]:
+    """Return the backends of loggers.
+
+    Args:
+        names: ``tensorboard``, ``wandb``, ``mlflow`` or ``csv``, as a sequence or separated by commas. Default: none.
+
+    Raises:
+        ConfigError: A name is unknown.
+        MissingPackageError: The package of a logger is not installed.
+    """
+    backends = []
+    for name in dict.fromkeys(names.split(",") if isinstance(names, str) else names or ()):
+        if name not in _LOGGERS:
+            raise ConfigError(f"--logger {name!r} is unknown: choose among {', '.join(_LOGGERS)}.")
+        backend, package = _LOGGERS[name]
+        if package and importlib.util.find_spec(package) is None:
+            raise MissingPackageError(
+                f"--logger {name} needs the package {package}, which is not installed: {write_install_line(package)}"
+            )
+        backends.append(backend)
+    return backends
+
+
+def add_loggers(cfg: Config, backends: Sequence[str]) -> None:
+    """Send the numbers of a training to more backends than those of the config.
+
+    Args:
+        cfg: Config to edit.
+        backends: Backends of ``read_loggers``.
+    """
+    visualizer = cfg.get("visualizer") or {"type": "PoseLocalVisualizer", "vis_backends": [{"type": "LocalVisBackend"}]}
+    known = [dict(each) for each in visualizer.get("vis_backends") or ()]
+    new = [{"type": name} for name in backends if all(name != each.get("type") for each in known)]
+    cfg.visualizer = {**visualizer, "vis_backends": [*known, *new]}
 
 
 def enable_amp(cfg: Config) -> None:
