@@ -15,7 +15,7 @@ from rtmo_plugin.engine.loaded_model import load_model
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.models.heads.dense import PriorCache, decode_dense
 from rtmo_plugin.models.heads.rtmo_head import RTMOHead
-from rtmo_plugin.models.heads.taught_criterion import TaughtCriterion, find_difference
+from rtmo_plugin.models.heads.taught_criterion import TaughtCriterion, find_teacher_misfit
 from rtmo_plugin.registry import HOOKS, MODELS
 from rtmo_plugin.structures import DensePredictions
 
@@ -58,7 +58,7 @@ class DistillationHook(Hook):
         for head, whose in zip(heads, ("the model", f"the teacher {self._name}")):
             if not isinstance(head, RTMOHead):
                 raise ConfigError(f"--teacher: {whose} has no RTMOHead, whose predictions could be compared.")
-        difference = find_difference(*heads)  # type: ignore[arg-type]
+        difference = find_teacher_misfit(*heads)  # type: ignore[arg-type]
         colors = [describe_colors(each.data_preprocessor) for each in (model, self._teacher)]
         if difference is None and colors[0] != colors[1]:
             difference = f"colors of images: {colors[0]}, {colors[1]}"

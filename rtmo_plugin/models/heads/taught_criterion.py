@@ -73,7 +73,7 @@ class TaughtCriterion(nn.Module):
         return losses
 
 
-def find_difference(student: RTMOHead, teacher: RTMOHead) -> str | None:
+def find_teacher_misfit(student: RTMOHead, teacher: RTMOHead) -> str | None:
     """Return what keeps a teacher's head from teaching a student's, as ``NAME: student, teacher``, or None."""
     values: dict[str, list[Any]] = {
         "keypoints": [head.schema.names for head in (student, teacher)],
