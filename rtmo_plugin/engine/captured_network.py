@@ -19,7 +19,7 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from rtmo_plugin.engine.recording_proof import compute_eagerly, find_difference, keep_values
+from rtmo_plugin.engine.recording_proof import compute_eagerly, find_replay_difference, keep_values
 from rtmo_plugin.engine.recordings import Recorder, Recording
 from rtmo_plugin.models.heads.rtmo_head import RTMOHead
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
@@ -75,7 +75,7 @@ class CapturedNetwork:
     """Replays a model's network in training; takes the place of the model's ``extract_feat``.
 
     A recording is made with other images and weights than those of the step, and then has to compute the outputs,
-    gradients and buffers of the network itself (see ``find_difference``). If it does not, or cannot be made, the
+    gradients and buffers of the network itself (see ``find_replay_difference``). If it does not, or cannot be made, the
     network runs as before from then on, with a warning, and the memory of all recordings is given back.
 
     The network also runs as before in validation, for batches that are smaller than others, as the last one of an
@@ -208,7 +208,7 @@ class CapturedNetwork:
                 raise RecordingError("the network draws random numbers, as dropout does")
             with keep_values(buffers), _replace_values(pixels, shared):
                 recording = self._recorder(compute, (pixels, *shared))
-            difference = find_difference(recording, expected, buffers, precision or shared[0].dtype)
+            difference = find_replay_difference(recording, expected, buffers, precision or shared[0].dtype)
         if difference is not None:
             raise RecordingError(difference)
         return recording

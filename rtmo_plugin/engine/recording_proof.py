@@ -59,7 +59,7 @@ def compute_eagerly(function: Function, inputs: tuple[Tensor, ...], buffers: Seq
     return EagerPass(gradients, tuple(each.detach() for each in outputs), found, changed, is_random)
 
 
-def find_difference(
+def find_replay_difference(
     recording: Recording, expected: EagerPass, buffers: Sequence[Tensor], precision: torch.dtype
 ) -> str | None:
     """Return how a replay differs from the function, as the end of a sentence, or None; buffers stay as they are.

@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from rtmo_plugin.engine.recording_proof import compute_eagerly, find_difference, keep_values, measure_difference
+from rtmo_plugin.engine.recording_proof import compute_eagerly, find_replay_difference, keep_values, measure_difference
 from rtmo_plugin.engine.recordings import Recording
 
 
@@ -92,7 +92,7 @@ def test_proof_leaves_statistics_and_compares_them(normalized):
     assert [int(expected.buffers[2]), int(buffers[2])] == [1, 0]
     with keep_values(buffers):
         recording = record(compute, inputs)
-    assert find_difference(recording, expected, buffers, torch.float32) is None
+    assert find_replay_difference(recording, expected, buffers, torch.float32) is None
     assert all(torch.equal(each, value) for each, value in zip(buffers, before))
 
 
@@ -104,7 +104,7 @@ def test_limit_is_that_of_the_precision(normalized, precision, limit):
     for share in (0.9, 1.1):
         with keep_values(buffers):
             recording = record(compute, inputs, scale=1 + 1.01 * limit * share)
-        found.append(find_difference(recording, expected, buffers, getattr(torch, precision)))
+        found.append(find_replay_difference(recording, expected, buffers, getattr(torch, precision)))
     assert found[0] is None
     assert found[1].startswith("outputs of a replay differ from those of the network itself by ")
 
@@ -120,7 +120,9 @@ def test_statistics_that_advance_too_far_are_found(normalized):
         buffers[0].add_(1.0)
 
     wrong = replace(recording, backward=advance)
-    assert find_difference(wrong, expected, buffers, torch.bfloat16).startswith("changes of the buffers of a replay")
+    assert find_replay_difference(wrong, expected, buffers, torch.bfloat16).startswith(
+        "changes of the buffers of a replay"
+    )
 
 
 def test_a_function_that_draws_random_numbers_is_known():
