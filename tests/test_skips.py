@@ -5,7 +5,20 @@ import ast
 from tests.conftest import ROOT
 
 THINGS = (
-    *("Chromium", "ffmpeg", "mmcv", "ncnn", "pnnx", "pyarrow", "PyAV", "PyTorch", "pinned torch", "Ray", "rtmlib"),
+    *(
+        "Chromium",
+        "ffmpeg",
+        "mmcv",
+        "ncnn",
+        "pnnx",
+        "litert-torch",
+        "pyarrow",
+        "PyAV",
+        "PyTorch",
+        "pinned torch",
+        "Ray",
+        "rtmlib",
+    ),
     *("supervision", "xtcocotools", "extra `dev`", "requirements/labels.txt"),  # packages and programs
     *("onnxruntime-web", "@huggingface/transformers"),  # packages of npm
     *("mlflow", "tensorboard", "wandb"),  # loggers

@@ -11,7 +11,15 @@ from rtmo_plugin.number_ranges import FRACTION, OPSET, PRIORS
 from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 
 # Formats, and the suffix that the file name must have; web is a folder.
-FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "pt2": ".pt2", "ncnn": ".param", "web": ""}
+FORMATS = {
+    "onnx": ".onnx",
+    "openvino": ".xml",
+    "torchscript": ".pt",
+    "pt2": ".pt2",
+    "ncnn": ".param",
+    "web": "",
+    "litert": ".tflite",
+}
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
 DYNAMIC = ("batch", "size")
 SIZE_DIVISOR = 32

@@ -13,7 +13,18 @@ from pathlib import Path
 from rtmo_plugin.runtime.engines.engine import count_cores
 
 _PACKAGES = (
-    *("numpy", "opencv-python", "torch", "onnxruntime", "openvino", "ncnn", "mmengine", "mmpose", "rtmlib"),
+    *(
+        "numpy",
+        "opencv-python",
+        "torch",
+        "onnxruntime",
+        "openvino",
+        "ncnn",
+        "ai-edge-litert",
+        "mmengine",
+        "mmpose",
+        "rtmlib",
+    ),
     *("xtcocotools", "faster-coco-eval", "rtmo-plugin"),
 )
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; what getrusage counts in

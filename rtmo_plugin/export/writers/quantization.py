@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +90,36 @@ def is_sensitive(name: str) -> bool:
     return _DENSE.search(name) is None or _SENSITIVE.search(name) is not None
 
 
+class Int8Inputs:
+    """The images that show the value ranges, each as an input of the file; read anew for each loop.
+
+    Args:
+        options: Options of the file, with ``int8_images``.
+        info: Metadata of the file.
+    """
+
+    def __init__(self, options: ExportOptions, info: ModelInfo) -> None:
+        self._options, self._info = options, info
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yield the inputs.
+
+        Raises:
+            DataError: An image cannot be read.
+        """
+        for path in self._options.int8_images:
+            image, _ = apply_letterbox(read_image(path), self._options.size_wh, self._info.pad_value, str(path))
+            yield make_input(image[None], self._options.input)
+
+
 class _Reader:
     """Inputs of the graph, as ONNX Runtime asks for them."""
 
     def __init__(self, input_name: str, options: ExportOptions, info: ModelInfo) -> None:
         self._name = input_name
-        self._kind = options.input
-        self._images = (
-            apply_letterbox(read_image(path), options.size_wh, info.pad_value, str(path))[0]
-            for path in options.int8_images
-        )
+        self._inputs = iter(Int8Inputs(options, info))
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """Return the next input, or None after the last."""
-        image = next(self._images, None)
-        return None if image is None else {self._name: make_input(image[None], self._kind)}
+        image = next(self._inputs, None)
+        return None if image is None else {self._name: image}

@@ -23,6 +23,7 @@ RUNTIMES = {
     "torch": ("torch", torch_archive.SUFFIXES),
     "ncnn": ("ncnn", (".param",)),
     "tensorrt": ("onnxruntime", (".onnx",)),  # as an execution provider of ONNX Runtime
+    "litert": ("ai_edge_litert", (".tflite",)),
 }
 
 
@@ -83,7 +84,8 @@ def choose_runtime(path: Path, runtime: str | None = None) -> str:
     wanted = [runtime] if runtime else fitting
     installed = [name for name in wanted if find_spec(RUNTIMES[name][0])]
     if not installed:
-        raise ConfigError(f"{path} needs the package {RUNTIMES[wanted[0]][0]}: pip install {RUNTIMES[wanted[0]][0]}")
+        package = RUNTIMES[wanted[0]][0].replace("_", "-")
+        raise ConfigError(f"{path} needs the package {package}: pip install {package}")
     return installed[0]
 
 
@@ -117,6 +119,10 @@ def _import_engine(runtime: str) -> Callable[..., Engine]:
         from rtmo_plugin.runtime.engines.torch_runtime import TorchEngine
 
         return TorchEngine
+    if runtime == "litert":
+        from rtmo_plugin.runtime.engines.litert_runtime import LiteRtEngine
+
+        return LiteRtEngine
     from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
 
     return NcnnEngine

@@ -1,0 +1,103 @@
+"""LiteRT's files say what PyTorch says, in float32 and in eight bits, or are not kept."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.test_onnx_file import make_info, make_options
+
+pytest.importorskip("litert_torch", reason="the package litert-torch is not installed")
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
+
+
+def write(model, path, **changes):
+    from rtmo_plugin.export.writers.litert_file import write_litert
+
+    options = make_options(**{"cut": "raw", "dynamic": (), **changes})
+    info = replace(make_info(model, options), dynamic=(), input=options.input, precision=options.precision)
+    return write_litert(model, path, options, info), options, info
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tmp_path_factory):
+    from rtmo_plugin.export.writers.onnx_file import write_onnx
+
+    folder = tmp_path_factory.mktemp("litert")
+    found, options, info = write(tiny, folder / "model.tflite", input="uint8")
+    assert found.maps < 0.1
+    assert sorted(path.name for path in folder.iterdir()) == ["model.npz", "model.tflite"]
+    write_onnx(tiny, folder / "other.onnx", options, info)
+    return folder
+
+
+def test_people_are_those_of_onnx_runtime(folder):
+    model, other = (
+        ExportedModel(folder / "model.tflite", threads=1),
+        ExportedModel(folder / "other.onnx", runtime="onnxruntime"),
+    )
+    assert model.info == other.info
+    for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
+        assert len(people) == len(expected) > 0
+        np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
+        assert np.median(np.abs(people.keypoints - expected.keypoints)) < 0.05
+
+
+def test_names_are_those_of_onnx(folder):
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_path=str(folder / "model.tflite")).get_signature_runner()
+    (name, given), *others = runner.get_input_details().items()
+    assert (name, given["shape"].tolist(), given["dtype"], others) == ("input", [1, 64, 96, 3], np.uint8, [])
+    shapes = {name: each["shape"].tolist() for name, each in runner.get_output_details().items()}
+    assert shapes["class_logits_16"] == [1, 1, 4, 6]
+    assert shapes["visibility_logits_32"] == [1, 17, 2, 3]
+    assert len(shapes) == 8
+
+
+def test_eight_bits_leave_sensitive_layers_in_float32(tiny, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    paths = [tmp_path / f"{seed}.png" for seed in range(2)]
+    for path in paths:
+        cv2.imwrite(str(path), np.random.default_rng(len(str(path))).integers(0, 256, (64, 96, 3), np.uint8))
+    found, _, _ = write(tiny, tmp_path / "int8.tflite", int8=True, int8_images=tuple(paths))
+    assert 0.001 < found.maps < 1  # rounded, and not to pieces
+    assert ExportedModel(tmp_path / "int8.tflite").info.precision == "int8"
+    interpreter = Interpreter(model_path=str(tmp_path / "int8.tflite"))
+    types = {each["index"]: each["dtype"] for each in interpreter.get_tensor_details()}
+    weights = [
+        (each["op_name"], types[each["inputs"][1]])
+        for each in interpreter._get_ops_details()
+        if each["op_name"] in ("CONV_2D", "FULLY_CONNECTED")
+    ]
+    kinds = {each: weights.count(each) for each in set(weights)}
+    assert kinds.pop(("CONV_2D", np.float32)) == 8  # four branches of two levels
+    assert kinds.pop(("FULLY_CONNECTED", np.float32)) == 6  # of the encoder
+    assert set(kinds) == {("CONV_2D", np.int8)}
+    ends = interpreter.get_input_details() + interpreter.get_output_details()
+    assert {each["dtype"] for each in ends} == {np.float32}
+
+
+@pytest.mark.parametrize("changes", [{"cut": "end2end"}, {"cut": "decoded"}, {"dynamic": ("batch",)}, {"half": True}])
+def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
+    with pytest.raises(ConfigError, match=r"model\.tflite can hold the head's maps of one image of one size"):
+        write(tiny, tmp_path / "model.tflite", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_files_are_refused(folder, tmp_path):
+    path, content = tmp_path / "model.tflite", (folder / "model.tflite").read_bytes()
+    for damaged in (b"", b"nothing", content[:100_000], content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"model\.tflite cannot be read as a model of LiteRT"):
+            ExportedModel(path)
+    path.write_bytes(content[: content.rindex(b"PK\1\2")])
+    with pytest.raises(DataError, match="is not an RTMO model: it has the outputs"):
+        ExportedModel(path)
+    with pytest.raises(ConfigError, match="LiteRT runs here on the cpu in float32"):
+        ExportedModel(folder / "model.tflite", precision="bfloat16")
