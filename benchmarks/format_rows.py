@@ -34,6 +34,8 @@ class FormatRow:
 
 _ONNX, _OPENVINO = ("onnx", "onnxruntime"), ("onnx", "openvino")
 _IN_OPENVINO: dict[str, Any] = {"format": "openvino"}
+_LITERT = ("litert_torch", "ai_edge_litert")
+_IN_LITERT: dict[str, Any] = {"format": "litert", "cut": "raw", "dynamic": "none"}
 ROWS = (
     FormatRow("ONNX, end2end", ".onnx", {}, "onnxruntime", _ONNX,
               "export/test_onnx_file.py::test_default_file_has_mmdeploys_signature"),
@@ -68,4 +70,12 @@ ROWS = (
               "export/test_ncnn_file.py::test_people_are_those_of_onnx_runtime"),
     FormatRow("web page", ".page", {"format": "web"}, None, _ONNX,
               "export/test_web_folder.py::test_people_are_python_s", note="run in Chromium by the test"),
+    FormatRow("LiteRT, raw", ".tflite", _IN_LITERT, "litert", _LITERT,
+              "export/test_litert_file.py::test_people_are_those_of_onnx_runtime"),
+    FormatRow("LiteRT, raw, int8", ".tflite", {**_IN_LITERT, "int8": True}, "litert", _LITERT,
+              "export/test_litert_file.py::test_eight_bits_leave_sensitive_layers_in_float32"),
+    FormatRow("Core ML, decoded", ".mlpackage", {"format": "coreml", "cut": "decoded", "dynamic": "none"}, None,
+              ("coremltools",),
+              "export/test_coreml_file.py::test_decoded_package_takes_an_image_and_gives_named_arrays",
+              note="its program computed in PyTorch, not run on a device"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.number_ranges import FRACTION, OPSET, PRIORS
 from rtmo_plugin.runtime.model_info import CUTS, INPUTS
 
-# Formats, and the suffix that the file name must have; web is a folder.
+# Formats, and the suffix that the file name must have; web and coreml write folders.
 FORMATS = {
     "onnx": ".onnx",
     "openvino": ".xml",
@@ -19,7 +19,9 @@ FORMATS = {
     "ncnn": ".param",
     "web": "",
     "litert": ".tflite",
+    "coreml": ".mlpackage",
 }
+PACKAGE_SUFFIX = FORMATS["coreml"]
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
 DYNAMIC = ("batch", "size")
 SIZE_DIVISOR = 32

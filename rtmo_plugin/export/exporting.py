@@ -106,6 +106,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         raise ConfigError(f"--out {path}: name a folder, which --format {name} writes.")
     if FORMATS[name] and path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
+    from rtmo_plugin.export.writers.coreml_file import write_coreml
     from rtmo_plugin.export.writers.litert_file import write_litert
     from rtmo_plugin.export.writers.ncnn_file import write_ncnn
     from rtmo_plugin.export.writers.onnx_file import write_onnx
@@ -113,7 +114,16 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
     from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
     from rtmo_plugin.export.writers.web_folder import write_web
 
-    writers = (write_onnx, write_openvino, write_torchscript, write_program, write_ncnn, write_web, write_litert)
+    writers = (
+        write_onnx,
+        write_openvino,
+        write_torchscript,
+        write_program,
+        write_ncnn,
+        write_web,
+        write_litert,
+        write_coreml,
+    )
     return dict(zip(FORMATS, writers, strict=True))[name]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from rtmo_plugin.export.checks.comparison import Run, verify
 from rtmo_plugin.export.checks.tolerance import Differences
-from rtmo_plugin.export.export_options import ExportOptions
+from rtmo_plugin.export.export_options import PACKAGE_SUFFIX, ExportOptions
 from rtmo_plugin.export.writers.parameters import collect_parameters
-from rtmo_plugin.files import replace_file
+from rtmo_plugin.files import create_folder, replace_file
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 
 
@@ -34,7 +34,8 @@ def write_verified(
         ExportError: The draft does not compute what PyTorch computes.
         OutputError: A file cannot be written.
     """
-    with replace_file(path) as named, tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
+    named_anew = create_folder(path, overwrite=True) if path.suffix == PACKAGE_SUFFIX else replace_file(path)
+    with named_anew as named, tempfile.TemporaryDirectory(prefix=".partial_", dir=path.parent) as folder:
         draft = Path(folder, path.name)
         save(draft)
         found = verify(model, load(draft), options, path)
@@ -43,5 +44,9 @@ def write_verified(
         for other in set(Path(folder).iterdir()) - {draft}:
             with replace_file(path.with_name(other.name)) as moved:
                 other.replace(moved)
-        draft.replace(named)
+        if draft.is_dir():
+            for entry in list(draft.iterdir()):
+                entry.replace(named / entry.name)
+        else:
+            draft.replace(named)
     return found
