@@ -132,7 +132,6 @@ def _run(*, as_json: bool, **arguments: Any) -> None:
 
 
 COMMAND = Command(
-    "convert a model to ONNX, OpenVINO, ncnn, LiteRT, Core ML, a PyTorch file or a web page, and compare the file with "
-    "the model",
+    "convert a model to a file for other runtimes, phones or browsers, and compare it with the model",
     _EXAMPLES, _add_arguments, _run,
 )  # fmt: skip
