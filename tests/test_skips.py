@@ -5,23 +5,11 @@ import ast
 from tests.conftest import ROOT
 
 THINGS = (
-    *(
-        "Chromium",
-        "ffmpeg",
-        "mmcv",
-        "ncnn",
-        "pnnx",
-        "litert-torch",
-        "pyarrow",
-        "PyAV",
-        "PyTorch",
-        "pinned torch",
-        "Ray",
-        "rtmlib",
-    ),
+    *("Chromium", "ffmpeg", "mmcv", "ncnn", "pnnx", "pyarrow", "PyAV", "PyTorch", "pinned torch", "Ray", "rtmlib"),
     *("supervision", "xtcocotools", "extra `dev`", "requirements/labels.txt"),  # packages and programs
     *("onnxruntime-web", "@huggingface/transformers"),  # packages of npm
     *("mlflow", "tensorboard", "wandb"),  # loggers
+    *("litert-torch", "coremltools", "g++", "libopencv-dev", "headers of ONNX Runtime"),  # for files of phones
     *("annotations at", "real images at", "files of other projects at", "published weights at", "model at"),
     *("GPU", "CUDA device", "x86-64", "bfloat16", "IPv6"),  # machines
     *("glibc", "memfd_create", "file sizes", "full device"),  # systems
