@@ -11,7 +11,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from rtmo_plugin.engine.loaded_model import load_model
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.models.heads.dense import PriorCache, decode_dense
 from rtmo_plugin.models.heads.rtmo_head import RTMOHead
@@ -39,6 +38,8 @@ class DistillationHook(Hook):
     priority = 100  # LOWEST: after hooks that replace how features are computed
 
     def __init__(self, config: str | Path, checkpoint: str | Path, loss: Mapping[str, Any] | None = None) -> None:
+        from rtmo_plugin.engine.loaded_model import load_model  # which needs the console, and the console these hooks
+
         self._name = str(checkpoint)
         self._teacher: Any = load_model(config, checkpoint, device="cpu").model.requires_grad_(False)
         self._loss = MODELS.build({"type": "rtmo_plugin.DistillationLoss", **(loss or {})})
