@@ -27,6 +27,7 @@ from rtmo_plugin.checkpoints.optimizer_state import drop_parameters, is_merged, 
 from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.engine.hooks.freezing import find_frozen_parts, freeze_parts
+from rtmo_plugin.engine.hooks.memory_format import CHANNELS_LAST_HOOK
 from rtmo_plugin.engine.hooks.missed_validation import MissedValidationHook
 from rtmo_plugin.engine.hooks.process_buffers import ProcessBuffersHook
 from rtmo_plugin.engine.hooks.progress import ProgressBarHook
@@ -76,6 +77,10 @@ class QuietRunner(Runner):
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Freeze parts of the model, and wrap it for several processes as MMEngine does, or for CPUs."""
         freeze_parts(model, find_frozen_parts(self.cfg))
+        hooks = [hook for hook in self.cfg.get("custom_hooks") or () if isinstance(hook, Mapping)]
+        if any(hook.get("type") == CHANNELS_LAST_HOOK for hook in hooks):
+            # Gradients get the memory order that weights have now, and a fused optimizer reads both in memory order.
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         if self.distributed and get_device() == "cpu" and model_wrapper_cfg is None:
             return wrap_for_cpus(model, self.cfg)
         wrapped: nn.Module = super().wrap_model(model_wrapper_cfg, model)

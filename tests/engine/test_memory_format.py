@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from rtmo_plugin.config.edits import prepare_config
+from rtmo_plugin.engine import hooks  # noqa: F401  (before the runner, which needs them)
+from rtmo_plugin.engine.runner import build_runner
 from rtmo_plugin.registry import HOOKS
+from tests.tiny_runs import make_tiny
 
 
 def make_model():
@@ -44,3 +48,11 @@ def test_a_checkpoint_in_the_other_format_keeps_the_weights_channels_last():
     convert(model).load_state_dict(saved)
     assert is_channels_last(model[0].weight)
     assert torch.equal(model[0].weight, saved["0.weight"])
+
+
+def test_weights_have_their_order_before_they_are_wrapped_for_several_processes(tmp_path):
+    """DDP lays out gradients like the weights that it is given, and a fused optimizer reads both in memory order."""
+    cfg = prepare_config(make_tiny("rtmo-t_coco"), work_dir=tmp_path)
+    weight = build_runner(cfg).model.backbone.stage1[0].conv.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()

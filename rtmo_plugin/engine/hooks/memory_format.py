@@ -8,6 +8,8 @@ from mmengine.runner import Runner
 
 from rtmo_plugin.registry import HOOKS
 
+CHANNELS_LAST_HOOK = "rtmo_plugin.ChannelsLastHook"
+
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
