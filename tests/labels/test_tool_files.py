@@ -341,3 +341,11 @@ def test_a_missing_package_is_one_sentence(tmp_path, monkeypatch, name, package)
     source = write(tmp_path / name, "x")
     with pytest.raises(ImportError, match=r"needs the package .*: pip install .*\[labels\]"):
         convert_to_coco(source, detect_format(source))
+
+
+def test_a_point_in_two_boxes_belongs_to_the_smaller_one(pictures):
+    boxes = [make_via("rect", {}, x=0, y=0, width=size, height=size) for size in (40, 20)]
+    regions = [*boxes, make_via("point", {"keypoint": "head"}, cx=10, cy=10)]
+    path = write(pictures / "via.json", {"1.jpg1": {"filename": "1.jpg", "regions": regions}})
+    people, _, _ = read(path, "via")
+    assert [(person[1][2], person[2]) for person in people["1.jpg"]] == [(40, [0, 0, 0]), (20, [10, 10, 2])]
