@@ -9,7 +9,7 @@ from typing import Any
 from rtmo_plugin.cli.arguments import add_batch_argument, add_model_arguments, add_seed_argument, choose_options
 from rtmo_plugin.cli.command import Command, add_subcommand
 from rtmo_plugin.errors import EXIT_FAILURE
-from rtmo_plugin.number_ranges import NUMBER, SHARE
+from rtmo_plugin.number_ranges import COUNT, NUMBER, SHARE
 
 _ACTIONS = {
     "check": (
@@ -76,7 +76,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="page (.html), or folder of drawn images that does not exist yet",
     )
-    parser.add_argument("--limit", type=NUMBER, default=40, metavar="N", help="largest number of images")
+    parser.add_argument("--limit", type=COUNT, default=40, metavar="N", help="largest number of images")
     parser.add_argument(
         "--from",
         dest="source_format",
@@ -101,7 +101,7 @@ def _add_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="OUT", help="file or folder to write; it must not exist yet")
     parser.add_argument(
         "--limit",
-        type=NUMBER,
+        type=COUNT,
         metavar="N",
         help="largest number of images (default: all; the least certain ones are written)",
     )

@@ -69,8 +69,10 @@ def select_keypoints(comparison: Comparison, chosen: slice) -> Comparison:
     keypoints = truth.keypoints[:, chosen]
     is_ignored = truth.is_crowd | ~(keypoints[..., 2] > 0).any(1)
     counts = (found.keypoint_scores[:, chosen] > 0).any(1)
-    columns = {field.name: getattr(found, field.name)[counts] for field in dataclasses.fields(found)}
-    columns.update({name: columns[name][:, chosen] for name in ("keypoints", "keypoint_scores")})
+    columns = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    columns = {name: None if values is None else values[counts] for name, values in columns.items()}
+    for name in ("keypoints", "keypoint_scores", "deviations"):
+        columns[name] = None if columns[name] is None else columns[name][:, chosen]
     return Comparison(
         dataclasses.replace(truth, keypoints=keypoints, is_ignored=is_ignored),
         DatasetDetections(**columns),

@@ -132,6 +132,12 @@ def convert_file(
         OutputError: ``out`` cannot be written.
     """
     path, target = Path(source), Path(out)
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
+        raise DataError(f"{target} exists already and is not overwritten: name another file or folder.")
+    is_folder = target_format != "coco" and FORMATS[target_format].is_folder
+    if target.is_dir() and not is_folder:
+        raise DataError(f"{target} is a folder: name a file.")
+    check_outputs([target / "labels" if is_folder else target], [path])
     is_found = source_format is None
     source_format = source_format or detect_format(path)
     if is_found and source_format == target_format == "coco":
@@ -139,12 +145,6 @@ def convert_file(
             f"{path} shows no other format than COCO, the target's: name the right one with --from or --to."
         )
     _check_options(source_format, target_format, {"--keypoints": keypoints, "--skeleton": skeleton}, images)
-    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{target} exists already and is not overwritten: name another file or folder.")
-    is_folder = target_format != "coco" and FORMATS[target_format].is_folder
-    if target.is_dir() and not is_folder:
-        raise DataError(f"{target} is a folder: name a file.")
-    check_outputs([target / "labels" if is_folder else target], [path])
     if target_format == "coco":
         options = ReadOptions(split, keypoints, Path(images) if images else None)
         coco, notes = convert_to_coco(path, source_format, options)

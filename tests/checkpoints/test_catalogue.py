@@ -61,6 +61,7 @@ def test_every_recipe_but_those_of_our_own_has_its_checkpoint():
         "rtmo-t_fit32",
         "rtmo-s_custom",
         "rtmo-t_custom",
+        *(f"rtmo-{size}_{name}" for size in "sm" for name in ("wholebody", "halpe", "halpe26", "ap10k", "ochuman")),
     }
     assert recipes == {weights.name for weights in CATALOGUE.values() if weights.kind == "checkpoint"}
 

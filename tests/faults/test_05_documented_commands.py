@@ -77,7 +77,7 @@ def test_files_of_a_page_are_there_or_made_or_explained(page):
     for call in find_calls(page):
         for before, word in itertools.pairwise(call):
             writes_second = "make_" in call[0] or not {"convert", "split", "publish"}.isdisjoint(call)
-            is_fitted = before == "--calibration" and call[1] == "analyze"
+            is_fitted = before in ("--calibration", "--uncertainty-calibration") and call[1] == "analyze"
             if writes_second or is_fitted or before in ("--out", "--fix", "--work-dir"):
                 made.append(word.rstrip("/"))  # the second of two names, and harmless for the first
                 continue

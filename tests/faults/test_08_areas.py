@@ -80,8 +80,11 @@ def test_areas_that_fit_are_no_line(tmp_path):
 def log(caplog):
     """Return what is logged by MMEngine's logger."""
     logger = MMLogger.get_current_instance()
+    level = logger.level  # which trainings of other tests may have raised
     logger.addHandler(caplog.handler)
+    logger.setLevel("INFO")
     yield caplog
+    logger.setLevel(level)
     logger.removeHandler(caplog.handler)
 
 

@@ -14,6 +14,7 @@ from rtmo_plugin.pose.tracking.track_video import track_video
 from rtmo_plugin.rtmo import RTMOOutput
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from rtmo_plugin.structures import CoordinateDistribution
 from tests.pose.tracking.test_track_video import ColorFinder
 from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
 
@@ -55,7 +56,9 @@ def test_frames_of_videos_and_errors_are_one_line(pose):
 def test_models_and_other_results_are_one_line(pose, files):  # noqa: F811
     assert_one_line(pose, f"Pose('{files['decoded']}'", "17 keypoints", "score_thr=0.2")
     ones = torch.ones
-    output = RTMOOutput(ones(40), ones(40, 4), ones(40), ones(40), ones(40, 17, 2), ones(40, 17), ones(40, 17, 2))
+    sides = (ones(40, 17, 8), ones(40, 17, 8), ones(40, 8), ones(40, 8), ones(40, 17), ones(40, 17, 2))
+    people = (ones(40), ones(40, 4), ones(40), ones(40), ones(40, 17, 2), ones(40, 17), ones(40, 17, 2))
+    output = RTMOOutput(*people, CoordinateDistribution(*sides))
     assert_one_line(output, "40 people of 17 keypoints")
 
 

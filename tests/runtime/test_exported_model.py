@@ -253,9 +253,9 @@ def test_raw_file_needs_its_parameters(files, tmp_path):
 def test_runtimes_are_chosen_by_file_and_name(files, tmp_path):
     with pytest.raises(ConfigError, match="The runtime 'tensorflow' is unknown"):
         open_engine(files["raw"], runtime="tensorflow")
-    (tmp_path / "model.tflite").touch()
-    with pytest.raises(ConfigError, match=r"No runtime reads files like model\.tflite"):
-        open_engine(tmp_path / "model.tflite")
+    (tmp_path / "model.h5").touch()
+    with pytest.raises(ConfigError, match=r"No runtime reads files like model\.h5"):
+        open_engine(tmp_path / "model.h5")
     for runtime in ("onnxruntime", "openvino"):
         with pytest.raises(ConfigError, match="The device tpu cannot be used"):
             open_engine(files["raw"], device="tpu", runtime=runtime)

@@ -59,7 +59,7 @@ def test_train_shows_progress_and_ends_with_a_summary(trained):
     assert summary[4].split()[-1] == str(work_dir / "curves.png")
     assert (work_dir / "curves.png").is_file()
     assert "eta: 0:00:0" in out
-    assert len(out.splitlines()) < 20
+    assert len(out.splitlines()) < 25  # six of them say what it trains on
     assert err == ""
     assert len(list((work_dir / "pictures/epoch_3").glob("*.jpg"))) == 3
 

@@ -237,7 +237,7 @@ def test_options_of_losses_reach_them():
     ("options", "error", "message"),
     [
         ({"widen_facter": 0.5}, TypeError, "RTMOHead has no option 'widen_facter'"),
-        ({"keypoints": "mpii"}, KeyError, "Unknown keypoint set 'mpii'"),
+        ({"keypoints": "martians"}, KeyError, "Unknown keypoint set 'martians'"),
         ({"stages": {"warm": {}}}, KeyError, "Unknown training stage 'warm'"),
         ({"dcc": {"bin_layout": "box"}}, ValueError, "bin_layout is 'dynamic' or 'image'"),
         ({"assigner": {"center": "head"}}, ValueError, "center is 'box' or 'keypoints'"),

@@ -7,7 +7,7 @@ import torch
 
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.rtmo_head import RTMOHead
-from rtmo_plugin.models.heads.taught_criterion import TaughtCriterion, find_difference
+from rtmo_plugin.models.heads.taught_criterion import TaughtCriterion, find_teacher_misfit
 from rtmo_plugin.models.losses import DistillationLoss
 from rtmo_plugin.models.losses.distillation_loss import compute_divergence
 from rtmo_plugin.structures import CoordinateDistribution, DensePredictions, Priors, Targets
@@ -145,5 +145,5 @@ def test_a_student_comes_closer_to_its_teacher_and_keeps_its_weights():
 )
 def test_what_keeps_a_teacher_from_teaching_is_named(options, name):
     heads = [RTMOHead(widen_factor=0.125), RTMOHead(**{"widen_factor": 0.125, **options})]
-    difference = find_difference(*heads)
+    difference = find_teacher_misfit(*heads)
     assert (difference if name is None else difference.partition(":")[0]) == name
