@@ -5,6 +5,7 @@ import copy
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -52,6 +53,9 @@ def start(target, *arguments):
 
 
 def enter(rank, port, target, *arguments):
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a launcher's process has no handler that other tests left
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)  # the threads of the parent do not exist here
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ.update(place, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
