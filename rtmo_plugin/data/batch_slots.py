@@ -1,6 +1,6 @@
 """Shared memory that the workers of a data loader use for one batch after another.
 
-PyTorch's own way maps each tensor anew: in both processes every page of every batch is met for the first time, cleared
+PyTorch's own way maps each tensor again: in both processes every page of every batch is met for the first time, cleared
 and given back. Here a worker has slots: it writes a batch into a free one and sends its number. The process that trains
 maps each slot once. A slot is free again when the last tensor of its batch is gone there, however long that takes.
 
@@ -52,7 +52,7 @@ class Slot:
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody uses its batch any more."""
+        """Whether its batch is not used any more."""
         return not self.memory[0]
 
     def view(self, layout: Layout) -> list[Tensor]:
@@ -93,7 +93,7 @@ if hasattr(os, "register_at_fork"):
 def pin_slots() -> None:
     """Let CUDA read the slots of loaders with ``pin_memory`` where they are: no batch is copied into pinned memory.
 
-    CUDA does not know when a slot is written again: whoever copies a batch to a GPU without waiting has to keep it
+    CUDA does not know when a slot is written again: code that copies a batch to a GPU without waiting has to keep it
     until the copy is done, as ``PackedDataPreprocessor`` does with ``copies_aside``. Slots that are mapped already are
     not pinned.
     """

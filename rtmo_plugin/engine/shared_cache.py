@@ -17,7 +17,7 @@ from rtmo_plugin.errors import ConfigError
 def share_image_cache(cfg: Config) -> None:
     """Give the training processes of each machine one image cache; every process of the run has to call it.
 
-    Without this call each process has a cache of its own. The epochs hand out the images to the processes anew, so
+    Without this call each process has a cache of its own. The epochs distribute the images over the processes again, so
     that each of them would have to cache all images.
 
     Args:

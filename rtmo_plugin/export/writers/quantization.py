@@ -91,7 +91,7 @@ def is_sensitive(name: str) -> bool:
 
 
 class Int8Inputs:
-    """The images that show the value ranges, each as an input of the file; read anew for each loop.
+    """The images that show the value ranges, each as an input of the file; read again for each loop.
 
     Args:
         options: Options of the file, with ``int8_images``.
