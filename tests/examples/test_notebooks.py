@@ -1,5 +1,7 @@
 """The notebooks of ``examples`` run from the first cell to the last, offline, with settings of seconds."""
 
+import ast
+import importlib
 import json
 import os
 import re
@@ -49,6 +51,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("notebooks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TORCH_HOME": str(folder / "no_weights")}
@@ -64,6 +67,20 @@ def test_notebook_runs(path, folder):
     )
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
     assert not (folder / "no_weights").exists()  # nothing was downloaded
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_of_a_notebook_can_be_read(path):
+    program = write_program(path, PARAMETERS[path.stem])
+    names = {
+        name.asname or name.name: node.module
+        for node in ast.walk(ast.parse(program))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    ours = {name: module for name, module in names.items() if module.startswith("rtmo_plugin")}
+    assert ours
+    assert [name for name, module in ours.items() if not hasattr(importlib.import_module(module), name)] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

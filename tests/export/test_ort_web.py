@@ -114,6 +114,7 @@ def test_package_of_the_user_may_be_a_file_or_a_folder(tmp_path):
         (pack(make_files())[:200], r"is not a package of npm \(\.tgz\), or damaged"),
         (b"hello", r"is not a package of npm \(\.tgz\), or damaged"),
     ],
+    ids=["file missing", "other name", "list", "broken json", "empty", "cut short", "no archive"],
 )
 def test_what_is_not_the_package_is_refused(tmp_path, content, words):
     (tmp_path / "mine.tgz").write_bytes(content)
