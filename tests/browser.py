@@ -44,6 +44,8 @@ class Browser:
         )
         os.close(commands)
         os.close(answers)
+        self._waiting = select.poll()  # select() takes no file descriptors above 1,023
+        self._waiting.register(self._answers, select.POLLIN)
         self._numbers, self._rest, self.events, self._session = itertools.count(1), b"", [], {}
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -74,7 +76,7 @@ class Browser:
 
     def _read(self):
         while b"\0" not in self._rest:
-            assert select.select([self._answers], [], [], _TIMEOUT_S)[0], "the browser does not answer"
+            assert self._waiting.poll(_TIMEOUT_S * 1000), "the browser does not answer"
             chunk = os.read(self._answers, 1 << 20)
             assert chunk, "the browser has ended"
             self._rest += chunk
