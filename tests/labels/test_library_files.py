@@ -140,3 +140,31 @@ def test_datumaro(tmp_path):
     assert coco["annotations"][0]["bbox"] == [1, 2, 40, 30]
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (64, 48)
     assert coco["categories"][0]["skeleton"] == [[1, 2], [1, 3]]
+
+
+def test_cvat(tmp_path):
+    """CVAT's XML of Datumaro: points with names, and boxes with the same group; CVAT's own packages write no files."""
+    datumaro = import_library("datumaro", "datumaro")
+    parts = import_library("datumaro.components.annotation", "datumaro")
+    labels = ["mouse", "nose", "left_paw", "right_paw"]
+    categories = {parts.AnnotationType.label: parts.LabelCategories.from_iterable(labels)}
+    annotations = []
+    for group, (box, points) in enumerate([((10, 5.25, 30, 20), POINTS), ((1, 2, 40, 30), OTHERS)], start=1):
+        annotations += [
+            parts.Points(point.tolist(), label=label, group=group, attributes={"occluded": group == 2 and label == 3})
+            for label, point in enumerate(points, start=1)
+            if not np.isnan(point).any()
+        ]
+        annotations.append(parts.Bbox(*box, label=0, group=group))
+    media = datumaro.Image.from_numpy(np.zeros((48, 64, 3), np.uint8))
+    items = [
+        datumaro.DatasetItem(id="a/one", subset="train", media=media, annotations=annotations),
+        datumaro.DatasetItem(id="a/two", subset="train", media=media),
+    ]
+    datumaro.Dataset.from_iterable(items, categories=categories).export(str(tmp_path), "cvat", save_media=False)
+    assert detect_format(tmp_path / "train.xml") == "cvat"
+    coco, people = read(tmp_path / "train.xml")
+    assert people == {"a/one.jpg": [KEYPOINTS[0], [*KEYPOINTS[1][:8], 1]], "a/two.jpg": []}
+    assert [each["bbox"] for each in coco["annotations"]] == [[10, 5.25, 30, 20], [1, 2, 40, 30]]
+    assert [(image["width"], image["height"]) for image in coco["images"]] == [(64, 48)] * 2
+    assert [(each["name"], each["keypoints"]) for each in coco["categories"]] == [("mouse", labels[1:])]
