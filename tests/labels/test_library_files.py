@@ -27,7 +27,7 @@ def read(path, **options):
 
 
 def import_library(name, package):
-    return pytest.importorskip(name, reason=f"{package} is not installed: pip install -r requirements/labels.txt")
+    return pytest.importorskip(name, reason=f"{package} is not installed: requirements/labels.txt says how")
 
 
 def test_sleap(tmp_path, pictures):
@@ -168,3 +168,32 @@ def test_cvat(tmp_path):
     assert [each["bbox"] for each in coco["annotations"]] == [[10, 5.25, 30, 20], [1, 2, 40, 30]]
     assert [(image["width"], image["height"]) for image in coco["images"]] == [(64, 48)] * 2
     assert [(each["name"], each["keypoints"]) for each in coco["categories"]] == [("mouse", labels[1:])]
+
+
+def test_supervisely(tmp_path):
+    supervisely = import_library("supervisely", "supervisely")
+    graph = import_library("supervisely.geometry.graph", "supervisely")
+    template, names = graph.KeypointsTemplate(), ["nose", "left_paw", "right_paw"]
+    for row, name in enumerate(names):
+        template.add_point(label=name, row=10 * row, col=5)
+    template.add_edge(src="nose", dst="left_paw")
+    mouse = supervisely.ObjClass("mouse", graph.GraphNodes, geometry_config=template)
+    labels = []
+    for points, disabled in ((POINTS, True), (OTHERS, False)):
+        nodes = [
+            graph.Node(label=name, row=int(y), col=int(x), disabled=disabled and name == "left_paw")
+            for name, (x, y) in zip(names, points)
+            if not np.isnan(x)
+        ]
+        labels.append(supervisely.Label(graph.GraphNodes(nodes), mouse))
+    project = supervisely.Project(str(tmp_path / "project"), supervisely.OpenMode.CREATE)
+    project.set_meta(supervisely.ProjectMeta(obj_classes=[mouse]))
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    annotation = supervisely.Annotation(img_size=(48, 64), labels=labels)
+    project.create_dataset("mice").add_item_np("1.png", pixels, ann=annotation)
+    coco, people = read(tmp_path / "project")
+    whole = [[30, 10, 2, 0, 0, 0, 0, 0, 0], [11, 12, 2, 13, 14, 2, 15, 16, 2]]  # its pixels are whole numbers
+    assert people == {"mice/img/1.png": whole}
+    assert [(image["width"], image["height"]) for image in coco["images"]] == [(64, 48)]
+    assert coco["categories"][0]["keypoints"] == names
+    assert coco["categories"][0]["skeleton"] == [[1, 2]]
