@@ -28,7 +28,7 @@ _METRIC = "rtmo_plugin.CocoMetric"
 
 
 def fill_keypoints_from_data(cfg: Config) -> None:
-    """Give ``cfg`` the keypoints and classes of its data, and print them; one that names its keypoints stays.
+    """Give ``cfg`` the keypoints and classes of its data, and print how many; one that names its keypoints stays.
 
     Raises:
         ConfigError: The training set is of another type than ``CocoKeypoints``.

@@ -23,6 +23,7 @@ _HARMLESS = {
     "keypoint-far", "visibility-never-2", "visibility-none",
 }  # fmt: skip
 _SUSPICIOUS = ("image-file", "keypoint-far", "annotation-copy")  # reported before training
+_MOST_NAMED = 8
 _NOT_COMMON = ("keypoint-far", "keypoint-outside")  # refused if half of the people have them
 
 
@@ -45,15 +46,17 @@ class DatasetKeypoints:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return classes, flips, keypoints and sigmas in two lines."""
-        names = self.schema.names
-        pairs = [f"{names[a]}-{names[b]}" for a, b in self.schema.flip_pairs]
-        sigmas = [f"{name} {s:g} ({source})" for name, s, source in zip(names, self.schema.sigmas, self.sigma_sources)]
-        return (
-            f"{count(len(self.classes), 'class', 'classes')}: {', '.join(self.classes)}; "
-            f"a flip exchanges {', '.join(pairs) or 'nothing'}\n"
-            f"{count(len(names), 'keypoint')} with sigmas: {', '.join(sigmas)}"
-        )
+        """Return the numbers of classes and keypoints, and where the sigmas are from, in a line."""
+        sources: dict[str, list[str]] = {}
+        for name, source in zip(self.schema.names, self.sigma_sources):
+            sources.setdefault(source, []).append(name)
+        listed = [
+            f"{source} for {', '.join(names[:_MOST_NAMED])}{', ...' if len(names) > _MOST_NAMED else ''}"
+            for source, names in sources.items()
+        ]
+        sigmas = listed if len(sources) > 1 else list(sources)
+        counts = f"{count(len(self.classes), 'class', 'classes')}, {count(self.schema.num_keypoints, 'keypoint')}"
+        return f"{counts}; sigmas are {', '.join(sigmas)}"
 
 
 def read_dataset_keypoints(

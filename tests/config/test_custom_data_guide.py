@@ -56,7 +56,7 @@ def test_every_command_runs_on_a_tiny_set(tmp_path, monkeypatch, capsys):
     sets = [read_coco(tmp_path / "data/robots" / name) for name in ("train.json", "val.json")]
     assert [len(coco["images"]) for coco in sets] == [4, 1]
     assert sets[0]["categories"][0]["skeleton"] == [[1, 2], [1, 3], [1, 4], [1, 5]]
-    assert "2 classes: " in printed["train"]
+    assert "2 classes, " in printed["train"]
     assert re.search(r"^ *AP +AP \.5 ", printed["test"], re.M)
     assert (tmp_path / "work_dirs/robots.onnx").is_file()
     assert "5 images of 5" in printed["show"]
