@@ -6,8 +6,9 @@ import json
 
 import cv2
 import pytest
+from matplotlib.figure import Figure
 
-from rtmo_plugin.engine.hooks.curves import plot_curves, read_scalars
+from rtmo_plugin.engine.hooks.curves import _plot_metrics, plot_curves, read_scalars
 
 
 def write_run(work_dir, name, entries):
@@ -52,3 +53,12 @@ def test_the_picture_has_a_line_in_every_panel_with_data(tmp_path, stages):
 def count_colored(image):
     """Pixels of a line: neither gray nor white nor black."""
     return int((image.max(axis=2).astype(int) - image.min(axis=2) > 40).sum())
+
+
+def test_the_ap_of_classes_is_plotted_beside_the_whole():
+    panel = Figure().subplots()
+    _plot_metrics(
+        panel, [{"step": 3, "coco/AP": 0.5, "coco/AP of cat": 0.25, "coco/AP (M)": 0.5, "coco/AR of cat": 0.5}]
+    )
+    lines = {line.get_label(): (line.get_linestyle(), list(line.get_ydata())) for line in panel.lines}
+    assert lines == {"AP": ("-", [0.5]), "AP of cat": ("--", [0.25])}

@@ -17,6 +17,7 @@ from rtmo_plugin.registry import HOOKS
 
 CURVES_FILE = "curves.png"
 _METRICS = ("AP", "AP .5", "AR")
+_AP_OF, _MOST_PARTS = "AP of ", 6
 _STAGE_COLORS = ("#4c72b0", "#dd8452", "#55a868")
 
 
@@ -109,12 +110,15 @@ def _plot_line(
 
 
 def _plot_metrics(panel: Any, tested: Sequence[Mapping[str, Any]]) -> None:
-    """Plot the precision and recall of each validation."""
+    """Plot the precision and recall of each validation, and the AP of a few classes or parts as dashed lines."""
     panel.set_title("validation")
     panel.set_ylim(0, 1)
-    for name in sorted({key for entry in tested for key in entry if key.split("/")[-1] in _METRICS}):
+    keys = sorted({key for entry in tested for key in entry})
+    parts = [key for key in keys if key.split("/")[-1].startswith(_AP_OF)]
+    for name in [key for key in keys if key.split("/")[-1] in _METRICS] + parts[:_MOST_PARTS]:
         points = [(find_epoch(entry), entry[name]) for entry in tested if name in entry]
-        panel.plot(*zip(*points), marker="o", markersize=3, label=name.split("/")[-1])
+        style = "--" if name in parts else "-"
+        panel.plot(*zip(*points), style, marker="o", markersize=3, label=name.split("/")[-1])
     if panel.lines:
         panel.legend(fontsize=8)
 
