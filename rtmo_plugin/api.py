@@ -1,4 +1,4 @@
-"""Train, evaluate, predict, export, publish and analyze: each function reads like the steps a person would take.
+"""Train, tune, evaluate, predict, export, publish and analyze: each function reads like the steps a person would take.
 
 Importing this module is light: each function imports what it needs when it is called, so that predicting with an
 exported file works without torch and OpenMMLab.
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from rtmo_plugin.export.publishing import PublishedModel
     from rtmo_plugin.pose.results import PoseResult
     from rtmo_plugin.speed.dry_run import DryRun
+    from rtmo_plugin.tuning.tuning_result import TuningResult
 
-__all__ = ["analyze", "evaluate", "export", "predict", "publish", "train"]
+__all__ = ["analyze", "evaluate", "export", "predict", "publish", "train", "tune"]
 
 
 @overload
@@ -123,6 +124,27 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     if backends and not dry_run:
         add_loggers(cfg, backends)
     return dry_run_training(cfg, start) if dry_run else run_training(cfg, start, show_dir)
+
+
+def tune(config: str | Path, **options: Any) -> TuningResult:
+    """Search a few numbers of a config by short trainings on Ray Tune, and write the best as a config.
+
+    Args:
+        config: Path of a config file, or name of a shipped config.
+        **options: ``work_dir``, ``trials``, ``epochs``, ``concurrent``, ``knobs``, ``metric``, ``resume`` and ``seed``,
+            see ``rtmo_plugin.tuning.tuning_run.run_tuning``; others, such as ``data_root``, ``transfer_from``, ``amp``
+            and ``cfg_options``, are those of ``train`` for each trial.
+
+    Returns:
+        The trials with their values and metrics; the folder has a table, a plot, and the best config, ``best.py``.
+
+    Raises:
+        UserError: Something in the arguments, the config or the data is wrong, or every trial failed.
+        InterruptedRun: Ctrl-C was pressed or SIGTERM came; ``resume=True`` continues the tuning.
+    """
+    from rtmo_plugin.tuning.tuning_run import run_tuning
+
+    return run_tuning(train, config, **options)
 
 
 def evaluate(

@@ -126,6 +126,26 @@ def add_batch_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images or frames per batch")
 
 
+def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the weights that a training starts from."""
+    parser.add_argument(
+        "--load-from",
+        metavar="CHECKPOINT",
+        help="start from the weights of a checkpoint: a file, a URL, or a published name (see rtmo zoo list)",
+    )
+    parser.add_argument(
+        "--transfer-from",
+        metavar="CHECKPOINT",
+        help="start from the weights of a model with other keypoints or classes, which are matched by name",
+    )
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, without a download")
+
+
+def add_amp_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--amp``."""
+    parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share."""
     add_folder_arguments(parser)

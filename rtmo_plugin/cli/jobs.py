@@ -63,7 +63,7 @@ def run_as_job(
 ) -> int:
     """Run a new or unfinished job, and return the exit code."""
     from rtmo_plugin.jobs import open_job, run_job
-    from rtmo_plugin.jobs.ray_driver import import_ray
+    from rtmo_plugin.jobs.ray_driver import import_ray_data
     from rtmo_plugin.jobs.shard_files import read_number
     from rtmo_plugin.jobs.shards import list_inputs
     from rtmo_plugin.progress_bar import show_progress
@@ -76,7 +76,7 @@ def run_as_job(
     if options.pop("uncertainty", False):
         raise ConfigError("--uncertainty is for images and videos, and files of records do not hold it.")
     if ray or ray_address:
-        import_ray()  # a missing package is found before a folder is made
+        import_ray_data()  # a missing package is found before a folder is made
     job = open_job(model, [name for source in sources for name in list_inputs(source)], out, **options)
     resources: dict[str, Any] = {}
     if ray or ray_address:

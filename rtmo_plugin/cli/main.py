@@ -24,6 +24,7 @@ COMMANDS = {
     "publish": "publish",
     "eval": "evaluate",
     "train": "train",
+    "tune": "tune",
     "benchmark": "benchmark",
     "zoo": "zoo",
     "info": "info",

@@ -7,7 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rtmo_plugin.cli.arguments import CONFIG, add_config_options, add_json_argument, add_run_arguments
+from rtmo_plugin.cli.arguments import (
+    CONFIG,
+    add_amp_argument,
+    add_config_options,
+    add_json_argument,
+    add_run_arguments,
+    add_weights_arguments,
+)
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.cli.output import keep_stdout_for_json, print_json
 from rtmo_plugin.errors import InterruptedRun
@@ -91,7 +98,7 @@ def _add_batch_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_speed_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what makes a training faster and leaves its result as it is, up to rounding."""
-    parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
+    add_amp_argument(parser)
     parser.add_argument(
         "--compile",
         dest="compiled",
@@ -119,22 +126,12 @@ def _add_start_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="continue from CHECKPOINT, or without a value from the last checkpoint in the work folder",
     )
-    parser.add_argument(
-        "--load-from",
-        metavar="CHECKPOINT",
-        help="start from the weights of a checkpoint: a file, a URL, or a published name (see rtmo zoo list)",
-    )
-    parser.add_argument(
-        "--transfer-from",
-        metavar="CHECKPOINT",
-        help="start from the weights of a model with other keypoints or classes, which are matched by name",
-    )
+    add_weights_arguments(parser)
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="remove the checkpoints of an earlier run in the work folder; without it, a new run there is refused",
     )
-    parser.add_argument("--from-scratch", action="store_true", help="start from random weights, without a download")
 
 
 def list_resuming_arguments(arguments: Sequence[str]) -> list[str]:

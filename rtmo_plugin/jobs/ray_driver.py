@@ -13,17 +13,15 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
 from rtmo_plugin.checkpoints.model_names import is_exported
-from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.jobs.shards import Shard
 from rtmo_plugin.jobs.worker import Plan, ShardReport, Worker
+from rtmo_plugin.ray_start import LOCAL, import_ray, start_ray
 
 _MAX_BLOCKS = 10_000  # Ray keeps a few kB for each
-_OBJECT_STORE = 200 * 1024**2  # bytes for names and reports
-LOCAL = "local"
 
 
 class RayWorker:
@@ -81,7 +79,7 @@ def run_on_ray(
     Raises:
         ConfigError: Ray is not installed, the cluster cannot be reached, or it is too small for the workers.
     """
-    ray = import_ray()
+    ray = import_ray_data()
     with _connect(ray, address, None if workers is None else math.ceil(cpus * workers)):
         workers = _choose_workers(ray.cluster_resources(), workers, cpus, gpus, address == LOCAL)
         pool = ray.data.ActorPoolStrategy(size=min(workers, len(shards)), max_tasks_in_flight_per_actor=1)
@@ -115,7 +113,7 @@ def _connect(ray: Any, address: str, num_cpus: int | None) -> Iterator[None]:
     bars, context.enable_progress_bars = context.enable_progress_bars, False
     try:
         if is_ours:
-            _start(ray, address, num_cpus)
+            start_ray(ray, address, num_cpus)
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield
     finally:
@@ -124,29 +122,10 @@ def _connect(ray: Any, address: str, num_cpus: int | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def _start(ray: Any, address: str, num_cpus: int | None) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address == LOCAL:
-        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-        options["num_cpus"] = max(num_cpus or 1, os.cpu_count() or 1)
-    try:
-        ray.init(address=address, **options)
-    except ConnectionError as error:
-        hint = "start one with `ray start --head`, or set RAY_AUTH_MODE=token if it asks for a token"
-        raise ConfigError(f"No Ray cluster answers at {address}: {hint}.") from error
-
-
-def import_ray() -> Any:
-    """Return Ray with Ray Data, without log output and usage statistics.
+def import_ray_data() -> Any:
+    """Return Ray with Ray Data.
 
     Raises:
-        ConfigError: Ray is not installed.
+        ConfigError: They are not installed.
     """
-    if not all(map(find_spec, ("ray", "pandas", "pyarrow"))):
-        raise ConfigError(f"Ray is not installed: {write_install_line('ray')}")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    import ray
-    import ray.data
-
-    return ray
+    return import_ray("data", ("pandas", "pyarrow"))

@@ -8,7 +8,7 @@ import pytest
 from rtmo_plugin.cli.main import COMMANDS, find_command
 from tests.conftest import ROOT
 
-GUIDES = ("docs/command.md", "docs/first-ten-minutes.md", "docs/large-sets.md", "README.md")
+GUIDES = ("docs/command.md", "docs/first-ten-minutes.md", "docs/large-sets.md", "docs/tuning.md", "README.md")
 
 
 def find_lines():

@@ -19,7 +19,7 @@ FRAGMENTS = set(
 # Options that mean another thing in another command, such as the file or folder that each writes.
 DIFFERENT = {
     "--out", "--images", "--annotations", "--calibration", "--keypoints", "--json", "--batch-size", "--size",
-    "--overwrite", "--runtime", "--uncertainty", "--uncertainty-calibration", "--half", "--int8-images",
+    "--overwrite", "--resume", "--runtime", "--uncertainty", "--uncertainty-calibration", "--half", "--int8-images",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from rtmo_plugin import ray_start
 from rtmo_plugin.cli.main import main
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.jobs import open_job, ray_driver, read_records, run_job
@@ -59,7 +60,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
 
 
 def test_without_ray_it_says_what_to_install(model, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_driver, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_start, "find_spec", lambda name: None)
     job = open_job(model, folder, tmp_path / "out")
     with pytest.raises(ConfigError, match=r'^Ray is not installed: pip install "rtmo-plugin\[ray\]"$'):
         next(run_job(job, ray="local"))

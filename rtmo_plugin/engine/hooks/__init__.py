@@ -23,6 +23,7 @@ from rtmo_plugin.engine.hooks.progress import ProgressBarHook
 from rtmo_plugin.engine.hooks.randomness import RandomnessHook
 from rtmo_plugin.engine.hooks.resume_point import ResumePointHook
 from rtmo_plugin.engine.hooks.training_stages import TrainingStageHook
+from rtmo_plugin.engine.hooks.trial_report import TrialReportHook
 
 __all__ = [
     "AccumulationHook",
@@ -48,4 +49,5 @@ __all__ = [
     "ResumableEarlyStoppingHook",
     "ResumePointHook",
     "TrainingStageHook",
+    "TrialReportHook",
 ]
