@@ -1,15 +1,13 @@
 """Halpe Full-Body, 136 keypoints, 600 epochs: trained on HICO-DET's images, evaluated on COCO's val2017."""
 
-_base_ = ["./loaders.py", "../pipelines/640.py", "../schedules/600e.py"]
+_base_ = ["./coco_files.py", "../schedules/600e.py"]
 
 train_dataloader = dict(
     dataset=dict(
         type="HalpeDataset",
-        data_root=_base_.data_root,
         data_mode="bottomup",
         ann_file="halpe/annotations/halpe_train_v1.json",
         data_prefix=dict(img="pose/Halpe/hico_20160224_det/images/train2015/"),
-        pipeline=_base_.warmup_pipeline,
     )
 )
 default_hooks = dict(training_stages=dict(schedule=dict(finish=dict(pipeline=_base_.finish_pipeline))))
@@ -17,21 +15,12 @@ default_hooks = dict(training_stages=dict(schedule=dict(finish=dict(pipeline=_ba
 val_dataloader = dict(
     dataset=dict(
         type="HalpeDataset",
-        data_root=_base_.data_root,
         data_mode="bottomup",
         ann_file="halpe/annotations/halpe_val_v1.json",
         data_prefix=dict(img="coco/val2017/"),
-        test_mode=True,
-        pipeline=_base_.val_pipeline,
     )
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type="rtmo_plugin.CocoMetric",
-    ann_file=_base_.data_root + "halpe/annotations/halpe_val_v1.json",
-    score_mode="bbox",
-    nms_mode="none",
-    prefix="halpe",
-)
+val_evaluator = dict(ann_file=_base_.data_root + "halpe/annotations/halpe_val_v1.json", prefix="halpe")
 test_evaluator = val_evaluator
