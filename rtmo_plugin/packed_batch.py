@@ -31,6 +31,15 @@ _ALIGNMENT = 16  # bytes, of each tensor in a joined one
 Layout = Sequence[tuple[torch.dtype, torch.Size]]  # type and shape of each tensor in a joined one
 
 
+def name_image(metainfo: Mapping[str, Any]) -> str:
+    """Return the path of an image for messages.
+
+    Args:
+        metainfo: Metainfo of the image's data sample.
+    """
+    return str(metainfo.get("img_path", "an image"))
+
+
 @dataclass(frozen=True)
 class PackedBatch:
     """The ground truth of B images.
@@ -96,7 +105,7 @@ class PackedBatch:
     @property
     def names(self) -> list[str]:
         """Path of each image, for messages."""
-        return [str(info.get("img_path", "an image")) for info in self.metainfos]
+        return [name_image(info) for info in self.metainfos]
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """Return the batch on a device; copies from pinned memory to a GPU do not wait."""
@@ -245,7 +254,7 @@ def _check_same_shape(data_samples: Sequence[Any], name: str) -> None:
     for sample in data_samples:
         values = sample.gt_instance_labels[name]
         if len(values):
-            shapes.setdefault(tuple(values.shape[1:]), str(sample.metainfo.get("img_path", "an image")))
+            shapes.setdefault(tuple(values.shape[1:]), name_image(sample.metainfo))
     if len(shapes) > 1:
         (first, path), (second, other), *_ = shapes.items()
         raise ValueError(

@@ -121,7 +121,13 @@ def _unpickle(path: Path) -> Any:
     except CheckpointError:
         raise
     except _UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be loaded as a checkpoint: {_explain(error)}.") from error
+        reason = "the file is damaged, empty or of another format"
+        unsafe = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
+        if unsafe:
+            reason = f"it refers to {unsafe[1]}, and only tensors and plain data are loaded, for safety"
+        elif isinstance(error, OSError) and error.filename:  # the system's own; torch's zip reader raises others
+            reason = str(error.strerror)
+        raise CheckpointError(f"{path} cannot be loaded as a checkpoint: {reason}.") from error
 
 
 def _holds_code(path: Path) -> bool:
@@ -133,15 +139,6 @@ def _holds_code(path: Path) -> bool:
     if not is_archive:
         return False
     return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
-
-
-def _explain(error: Exception) -> str:
-    unsafe = re.search(r"(?:GLOBAL|class) ([\w.]+\w)", str(error))
-    if unsafe:
-        return f"it refers to {unsafe[1]}, and only tensors and plain data are loaded, for safety"
-    if isinstance(error, OSError) and error.filename:  # the system's own; torch's zip reader raises others
-        return str(error.strerror)
-    return "the file is damaged, empty or of another format"
 
 
 def find_training_ap(checkpoint: Mapping[str, Any], name: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
     data = meta.get("dataset_meta") or {}
     classes = data.get("classes") or data.get("CLASSES") or ()  # names, or MMPose's categories of COCO
     numbers = [value.numel() for name, value in state.items() if not name.endswith(_BUFFERS)]
+    is_resumable = False
+    with suppress(CheckpointError):
+        check_resumable(content, path)
+        is_resumable = True
     return {
         "checkpoint": str(path),
         "megabytes": round(path.stat().st_size / 1e6, 1),
@@ -97,7 +102,7 @@ def describe_checkpoint(checkpoint: str | Path) -> dict[str, Any]:
         "time": meta.get("time"),
         "epoch": meta.get("epoch"),
         "seed": meta.get("seed"),
-        "can_be_resumed": _is_resumable(content, path),
+        "can_be_resumed": is_resumable,
         "has_moving_average": "ema_state_dict" in content,
         "classes": tuple(str(each["name"] if isinstance(each, Mapping) else each) for each in classes),
         "keypoints": read_names(data) or (),
@@ -115,11 +120,3 @@ def _cut_revision(version: str | None) -> str | None:
     number, stage = r"\d{1,3}(?:\.\d{1,3})+?", r"(?:(?:a|b|rc|\.dev|\.post)\d{1,2})?"
     found = re.fullmatch(rf"({number}{stage})(?:[0-9a-f]{{7}}|[0-9a-f]{{40}}|unknown)?", str(version or ""))
     return found[1] if found else version
-
-
-def _is_resumable(content: Mapping[str, Any], path: Path) -> bool:
-    try:
-        check_resumable(content, path)
-    except CheckpointError:
-        return False
-    return True

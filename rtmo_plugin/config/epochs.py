@@ -67,9 +67,15 @@ def set_epochs(cfg: Config, epochs: int | None) -> None:
     if not before:
         raise ConfigError("--epochs needs train_cfg.max_epochs, and the config does not have it.")
     hooks = _list_hooks(cfg)
-    stages = [stage for hook in hooks if "schedule" in hook for stage in _list_stages(hook["schedule"])]
+    schedules = [hook["schedule"] for hook in hooks if "schedule" in hook]
+    entries = [each for part in schedules for each in (part.values() if isinstance(part, dict) else part)]
+    # ``read_schedule`` refuses other entries.
+    stages = [each for each in entries if isinstance(each, dict) and isinstance(each.get("begin"), int)]
     schedulers = [each for each in walk_sections(cfg.get("param_scheduler")) if "type" in each]
-    scale = scale_epochs(before, epochs, list(_list_boundaries(cfg, schedulers, stages)), _list_jumps(schedulers))
+    constant = [each for each in schedulers if _find_kind(each) == "ConstantLR" and each.get("by_epoch", True)]
+    # ``ConstantLR`` divides by its factor again at its end, but not if it is one epoch long.
+    jumps = [each["begin"] for each in constant if each.get("end", _ENDLESS) - each.get("begin", 0) == 1]
+    scale = scale_epochs(before, epochs, list(_list_boundaries(cfg, schedulers, stages)), jumps)
     for scheduler in schedulers:
         _scale_scheduler(scheduler, scale)
     for stage in stages:
@@ -124,12 +130,6 @@ def _list_hooks(cfg: Config) -> list[dict[str, Any]]:
     return hooks
 
 
-def _list_stages(schedule: Any) -> list[dict[str, Any]]:
-    """Return the stages of a training schedule that begin at an epoch; ``read_schedule`` refuses others."""
-    entries = schedule.values() if isinstance(schedule, dict) else schedule
-    return [each for each in entries if isinstance(each, dict) and isinstance(each.get("begin"), int)]
-
-
 def _list_boundaries(
     cfg: Config, schedulers: Sequence[dict[str, Any]], stages: Sequence[dict[str, Any]]
 ) -> Iterator[int]:
@@ -146,15 +146,6 @@ def _list_boundaries(
 def _find_kind(scheduler: dict[str, Any]) -> str:
     """Return the registered name of a scheduler without its scope."""
     return str(scheduler["type"]).rpartition(".")[2]
-
-
-def _list_jumps(schedulers: Sequence[dict[str, Any]]) -> list[int]:
-    """Return the epochs at which the learning rate is multiplied for good.
-
-    ``ConstantLR`` divides by its factor again at its end, but not if it is one epoch long.
-    """
-    constant = [each for each in schedulers if _find_kind(each) == "ConstantLR" and each.get("by_epoch", True)]
-    return [each["begin"] for each in constant if each.get("end", _ENDLESS) - each.get("begin", 0) == 1]
 
 
 def _scale_scheduler(scheduler: dict[str, Any], scale: EpochScale) -> None:

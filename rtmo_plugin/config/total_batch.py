@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from mmengine.config import Config
 
@@ -40,18 +39,15 @@ def set_total_batch(cfg: Config, total_batch: int | None) -> None:
     cfg.optim_wrapper.accumulative_counts = num_batches
     if "base_batch_size" in (cfg.get("auto_scale_lr") or {}):
         cfg.auto_scale_lr.base_batch_size = cfg.auto_scale_lr.base_batch_size / num_batches
-    hooks = [_slow_down(hook, num_batches) for hook in cfg.get("custom_hooks") or []]
-    cfg.custom_hooks = [*hooks, {"type": "rtmo_plugin.AccumulationHook"}]
+    hooks = [*(cfg.get("custom_hooks") or []), {"type": "rtmo_plugin.AccumulationHook"}]
+    for place, hook in enumerate(hooks):
+        if hook.get("type") == "EMAHook":  # in ``num_batches`` updates it goes as far as before in one
+            slower = {"momentum": 1 - (1 - hook.get("momentum", 2e-4)) ** (1 / num_batches)}
+            gamma = {"gamma": hook["gamma"] * num_batches} if "gamma" in hook else {}
+            hooks[place] = {**hook, **slower, **gamma}
+    cfg.custom_hooks = hooks
 
 
 def count_processes(cfg: Config) -> int:
     """Return the number of processes that ``cfg.launcher`` started."""
     return int(os.environ.get(_WORLD_SIZES.get(cfg.launcher, ""), "1"))
-
-
-def _slow_down(hook: dict[str, Any], num_batches: int) -> dict[str, Any]:
-    """Return a moving average of weights that goes as far in ``num_batches`` updates as ``hook`` in one."""
-    if hook.get("type") != "EMAHook":
-        return hook
-    slower = {"momentum": 1 - (1 - hook.get("momentum", 2e-4)) ** (1 / num_batches)}
-    return {**hook, **slower, **({"gamma": hook["gamma"] * num_batches} if "gamma" in hook else {})}

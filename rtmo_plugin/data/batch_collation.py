@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from rtmo_plugin.data.batch_slots import SentBatch, take_slot
-from rtmo_plugin.packed_batch import PackedBatch, pack_samples, put_together
+from rtmo_plugin.packed_batch import PackedBatch, name_image, pack_samples, put_together
 from rtmo_plugin.registry import FUNCTIONS
 
 
@@ -34,7 +34,7 @@ def pack_batch(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any] | SentBat
         ValueError: Images differ in size, or people in their number of keypoints, with the names of the images.
     """
     images, labels = [each["inputs"] for each in samples], [each["data_samples"] for each in samples]
-    names = {tuple(image.shape): label.metainfo.get("img_path", "an image") for image, label in zip(images, labels)}
+    names = {tuple(image.shape): name_image(label.metainfo) for image, label in zip(images, labels)}
     if len(names) > 1:
         (first, path), (second, other), *_ = names.items()
         raise ValueError(

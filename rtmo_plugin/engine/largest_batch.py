@@ -88,8 +88,12 @@ def find_batch_size(cfg: Config, total_batch: int | None = None) -> int:
         torch.cuda.set_per_process_memory_fraction(1.0)
     del runner
     _free_memory()
-    if cfg.launcher != "none":
-        size = _agree(cfg, size)
+    if cfg.launcher != "none":  # all processes take the smallest of their sizes
+        if not is_distributed():
+            init_dist(cfg.launcher, **(cfg.get("env_cfg") or {}).get("dist_cfg", {"backend": "nccl"}))
+        smallest = torch.tensor(size, device=get_device())
+        all_reduce(smallest, "min")
+        size = int(smallest)
     if is_main_process():
         print(f"--batch-size auto: {size} images fit into the memory of the GPU")
     return size
@@ -204,7 +208,7 @@ def prepare_trial(runner: Runner) -> Callable[[int], None]:
     samples = [sample for sample in map(loader.dataset.__getitem__, indices) if sample is not None]
     if not samples:
         raise DataError("--batch-size auto: no training sample can be made of the first images.")
-    samples.sort(key=_count_people, reverse=True)
+    samples.sort(key=lambda sample: len(sample["data_samples"].gt_instance_labels.labels), reverse=True)
     crowded = samples[:_NUM_CROWDED]
     runner.call_hook("before_run")
     runner.message_hub.update_info("iter", 1)  # multi-scale training begins after the first step
@@ -227,16 +231,3 @@ def prepare_trial(runner: Runner) -> Callable[[int], None]:
                 hook.after_train(runner)
 
     return train
-
-
-def _count_people(sample: Any) -> int:
-    return len(sample["data_samples"].gt_instance_labels.labels)
-
-
-def _agree(cfg: Config, size: int) -> int:
-    """Return the smallest size of all processes."""
-    if not is_distributed():
-        init_dist(cfg.launcher, **(cfg.get("env_cfg") or {}).get("dist_cfg", {"backend": "nccl"}))
-    smallest = torch.tensor(size, device=get_device())
-    all_reduce(smallest, "min")
-    return int(smallest)

@@ -92,8 +92,11 @@ class WandbBackend(WandbVisBackend):
 
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         settings = {"dir": self._save_dir, "project": "rtmo", **self._init_kwargs}
-        if "mode" not in settings and wandb.setup().settings.mode == "online" and not _has_login(wandb):
-            settings["mode"] = "offline"
+        if "mode" not in settings and wandb.setup().settings.mode == "online":
+            # Version 0.31, where ``wandb.api`` is deprecated, tells without asking for a key whether it knows one.
+            can_tell = "prompt" in inspect.signature(wandb.login).parameters
+            if not (wandb.login(prompt=False) if can_tell else wandb.api.api_key):
+                settings["mode"] = "offline"
         try:
             run = wandb.init(**settings)
         except wandb.errors.CommError:  # there is a login, and no network
@@ -112,13 +115,6 @@ class WandbBackend(WandbVisBackend):
         """End the run."""
         if hasattr(self, "_wandb"):
             self._wandb.finish()
-
-
-def _has_login(wandb: Any) -> bool:
-    """Tell whether W&B knows a key, without asking for one."""
-    if "prompt" in inspect.signature(wandb.login).parameters:  # of version 0.31, where ``wandb.api`` is deprecated
-        return bool(wandb.login(prompt=False))
-    return bool(wandb.api.api_key)
 
 
 @VISBACKENDS.register_module()

@@ -66,18 +66,15 @@ class AutocastOptimWrapper(NoWaitOptimWrapper):
     def __init__(self, *, dtype: str | None = None, loss_scale: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._device_type = get_device()
-        self.dtype = _DTYPES[self._choose_dtype(dtype)]
-        # torch 2.3 moved the scaler out of torch.cuda; a disabled one passes everything through.
-        scaler_class = getattr(torch.amp, "GradScaler", torch.cuda.amp.GradScaler)
-        self.loss_scaler = scaler_class(**(loss_scale or {}), enabled=self.dtype is torch.float16)
-
-    def _choose_dtype(self, dtype: str | None) -> str:
         if dtype not in (None, *_DTYPES):
             raise ValueError(f"Mixed precision supports {' and '.join(_DTYPES)}, got dtype={dtype!r}.")
         if dtype == "float16" and self._device_type != "cuda":
             raise ValueError(f"float16 needs a GPU, and the device is {self._device_type}: choose dtype='bfloat16'.")
         has_bfloat16 = self._device_type != "cuda" or torch.cuda.is_bf16_supported()
-        return dtype or ("bfloat16" if has_bfloat16 else "float16")
+        self.dtype = _DTYPES[dtype or ("bfloat16" if has_bfloat16 else "float16")]
+        # torch 2.3 moved the scaler out of torch.cuda; a disabled one passes everything through.
+        scaler_class = getattr(torch.amp, "GradScaler", torch.cuda.amp.GradScaler)
+        self.loss_scaler = scaler_class(**(loss_scale or {}), enabled=self.dtype is torch.float16)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

@@ -9,7 +9,6 @@ so each side resumes what the other wrote.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 from mmengine.optim import OptimWrapper
@@ -42,7 +41,11 @@ class MergingOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Return the optimizer wrapper of a model."""
-        wrapper = self._build(model, fused=_has_fused(self._config["optimizer"]))
+        config = self._config["optimizer"]
+        kind = config["type"] if isinstance(config["type"], type) else OPTIMIZERS.get(config["type"])
+        is_open = config.get("fused") is None and not config.get("foreach") and not config.get("differentiable")
+        has_fused = is_open and kind is not None and "fused" in inspect.signature(kind).parameters
+        wrapper = self._build(model, fused=has_fused)
         if len(wrapper.optimizer.param_groups) > 1:
             wrapper.optimizer.param_groups = merge_groups(wrapper.optimizer.param_groups)
         return wrapper
@@ -55,10 +58,3 @@ class MergingOptimWrapperConstructor:
             if not fused or "fused" not in str(error):  # what torch says where a device has no fused step
                 raise
             return self._build(model, fused=False)
-
-
-def _has_fused(config: Mapping[str, Any]) -> bool:
-    """Tell whether an optimizer can be fused and the config leaves the choice open."""
-    kind = config["type"] if isinstance(config["type"], type) else OPTIMIZERS.get(config["type"])
-    is_open = config.get("fused") is None and not config.get("foreach") and not config.get("differentiable")
-    return is_open and kind is not None and "fused" in inspect.signature(kind).parameters

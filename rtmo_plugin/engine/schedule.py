@@ -45,8 +45,12 @@ def read_schedule(
         >>> [stage.begin for stage in read_schedule(dict(warmup=dict(begin=0), refine=dict(begin=280)))]
         [0, 280]
     """
+    if isinstance(schedule, Mapping):
+        named = [{**entry, "stage": name} for name, entry in schedule.items()]
+        # A dict has no order of its own: the configs that MMEngine dumps beside checkpoints are alphabetical.
+        schedule = sorted(named, key=lambda entry: begin if isinstance(begin := entry.get("begin"), int) else -1)
     stages: list[ScheduledStage] = []
-    for entry in _list_entries(schedule):
+    for entry in map(dict, schedule):
         unknown = sorted(set(entry) - set(_KEYS))
         if unknown:
             raise ConfigError(f"schedule: unknown key {unknown[0]!r} in {_name(entry)}; the keys are {_KEYS}.")
@@ -78,14 +82,6 @@ def find_dataset(dataset: Mapping[str, Any], data: Mapping[str, Any]) -> dict[st
     """
     replaced = dict(data.get("dataset", dataset))
     return replaced | ({"pipeline": data["pipeline"]} if "pipeline" in data else {})
-
-
-def _list_entries(schedule: Any) -> list[dict[str, Any]]:
-    if not isinstance(schedule, Mapping):
-        return [dict(entry) for entry in schedule]
-    entries = [{**entry, "stage": name} for name, entry in schedule.items()]
-    # A dict has no order of its own: the configs that MMEngine dumps beside checkpoints are alphabetical.
-    return sorted(entries, key=lambda entry: begin if isinstance(begin := entry.get("begin"), int) else -1)
 
 
 def _name(entry: Mapping[str, Any]) -> str:

@@ -63,19 +63,14 @@ def _check_entries(content: Json, path: str | Path) -> None:
         entries = content.get(section) or []
         if not isinstance(entries, list):
             raise DataError(f"The annotation file {path} is not in COCO's format: `{section}` is not a list.")
-        wrong = next((index for index, each in enumerate(entries) if not _has_id(each, section)), None)
-        if wrong is not None:
-            raise DataError(f"The annotation file {path} is not in COCO's format: {section}[{wrong}] has no ids.")
+        names = ("id", "image_id", "category_id") if section == "annotations" else ("id",)
+        for index, each in enumerate(entries):
+            if not isinstance(each, dict) or not all(isinstance(each.get(name), (int, str)) for name in names):
+                raise DataError(f"The annotation file {path} is not in COCO's format: {section}[{index}] has no ids.")
     for name in ("images", "categories"):
         kinds = {isinstance(each["id"], str) for each in content.get(name) or []}
         if len(kinds) > 1:
             raise DataError(f"In the annotation file {path} some ids of `{name}` are numbers, and others text.")
-
-
-def _has_id(entry: Any, section: str) -> bool:
-    """Whether an entry is an object with an id, and a person one of an image and a category."""
-    names = ("id", "image_id", "category_id") if section == "annotations" else ("id",)
-    return isinstance(entry, dict) and all(isinstance(entry.get(name), (int, str)) for name in names)
 
 
 def is_crowdpose(content: Mapping[str, Any]) -> bool:

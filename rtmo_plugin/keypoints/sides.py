@@ -144,11 +144,13 @@ def read_sides(names: Sequence[str]) -> Sides:
         elif rivals and candidates[rivals[0]] == {index}:
             partners[index] = rivals[0]
     alone = [name for index, name in enumerate(names) if partners[index] == index and not candidates[index]]
-    faults += [f"{name} has no partner {swap_side(name)}" for name in alone if _needs_partner(name)]
+    sided = [name for name in alone if split_side(name)[0]]
+    for name in sided:  # some are on a side beyond doubt: by a word, or by a letter between marks
+        if any(each.text in _WORDS or (each.text in ("l", "r") and each.is_apart) for each in _split(name)):
+            faults.append(f"{name} has no partner {swap_side(name)}")
     faults += _find_series(alone)
-    sides = {side for side, _ in parts}
-    doubts = [f"{name} has no partner {swap_side(name)}" for name in alone if split_side(name)[0]]
-    doubts = doubts if {"left", "right"} <= sides else []
+    has_both = {"left", "right"} <= {side for side, _ in parts}
+    doubts = [f"{name} has no partner {swap_side(name)}" for name in sided if has_both]
     if len(names) > 1 and all(_drop_digits(name) in _NUMBERED for name in names):
         doubts.append(f"numbers such as {names[0]} do not tell left from right")
     return Sides(tuple(parts), tuple(partners), tuple(faults), () if faults else tuple(doubts))
@@ -230,14 +232,6 @@ def _list_letters(text: str) -> list[int]:
     if text[-1] in _BY_SIDE:
         places.add(len(text) - 2)
     return sorted(at for at in places if 0 <= at < len(text) and text[at] in "lr")
-
-
-def _needs_partner(name: str) -> bool:
-    """Whether a name is on a side beyond doubt: by a word, or by a letter between marks."""
-    tokens = _split(name)
-    return bool(split_side(name)[0]) and any(
-        token.text in _WORDS or (token.text in ("l", "r") and token.is_apart) for token in tokens
-    )
 
 
 def _find_series(names: Sequence[str]) -> Iterator[str]:

@@ -41,7 +41,11 @@ def join_parts(person: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not has_parts(person):
         return dict(person)
-    lists = {part: _read_part(person, part) for part in NUM_BY_PART}
+    lists = {}
+    for part, num_keypoints in NUM_BY_PART.items():
+        is_absent = part in _FLAGS and person.get(_FLAGS[part]) is False
+        unlabeled = [0] * (3 * num_keypoints)
+        lists[part] = unlabeled if is_absent else person.get(FIELDS[part], unlabeled)
     if any(not isinstance(each, list) or len(each) != 3 * NUM_BY_PART[part] for part, each in lists.items()):
         return dict(person)
     dropped = {*FIELDS.values(), *_FLAGS.values()}
@@ -49,10 +53,3 @@ def join_parts(person: Mapping[str, Any]) -> dict[str, Any]:
     keypoints = [value for each in lists.values() for value in each]
     num_labeled = sum(isinstance(v, (int, float)) and v > 0 for v in keypoints[2::3])
     return {**kept, "keypoints": keypoints, "num_keypoints": num_labeled}
-
-
-def _read_part(person: Mapping[str, Any], part: str) -> Any:
-    """Return the keypoints of one part, zeros where it is missing or not valid."""
-    if part in _FLAGS and person.get(_FLAGS[part]) is False:
-        return [0] * (3 * NUM_BY_PART[part])
-    return person.get(FIELDS[part], [0] * (3 * NUM_BY_PART[part]))

@@ -42,12 +42,6 @@ class _Case(NamedTuple):
     image_id: int
 
 
-def _swap_axes(keypoints: Numbers) -> Numbers:
-    swapped = list(keypoints)
-    swapped[0::3], swapped[1::3] = keypoints[1::3], keypoints[0::3]
-    return swapped
-
-
 def _move(keypoints: Numbers, box: Numbers) -> Numbers:
     moved = list(keypoints)
     for place in range(0, len(moved), 3):
@@ -63,7 +57,10 @@ _READINGS: dict[str, tuple[Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
     "center": (lambda b, k: ([b[0] - b[2] / 2, b[1] - b[3] / 2, b[2], b[3]], k), "center, width and height"),
     "corners, y first": (lambda b, k: ([b[1], b[0], b[3] - b[1], b[2] - b[0]], k), "two corners (y1, x1, y2, x2)"),
     "y first": (lambda b, k: ([b[1], b[0], b[3], b[2]], k), "y, x, height and width"),
-    "keypoints, y first": (lambda b, k: (b, _swap_axes(k)), "right, but keypoints y before x"),
+    "keypoints, y first": (
+        lambda b, k: (b, [n for x, y, v in split_points(k) for n in (y, x, v)]),
+        "right, but keypoints y before x",
+    ),
     "keypoints in box": (lambda b, k: (b, _move(k, b)), "right, but keypoints relative to its corner"),
 }
 

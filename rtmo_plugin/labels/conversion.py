@@ -285,13 +285,12 @@ def _check_same(labels: LabelSet, read: LabelSet, title: str) -> None:
         if image is None or other is None:
             raise DataError(f"{title} cannot hold an image of the name {name!r}: rename it.")
         is_same = (image.width, image.height) == (other.width, other.height) and len(image.people) == len(other.people)
-        if not is_same or not all(map(_are_same, image.people, other.people)):
+        for person, twin in zip(image.people, other.people):
+            pairs = zip(_list_values(person), _list_values(twin))
+            is_close = all(abs(a - b) <= _TOLERANCE * max(1.0, abs(a)) for a, b in pairs)
+            is_same = is_same and is_close and person.category == twin.category
+        if not is_same:
             raise DataError(f"{title} cannot hold the people of image {name!r}: they would not be the same.")
-
-
-def _are_same(person: Person, other: Person) -> bool:
-    pairs = zip(_list_values(person), _list_values(other))
-    return person.category == other.category and all(abs(a - b) <= _TOLERANCE * max(1.0, abs(a)) for a, b in pairs)
 
 
 def _list_values(person: Person) -> Iterator[float]:

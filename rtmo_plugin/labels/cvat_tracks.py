@@ -54,7 +54,9 @@ def list_frames(root: Element, name: str) -> tuple[Iterator[Element], list[str]]
     sides = {} if size is None else {key: (size.findtext(key) or "").strip() for key in ("width", "height")}
     if not all(sides.get(key) for key in ("width", "height")):
         raise DataError(f"{name} has tracks but no <original_size> with width and height in <meta>: export it again.")
-    num_keys = len({_read_frame(shape, name) for track in tracks for shape in track if _is_key(shape)})
+    # An annotator set these shapes, or a point of them, at their frame.
+    keys = [each for track in tracks for each in track if any(part.get("keyframe") == "1" for part in each.iter())]
+    num_keys = len({_read_frame(shape, name) for shape in keys})
     note = (
         f"Frames of a video: {last - first + 1:,}, of which {num_keys:,} have key frames. They are named "
         f"{_FRAME.format(first)} and so on: `ffmpeg -i VIDEO -start_number 0 frame_%06d.PNG` writes them."
@@ -119,11 +121,6 @@ def _interpolate(keys: Keys, order: list[int], frame: int) -> _Place | None:
     share = (frame - order[after - 1]) / (order[after] - order[after - 1])
     pairs = zip(before.numbers, keys[order[after]].numbers)
     return before._replace(numbers=[start + share * (end - start) for start, end in pairs])
-
-
-def _is_key(shape: Element) -> bool:
-    """Whether an annotator set a shape, or a point of it, at its frame."""
-    return any(each.get("keyframe") == "1" for each in shape.iter())
 
 
 def _read_frame(shape: Element, name: str) -> int:

@@ -153,7 +153,7 @@ def _group_shapes(image: ShapedImage, word: str, counts: Counter[str]) -> list[_
     boxed = [group for group in people if group.box is not None]
     if loose and not boxed:
         people.append(_Group())
-    pairs = [(shape, _find_holders(shape, boxed)) for shape in loose]
+    pairs = [(shape, [group for group in boxed if not _measure_distance(shape, group)]) for shape in loose]
     for shape, holders in sorted(pairs, key=lambda pair: len(pair[1]) or len(boxed)):  # the certain ones first
         chosen = _choose_group(shape, holders, boxed, counts) if boxed else people[-1]
         _refuse_second(chosen is None or shape.label in chosen.points, shape, image, word)
@@ -169,10 +169,6 @@ def _refuse_second(is_second: bool, shape: Shape, image: ShapedImage, word: str)
             f"{image.origin}: {word} {shape.group!r} has {kind} {shape.label!r} more than once: "
             f"give each person a {advice}."
         )
-
-
-def _find_holders(shape: Shape, boxed: Iterable[_Group]) -> list[_Group]:
-    return [group for group in boxed if not _measure_distance(shape, group)]
 
 
 def _measure_distance(shape: Shape, group: _Group) -> float:

@@ -138,7 +138,12 @@ def measure_labels(coco: Coco, images: Path | None = None) -> LabelStatistics:
         own = [each for each in people if each["category_id"] == category_id]
         classes[entry["name"]] = (len(own), len({each["image_id"] for each in own}))
     boxes = [each["bbox"] for each in people if are_numbers(each.get("bbox"), 4)]
-    keypoints = _count_keypoints(people, names)
+    counts: dict[str, Counter[int]] = {name: Counter() for entry in names.values() for name in entry["keypoints"]}
+    for each in people:
+        if count_labeled(each["keypoints"]):
+            for name, (_, _, v) in zip(names[each["category_id"]]["keypoints"], split_points(each["keypoints"])):
+                counts[name][min(max(round(v), 0), 2)] += 1
+    keypoints = [KeypointCount(name, found[2], found[1], found.total()) for name, found in counts.items()]
     labeled = {each.name: each.num_labeled for each in keypoints}
     return LabelStatistics(
         num_images=len(files),
@@ -160,15 +165,6 @@ def _is_person(each: Any, names: Mapping[Any, Any], files: Mapping[Any, str]) ->
         return False
     category = names.get(each.get("category_id"))
     return category is not None and are_numbers(each.get("keypoints"), 3 * len(category["keypoints"]))
-
-
-def _count_keypoints(people: list[dict[str, Any]], names: Mapping[Any, Any]) -> list[KeypointCount]:
-    counts: dict[str, Counter[int]] = {name: Counter() for entry in names.values() for name in entry["keypoints"]}
-    for each in people:
-        if count_labeled(each["keypoints"]):
-            for name, (_, _, v) in zip(names[each["category_id"]]["keypoints"], split_points(each["keypoints"])):
-                counts[name][min(max(round(v), 0), 2)] += 1
-    return [KeypointCount(name, found[2], found[1], found.total()) for name, found in counts.items()]
 
 
 def _list_sides(names: Mapping[Any, Any]) -> list[tuple[str, str]]:

@@ -114,7 +114,9 @@ def merge_cocos(
         ids = {each["id"]: _add_image(each, prefix, name, images, origins) for each in part["images"]}
         for person in part["annotations"]:
             category_id, own_places = order[person["category_id"]]
-            spread = _spread(person["keypoints"], own_places, len(keypoints))
+            spread: list[float] = [0] * (3 * len(keypoints))  # unlabeled where only other files have the keypoint
+            for index, place in enumerate(own_places):
+                spread[3 * place : 3 * place + 3] = person["keypoints"][3 * index : 3 * index + 3]
             changed = {"id": len(annotations) + 1, "image_id": ids[person["image_id"]], "category_id": category_id}
             annotations.append({**person, **changed, "keypoints": spread})
     return {"images": list(images.values()), "annotations": annotations, "categories": list(categories.values())}
@@ -203,14 +205,6 @@ def _add_image(
     if any(known.get(side) != image.get(side) for side in ("width", "height")):
         raise DataError(f"The image {path} has another size in {origin} than in {origins[path]}.")
     return int(known["id"])
-
-
-def _spread(keypoints: Sequence[float], places: Sequence[int], num_keypoints: int) -> list[float]:
-    """Return 3K numbers with the keypoints at their places in the joined set, zeros elsewhere."""
-    spread: list[float] = [0] * (3 * num_keypoints)
-    for index, place in enumerate(places):
-        spread[3 * place : 3 * place + 3] = keypoints[3 * index : 3 * index + 3]
-    return spread
 
 
 def _list_notes(merged: Coco, parts: Sequence[Coco], common: str) -> list[str]:

@@ -146,7 +146,11 @@ class CoordinateDecoder:
         """Yield for x and y the probabilities (N, K, X), the bins (N, X), and their middles (N, 1)."""
         p = self._p
         features = self._mix((poses @ p.pose_weight.T + p.pose_bias).reshape(len(poses), *self._shape))
-        middles, lengths = self._place(boxes, size_wh)
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        lengths = (boxes[:, 2:] - boxes[:, :2]) * np.float32(p.box_padding)
+        if p.covers_image:  # the bins lie over the whole image, not over each padded box
+            lengths = np.broadcast_to(np.array(size_wh, np.float32), (len(boxes), 2))
+            middles = lengths / 2
         sides = ((p.projection_x, p.encoding_x), (p.projection_y, p.encoding_y))
         for axis, (projection, learned) in enumerate(sides):
             unit = np.linspace(-0.5, 0.5, int(p.num_bins[axis]), dtype=np.float32)
@@ -177,11 +181,3 @@ class CoordinateDecoder:
         weights = np.square(np.maximum(query @ np.swapaxes(key, 1, 2) / queries**0.5, 0))
         mixed: Floats = p.residual * features + (gate * (weights @ value)) @ p.out_weight.T
         return mixed
-
-    def _place(self, boxes: Floats, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Return the centers (N, 2) and lengths (N, 2) of the intervals that the bins cover."""
-        if self._p.covers_image:
-            size: Floats = np.broadcast_to(np.array(size_wh, np.float32), (len(boxes), 2))
-            return size / 2, size
-        lengths = (boxes[:, 2:] - boxes[:, :2]) * np.float32(self._p.box_padding)
-        return (boxes[:, :2] + boxes[:, 2:]) / 2, lengths

@@ -67,14 +67,14 @@ class Decoder:
         everyone = (self._decode_maps if is_raw else self._decode_rows)(outputs, size_wh)
         for people in everyone:
             people.check_finite()
-        return everyone if self._calibration is None else [self._calibrate(each) for each in everyone]
-
-    def _calibrate(self, people: Detections) -> Detections:
-        """Return the detections above the threshold with calibrated scores, best first."""
-        assert self._calibration is not None
-        scores = self._calibration.apply(people.scores, people.keypoint_scores).astype(people.scores.dtype)
-        order = np.argsort(-scores, kind="stable")
-        return replace(people, scores=scores).select(order[scores[order] > self._least_calibrated])
+        if self._calibration is None:
+            return everyone
+        calibrated = []
+        for people in everyone:  # best first, above the threshold
+            scores = self._calibration.apply(people.scores, people.keypoint_scores).astype(people.scores.dtype)
+            order = np.argsort(-scores, kind="stable")
+            calibrated.append(replace(people, scores=scores).select(order[scores[order] > self._least_calibrated]))
+        return calibrated
 
     def _decode_rows(self, outputs: Outputs, size_wh: tuple[int, int]) -> list[Detections]:
         """Decode the rows of a file that ends with people or, before NMS, with priors."""

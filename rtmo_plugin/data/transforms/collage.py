@@ -86,7 +86,11 @@ class Collage:
         view = np.full((size_wh[1], size_wh[0], 3), self.pad_value, dtype=np.uint8)
         for tile in self.tiles:
             to_view = matrix @ tile.matrix @ _shift(tile.crop[0] - 1, tile.crop[1] - 1)
-            left, top, right, bottom = _find_extent(tile.crop, to_view, size_wh)
+            # The rectangle of the view, right and bottom excluded, that the image with its border can cover.
+            width, height = tile.crop[2] - tile.crop[0] + 1, tile.crop[3] - tile.crop[1] + 1  # centers of far pixels
+            corners = to_view[:2, :2] @ np.array([[0, width, width, 0], [0, 0, height, height]]) + to_view[:2, 2:]
+            left, top = (int(low) for low in np.maximum(np.floor(corners.min(axis=1)), 0))
+            right, bottom = (int(high) for high in np.minimum(np.ceil(corners.max(axis=1)) + 1, size_wh))
             if left < right and top < bottom:
                 cv2.warpAffine(
                     tile.read(self.pad_value),
@@ -121,12 +125,3 @@ def make_resize_matrix(scale_xy: tuple[float, float], shift_xy: tuple[float, flo
 
 def _shift(x: float, y: float) -> Matrix:
     return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
-
-
-def _find_extent(crop: Edges, to_view: Matrix, size_wh: tuple[int, int]) -> Edges:
-    """Return the rectangle of the view (right and bottom excluded) that an image with its border can cover."""
-    width, height = crop[2] - crop[0] + 1, crop[3] - crop[1] + 1  # centers of the far border pixels
-    corners = to_view[:2, :2] @ np.array([[0, width, width, 0], [0, 0, height, height]]) + to_view[:2, 2:]
-    low = np.maximum(np.floor(corners.min(axis=1)), 0)
-    high = np.minimum(np.ceil(corners.max(axis=1)) + 1, size_wh)
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +46,16 @@ def read_deeplabcut(path: Path, options: ReadOptions) -> LabelSet:
         MissingPackageError: A .h5 file needs h5py.
         DataError: A file is not in DeepLabCut's format, or the image of a row is missing.
     """
+    from rtmo_plugin.labels.tool_files.pandas_hdf import read_point_table  # which imports this module
+
     files = _list_files(path) if path.is_dir() else [path]
-    tables = {file: _read_table(file) for file in files}
-    categories = _find_categories([table.columns for table in tables.values()], options)
+    is_hdf = {file: file.suffix.lower() in (".h5", ".hdf5") for file in files}
+    tables = {file: read_point_table(file) if is_hdf[file] else _read_csv(file) for file in files}
+    parts: dict[str, dict[str, None]] = {}  # by category, in the order of the columns
+    for table in tables.values():
+        for individual, part, _ in table.columns:
+            parts.setdefault(_name_category(individual), {})[part] = None
+    categories = {name: {"keypoints": options.choose_keypoints(name, list(own))} for name, own in parts.items()}
     images: dict[str, LabeledImage] = {}
     for file, table in tables.items():
         places = find_sizes(table.rows, path if path.is_dir() else path.parent, options)
@@ -69,14 +76,6 @@ def _list_files(folder: Path) -> list[Path]:
     if not found:
         raise MissingFileError(f"No label file of DeepLabCut ({_FILES}.csv or .h5) was found in {folder}.")
     return list(found.values())
-
-
-def _read_table(file: Path) -> PointTable:
-    if file.suffix.lower() in (".h5", ".hdf5"):
-        from rtmo_plugin.labels.tool_files.pandas_hdf import read_point_table
-
-        return read_point_table(file)
-    return _read_csv(file)
 
 
 def _read_csv(file: Path) -> PointTable:
@@ -128,14 +127,6 @@ def make_columns(names: Mapping[str, list[str]], file: str) -> list[Column]:
     if len(set(columns)) != len(columns) or len(columns) != 2 * len({column[:2] for column in columns}):
         raise DataError(f"{file} must have each body part of an individual once as x and once as y.")
     return columns
-
-
-def _find_categories(headings: Iterable[list[Column]], options: ReadOptions) -> dict[str, dict[str, list[str]]]:
-    """Return the body parts by category, in the order of the columns."""
-    found: dict[str, dict[str, None]] = {}
-    for individual, part, _ in (column for columns in headings for column in columns):
-        found.setdefault(_name_category(individual), {})[part] = None
-    return {name: {"keypoints": options.choose_keypoints(name, list(parts))} for name, parts in found.items()}
 
 
 def _name_category(individual: str) -> str:

@@ -89,7 +89,8 @@ def _read_index(group: Any, name: str) -> dict[str, list[str]]:
 def _read_appendable(group: Any) -> tuple[dict[str, list[str]], list[str], list[list[float]]]:
     """Return names of the columns by level, image paths, and rows of a table in the form ``table``."""
     table = _read_array(group["table"])
-    columns = _unpickle(group["table"].attrs["values_block_0_kind"])
+    pickled = bytes(group["table"].attrs["values_block_0_kind"])
+    columns = _PlainUnpickler(io.BytesIO(pickled)).load()
     if "values_block_1" in (table.dtype.names or ()):
         raise ValueError("its columns are of several types")
     titles = LEVELS if len(columns[0]) == len(LEVELS) else [level for level in LEVELS if level != "individuals"]
@@ -116,7 +117,3 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-
-def _unpickle(content: bytes) -> Any:
-    return _PlainUnpickler(io.BytesIO(bytes(content))).load()

@@ -41,7 +41,11 @@ def read_supervisely(path: Path, options: ReadOptions) -> LabelSet:
     files = sorted(file for file in folder.rglob("*.json") if file.parent.name == "ann")
     if not files:
         raise MissingFileError(f"No annotation (ann/*.json) was found in {folder}.")
-    documents = {_name_image(file, folder): (file, _read_document(file)) for file in files}
+    documents = {}
+    for file in files:  # ``a.jpg.json`` in ``ann`` is of ``a.jpg`` in ``img``
+        inner = file.relative_to(folder)
+        place = (inner.parent.parent / "img" / inner.name.removesuffix(".json")).as_posix()
+        documents[place] = file, _read_document(file)
     if len(documents) < len(files):
         raise DataError(f"{folder}: two annotations are of one image: keep one of them.")
     unused: Counter[str] = Counter()
@@ -56,7 +60,8 @@ def read_supervisely(path: Path, options: ReadOptions) -> LabelSet:
         categories[name] = {"keypoints": chosen, **({"skeleton": pairs} if pairs else {})}
     images = {}
     for name, (file, document) in documents.items():
-        people = [_read_graph(figure, graphs, categories, file) for figure in _list_figures(document, "graph")]
+        figures = [figure for figure in document["objects"] if figure.get("geometryType") == "graph"]
+        people = [_read_graph(figure, graphs, categories, file) for figure in figures]
         others = labels.images[name].people if name in labels.images else []
         images[name] = LabeledImage(*shaped[name].size_wh, [*people, *others])
     return replace(labels, categories=categories, images=images, notes=[*labels.notes, *describe_left_out(unused)])
@@ -85,12 +90,6 @@ def _read_graphs(meta: Path) -> dict[str, dict[str, Any]]:
     return graphs
 
 
-def _name_image(file: Path, folder: Path) -> str:
-    """Return the path of the image of an annotation: ``a.jpg.json`` in ``ann`` is of ``a.jpg`` in ``img``."""
-    inner = file.relative_to(folder)
-    return (inner.parent.parent / "img" / inner.name.removesuffix(".json")).as_posix()
-
-
 def _read_document(file: Path) -> dict[str, Any]:
     document = read_json(file)
     size = document.get("size") if isinstance(document, dict) else None
@@ -100,10 +99,6 @@ def _read_document(file: Path) -> dict[str, Any]:
     if not all(isinstance(each, dict) for each in document["objects"]):
         raise DataError(f"{file}: objects must be figures.")
     return {**document, "size": sides}
-
-
-def _list_figures(document: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [figure for figure in document["objects"] if figure.get("geometryType") == kind]
 
 
 def _read_shapes(

@@ -80,7 +80,12 @@ class DynamicCoordinateClassifier(BaseModule):
         initial_gain: float = 1.0,
     ) -> None:
         super().__init__()
-        _check_bins(num_bins, bin_layout, bin_encoding)
+        if bin_layout not in ("dynamic", "image"):
+            raise ValueError(f"bin_layout is 'dynamic' or 'image', got {bin_layout!r}.")
+        if bin_encoding not in ("sine", "learned"):
+            raise ValueError(f"bin_encoding is 'sine' or 'learned', got {bin_encoding!r}.")
+        if min(num_bins) < 2:
+            raise ValueError(f"A coordinate needs at least two bins, got num_bins={tuple(num_bins)}.")
         self.num_keypoints, self.feat_channels = num_keypoints, feat_channels
         self.num_bins, self.temperature = tuple(num_bins), temperature
         self.box_padding, self.bin_layout, self.bin_encoding = box_padding, bin_layout, bin_encoding
@@ -159,12 +164,3 @@ class DynamicCoordinateClassifier(BaseModule):
             # relative to the prior: absolute coordinates would lose digits where the sines are steep
             logits = match_bins(queries, center - prior_centers[:, axis], size, num_bins, self.temperature)
         return logits.softmax(dim=-1), allocate_bins(center, size, num_bins)
-
-
-def _check_bins(num_bins: tuple[int, int], bin_layout: str, bin_encoding: str) -> None:
-    if bin_layout not in ("dynamic", "image"):
-        raise ValueError(f"bin_layout is 'dynamic' or 'image', got {bin_layout!r}.")
-    if bin_encoding not in ("sine", "learned"):
-        raise ValueError(f"bin_encoding is 'sine' or 'learned', got {bin_encoding!r}.")
-    if min(num_bins) < 2:
-        raise ValueError(f"A coordinate needs at least two bins, got num_bins={tuple(num_bins)}.")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rtmo_plugin.packed_batch import PackedBatch, pack_samples, stack_masks
+from rtmo_plugin.packed_batch import PackedBatch, name_image, pack_samples, stack_masks
 from rtmo_plugin.structures import Assignment, DensePredictions, People, Targets
 
 # Visibility above which a predicted proxy keypoint counts for where its person stands.
@@ -41,7 +41,7 @@ def collect_people(
     else:
         for sample in data_samples:
             instances = sample.gt_instance_labels
-            _check_shapes(_name(sample), instances.keypoints, instances.bboxes, num_keypoints)
+            _check_shapes(name_image(sample.metainfo), instances.keypoints, instances.bboxes, num_keypoints)
         batch = pack_samples(data_samples, dtype)
     people = batch.people
     if not (batch.labels_range[0] >= 0 and batch.labels_range[1] < num_classes):
@@ -80,10 +80,6 @@ def _refuse_labels(labels: Tensor, num_classes: int, names: Sequence[str]) -> No
         f"0..{num_classes - 1}: map the category ids of the annotation file to 1..{num_classes}, "
         "or set head.num_classes."
     )
-
-
-def _name(sample: Any) -> str:
-    return str(sample.metainfo.get("img_path", "an image"))
 
 
 def build_targets(
@@ -133,13 +129,8 @@ def _weigh_labeled_regions(predictions: DensePredictions, data_samples: Sequence
     assert predictions.proxy_keypoints is not None
     is_visible = (predictions.visibility_logits.sigmoid() > _VISIBLE).to(predictions.boxes.dtype)[..., None]
     middle = (predictions.proxy_keypoints * is_visible).sum(dim=2) / is_visible.sum(dim=2).clamp(min=1e-8)
-    return 1 - _sample_masks(masks, middle)
-
-
-def _sample_masks(masks: Tensor, points: Tensor) -> Tensor:
-    """Read (B, 1, H, W) masks at (B, P, 2) pixels, bilinearly, 0 outside; return (B, P, 1)."""
-    sizes = points.new_full((2,), masks.shape[-1])
+    sizes = middle.new_full((2,), masks.shape[-1])
     sizes[1] = masks.shape[-2]
-    grid = points / (sizes - 1) * 2 - 1
-    sampled = F.grid_sample(masks.to(points.dtype), grid[:, None], align_corners=False)
-    return sampled[:, 0, 0][..., None]
+    grid = middle / (sizes - 1) * 2 - 1
+    sampled = F.grid_sample(masks.to(middle.dtype), grid[:, None], align_corners=False)  # bilinear, 0 outside
+    return 1 - sampled[:, 0, 0][..., None]

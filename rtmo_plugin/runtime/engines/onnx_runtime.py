@@ -72,7 +72,10 @@ class OnnxRuntimeEngine:
                 path, device or ("cuda" if tensorrt else "cpu"), threads, tensorrt=tensorrt, half=precision == _HALF
             )
         except _UNREADABLE as error:
-            raise DataError(f"{path} cannot be read as an ONNX model: {_explain(error)}.") from error
+            # The first sentence of ONNX Runtime's message, without its codes.
+            words = " ".join(str(error).split()).rpartition(" : ")[2]
+            reason = words.partition("Status Message:")[2].strip() or words.rstrip(".")
+            raise DataError(f"{path} cannot be read as an ONNX model: {reason}.") from error
         self._names = [each.name for each in self._session.get_outputs()]
         first = self._session.get_inputs()[0]
         self._input_name = first.name
@@ -172,9 +175,3 @@ def choose_providers(device: str, *, tensorrt: bool, half: bool) -> list[tuple[s
 def _how_to_install(tensorrt: bool) -> str:
     needed = '"onnxruntime-gpu[cuda,cudnn]" tensorrt' if tensorrt else '"onnxruntime-gpu[cuda,cudnn]"'
     return f"For NVIDIA GPUs: pip uninstall onnxruntime, then pip install {needed}"
-
-
-def _explain(error: Exception) -> str:
-    """Return the first sentence of ONNX Runtime's message, without its codes."""
-    words = " ".join(str(error).split())
-    return words.rpartition(" : ")[2].partition("Status Message:")[2].strip() or words.rpartition(" : ")[2].rstrip(".")
