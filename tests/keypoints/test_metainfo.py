@@ -14,7 +14,7 @@ from rtmo_plugin.keypoints.metainfo import (
 )
 from rtmo_plugin.keypoints.sets import COCO, CROWDPOSE
 from rtmo_plugin.structures import KeypointSchema
-from tests.keypoints.test_sets import METAINFO
+from tests.keypoints.mmpose_sets import METAINFO
 
 MIDDLE = KeypointSchema(("a", "b", "c"), (0.1, 0.2, 0.3))  # no sides, no links
 SETS = [COCO, CROWDPOSE, MIDDLE]

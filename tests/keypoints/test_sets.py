@@ -1,24 +1,12 @@
-from pathlib import Path
-
-import mmpose
 import pytest
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rtmo_plugin.keypoints.sets import COCO, KEYPOINT_SCHEMAS, find_schema
-
-METAINFO = Path(mmpose.__file__).parent / ".mim/configs/_base_/datasets"
+from tests.keypoints.mmpose_sets import check_against_mmpose
 
 
 @pytest.mark.parametrize("name", KEYPOINT_SCHEMAS)
 def test_schema_is_mmposes_metainfo(name):
-    schema, metainfo = KEYPOINT_SCHEMAS[name], parse_pose_metainfo({"from_file": str(METAINFO / f"{name}.py")})
-    assert schema.names == tuple(metainfo["keypoint_id2name"][i] for i in range(metainfo["num_keypoints"]))
-    assert schema.sigmas == pytest.approx(metainfo["sigmas"])
-    assert schema.skeleton == tuple(metainfo["skeleton_links"])
-    flipped = list(range(schema.num_keypoints))
-    for a, b in schema.flip_pairs:
-        flipped[a], flipped[b] = b, a
-    assert flipped == metainfo["flip_indices"]
+    check_against_mmpose(KEYPOINT_SCHEMAS[name], name)
 
 
 def test_schema_by_name_by_fields_and_as_it_is():
