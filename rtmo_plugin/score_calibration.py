@@ -10,25 +10,23 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.files import read_text
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.stored_calibration import StoredCalibration
 
 METADATA_KEY = "rtmo_score_calibration"
 _KIND = "logistic"
-_MAX_BYTES = 10**6
 _LEAST = 1e-6  # probabilities are kept this far from 0 and 1
 
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class ScoreCalibration:
+class ScoreCalibration(StoredCalibration):
     """``sigmoid(score_weight logit(score) + keypoint_weight logit(mean of the keypoint scores) + bias)``.
 
     Examples:
@@ -36,6 +34,8 @@ class ScoreCalibration:
         >>> same.apply(np.array([0.25]), np.array([[0.5, 0.9]])).round(6).tolist()
         [0.25]
     """
+
+    FILE: ClassVar[str] = "calibration file"
 
     score_weight: float
     keypoint_weight: float
@@ -73,20 +73,6 @@ class ScoreCalibration:
             return calibration
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise DataError(f"{where} is not a score calibration, as `rtmo analyze` writes it: {error}.") from error
-
-    @classmethod
-    def read(cls, path: str | Path) -> ScoreCalibration:
-        """Read a calibration from a file.
-
-        Raises:
-            MissingFileError: The file does not exist.
-            DataError: The file does not hold a calibration.
-        """
-        try:
-            text = read_text(path, _MAX_BYTES)
-        except FileNotFoundError:
-            raise MissingFileError(f"The calibration file {path} does not exist.") from None
-        return cls.from_json(text, f"The file {path}")
 
 
 def make_features(scores: Floats, keypoint_scores: Floats) -> Floats:

@@ -9,23 +9,24 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
-from rtmo_plugin.errors import DataError, MissingFileError
-from rtmo_plugin.files import read_text
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.stored_calibration import StoredCalibration
 
 _KIND = "standard deviation"
-_MAX_BYTES = 10**6
 
 
 @dataclass(frozen=True)
-class UncertaintyCalibration:
+class UncertaintyCalibration(StoredCalibration):
     """Factor of all standard deviations (their temperature).
 
     Examples:
         >>> UncertaintyCalibration.from_json(UncertaintyCalibration(1.25).to_json())
         UncertaintyCalibration(factor=1.25)
     """
+
+    FILE: ClassVar[str] = "uncertainty calibration"
 
     factor: float
 
@@ -50,17 +51,3 @@ class UncertaintyCalibration:
                 f"{where} is not an uncertainty calibration, as `rtmo analyze` writes it: {error}."
             ) from error
         return cls(factor)
-
-    @classmethod
-    def read(cls, path: str | Path) -> UncertaintyCalibration:
-        """Read a calibration from a file.
-
-        Raises:
-            MissingFileError: The file does not exist.
-            DataError: The file does not hold a calibration.
-        """
-        try:
-            text = read_text(path, _MAX_BYTES)
-        except FileNotFoundError:
-            raise MissingFileError(f"The uncertainty calibration {path} does not exist.") from None
-        return cls.from_json(text, f"The file {path}")
