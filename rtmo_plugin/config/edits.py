@@ -196,7 +196,7 @@ def stop_early(cfg: Config, patience: int | None) -> None:
     """End the training when AP has not grown in the last ``patience`` validations. Default: never.
 
     Raises:
-        ConfigError: There is no validation, or ``patience`` is not a number of validations.
+        ConfigError: The training has no validation, or ``patience`` is not a number of validations.
     """
     if patience is None:
         return
@@ -215,7 +215,7 @@ def freeze_in_training(cfg: Config, parts: str | Sequence[str] | None) -> None:
         parts: Names of modules, as a sequence or separated by commas; they replace those of the config.
 
     Raises:
-        ConfigError: There is no name among them.
+        ConfigError: ``parts`` names nothing.
     """
     if parts is None:
         return

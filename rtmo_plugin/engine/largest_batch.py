@@ -67,7 +67,7 @@ def find_batch_size(cfg: Config, total_batch: int | None = None) -> int:
         total_batch: Images in an optimizer step, of all processes: the result divides them evenly.
 
     Raises:
-        ConfigError: There is no GPU, or not even the smallest batch fits.
+        ConfigError: The machine has no GPU, or not even the smallest batch fits.
         UserError: The data or the config is wrong.
     """
     if get_device() != "cuda":

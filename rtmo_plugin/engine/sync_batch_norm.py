@@ -48,7 +48,7 @@ class CPUSyncBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Normalize (N, C, ...) values; N and the sizes after C may differ between ranks.
 
-        With fewer than two values in total there is no variance; running statistics are used.
+        Fewer than two values in total have no variance; running statistics are used.
         """
         if not self.training:
             return super().forward(input)

@@ -96,7 +96,7 @@ class ModelDescription:
         """Read the ``config.json`` of a folder; unknown keys are ignored.
 
         Raises:
-            MissingFileError: There is no such file.
+            MissingFileError: The folder has no such file.
             DataError: It is too large, not JSON, or does not describe an RTMO model of this package.
         """
         path = folder / CONFIG_FILE
