@@ -215,7 +215,7 @@ def freeze_in_training(cfg: Config, parts: str | Sequence[str] | None) -> None:
         parts: Names of modules, as a sequence or separated by commas; they replace those of the config.
 
     Raises:
-        ConfigError: ``parts`` names nothing.
+        ConfigError: ``parts`` or a name in it is empty.
     """
     if parts is None:
         return

@@ -8,11 +8,10 @@ import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.conftest import check_like_onnx_runtime
 from tests.export.test_onnx_file import make_info, make_options
 
 pytest.importorskip("litert_torch", reason="the package litert-torch is not installed")
-
-IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
 
 
 def write(model, path, **changes):
@@ -36,15 +35,7 @@ def folder(tiny, tmp_path_factory):
 
 
 def test_people_are_those_of_onnx_runtime(folder):
-    model, other = (
-        ExportedModel(folder / "model.tflite", threads=1),
-        ExportedModel(folder / "other.onnx", runtime="onnxruntime"),
-    )
-    assert model.info == other.info
-    for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
-        assert len(people) == len(expected) > 0
-        np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
-        assert np.median(np.abs(people.keypoints - expected.keypoints)) < 0.05
+    check_like_onnx_runtime(folder / "model.tflite", folder / "other.onnx")
 
 
 def test_names_are_those_of_onnx(folder):

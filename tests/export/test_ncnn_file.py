@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.conftest import check_like_onnx_runtime
 from tests.export.test_onnx_file import make_info, make_options
 
 pytest.importorskip("ncnn", reason="the package ncnn is not installed")
 pytest.importorskip("pnnx", reason="the package pnnx is not installed")
-
-IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +29,7 @@ def folder(tiny, tmp_path_factory):
 
 
 def test_people_are_those_of_onnx_runtime(folder):
-    model, other = (
-        ExportedModel(folder / "model.param", threads=1),
-        ExportedModel(folder / "other.onnx", runtime="onnxruntime"),
-    )
-    assert model.info == other.info
-    for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
-        assert len(people) == len(expected) > 0
-        np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
-        assert np.median(np.abs(people.keypoints - expected.keypoints)) < 0.05
+    check_like_onnx_runtime(folder / "model.param", folder / "other.onnx")
 
 
 @pytest.mark.parametrize("changes", [{"cut": "end2end"}, {"dynamic": ("batch",)}, {"input": "uint8"}, {"half": True}])

@@ -13,9 +13,8 @@ from rtmo_plugin.export.writers import openvino_file
 from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
 from rtmo_plugin.export.writers.openvino_file import write_openvino
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.conftest import IMAGE
 from tests.export.test_onnx_file import make_info, make_options
-
-IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.conftest import IMAGE
 from tests.export.test_onnx_file import make_info, make_options
 
 pytestmark = pytest.mark.slow
-IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
