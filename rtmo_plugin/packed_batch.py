@@ -222,6 +222,7 @@ def pack_samples(data_samples: Sequence[Any], dtype: torch.dtype = torch.float32
     is_person[places] = True
     labels = pad("labels", torch.long)
     numbers = {ours: pad(theirs, dtype) for ours, theirs in _FIELDS.items() if ours != "labels"}
+    smallest, largest = torch.stack(labels.aminmax()).tolist() if places else (0, 0)  # of those in the padding, too
     return PackedBatch(
         people=People(
             is_person=is_person.view(num_images, most).to(device, non_blocking=True), labels=labels, **numbers
@@ -229,15 +230,9 @@ def pack_samples(data_samples: Sequence[Any], dtype: torch.dtype = torch.float32
         masks=stack_masks(data_samples, counts),
         metainfos=tuple(sample.metainfo for sample in data_samples),
         counts=counts,
-        labels_range=_find_range(labels) if places else (0, 0),
+        labels_range=(smallest, largest),
         kind=type(data_samples[0]),
     )
-
-
-def _find_range(labels: Tensor) -> tuple[int, int]:
-    """Return the smallest and the largest label, of those in the padding too."""
-    smallest, largest = torch.stack(labels.aminmax()).tolist()
-    return smallest, largest
 
 
 def _read(instances: Any, name: str) -> Tensor:

@@ -43,15 +43,11 @@ def show_progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[An
     """
     from tqdm import tqdm  # slow to import, and not needed without a bar
 
-    if _is_size_known():
-        return tqdm(items, disable=not is_terminal(), dynamic_ncols=True, **options)
-    return tqdm(items, disable=not is_terminal(), ncols=_FALLBACK_COLUMNS, nrows=_FALLBACK_ROWS, **options)
-
-
-def _is_size_known() -> bool:
-    """Whether the terminal reports a size with room for a bar and the cursor below it."""
     try:
         size = os.get_terminal_size(sys.stderr.fileno())
+        has_room = size.columns > 0 and size.lines > 1  # for a bar, and the cursor below it
     except (AttributeError, OSError, ValueError):  # not a terminal, or a stream of the caller
-        return True
-    return size.columns > 0 and size.lines > 1
+        has_room = True
+    if has_room:
+        return tqdm(items, disable=not is_terminal(), dynamic_ncols=True, **options)
+    return tqdm(items, disable=not is_terminal(), ncols=_FALLBACK_COLUMNS, nrows=_FALLBACK_ROWS, **options)

@@ -73,17 +73,21 @@ def show_labels(
         OutputError: ``out`` cannot be written.
     """
     NUMBER.check("limit", limit)
-    target, folder = Path(out), None if images is None else Path(images)
+    source, target, folder = Path(labels), Path(out), None if images is None else Path(images)
     is_page = target.suffix.lower() in (".html", ".htm")
-    _check_paths(target, Path(labels), folder, is_page=is_page)
-    coco = _read_labels(Path(labels), source_format, folder)
+    _check_paths(target, source, folder, is_page=is_page)
+    source_format = source_format or detect_format(source)
+    if source_format == "coco":
+        coco = read_coco(source)
+    else:
+        coco, _ = convert_to_coco(source, source_format, ReadOptions(images=folder))
     problems = check_coco(coco)
     coco, _ = normalize_coco(coco)
     measured = measure_labels(coco, folder)
     drawn = [] if folder is None else list(_draw_images(coco, folder, problems, limit))
     findings = [*measured.list_findings(), *(KINDS[kind].describe(len(found)) for kind, found in problems.items())]
     if is_page:
-        page = _render(Path(labels).name, coco, measured, findings, drawn)
+        page = _render(source.name, coco, measured, findings, drawn)
         write_file(target, page)
         what = f"{count(len(drawn), 'image')} of {measured.num_images:,}, {format_bytes(len(page.encode()))}"
     else:
@@ -105,11 +109,6 @@ def _check_paths(target: Path, labels: Path, folder: Path | None, *, is_page: bo
     if not is_page:
         check_folder_is_free(target)
     check_outputs([target if is_page else target / "image.jpg"], [labels] if labels.is_file() else [])
-
-
-def _read_labels(path: Path, source_format: str | None, images: Path | None) -> Coco:
-    name = source_format or detect_format(path)
-    return read_coco(path) if name == "coco" else convert_to_coco(path, name, ReadOptions(images=images))[0]
 
 
 def _draw_images(coco: Coco, folder: Path, problems: Mapping[str, list[Problem]], limit: int) -> Iterator[DrawnImage]:

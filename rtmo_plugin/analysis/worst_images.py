@@ -46,16 +46,14 @@ def draw_worst_images(data: AnalysisInput, study: Study, num_images: int) -> lis
     for bad in find_worst_images(study, num_images, SHOWN_SCORE):
         name = data.comparison.truth.image_ids[bad.index]
         description = f"image {name}: people of the data set, and detections"
-        shown.append(ShownImage(_draw_both(data, study, bad), description, f"Image {name}: {_describe(bad)}"))
+        # such as "Image 7: 3 people, 1 missed; keypoints: 2 jitter, 1 swap"
+        caption = f"Image {name}: {count(bad.num_people, 'person', 'people')}"
+        people = {"missed": bad.num_missed, "false": bad.num_false}
+        caption += "".join(f", {number} {kind}" for kind, number in people.items() if number)
+        keypoints = ", ".join(f"{number} {kind}" for kind, number in bad.num_keypoints.items() if number)
+        caption += f"; keypoints: {keypoints}" if keypoints else ""
+        shown.append(ShownImage(_draw_both(data, study, bad), description, caption))
     return shown
-
-
-def _describe(bad: BadImage) -> str:
-    """Return what is wrong with an image, such as ``3 people, 1 missed; keypoints: 2 jitter, 1 swap``."""
-    people = {"missed": bad.num_missed, "false": bad.num_false}
-    errors = "".join(f", {number} {kind}" for kind, number in people.items() if number)
-    keypoints = ", ".join(f"{number} {kind}" for kind, number in bad.num_keypoints.items() if number)
-    return count(bad.num_people, "person", "people") + errors + (f"; keypoints: {keypoints}" if keypoints else "")
 
 
 def _draw_both(data: AnalysisInput, study: Study, bad: BadImage) -> bytes:

@@ -66,8 +66,6 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    from rtmo_plugin.labels import FORMATS
-
     parser.add_argument("labels", metavar="LABELS", help="label file or folder; never changed")
     parser.add_argument("--images", metavar="DIR", help="folder of the images (default: statistics only)")
     parser.add_argument(
@@ -77,12 +75,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         help="page (.html), or folder of drawn images that does not exist yet",
     )
     parser.add_argument("--limit", type=COUNT, default=40, metavar="N", help="largest number of images")
-    parser.add_argument(
-        "--from",
-        dest="source_format",
-        choices=("coco", *FORMATS),
-        help="format of the labels (default: the one that the files show)",
-    )
+    _add_source_format(parser)
     parser.set_defaults(action=_show)
 
 
@@ -158,17 +151,12 @@ def _add_merge(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-    from rtmo_plugin.labels import FORMATS, convert_file
+    from rtmo_plugin.labels import convert_file
     from rtmo_plugin.labels.conversion import WRITTEN
 
     parser.add_argument("source", metavar="SOURCE", help="label file, or folder of label files")
     parser.add_argument("out", metavar="OUT", help="file or folder to write; it must not exist yet")
-    parser.add_argument(
-        "--from",
-        dest="source_format",
-        choices=("coco", *FORMATS),
-        help="format of the labels (default: the one that the files show)",
-    )
+    _add_source_format(parser)
     parser.add_argument("--to", dest="target_format", choices=("coco", *WRITTEN), default="coco", help="format of OUT")
     parser.add_argument(
         "--images",
@@ -186,6 +174,17 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="train", metavar="NAME", help="split of a folder that has several")
     parser.set_defaults(action=convert_file)
+
+
+def _add_source_format(parser: argparse.ArgumentParser) -> None:
+    from rtmo_plugin.labels import FORMATS
+
+    parser.add_argument(
+        "--from",
+        dest="source_format",
+        choices=("coco", *FORMATS),
+        help="format of the labels (default: the one that the files show)",
+    )
 
 
 def _run(*, action: Callable[..., bool], **arguments: Any) -> int:

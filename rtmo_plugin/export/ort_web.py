@@ -46,7 +46,10 @@ def read_ort_web(path: Path | None) -> dict[str, bytes]:
         DataError: It is another package, or lacks a file.
     """
     package = path or fetch_ort_web()
-    found = _read_folder(package) if package.is_dir() else _read_archive(package)
+    if package.is_dir():
+        found = {name: read_bytes(package / name, _MAX_BYTES) for name in RUNTIME_FILES if (package / name).is_file()}
+    else:
+        found = _read_archive(package)
     missing = [name for name in RUNTIME_FILES if name not in found]
     if missing:
         raise DataError(
@@ -59,13 +62,14 @@ def read_ort_web(path: Path | None) -> dict[str, bytes]:
 
 
 def fetch_ort_web() -> Path:
-    """Return the package in the cache, downloaded at the first call.
+    """Return the package in the cache, below ``XDG_CACHE_HOME`` or ``~/.cache``, downloaded at the first call.
 
     Raises:
         MissingFileError: It cannot be downloaded.
         DataError: The package in the cache is damaged.
     """
-    path = _locate_package()
+    caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    path = caches / "rtmo_plugin" / f"{PACKAGE}-{VERSION}.tgz"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):  # another process may be downloading it
@@ -78,12 +82,6 @@ def fetch_ort_web() -> Path:
     if _compute_sha512(path) != SHA512:
         raise DataError(f"{path} is not {PACKAGE} {VERSION} as published: delete it, and it is downloaded again.")
     return path
-
-
-def _locate_package() -> Path:
-    """Return the place of the package: below ``XDG_CACHE_HOME`` or ``~/.cache``."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    return caches / "rtmo_plugin" / f"{PACKAGE}-{VERSION}.tgz"
 
 
 def _download(path: Path) -> None:
@@ -107,10 +105,6 @@ def _download(path: Path) -> None:
 
 def _compute_sha512(path: Path) -> str:
     return base64.b64encode(hashlib.sha512(read_bytes(path, _MAX_ARCHIVE_BYTES)).digest()).decode()
-
-
-def _read_folder(folder: Path) -> dict[str, bytes]:
-    return {name: read_bytes(folder / name, _MAX_BYTES) for name in RUNTIME_FILES if (folder / name).is_file()}
 
 
 def _read_archive(path: Path) -> dict[str, bytes]:

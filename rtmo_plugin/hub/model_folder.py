@@ -47,24 +47,19 @@ def locate_model_folder(model: str | Path, files: Sequence[str], **download: Any
     if folder.is_dir():
         for file in files:
             if not (folder / file).is_file():
-                raise MissingFileError(f"{folder} has no file {file}{_explain_pickle(folder, file)}.")
+                others = sorted(each.name for each in folder.glob("*.bin")) if file == WEIGHTS_FILE else []
+                hint = f": {others[0]} is a pickle, which could hold code, and is not read" if others else ""
+                raise MissingFileError(f"{folder} has no file {file}{hint}.")
         return folder
     if not _NAME.fullmatch(name):
         raise MissingFileError(f"The folder {name} does not exist, and the Hub's names are such as org/name.")
-    located = [_download(name, file, download) for file in files]
+    located = []
+    for file in files:
+        with explain_hub_errors(f"{file} of {name} cannot be downloaded"):
+            from huggingface_hub import hf_hub_download
+
+            located.append(Path(hf_hub_download(name, file, **download)))
     return located[0].parents[files[0].count("/")]
-
-
-def _explain_pickle(folder: Path, file: str) -> str:
-    others = sorted(each.name for each in folder.glob("*.bin")) if file == WEIGHTS_FILE else []
-    return f": {others[0]} is a pickle, which could hold code, and is not read" if others else ""
-
-
-def _download(name: str, file: str, options: dict[str, Any]) -> Path:
-    with explain_hub_errors(f"{file} of {name} cannot be downloaded"):
-        from huggingface_hub import hf_hub_download
-
-        return Path(hf_hub_download(name, file, **options))
 
 
 @contextmanager

@@ -41,20 +41,17 @@ class RayWorker:
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
         """Process the shard of a row; after a failure that ends the job, only report that failure."""
         shard = Shard.from_json(row["shard"])
-        if self._stopped is None:
-            report = self._run(shard)
-            self._stopped = report if report.is_last else None
-        else:
-            report = replace(self._stopped, number=shard.number)
-        return {"report": report.to_json()}
-
-    def _run(self, shard: Shard) -> ShardReport:
+        if self._stopped is not None:
+            return {"report": replace(self._stopped, number=shard.number).to_json()}
         try:
             os.chdir(self._plan.current)
         except OSError as error:
             failure = f"{socket.gethostname()} has no folder {self._plan.current} to work in: {error.strerror}."
-            return ShardReport(shard.number, failure=failure, is_last=True)
-        return self._worker.run(shard)
+            report = ShardReport(shard.number, failure=failure, is_last=True)
+        else:
+            report = self._worker.run(shard)
+        self._stopped = report if report.is_last else None
+        return {"report": report.to_json()}
 
 
 def run_on_ray(

@@ -12,7 +12,6 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -191,13 +190,8 @@ def _write(coco: dict[str, Any], target: Path, name: str, scores: dict[str, floa
         return
     form = FORMATS[name]
     if name == "label-studio":
-        write = partial(_write_predictions, scores=scores, address=address)
-        form = replace(form, write=write)
+        form = replace(form, write=lambda labels, out, _: write_tasks(labels, out, "predictions", scores, address))
     convert_from_coco(coco, target, name, form=form)
-
-
-def _write_predictions(labels: LabelSet, out: Path, split: str, *, scores: dict[str, float], address: str) -> None:
-    write_tasks(labels, out, "predictions", scores, address)
 
 
 def _encode_order(drafts: Sequence[_Draft]) -> str:

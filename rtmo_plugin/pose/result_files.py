@@ -71,7 +71,12 @@ class ResultFiles:
             OutputError: A file cannot be written, for example because the disk is full.
         """
         with ExitStack() as files:
-            table = None if self._csv is None else files.enter_context(_open_table(self._csv, keypoint_names))
+            table = None
+            if self._csv is not None:
+                draft = files.enter_context(replace_file_also_if_stopped(self._csv))
+                rows = files.enter_context(draft.open("w", newline="", encoding="utf-8"))
+                table = _Table(rows, keypoint_names)
+                files.callback(table.write_header, [])  # a table without people has a header, too
 
             def write(result: PoseResult) -> PoseResult:
                 if table is not None:
@@ -81,16 +86,6 @@ class ResultFiles:
                 return result
 
             yield write
-
-
-@contextmanager
-def _open_table(path: str | Path, keypoint_names: Sequence[str]) -> Iterator[_Table]:
-    with replace_file_also_if_stopped(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        table = _Table(file, keypoint_names)
-        try:
-            yield table
-        finally:
-            table.write_header([])
 
 
 class _Table:
@@ -103,9 +98,16 @@ class _Table:
 
     def add(self, result: PoseResult) -> None:
         """Write one row for each person."""
-        if result.error is None:
-            self.write_header([] if result.uncertainty is None else ["x_deviation", "y_deviation"])
-            self._rows.writerows(_make_rows(result))
+        if result.error is not None:
+            return
+        self.write_header([] if result.uncertainty is None else ["x_deviation", "y_deviation"])
+        record = result.to_dict()
+        frame = [record["image"], record["index"], record["time"]]
+        for label, person in zip(result.labels, record["people"]):
+            name = result.info.classes[label]
+            deviations = person.get("uncertainty", [[]] * len(person["keypoints"]))
+            points = [value for pair in zip(person["keypoints"], deviations) for part in pair for value in part]
+            self._rows.writerow([*frame, person.get("id"), name, person["score"], *person["box"], *points])
 
     def write_header(self, deviations: Sequence[str]) -> None:
         """Write the names of the columns unless they are written."""
@@ -115,15 +117,6 @@ class _Table:
         fixed = ("image", "index", "time", "id", "class", "score", "x1", "y1", "x2", "y2")
         parts = ("x", "y", "visibility", *deviations)
         self._rows.writerow([*fixed, *(f"{name}_{part}" for name in self._names for part in parts)])
-
-
-def _make_rows(result: PoseResult) -> Iterator[list[Any]]:
-    record = result.to_dict()
-    frame = [record["image"], record["index"], record["time"]]
-    for label, person in zip(result.labels, record["people"]):
-        deviations = person.get("uncertainty", [[]] * len(person["keypoints"]))
-        points = [value for pair in zip(person["keypoints"], deviations) for part in pair for value in part]
-        yield [*frame, person.get("id"), result.info.classes[label], person["score"], *person["box"], *points]
 
 
 class OpenPoseFolder:
@@ -161,8 +154,12 @@ class OpenPoseFolder:
 def make_openpose_people(result: PoseResult) -> dict[str, Any]:
     """Return the people in the layout of OpenPose's JSON, version 1.3, coordinates in pixels of the image."""
     points = np.concatenate([result.keypoints, result.visibility[..., None]], axis=-1).astype(float)  # (N, K, 3)
-    if result.keypoint_names == COCO.names:
-        points = _reorder_coco(points, result.keypoint_names)
+    names = result.keypoint_names
+    if names == COCO.names:
+        shoulders = points[:, [names.index("left_shoulder"), names.index("right_shoulder")]]
+        neck = np.concatenate([shoulders[..., :2].mean(1), shoulders[..., 2].min(1, keepdims=True)], axis=-1)
+        columns = [neck if name == _NECK else points[:, names.index(name)] for name in OPENPOSE_COCO]
+        points = np.stack(columns, axis=1)  # (N, 18, 3)
     ids = [-1] * len(result) if result.ids is None else result.ids.tolist()
     empty: dict[str, list[float]] = {
         f"{part}_keypoints_{dims}": [] for dims in ("2d", "3d") for part in ("pose", *_OTHER_PARTS)
@@ -172,11 +169,3 @@ def make_openpose_people(result: PoseResult) -> dict[str, Any]:
         for number, each in zip(ids, points)
     ]
     return {"version": 1.3, "people": people}
-
-
-def _reorder_coco(points: Any, names: Sequence[str]) -> Any:
-    """Return (N, 18, 3) points in the order of ``OPENPOSE_COCO`` from (N, 17, 3) points."""
-    shoulders = points[:, [names.index("left_shoulder"), names.index("right_shoulder")]]
-    neck = np.concatenate([shoulders[..., :2].mean(1), shoulders[..., 2].min(1, keepdims=True)], axis=-1)
-    columns = [neck if name == _NECK else points[:, names.index(name)] for name in OPENPOSE_COCO]
-    return np.stack(columns, axis=1)

@@ -56,16 +56,13 @@ class Guard:
     def _check(self, headers: Headers) -> tuple[int, str] | None:
         """Return status and sentence of a refusal, or None."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if not self._is_own(host):
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            is_own = name in self._names or bool(ip_address(name))
+        except ValueError:  # neither a name of ours nor an address, or malformed as "[::1" is
+            is_own = False
+        if not is_own:
             return 421, f"This server does not answer to the name {host!r}: start it with --allow-host NAME."
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return 403, "Pages of other sites are not answered."
         return None
-
-    def _is_own(self, host: str) -> bool:
-        """Whether a ``Host`` header has a name of this server, or an address in numbers."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            return name in self._names or bool(ip_address(name))
-        except ValueError:  # neither a name of ours nor an address, or malformed as "[::1" is
-            return False

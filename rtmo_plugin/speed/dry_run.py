@@ -6,7 +6,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -313,6 +313,7 @@ def _train_steps(runner: QuietRunner, timer: StepTimer) -> None:
 def _summarize(runner: QuietRunner, times: StepTimes, num_left: int) -> DryRun:
     """Return the result of a dry run; ``num_left`` steps were left at its beginning."""
     loader, num_processes = runner.train_loop.dataloader, get_world_size()
+    gpu = torch.cuda.get_device_properties(torch.cuda.current_device()) if get_device() == "cuda" else None
     setup = TrainingSetup(
         device=get_device(),
         batch_size=loader.batch_size or runner.cfg.train_dataloader.batch_size,
@@ -321,7 +322,8 @@ def _summarize(runner: QuietRunner, times: StepTimes, num_left: int) -> DryRun:
         num_cores=count_cores(),
         has_amp=runner.cfg.optim_wrapper.get("type") in _AMP_WRAPPERS,
         has_cache=any(part.get("cache_bytes") for part in walk_sections(runner.cfg.train_dataloader)),
-        **_read_gpu_memory(),
+        gpu_mib=torch.cuda.max_memory_reserved() >> 20 if gpu else None,
+        gpu_total_mib=gpu.total_memory >> 20 if gpu else None,
     )
     return DryRun(
         num_steps=len(times.waits),
@@ -335,13 +337,6 @@ def _summarize(runner: QuietRunner, times: StepTimes, num_left: int) -> DryRun:
         left_out=tuple(_list_left_out(runner)),
         advice=advise(times, setup),
     )
-
-
-def _read_gpu_memory() -> Mapping[str, Any]:
-    if get_device() != "cuda":
-        return {}
-    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    return {"gpu_mib": torch.cuda.max_memory_reserved() >> 20, "gpu_total_mib": total >> 20}
 
 
 def _list_left_out(runner: QuietRunner) -> Sequence[str]:

@@ -57,7 +57,12 @@ class CoreMlProgram:
         def read(given: Any) -> Any:
             if isinstance(given, (list, tuple)):
                 return [read(each) for each in given]
-            return values[given.name] if given.name in values else _read_constant(given.val)
+            if given.name in values:
+                return values[given.name]
+            constant = np.asarray(given.val)
+            if constant.dtype.kind == "f" and constant.ndim:
+                return torch.from_numpy(np.array(constant))
+            return constant.tolist()  # a list of whole numbers, or a number
 
         for operation in self._main.operations:
             if operation.op_type == "const":
@@ -69,14 +74,6 @@ class CoreMlProgram:
             for output, value in zip(operation.outputs, result if isinstance(result, (list, tuple)) else [result]):
                 values[output.name] = value
         return {output.name: values[output.name] for output in self._main.outputs}
-
-
-def _read_constant(value: Any) -> Any:
-    """Return an array of floats as a tensor, of whole numbers as a list, and a number as it is."""
-    array = np.asarray(value)
-    if array.dtype.kind == "f" and array.ndim:
-        return torch.from_numpy(np.array(array))
-    return array.tolist()
 
 
 def _pad(x: Tensor, pad_type: str, pad: Sequence[int] | None, value: float) -> Tensor:
@@ -96,23 +93,10 @@ def _convolve(
     return functional.conv2d(padded, weight, bias, **{names[name]: value for name, value in options.items()})
 
 
-def _pool(x: Tensor, kernel_sizes: list[int], strides: list[int], pad_type: str, pad: Any, **_: Any) -> Tensor:
-    pooled: Tensor = functional.max_pool2d(_pad(x, pad_type, pad, -math.inf), kernel_sizes, strides)
-    return pooled
-
-
-def _upsample(x: Tensor, scale_factor_height: float, scale_factor_width: float) -> Tensor:
-    return functional.interpolate(x, scale_factor=(scale_factor_height, scale_factor_width), mode="nearest")
-
-
 def _normalize(x: Tensor, axes: list[int], gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
     if axes != [-1]:
         raise ExportError(f"The axes {axes} of a norm of Core ML cannot be compared with PyTorch.")
     return functional.layer_norm(x, gamma.shape, gamma, beta, epsilon)
-
-
-def _multiply(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
-    return (x.mT if transpose_x else x) @ (y.mT if transpose_y else y)
 
 
 def _slice(
@@ -135,11 +119,6 @@ def _slice(
     return x[tuple(parts)]
 
 
-def _take_best(x: Tensor, k: int, axis: int, ascending: bool, sort: bool, **_: Any) -> tuple[Tensor, Tensor]:
-    best = x.topk(k, dim=axis, largest=not ascending, sorted=sort)
-    return best.values, best.indices
-
-
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": lambda x, y: x + y,
     "cast": lambda x, dtype: x.to({"fp16": torch.half, "fp32": torch.float, "int32": torch.int32}[dtype]),
@@ -154,8 +133,12 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "gelu": lambda x, mode="EXACT": functional.gelu(x, approximate="none" if mode == "EXACT" else "tanh"),
     "layer_norm": _normalize,
     "linear": lambda x, weight, bias=None: functional.linear(x, weight, bias),
-    "matmul": _multiply,
-    "max_pool": _pool,
+    "matmul": lambda x, y, transpose_x=False, transpose_y=False: (
+        (x.mT if transpose_x else x) @ (y.mT if transpose_y else y)
+    ),
+    "max_pool": lambda x, kernel_sizes, strides, pad_type, pad, **_: functional.max_pool2d(
+        _pad(x, pad_type, pad, -math.inf), kernel_sizes, strides
+    ),
     "mul": lambda x, y: x * y,
     "real_div": lambda x, y: x / y,
     "reduce_argmax": lambda x, axis, keep_dims, **_: x.argmax(dim=axis, keepdim=keep_dims),
@@ -175,7 +158,9 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "stack": lambda values, axis: torch.stack(values, dim=axis),
     "sub": lambda x, y: x - y,
     "tile": lambda x, reps: x.tile(reps),
-    "topk": _take_best,
+    "topk": lambda x, k, axis, ascending, sort, **_: x.topk(k, dim=axis, largest=not ascending, sorted=sort),
     "transpose": lambda x, perm: x.permute(perm),
-    "upsample_nearest_neighbor": _upsample,
+    "upsample_nearest_neighbor": lambda x, scale_factor_height, scale_factor_width: functional.interpolate(
+        x, scale_factor=(scale_factor_height, scale_factor_width), mode="nearest"
+    ),
 }

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtmo_plugin.errors import ExportError
@@ -26,7 +25,9 @@ def collect_parameters(model: Any) -> CoordinateParameters:
         ExportError: NumPy locates other keypoints than PyTorch.
     """
     dcc: Any = fold(model.head.dcc)
-    parameters = CoordinateParameters(**{name: _to_numpy(value) for name, value in _read(dcc).items()})
+    tensors = {name: torch.as_tensor(value).detach() for name, value in _read(dcc).items()}
+    tensors = {name: each.float() if each.is_floating_point() else each for name, each in tensors.items()}
+    parameters = CoordinateParameters(**{name: each.numpy() for name, each in tensors.items()})
     _check(dcc, parameters)
     return parameters
 
@@ -60,13 +61,6 @@ def _read_attention(dcc: Any) -> dict[str, Tensor]:
     offset = gau.beta[:, None] + dcc.pos_enc
     tensors = (gau.ln.g, gau.uv.weight, gau.gamma, offset, gau.o.weight, gau.res_scale.scale)
     return dict(zip(names, tensors))
-
-
-def _to_numpy(value: Any) -> NDArray[Any]:
-    if isinstance(value, Tensor):
-        return value.detach().float().numpy()
-    array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 @torch.no_grad()

@@ -39,7 +39,10 @@ def write_web(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -
         MissingFileError: ONNX Runtime for browsers cannot be downloaded.
         ConfigError: A package is missing, or the page does not support the options.
     """
-    _check(options)
+    if options.cut != "end2end" or options.input != "float32" or "size" in options.dynamic:
+        raise ConfigError(
+            "The page runs models of --cut end2end with one size: leave out --cut, --input and --dynamic."
+        )
     is_export = (path / DESCRIPTION).is_file() and (path / RUNTIME).is_dir()
     check_folder_is_free(path, overwrite=is_export)
     runtime = read_ort_web(options.ort_web)
@@ -51,13 +54,6 @@ def write_web(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -
             write_file(draft / RUNTIME / name, content)
         write_json(draft / DESCRIPTION, _describe(info, path), indent=1)
     return found
-
-
-def _check(options: ExportOptions) -> None:
-    if options.cut != "end2end" or options.input != "float32" or "size" in options.dynamic:
-        raise ConfigError(
-            "The page runs models of --cut end2end with one size: leave out --cut, --input and --dynamic."
-        )
 
 
 def _describe(info: ModelInfo, path: Path) -> dict[str, Any]:

@@ -145,11 +145,14 @@ class Tracker:
         pairs = self._match(expected, seen, is_sure, elapsed)
         found = {person: expected[track].correct(seen[person]) for track, person in pairs}
         found |= {person: seen[person] for person in self._find_new(seen, is_sure, list(found))}
-        confirmed = {person: self._confirm(track, is_first=elapsed == 0) for person, track in found.items()}
+        for person, track in found.items():
+            if track.id == NO_ID and (elapsed == 0 or track.num_seen >= self._min_seen):
+                self._num_ids += 1
+                found[person] = replace(track, id=self._num_ids)
         paired = {track for track, _ in pairs}
         missed = [track for index, track in enumerate(expected) if index not in paired]
-        self._tracks = [*confirmed.values(), *(track for track in missed if track.id != NO_ID)]
-        return np.array([confirmed[n].id if n in confirmed else NO_ID for n in range(len(people))], np.int64)
+        self._tracks = [*found.values(), *(track for track in missed if track.id != NO_ID)]
+        return np.array([found[n].id if n in found else NO_ID for n in range(len(people))], np.int64)
 
     def _advance(self, time: float | None) -> float:
         """Set the time of the next frame, and return the seconds since the previous one; 0 for the first."""
@@ -190,13 +193,6 @@ class Tracker:
             if person not in known and not (similarities[person, others] > _MAX_SIMILARITY).any():
                 new.append(person)
         return new
-
-    def _confirm(self, track: Track, *, is_first: bool) -> Track:
-        """Return the track, with an id if it was seen often enough."""
-        if track.id != NO_ID or not (is_first or track.num_seen >= self._min_seen):
-            return track
-        self._num_ids += 1
-        return replace(track, id=self._num_ids)
 
 
 def _stack(tracks: Sequence[Track]) -> Poses:
