@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from rtmo_plugin.engine.recordings import Recording, differentiate
+from rtmo_plugin.engine.recordings import ForwardRecording, Recording, differentiate
 from tests.oracle import OUR_CONFIGS, make_samples
 from tests.tiny import shrink
 
@@ -59,6 +59,40 @@ class MemoryRecorder:
                     static.copy_(value)
 
         return Recording(inputs, kept, gradients, found, forward, backward, num_bytes=100)
+
+
+class ForwardMemoryRecorder:
+    """Stand-in for CUDA graphs without gradients: each replay reads and writes the same memory."""
+
+    def __init__(self):
+        self.shapes, self.num_replays = [], 0
+
+    def find_obstacle(self, device):
+        return None
+
+    def record_forward(self, function, given):
+        outputs = tuple(each.clone() for each in function(given))
+        self.shapes.append(tuple(outputs[0].shape))
+
+        def replay():
+            self.num_replays += 1
+            for static, value in zip(outputs, function(given)):
+                static.copy_(value)
+
+        return ForwardRecording(outputs, replay)
+
+
+class StaleForwardRecorder(ForwardMemoryRecorder):
+    """Records a copy of the input."""
+
+    def record_forward(self, function, given):
+        copy = given.clone()
+        return super().record_forward(lambda _: function(copy), given)
+
+
+class FailingForwardRecorder(ForwardMemoryRecorder):
+    def record_forward(self, function, given):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more lines")
 
 
 class FailingRecorder(MemoryRecorder):

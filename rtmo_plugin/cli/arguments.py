@@ -10,7 +10,7 @@ from rtmo_plugin.number_ranges import BATCH_SIZE, FRACTION, NUMBER, SEED, THREAD
 CONFIG = "config: a file, or the name of a shipped one such as rtmo-s_coco"
 CHECKPOINT = "checkpoint: a file, a URL, or a published name such as rtmo-s_body7 (see rtmo zoo list)"
 # Options of ``add_model_arguments``, without the model itself.
-MODEL_OPTIONS = ("config", "cfg_options", "score_thr", "device", "threads", "precision", "runtime", "trust")
+MODEL_OPTIONS = ("config", "cfg_options", "score_thr", "device", "threads", "precision", "graphs", "runtime", "trust")
 _LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
@@ -38,6 +38,13 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         help="runtime of an exported file: openvino, onnxruntime, tensorrt, torch or ncnn (default: the fastest "
         "installed one that reads the file)",
     )
+    add(
+        "--no-graphs",
+        dest="graphs",
+        action="store_false",
+        default=None,
+        help="compute a checkpoint on an NVIDIA GPU without CUDA graphs, one image at a time in float32",
+    )
     add_pose_arguments(parser, score_thr)
     add_config_options(parser)
 
@@ -55,7 +62,8 @@ def add_pose_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3) 
     add(
         "--precision",
         metavar="NAME",
-        help="precision of an exported file: float32, or auto for the fastest that is exact enough (default: auto)",
+        help="precision of an exported file: float32, or auto for the fastest that is exact enough; of a checkpoint on "
+        "an NVIDIA GPU: float16, bfloat16 or float32 (default: auto, which is float16 for a checkpoint there)",
     )
     add_trust_argument(parser)
 

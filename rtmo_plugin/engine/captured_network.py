@@ -20,17 +20,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from rtmo_plugin.engine.recording_proof import compute_eagerly, find_replay_difference, keep_values
-from rtmo_plugin.engine.recordings import Recorder, Recording
+from rtmo_plugin.engine.recordings import NO_MEMORY, Recorder, Recording, RecordingError, explain_failure
 from rtmo_plugin.models.heads.rtmo_head import RTMOHead
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 
 _MOST_SIZES = 64  # each keeps its input, its outputs and a copy of the gradients; multi-scale training has 11
-_NO_MEMORY = "the GPU has too little memory to record the network, and a smaller batch would leave some"
 _MOST_RESTARTS = 20  # recording everything again takes seconds
-
-
-class RecordingError(RuntimeError):
-    """A recording cannot be made or used; the message is the end of a sentence."""
 
 
 class _Turn:
@@ -106,7 +101,7 @@ class CapturedNetwork:
     @property
     def lacks_memory(self) -> bool:
         """Whether nothing is recorded because the GPU has too little memory."""
-        return self.failure == _NO_MEMORY
+        return self.failure == NO_MEMORY
 
     def __call__(self, images: Tensor) -> Any:
         """Return the head's raw maps, or the features of another head, by replay or as before."""
@@ -147,7 +142,7 @@ class CapturedNetwork:
                 self._recordings[key] = self._record(images, weights, precision)
             return self._recordings[key]
         except RuntimeError as error:  # torch's errors of CUDA as well
-            reason = _describe(error)
+            reason = explain_failure(error)
         self._give_up(reason)  # outside of the exception, whose frames hold tensors
         return None
 
@@ -212,17 +207,6 @@ class CapturedNetwork:
         if difference is not None:
             raise RecordingError(difference)
         return recording
-
-
-def _describe(error: RuntimeError) -> str:
-    """Return why a recording failed, as the end of a sentence."""
-    while isinstance(error.__context__, RuntimeError):  # the end of a capture fails as well, and says less
-        error = error.__context__
-    if isinstance(error, RecordingError):
-        return str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return _NO_MEMORY
-    return f"the network cannot be recorded ({(str(error).splitlines() or [type(error).__name__])[0]})"
 
 
 class _Network(nn.Module):

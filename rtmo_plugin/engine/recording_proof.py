@@ -90,11 +90,25 @@ def find_replay_difference(
         ("gradients", recording.weight_gradients, expected.weight_gradients),
         ("changes of the buffers", changes[0], changes[1]),
     )
-    for name, found, wanted in checks:
-        difference = measure_difference(found, wanted)
-        if not difference <= _LIMITS[precision]:
-            return f"{name} of a replay differ from those of the network itself by {difference:.2g} of their size"
-    return None
+    found_differences = (find_difference(*check, precision) for check in checks)
+    return next((each for each in found_differences if each is not None), None)
+
+
+def find_difference(
+    name: str, found: Sequence[Tensor | None], expected: Sequence[Tensor | None], precision: torch.dtype
+) -> str | None:
+    """Return by how much results of a replay differ from those of the network, as the end of a sentence, or None.
+
+    Args:
+        name: Name of the results, in plural.
+        found: Results of the replay; None for what does not exist.
+        expected: Results of the network.
+        precision: Type of the numbers in the computation, which decides how much rounding may differ.
+    """
+    difference = measure_difference(found, expected)
+    if difference <= _LIMITS[precision]:
+        return None
+    return f"{name} of a replay differ from those of the network itself by {difference:.2g} of their size"
 
 
 def measure_difference(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> float:

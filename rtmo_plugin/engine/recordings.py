@@ -14,7 +14,23 @@ import torch
 from torch import Tensor
 
 Function = Callable[..., tuple[Tensor, ...]]
+NO_MEMORY = "the GPU has too little memory to record the network, and a smaller batch would leave some"
 _NUM_WARM_UPS = 3  # cuDNN chooses its algorithms in the first
+
+
+class RecordingError(RuntimeError):
+    """A recording cannot be made or used; the message is the end of a sentence."""
+
+
+def explain_failure(error: RuntimeError) -> str:
+    """Return why a recording failed, as the end of a sentence."""
+    while isinstance(error.__context__, RuntimeError):  # the end of a capture fails as well, and says less
+        error = error.__context__
+    if isinstance(error, RecordingError):
+        return str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return NO_MEMORY
+    return f"the network cannot be recorded ({(str(error).splitlines() or [type(error).__name__])[0]})"
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,33 @@ class Recorder(Protocol):
 
     def release(self) -> None:
         """Give the memory of recordings back to the device, after the last reference to them is gone."""
+
+
+@dataclass(frozen=True)
+class ForwardRecording:
+    """A function of one tensor that is computed in place, again and again, without gradients.
+
+    Attributes:
+        outputs: Tensors that ``replay`` writes.
+        replay: Computes the outputs for what is in the memory of the input by then.
+    """
+
+    outputs: tuple[Tensor, ...]
+    replay: Callable[[], None]
+
+
+class ForwardRecorder(Protocol):
+    """Way to record functions without gradients."""
+
+    def find_obstacle(self, device: torch.device) -> str | None:
+        """Return why nothing can be recorded on a device, as the end of a sentence, or None."""
+
+    def record_forward(self, function: Function, given: Tensor) -> ForwardRecording:
+        """Record a function of a tensor; it is called several times.
+
+        Raises:
+            RuntimeError: It cannot be recorded.
+        """
 
 
 class CUDARecorder:
@@ -112,6 +155,24 @@ class CUDARecorder:
             here.wait_stream(aside)
         kept = tuple(each.detach() for each in outputs)
         return Recording(inputs, kept, gradients, found, forward.replay, backward.replay, allocated)
+
+    def record_forward(self, function: Function, given: Tensor) -> ForwardRecording:
+        """Record a function of a tensor as a graph in the current stream, which must not be the default one.
+
+        Raises:
+            RuntimeError: The function does what a graph cannot contain, or the GPU has too little memory.
+        """
+        stream, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        try:
+            for _ in range(_NUM_WARM_UPS):
+                function(given)
+            # Other threads may compute meanwhile.
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                outputs = function(given)
+        finally:
+            torch.cuda.set_stream(stream)  # torch stays in the stream of a capture that fails
+        return ForwardRecording(outputs, graph.replay)
 
     def has_room_for(self, num_bytes: int) -> bool:
         """Tell whether the GPU has so much free memory, after PyTorch gave back what it keeps for later."""

@@ -83,12 +83,17 @@ class RawGraph(nn.Module):
             if isinstance(module, SelfAttention):
                 module.is_fused = options.opset >= _FUSED_ATTENTION
         self.head = folded.head
-        self.half_precision = options.half
+        self.dtype = torch.float32
         if options.half:
             _check_half_precision()
-            for part in (self.backbone, self.neck, self.head.head_module):
-                part.half()
+            self.set_precision(torch.float16)
         self.output_names = [f"{name}_{stride}" for stride in self.head.strides for name in RAW_OUTPUTS]
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Let convolutions and attention compute in a type; input, outputs and geometry stay float32."""
+        self.dtype = dtype
+        for part in (self.backbone, self.neck, self.head.head_module):
+            part.to(dtype)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image to ``output_names``, each (B, C, H / stride, W / stride)."""
@@ -98,7 +103,8 @@ class RawGraph(nn.Module):
     def compute_maps(self, image: Tensor) -> RawMaps:
         """Return the head's maps in float32."""
         image = self.image_input(image)
-        maps: RawMaps = self.head(self.neck(self.backbone(image.half() if self.half_precision else image)))
+        image = image if self.dtype == torch.float32 else image.to(self.dtype)
+        maps: RawMaps = self.head(self.neck(self.backbone(image)))
         return RawMaps(*([each.float() for each in levels] for levels in maps))
 
 

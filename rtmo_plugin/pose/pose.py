@@ -27,8 +27,11 @@ __all__ = ["Pose", "PoseResult", "open_model"]
 # In the order of the documentation: options of every model, of checkpoints, and of exported files.
 _OPTIONS = (
     *("score_thr", "flip", "tile", "uncertainty", "config", "device", "cfg_options"),
+    "graphs",
     *("size_wh", "runtime", "threads", "precision", "streams", "calibrated", "trust"),
 )
+_OF_CHECKPOINTS = ("config", "cfg_options", "graphs")
+_OF_BOTH = ("device", "uncertainty", "precision", "streams")
 
 
 class Pose:
@@ -43,11 +46,12 @@ class Pose:
         flip: Whether the mirrored image is processed as well, at twice the time.
         tile: Side of overlapping square tiles in pixels, for small people in large images. Default: no tiles.
         **options: ``device``; ``uncertainty`` (whether results have the standard deviations of keypoints; not with
-            flip and tile, and for an exported file only if it has them); for a checkpoint also ``cfg_options`` (values
-            to change in its config, by dotted key); for an exported file also ``trust`` (whether code in a .pt or .pt2
-            file may run that was not exported here), ``size_wh``, ``runtime``, ``threads``, ``precision``,
-            ``calibrated``, and ``streams`` (number of batches that ``stream`` computes side by side; None: two, where
-            that is faster).
+            flip and tile, and for an exported file only if it has them); ``precision``; ``streams`` (number of batches
+            that ``stream`` computes side by side; None: two, where that is faster); for a checkpoint also
+            ``cfg_options`` (values to change in its config, by dotted key) and ``graphs`` (whether it is computed by
+            CUDA graphs, which an NVIDIA GPU does by default); for an exported file also ``trust`` (whether code in a
+            .pt or .pt2 file may run that was not exported here), ``size_wh``, ``runtime``, ``threads`` and
+            ``calibrated``.
 
     Raises:
         UserError: The model, its config or an option is wrong.
@@ -153,14 +157,14 @@ def open_model(
     """
     name, kind = str(model), find_kind_of_model(model)
     if kind is ModelKind.EXPORTED:
-        of_checkpoints = {"config": config, "cfg_options": options.get("cfg_options")}
-        if given := [each for each, value in of_checkpoints.items() if value]:
+        of_checkpoints = {key: {**options, "config": config}.get(key) for key in _OF_CHECKPOINTS}
+        if given := [each for each, value in of_checkpoints.items() if value not in (None, {})]:
             raise ConfigError(f"{given[0]} is an option of checkpoints alone, and {name} is an exported file.")
         options = {key: value for key, value in options.items() if key not in of_checkpoints}
         return ExportedModel(locate_exported(model), score_thr=score_thr, **options)
     if kind is not ModelKind.CHECKPOINT:
         raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")
-    if foreign := sorted(set(options) - {"device", "cfg_options", "uncertainty"}):
+    if foreign := sorted(set(options) - {*_OF_CHECKPOINTS, *_OF_BOTH}):
         raise ConfigError(f"{foreign[0]} is an option of exported files alone, and {name} is a checkpoint.")
     with explain_missing_packages():  # torch and MMPose, which a checkpoint needs and an exported file does not
         from rtmo_plugin.pose.checkpoint_model import CheckpointModel

@@ -47,6 +47,35 @@ class Letterbox:
         return rescaled
 
 
+def check_has_pixels(image: Image, name: str) -> None:
+    """Check that an image has pixels.
+
+    Raises:
+        DataError: It has none.
+    """
+    if not all(image.shape[:2]):
+        raise DataError(f"{name} has no pixels.")
+
+
+def place_image(image_wh: tuple[int, int], size_wh: tuple[int, int]) -> tuple[Floats, Letterbox]:
+    """Return the affine map (2, 3) from an image to the input, as OpenCV takes it, and the placement that it gives.
+
+    Args:
+        image_wh: Width and height of the image in pixels, not 0.
+        size_wh: Input width and height in pixels.
+    """
+    width, height = image_wh
+    ratio = width / height
+    fitted = np.array([min(size_wh[0], size_wh[1] * ratio), min(size_wh[1], size_wh[0] / ratio)])
+    size, original = np.array(size_wh), np.array([width, height])
+    center, scale = (original / 2).astype(np.float32), (original * size / fitted).astype(np.float32)
+    # From the same three points as in training, in float32.
+    middle = (size / 2).astype(np.float32)
+    source, target = center + _CORNER * (scale[0] / 2), middle + _CORNER * middle[0]
+    matrix: Floats = cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))
+    return matrix, Letterbox(size_wh, scale, center - 0.5 * scale)
+
+
 def apply_letterbox(
     image: Image, size_wh: tuple[int, int], pad_value: tuple[int, int, int] = (114, 114, 114), name: str = "The image"
 ) -> tuple[Image, Letterbox]:
@@ -61,22 +90,14 @@ def apply_letterbox(
     Raises:
         DataError: The image has no pixels, or is too thin to be scaled.
     """
+    check_has_pixels(image, name)
     height, width = image.shape[:2]
-    if not height or not width:
-        raise DataError(f"{name} has no pixels.")
-    ratio = width / height
-    fitted = np.array([min(size_wh[0], size_wh[1] * ratio), min(size_wh[1], size_wh[0] / ratio)])
-    size, original = np.array(size_wh), np.array([width, height])
-    center, scale = (original / 2).astype(np.float32), (original * size / fitted).astype(np.float32)
-    # From the same three points as in training, in float32.
-    middle = (size / 2).astype(np.float32)
-    source, target = center + _CORNER * (scale[0] / 2), middle + _CORNER * middle[0]
-    matrix = cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))
+    matrix, letterbox = place_image((width, height), size_wh)
     try:
         padded = _warp(image, matrix, size_wh, pad_value)
     except cv2.error as error:
         raise DataError(f"{name} has {width} x {height} pixels and cannot be scaled to the network's input.") from error
-    return np.asarray(padded, np.uint8), Letterbox(size_wh, scale, center - 0.5 * scale)
+    return np.asarray(padded, np.uint8), letterbox
 
 
 def make_input(images: Image, kind: str) -> NDArray[Any]:

@@ -3,7 +3,7 @@ import torch
 from mmpose.evaluation.functional import nms_torch
 
 from rtmo_plugin.ops.geometry import compute_iou
-from rtmo_plugin.ops.nms import apply_nms
+from rtmo_plugin.ops.nms import apply_nms, apply_nms_in_rounds
 
 
 def make_boxes(count, seed=0):
@@ -74,3 +74,31 @@ def test_order_of_boxes_does_not_matter():
     boxes, scores = make_boxes(60)
     order = torch.randperm(60)
     assert torch.equal(order[apply_nms(boxes[order], scores[order], 0.5)], apply_nms(boxes, scores, 0.5))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.65, 1.0])
+def test_rounds_keep_what_greedy_nms_keeps(threshold):
+    batch, masks, expected = [], [], []
+    for seed in range(6):
+        boxes, scores = make_boxes(40, seed)
+        order = scores.argsort(descending=True, stable=True)
+        is_candidate = torch.arange(40) < 5 * seed  # the first image has none
+        batch.append(boxes[order])
+        masks.append(is_candidate)
+        ranks = torch.arange(40.0, 0, -1)
+        expected.append(apply_nms(boxes[order][is_candidate], ranks[is_candidate], threshold).tolist())
+    kept, is_settled = apply_nms_in_rounds(torch.stack(batch), torch.stack(masks), threshold, num_rounds=30)
+    assert is_settled.all()
+    assert [each.nonzero()[:, 0].tolist() for each in kept] == expected
+
+
+@pytest.mark.parametrize(("num_rounds", "is_enough"), [(49, False), (50, True)])
+def test_too_few_rounds_are_reported(num_rounds, is_enough):
+    left = torch.arange(50.0) * 4
+    chain = torch.stack([left, torch.zeros(50), left + 10, torch.ones(50) * 10], dim=1)
+    apart = chain + torch.arange(50.0)[:, None] * 100
+    masks = torch.ones(2, 50, dtype=torch.bool)
+    kept, is_settled = apply_nms_in_rounds(torch.stack([chain, apart]), masks, 0.3, num_rounds)
+    assert is_settled.tolist() == [is_enough, True]
+    assert kept[0].nonzero()[:, 0].tolist() == list(range(0, 50, 2))
+    assert kept[1].all()
