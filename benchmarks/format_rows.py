@@ -66,6 +66,8 @@ ROWS = (
               "export/test_torch_files.py::test_both_find_the_same_people"),
     FormatRow("pt2, decoded", ".pt2", {"format": "pt2", "cut": "decoded"}, "torch", ("torch",),
               "export/test_torch_files.py::test_both_find_the_same_people"),
+    FormatRow("AOTInductor, decoded", ".pt2", {"format": "aoti", "cut": "decoded"}, "torch", ("torch",),
+              "export/test_compiled_file.py::test_a_package_finds_the_people_of_an_exported_program"),
     FormatRow("ncnn, raw", ".param", {"format": "ncnn", "cut": "raw", "dynamic": "none"}, "ncnn", ("ncnn", "pnnx"),
               "export/test_ncnn_file.py::test_people_are_those_of_onnx_runtime"),
     FormatRow("web page", ".page", {"format": "web"}, None, _ONNX,

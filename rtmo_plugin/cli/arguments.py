@@ -39,11 +39,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
         "installed one that reads the file)",
     )
     add(
-        "--no-graphs",
-        dest="graphs",
-        action="store_false",
+        "--graphs",
+        action=argparse.BooleanOptionalAction,
         default=None,
-        help="compute a checkpoint on an NVIDIA GPU without CUDA graphs, one image at a time in float32",
+        help="compute a checkpoint on an NVIDIA GPU by CUDA graphs in float16; without, one image at a time in float32 "
+        "(default: --graphs)",
     )
     add_pose_arguments(parser, score_thr)
     add_config_options(parser)

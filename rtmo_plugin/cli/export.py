@@ -57,6 +57,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="npm package onnxruntime-web for --format web: a .tgz file or a folder (default: downloaded once)",
     )
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="device to compute on, such as cpu or cuda:0 (--format aoti compiles for it; default: cpu)",
+    )
     _add_precision(parser)
     _add_uncertainty(parser)
     _add_limits(parser)

@@ -20,6 +20,7 @@ FORMATS = {
     "web": "",
     "litert": ".tflite",
     "coreml": ".mlpackage",
+    "aoti": ".pt2",
 }
 PACKAGE_SUFFIX = FORMATS["coreml"]
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
@@ -49,6 +50,7 @@ class ExportOptions:
         max_people: Largest number of people per image.
         top_k: Number of priors that the cuts ``decoded`` and ``fused`` return for each image.
         ort_web: Package onnxruntime-web for the format web, see ``read_ort_web``.
+        device: Device that the format aoti is compiled for and compared on, in torch's notation.
 
     Raises:
         ConfigError: A value is out of range, or two options exclude each other.
@@ -68,6 +70,7 @@ class ExportOptions:
     max_people: int = 100
     top_k: int = 300
     ort_web: Path | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_size(self.size_wh)

@@ -106,6 +106,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         raise ConfigError(f"--out {path}: name a folder, which --format {name} writes.")
     if FORMATS[name] and path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
+    from rtmo_plugin.export.writers.compiled_file import write_compiled
     from rtmo_plugin.export.writers.coreml_file import write_coreml
     from rtmo_plugin.export.writers.litert_file import write_litert
     from rtmo_plugin.export.writers.ncnn_file import write_ncnn
@@ -123,6 +124,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         write_web,
         write_litert,
         write_coreml,
+        write_compiled,
     )
     return dict(zip(FORMATS, writers, strict=True))[name]
 
@@ -139,6 +141,8 @@ def check_combination(name: str, options: ExportOptions, *, has_annotations: boo
         raise ConfigError("--annotations is for files: export the same options with --format onnx for the AP.")
     if name != "web" and options.ort_web is not None:
         raise ConfigError("--ort-web is for --format web.")
+    if name != "aoti" and options.device != "cpu":
+        raise ConfigError("--device is for --format aoti, which compiles for a device.")
 
 
 def _find_resize_steps(cfg: Config) -> Iterable[dict[str, Any]]:

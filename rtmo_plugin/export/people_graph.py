@@ -3,7 +3,7 @@
     pixels ─ letterbox ─ network ─ best priors ─ NMS in rounds ─ DCC of the kept ones ─ pixels of the images
 
 No operator has a shape that depends on numbers, and nothing is read back on the way, so that all of it can be recorded
-as a CUDA graph. What does not fit into the arrays is reported, see ``Problem``.
+as a CUDA graph. What does not fit into the arrays is reported, see ``GraphProblem``.
 
 Shape letters as in ``rtmo_plugin.structures``; N here are the bytes of the images, and M is the capacity for people.
 """
@@ -30,7 +30,7 @@ _NUM_ROUNDS = 12
 NUM_COUNTS = 2  # first numbers of a result: of people, and of the problem
 
 
-class Problem(IntFlag):
+class GraphProblem(IntFlag):
     """Reason why the people of an image are not those that the model finds; several may apply."""
 
     MANY_CANDIDATES = 1
@@ -41,11 +41,11 @@ class Problem(IntFlag):
     def explain(self) -> str:
         """Return the first reason as the end of a sentence."""
         return {
-            Problem.NOT_FINITE: "numbers are not finite",
-            Problem.MANY_CANDIDATES: f"more than {NUM_CANDIDATES} priors are above the threshold",
-            Problem.LONG_CHAINS: f"NMS takes more than {_NUM_ROUNDS} rounds",
-            Problem.MANY_PEOPLE: f"there are more than {MAX_PEOPLE} people",
-        }[next(each for each in reversed(Problem) if each in self)]
+            GraphProblem.NOT_FINITE: "numbers are not finite",
+            GraphProblem.MANY_CANDIDATES: f"more than {NUM_CANDIDATES} priors are above the threshold",
+            GraphProblem.LONG_CHAINS: f"NMS takes more than {_NUM_ROUNDS} rounds",
+            GraphProblem.MANY_PEOPLE: f"there are more than {MAX_PEOPLE} people",
+        }[next(each for each in reversed(GraphProblem) if each in self)]
 
 
 class PeopleGraph(DecodedGraph):
@@ -81,9 +81,11 @@ class PeopleGraph(DecodedGraph):
     @property
     def num_values(self) -> int:
         """Number of values of a person: box, score, label, keypoints with scores, and deviations."""
-        return 6 + self.head.dcc.num_keypoints * (5 if self.has_uncertainty else 3)
+        return 6 + int(self.head.dcc.num_keypoints) * (5 if self.has_uncertainty else 3)
 
-    def forward(self, pixels: Tensor, numbers: Tensor) -> tuple[Tensor, ...]:
+    def forward(  # type: ignore[override]  # images of any sizes
+        self, pixels: Tensor, numbers: Tensor
+    ) -> tuple[Tensor, ...]:
         """Find the people in B images.
 
         Args:
@@ -91,19 +93,20 @@ class PeopleGraph(DecodedGraph):
             numbers: (B, L) int32, ``describe_letterbox`` of each image, with offsets from the start of ``pixels``.
 
         Returns:
-            (B, ``NUM_COUNTS`` + M x ``num_values``): the number of people, ``Problem``, and the people, best first, in
-            pixels of their images, padded with zeros; then the head's maps, level by level.
+            (B, ``NUM_COUNTS`` + M x ``num_values``): the number of people, ``GraphProblem``, and the people, best
+            first, in pixels of their images, padded with zeros; every eighth pixel of the letterboxes; and the head's
+            maps, level by level.
         """
-        maps = self.compute_maps(self.make_input(pixels, numbers))
-        return (self.find_people(maps, numbers), *(each for levels in maps for each in levels or ()))
+        images = self.make_input(pixels, numbers)
+        maps = self.compute_maps(images)
+        return (self.find_people(maps, numbers), thin_out(images), *(each for levels in maps for each in levels))
 
     def make_input(self, pixels: Tensor, numbers: Tensor) -> Tensor:
         """Return the letterboxes (B, H, W, 3) of the images, arguments as in ``forward``."""
         width, height = self.size_wh
-        sides = (2 * height, 2 * width)
-        rows, columns, *shares = (
-            each.unflatten(1, (2, -1)) for each in numbers[:, :-NUM_PLACEMENT].split((*sides, *sides), dim=1)
-        )
+        sides = [2 * height, 2 * width]
+        parts = torch.split(numbers[:, :-NUM_PLACEMENT], [*sides, *sides], dim=1)
+        rows, columns, *shares = (torch.unflatten(each, 1, (2, -1)) for each in parts)
         return interpolate_pixels(pixels, (rows, columns), (shares[0], shares[1]), self.fill)
 
     def find_people(self, maps: RawMaps, numbers: Tensor) -> Tensor:
@@ -128,10 +131,10 @@ class PeopleGraph(DecodedGraph):
         num_needed = num_above if self.nms_pre is None else num_above.clamp(max=self.nms_pre)
         is_finite = predictions.class_logits.isfinite().all(dim=2).all(dim=1) & people.isfinite().all(dim=2).all(dim=1)
         problem = (
-            (num_needed > self.num_candidates) * Problem.MANY_CANDIDATES.value
-            + ~is_settled * Problem.LONG_CHAINS.value
-            + (num_people > self.max_people) * Problem.MANY_PEOPLE.value
-            + ~is_finite * Problem.NOT_FINITE.value
+            (num_needed > self.num_candidates) * GraphProblem.MANY_CANDIDATES.value
+            + ~is_settled * GraphProblem.LONG_CHAINS.value
+            + (num_people > self.max_people) * GraphProblem.MANY_PEOPLE.value
+            + ~is_finite * GraphProblem.NOT_FINITE.value
         )
         return torch.cat([torch.stack([num_people, problem], dim=1).float(), people.flatten(1)], dim=1)
 
@@ -145,6 +148,11 @@ class PeopleGraph(DecodedGraph):
         points = torch.cat([keypoints[..., :2] * scale + corner, keypoints[..., 2:]], dim=-1)
         values = [(corners * scale + corner).flatten(2), dets[..., 4:], labels[..., None].float(), points.flatten(2)]
         return torch.cat([*values, *((each * scale).flatten(2) for each in deviations)], dim=-1)
+
+
+def thin_out(images: Tensor) -> Tensor:
+    """Return every eighth pixel of (B, H, W, 3) images, which shows what a network was given."""
+    return images[:, ::8, ::8].clone()
 
 
 def _take_first(is_taken: Tensor, number: int) -> tuple[Tensor, Tensor]:

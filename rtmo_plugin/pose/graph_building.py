@@ -50,9 +50,9 @@ def build_people_graph(loaded: LoadedModel, dtype: torch.dtype) -> PeopleGraph:
     )
     pad_value = tuple(resize["pad_val"])
     graph = PeopleGraph(loaded.model, options, dtype=dtype, pad_value=pad_value, nms_pre=test_cfg.get("nms_pre"))
-    device = next(loaded.model.parameters()).device
-    placed: PeopleGraph = graph.eval().to(device=device, memory_format=torch.channels_last)
-    return placed
+    placed: Any = graph.eval().to(next(loaded.model.parameters()).device)
+    built: PeopleGraph = placed.to(memory_format=torch.channels_last)
+    return built
 
 
 def _read_steps(loaded: LoadedModel) -> list[dict[str, Any]]:
@@ -62,7 +62,8 @@ def _read_steps(loaded: LoadedModel) -> list[dict[str, Any]]:
 
 def _find_foreign_part(model: Any) -> str | None:
     """Return what a model does in prediction that the graph does not, as the end of a sentence, or None."""
-    head, test_cfg = getattr(model, "head", None), model.test_cfg or {}
+    head: Any = getattr(model, "head", None)
+    test_cfg = model.test_cfg or {}
     own = [
         type(each).__name__ for each, base in ((model, BottomupPoseEstimator), (head, RTMOHead)) if _differs(each, base)
     ]

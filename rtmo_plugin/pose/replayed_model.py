@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rtmo_plugin.engine.recording_proof import find_difference
 from rtmo_plugin.engine.recordings import ForwardRecorder, RecordingError, explain_failure
-from rtmo_plugin.export.people_graph import NUM_COUNTS, PeopleGraph, Problem
+from rtmo_plugin.export.people_graph import NUM_COUNTS, GraphProblem, PeopleGraph
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.runtime.detections import Detections
@@ -86,7 +86,7 @@ class ReplayedModel:
 
     def _read_row(self, row: NDArray[np.float32]) -> Detections | None:
         """Return the detections in a row of the graph's first result."""
-        problem = Problem(int(row[1]))
+        problem = GraphProblem(int(row[1]))
         if problem:
             warnings.warn(f"Images are computed without CUDA graphs where {problem.explain()}.", stacklevel=2)
             return None
@@ -127,7 +127,8 @@ class _Lane:
     def __init__(self, graph: PeopleGraph, recorder: ForwardRecorder) -> None:
         self._graph, self._recorder = graph, recorder
         device = graph.fill.device
-        self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None
+        make_stream: Any = torch.cuda.Stream
+        self._stream = make_stream(device) if device.type == "cuda" else None
         self._plans: dict[int, _Plan] = {}
 
     @torch.no_grad()
@@ -232,14 +233,16 @@ class _Plan:
         The recording was made with other images: with zeros.
         """
         self.replay()
-        found, *maps = (each.clone() for each in self._recording.outputs)
-        expected = self._function(self._given)[1:]
+        found, pixels, *maps = (each.clone() for each in self._recording.outputs)
+        _, expected_pixels, *expected = self._function(self._given)
         dtype = self._graph.dtype
         if not all(bool(each.isfinite().all()) for each in expected):
             return f"the network computes numbers that are not finite in {str(dtype).removeprefix('torch.')}"
+        if not torch.equal(pixels, expected_pixels):  # maps of a network without training are all alike
+            return "images of a replay differ from those of the network itself"
         num_levels = len(self._graph.head.strides)
         levels = [list(maps[first : first + num_levels]) for first in range(0, len(maps), num_levels)]
-        people = self._graph.find_people(RawMaps(*levels, proxy_offsets=[]), self._given_numbers)
+        people = self._graph.find_people(RawMaps(*[*levels, []]), self._given_numbers)
         # The same kernels on the same maps: rounding cannot exchange people.
         return find_difference("outputs", maps, expected, dtype) or find_difference(
             "people", [found], [people], torch.float32

@@ -72,7 +72,7 @@ def place_image(image_wh: tuple[int, int], size_wh: tuple[int, int]) -> tuple[Fl
     # From the same three points as in training, in float32.
     middle = (size / 2).astype(np.float32)
     source, target = center + _CORNER * (scale[0] / 2), middle + _CORNER * middle[0]
-    matrix: Floats = cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))
+    matrix: Any = cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))
     return matrix, Letterbox(size_wh, scale, center - 0.5 * scale)
 
 

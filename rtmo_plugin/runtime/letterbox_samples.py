@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.runtime.letterbox import Letterbox, place_image
+from rtmo_plugin.runtime.letterbox import Floats, Letterbox, place_image
 
 Ints = NDArray[np.int32]
 NUM_CHANNELS = 3
@@ -49,12 +49,12 @@ def describe_letterbox(image_wh: tuple[int, int], size_wh: tuple[int, int]) -> I
     column_offsets, column_weights = _sample(columns, image_wh[0], NUM_CHANNELS)
     row_offsets, row_weights = _sample(rows, image_wh[1], NUM_CHANNELS * image_wh[0])
     samples = [row_offsets, column_offsets, row_weights, column_weights]
-    numbers = np.concatenate([*(each.ravel() for each in samples), _place(letterbox).view(np.int32)])
+    numbers: Ints = np.concatenate([*(each.ravel() for each in samples), _place(letterbox).view(np.int32)])
     numbers.flags.writeable = False  # kept for the next image of this size
     return numbers
 
 
-def _invert(matrix: NDArray[np.floating]) -> tuple[tuple[float, float], tuple[float, float]]:
+def _invert(matrix: Floats) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return scale and shift in x and y of the map from the input to the image, as OpenCV computes them."""
     (a, b, left), (c, d, top) = matrix.astype(np.float64).tolist()
     factor = 1 / (a * d - b * c)
@@ -62,7 +62,7 @@ def _invert(matrix: NDArray[np.floating]) -> tuple[tuple[float, float], tuple[fl
     return (scale_x, -scale_x * left - turn_x * top), (scale_y, -turn_y * left - scale_y * top)
 
 
-def _sample(places: NDArray[np.floating], length: int, stride: int) -> tuple[Ints, Ints]:
+def _sample(places: Floats, length: int, stride: int) -> tuple[Ints, Ints]:
     """Return the offsets (2, N) of the pixels before and after places in 1/1024 pixel, and their weights."""
     steps = (places.astype(np.int64) + _FINE_STEPS // _STEPS // 2) // (_FINE_STEPS // _STEPS)
     first, share = steps // _STEPS, steps % _STEPS
@@ -72,4 +72,7 @@ def _sample(places: NDArray[np.floating], length: int, stride: int) -> tuple[Int
 
 
 def _place(letterbox: Letterbox) -> NDArray[np.float32]:
-    return np.concatenate([letterbox.scale / np.array(letterbox.size_wh), letterbox.corner]).astype(np.float32)
+    place: NDArray[np.float32] = np.concatenate(
+        [letterbox.scale / np.array(letterbox.size_wh), letterbox.corner], dtype=np.float32, casting="same_kind"
+    )
+    return place

@@ -19,7 +19,8 @@ FRAGMENTS = set(
 # Options that mean another thing in another command, such as the file or folder that each writes.
 DIFFERENT = {
     "--out", "--images", "--annotations", "--calibration", "--keypoints", "--json", "--batch-size", "--size",
-    "--overwrite", "--resume", "--runtime", "--uncertainty", "--uncertainty-calibration", "--half", "--int8-images",
+    "--overwrite", "--resume", "--runtime", "--graphs", "--no-graphs", "--uncertainty", "--uncertainty-calibration",
+    "--half", "--int8-images",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rtmo_plugin.export import people_graph
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import ImageInput
-from rtmo_plugin.export.people_graph import NUM_COUNTS, PeopleGraph, Problem
+from rtmo_plugin.export.people_graph import NUM_COUNTS, GraphProblem, PeopleGraph
 from rtmo_plugin.models.heads.dense import decode_dense
 from rtmo_plugin.models.heads.selection import select_priors
 from rtmo_plugin.runtime.letterbox import apply_letterbox
@@ -52,10 +52,10 @@ def place(images):
 @torch.no_grad()
 def find(graph, images):
     """Return (number of people, problem, people) of each image."""
-    rows, *maps = graph(*place(images))
+    rows, _, *maps = graph(*place(images))
     assert len(maps) == 4 * len(graph.head.strides)
     people = rows[:, NUM_COUNTS:].reshape(len(images), -1, graph.num_values)
-    return [(int(row[0]), Problem(int(row[1])), each) for row, each in zip(rows, people)]
+    return [(int(row[0]), GraphProblem(int(row[1])), each) for row, each in zip(rows, people)]
 
 
 @torch.no_grad()
@@ -76,7 +76,7 @@ def predict(model, image, **test_cfg):
 def check(found, expected, num_keypoints=17):
     """Compare the people of an image with those of the prediction, in the same order."""
     number, problem, people = found
-    assert problem == Problem(0)
+    assert problem == GraphProblem(0)
     assert number == len(expected.scores)
     assert not people[number:].any()  # padding
     people = people[:number].numpy()
@@ -111,7 +111,7 @@ def test_thresholds_and_nms_pre_are_those_of_the_prediction(tiny, options):
 
 def test_nobody_is_no_problem(tiny):
     ((number, problem, people),) = find(make_graph(tiny, score_thr=0.999), IMAGES[:1])
-    assert (number, problem, bool(people.any())) == (0, Problem(0), False)
+    assert (number, problem, bool(people.any())) == (0, GraphProblem(0), False)
 
 
 def test_equal_scores_have_the_order_of_the_priors():
@@ -143,16 +143,16 @@ def test_more_than_fits_is_reported_image_by_image(tiny, monkeypatch):
     _, (num_people, *_) = find(make_graph(tiny), IMAGES[1:3])
     assert num_people > 3
     ((_, problem, _),) = find(make_graph(tiny, top_k=5), IMAGES[:1])
-    assert Problem.MANY_CANDIDATES in problem
+    assert GraphProblem.MANY_CANDIDATES in problem
     ((_, problem, _),) = find(make_graph(tiny, top_k=5, nms_pre=5), IMAGES[:1])
-    assert problem == Problem(0)
+    assert problem == GraphProblem(0)
     found = find(make_graph(tiny, max_people=num_people), IMAGES[2:3])
-    assert [problem for _, problem, _ in found] == [Problem(0)]
+    assert [problem for _, problem, _ in found] == [GraphProblem(0)]
     found = find(make_graph(tiny, max_people=num_people - 1), IMAGES[2:3])
-    assert [problem for _, problem, _ in found] == [Problem.MANY_PEOPLE]
+    assert [problem for _, problem, _ in found] == [GraphProblem.MANY_PEOPLE]
     monkeypatch.setattr(people_graph, "_NUM_ROUNDS", 1)
     ((_, problem, _),) = find(make_graph(tiny, nms_thr=0.01), IMAGES[:1])
-    assert problem == Problem.LONG_CHAINS
+    assert problem == GraphProblem.LONG_CHAINS
     assert "NMS takes more than 1 rounds" in problem.explain()
 
 
@@ -160,8 +160,8 @@ def test_numbers_that_are_not_finite_are_reported():
     model = build_tiny()
     torch.nn.init.constant_(model.head.head_module.out_cls[1].bias, float("nan"))
     ((_, problem, _),) = find(make_graph(model), IMAGES[:1])
-    assert Problem.NOT_FINITE in problem
-    assert (problem | Problem.MANY_PEOPLE).explain() == "numbers are not finite"
+    assert GraphProblem.NOT_FINITE in problem
+    assert (problem | GraphProblem.MANY_PEOPLE).explain() == "numbers are not finite"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_half_precision_is_for_the_network_alone(tiny, dtype):
     assert kinds["backbone"] == kinds["neck"] == dtype
     assert {each.dtype for each in graph.head.dcc.parameters()} == {torch.float32}
     with torch.no_grad():
-        rows, *maps = graph(*place(IMAGES[:1]))
+        rows, _, *maps = graph(*place(IMAGES[:1]))
         expected = make_graph(tiny).compute_maps(make_graph(tiny).make_input(*place(IMAGES[:1])))
     assert {each.dtype for each in (rows, *maps)} == {torch.float32}
     flat = [each for levels in expected for each in levels]

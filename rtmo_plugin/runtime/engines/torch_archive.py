@@ -1,6 +1,7 @@
 """Metadata of PyTorch's own files (.pt and .pt2), read without PyTorch, which would run code that they hold.
 
-Both kinds are ZIP archives with the metadata as entries of their own.
+All kinds are ZIP archives with the metadata as entries of their own. Exported programs and the packages of AOTInductor
+both end with .pt2, and are told apart by their entries.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 from rtmo_plugin.runtime.trusted_files import is_trusted, trust
 
 SUFFIXES = (".pt", ".pt2")
-_FOLDERS = ("extra", "extra_files")  # in the archives of TorchScript and of exported programs
+_FOLDERS = ("extra", "extra_files")  # in the archives of TorchScript and AOTInductor, and of exported programs
+_COMPILED = "data/aotinductor/"  # folder of machine code
 _MAX_ENTRIES = 100_000
 _MAX_BYTES = 4 * 1024**2  # of one value
 _MAX_FILE_BYTES = 4 * 1024**3
@@ -32,12 +34,14 @@ class TorchArchive:
         content: Content of the file.
         info: Metadata of the file.
         output_names: Names of its outputs, in order.
+        is_compiled: Whether it holds machine code of AOTInductor.
     """
 
     path: Path
     content: bytes
     info: ModelInfo
     output_names: tuple[str, ...]
+    is_compiled: bool
 
     @classmethod
     def read(cls, path: Path) -> TorchArchive:
@@ -49,7 +53,7 @@ class TorchArchive:
         """
         content = read_bytes(path, _MAX_FILE_BYTES)
         try:
-            strings = _read_strings(content)
+            strings, is_compiled = _read_strings(content)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             raise DataError(
                 f"{path} cannot be read as a file of PyTorch: it is damaged or of another kind ({error})."
@@ -57,7 +61,7 @@ class TorchArchive:
         if not ModelInfo.is_in(strings) or OUTPUT_NAMES not in strings:
             raise DataError(f"{path} is not an RTMO model: it has no metadata of `rtmo export`.")
         names = tuple(strings[OUTPUT_NAMES].split(","))
-        return cls(path, content, ModelInfo.from_strings(strings, str(path)), names)
+        return cls(path, content, ModelInfo.from_strings(strings, str(path)), names, is_compiled)
 
     def check_trusted(self, *, is_trusted_now: bool) -> None:
         """Check that the code in the file may run.
@@ -78,8 +82,8 @@ class TorchArchive:
             )
 
 
-def _read_strings(content: bytes) -> dict[str, str]:
-    """Return the entries of an archive that hold metadata, by name."""
+def _read_strings(content: bytes) -> tuple[dict[str, str], bool]:
+    """Return the entries of an archive that hold metadata, by name, and whether others hold machine code."""
     strings = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
@@ -92,4 +96,4 @@ def _read_strings(content: bytes) -> dict[str, str]:
                     raise ValueError(f"metadata of {entry.file_size} bytes")
                 with archive.open(entry) as file:
                     strings[name] = file.read(_MAX_BYTES).decode(errors="replace")
-    return strings
+    return strings, any(_COMPILED in entry.filename for entry in entries)

@@ -142,7 +142,7 @@ def test_threads_have_memory_of_their_own(graph, expected):
 @pytest.mark.parametrize(
     ("recorder", "reason"),
     [
-        (StaleForwardRecorder, "outputs of a replay differ from those of the network itself by"),
+        (StaleForwardRecorder, "images of a replay differ from those of the network itself"),
         (FailingForwardRecorder, r"the network cannot be recorded \(operation not permitted"),
     ],
 )

@@ -1,0 +1,69 @@
+"""Packages of AOTInductor (.pt2): a model compiled to machine code for one device, which runs without compiling.
+
+The code is for the processor that it was compiled on, and for the version of PyTorch.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import _inductor as inductor
+
+from rtmo_plugin.engine.loaded_model import choose_device
+from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.export.checks.tolerance import Differences
+from rtmo_plugin.export.export_options import ExportOptions
+from rtmo_plugin.export.graphs import RawGraph
+from rtmo_plugin.export.writers.torch_files import Forward, export_program, write_torch_file
+from rtmo_plugin.runtime.model_info import ModelInfo
+
+_METADATA = "extra"  # the folder of the archive that PyTorch has for them
+
+
+def write_compiled(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
+    """Write a model as an AOTInductor package, see ``write_onnx`` for arguments and errors."""
+    compiler: Any = getattr(inductor, "aoti_compile_and_package", None)
+    if compiler is None:
+        raise ConfigError(f"--format aoti needs PyTorch 2.6 or newer, and {torch.__version__} is installed.")
+    if "size" in options.dynamic:
+        raise ConfigError("An AOTInductor package takes one size: leave out --dynamic size.")
+    choose_device(options.device)
+    check_compiler()
+
+    def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
+        compiler(export_program(graph, options), package_path=str(draft))
+        add_metadata(draft, strings)
+
+    def load(draft: Path) -> Forward:
+        package: Forward = inductor.aoti_load_package(str(draft))
+        return package
+
+    return write_torch_file(model, path, options, info, save, load)
+
+
+def check_compiler() -> None:
+    """Check that there is a C++ compiler, which AOTInductor calls.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        get_cpp_compiler()
+    except RuntimeError as error:
+        raise ConfigError(
+            "--format aoti compiles with a C++ compiler, and there is none: install g++, or name one in the variable "
+            "CXX. Running the file needs none."
+        ) from error
+
+
+def add_metadata(package: Path, strings: dict[str, str]) -> None:
+    """Add metadata to an archive of PyTorch, each string as an entry of its own."""
+    with zipfile.ZipFile(package, "a") as archive:
+        root = archive.namelist()[0].partition("/")[0]
+        for name, value in strings.items():
+            archive.writestr(f"{root}/{_METADATA}/{name}", value)

@@ -1,0 +1,103 @@
+"""Packages of AOTInductor: compiled here, compared with PyTorch, opened without compiling, refused with a reason."""
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from torch import _inductor as inductor
+
+from rtmo_plugin.api import export
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.export.writers import compiled_file
+from rtmo_plugin.export.writers.compiled_file import add_metadata, write_compiled
+from rtmo_plugin.export.writers.torch_files import write_program
+from rtmo_plugin.runtime import trusted_files
+from rtmo_plugin.runtime.engines import torch_archive
+from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.test_onnx_file import make_info, make_options
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
+HAS_COMPILER = shutil.which("g++") is not None and hasattr(inductor, "aoti_compile_and_package")
+needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="AOTInductor needs g++ and PyTorch 2.6")
+
+
+@pytest.fixture(autouse=True)
+def _own_trust(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def write(write_format, model, path):
+    options = make_options(cut="decoded", top_k=30)
+    return write_format(model, path, options, make_info(model, options))
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_package_finds_the_people_of_an_exported_program(tiny, tmp_path, monkeypatch):
+    package, program = tmp_path / "compiled.pt2", tmp_path / "program.pt2"
+    found = write(write_compiled, tiny, package)
+    assert (found.num_images, found.num_people) == (5, 5 * 30)
+    assert 0 < found.keypoint < 1
+    write(write_program, tiny, program)
+    assert [torch_archive.TorchArchive.read(path).is_compiled for path in (package, program)] == [True, False]
+    monkeypatch.setattr(inductor, "aoti_compile_and_package", None)  # opening compiles nothing
+    compiled, plain = ExportedModel(package), ExportedModel(program)
+    assert compiled.info == plain.info
+    images = [IMAGE, IMAGE[:30], IMAGE[:, :20]]
+    for ours, others in zip(compiled.predict_batch(images), plain.predict_batch(images), strict=True):
+        assert len(ours) > 0
+        np.testing.assert_allclose(ours.scores, others.scores, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(ours.keypoints, others.keypoints, rtol=0, atol=0.1)
+    with pytest.raises(ConfigError, match="is compiled, and computes in float32: leave out bfloat16"):
+        ExportedModel(package, precision="bfloat16")
+    trusted_files.locate_list().unlink()
+    with pytest.raises(ConfigError, match="holds code that runs when PyTorch opens it"):
+        ExportedModel(package)
+
+
+def test_machine_code_is_told_by_the_entries_and_never_opened_without_trust(tiny, tmp_path):
+    options = make_options(cut="decoded", top_k=30)
+    path = tmp_path / "other.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data/aotinductor/model/code.so", b"no machine code")
+    add_metadata(path, {**make_info(tiny, options).to_strings(), "output_names": "dets,labels,keypoints"})
+    archive = torch_archive.TorchArchive.read(path)
+    assert archive.is_compiled
+    assert archive.info.cut == "decoded"
+    with pytest.raises(ConfigError, match="if you trust where it comes from"):
+        ExportedModel(path)
+    with pytest.raises(DataError, match=r"cannot be opened: it is damaged, or was compiled for another version"):
+        ExportedModel(path, trust=True)
+
+
+def test_what_cannot_be_compiled_is_refused_before_anything_is_written(tiny, tmp_path, monkeypatch):
+    path = tmp_path / "model.pt2"
+    for changes, reason in (
+        ({"cut": "decoded", "dynamic": ("size",)}, "takes one size"),
+        ({"cut": "decoded", "device": "cuda:99"}, "--device cuda:99 cannot be used here"),
+    ):
+        options = make_options(**changes)
+        with pytest.raises(ConfigError, match=reason):
+            write_compiled(tiny, path, options, make_info(tiny, options))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    with pytest.raises(ConfigError, match=r"there is none: install g\+\+, or name one in the variable CXX"):
+        write(write_compiled, tiny, path)
+    monkeypatch.delattr(inductor, "aoti_compile_and_package")
+    with pytest.raises(ConfigError, match=r"--format aoti needs PyTorch 2\.6 or newer"):
+        write(write_compiled, tiny, path)
+    assert not path.exists()
+
+
+@needs_compiler
+def test_nms_and_eight_bits_are_refused(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled_file, "check_compiler", lambda: None)
+    options = make_options()
+    with pytest.raises(ConfigError, match="cannot hold NMS: export it with --cut decoded"):
+        write_compiled(tiny, tmp_path / "model.pt2", options, make_info(tiny, options))
+
+
+def test_a_device_is_for_this_format_alone(tmp_path):
+    with pytest.raises(ConfigError, match="--device is for --format aoti"):
+        export("rtmo-t_coco", "missing.pth", tmp_path / "model.onnx", device="cuda")
