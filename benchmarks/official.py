@@ -11,13 +11,14 @@ from rtmo_plugin.errors import MissingFileError
 
 _RECIPES = {
     "rtmo-s": "configs/body_2d_keypoint/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640.py",
+    "rtmo-m": "configs/body_2d_keypoint/rtmo/coco/rtmo-m_16xb16-600e_coco-640x640.py",
     "rtmo-l": "configs/body_2d_keypoint/rtmo/coco/rtmo-l_16xb16-600e_coco-640x640.py",
     "rtmo-t": "configs/body_2d_keypoint/rtmo/body7/rtmo-t_8xb32-600e_body7-416x416.py",
 }
 
 
 def load_official_recipe(size: str = "rtmo-s") -> Config:
-    """Return MMPose's config of RTMO-s or RTMO-l on COCO, or of RTMO-t on seven datasets.
+    """Return MMPose's config of RTMO-s, RTMO-m or RTMO-l on COCO, or of RTMO-t on seven datasets.
 
     Raises:
         MissingFileError: MMPose was installed without its configs.

@@ -24,6 +24,7 @@ SUBJECTS = {
     "infer": "inference",
     "formats": "formats",
     "gpu-training": "gpu_training",
+    "gpu-inference": "gpu_people",
 }
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",
@@ -49,6 +50,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "infer": (_add_infer, "time to find people, beside rtmlib and MMPose", "--images photos/ --rounds 6"),
         "formats": (_add_formats, "exported formats, compared with their checkpoint", "--num-images 20"),
         "gpu-training": (_add_gpu_training, "training on a GPU, beside MMPose's", "--data-root data/"),
+        "gpu-inference": (
+            _add_gpu_inference,
+            "time to find people on a GPU, beside MMPose",
+            "--models rtmo-s --people 8",
+        ),
     }
     for name, (add_own, summary, example) in subjects.items():
         own = add_subcommand(commands, name, summary, example, f"Measure the {summary}.")
@@ -122,6 +128,18 @@ def _add_gpu_training(parser: argparse.ArgumentParser) -> None:
     add("--minutes", type=COUNT, default=10, metavar="N", help="time for all parts; what does not fit is left out")
     add("--parts", metavar="NAMES", default="", help="parts to measure, separated by commas (default: all)")
     add("--tiny", action="store_true", help="small sizes and few steps, to try the benchmark itself, on CPUs too")
+
+
+def _add_gpu_inference(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--models", metavar="NAMES", default="rtmo-s,rtmo-m,rtmo-l", help="models, separated by commas")
+    add("--weights", metavar="DIR", help="folder with a checkpoint for each model, such as rtmo-s.pth (default: random "
+        "weights)")  # fmt: skip
+    add("--images", metavar="DIR", help="image or folder (default: drawn people)")
+    add("--people", type=COUNT, default=5, metavar="N", help="people per image, for which a score threshold is chosen")
+    add("--precision", metavar="NAME", default="float16", help="precision of ours: float16, bfloat16 or float32")
+    add("--tiny", action="store_true", help="small sizes and few steps, to try the benchmark itself, on CPUs too")
+    _add_rounds(parser, 50, "measured batches of each side")
 
 
 def _add_data_root(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import torch
-from mmpose.models import BottomupPoseEstimator
 
 from rtmo_plugin.engine.loaded_model import LoadedModel
 from rtmo_plugin.engine.recordings import ForwardRecorder
@@ -62,6 +61,8 @@ def _read_steps(loaded: LoadedModel) -> list[dict[str, Any]]:
 
 def _find_foreign_part(model: Any) -> str | None:
     """Return what a model does in prediction that the graph does not, as the end of a sentence, or None."""
+    from mmpose.models import BottomupPoseEstimator  # whose import comes after our work-arounds
+
     head: Any = getattr(model, "head", None)
     test_cfg = model.test_cfg or {}
     own = [
