@@ -283,14 +283,16 @@ def _time_forward(name: str, graph: Any, number: int, side: Side, recorder: Any)
     """Return a row with the time of the network alone, by the events of CUDA where there is a GPU."""
     width, height = graph.size_wh
     images = torch.full((number, height, width, 3), 114.0, device=side.device)
-    has_gpu = side.device.type == "cuda"
-    with torch.cuda.stream(torch.cuda.Stream()) if has_gpu else contextlib.nullcontext():
+    has_gpu, cuda = side.device.type == "cuda", torch.cuda
+    make_stream: Any = cuda.Stream
+    make_event: Any = cuda.Event
+    with cuda.stream(make_stream()) if has_gpu else contextlib.nullcontext():
         recording = recorder.record_forward(
             lambda given: tuple(each for levels in graph.compute_maps(given) for each in levels), images
         )
         recording.replay()
         if has_gpu:
-            events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+            events = [make_event(enable_timing=True) for _ in range(2)]
             events[0].record()
         start = time.perf_counter()
         for _ in range(side.rounds):

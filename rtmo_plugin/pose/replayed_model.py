@@ -55,7 +55,7 @@ class ReplayedModel:
     def warm_up(self) -> None:
         """Record for one image."""
         width, height = self._graph.size_wh
-        self.predict([np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)])
+        self._compute([np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)])
 
     def predict(self, images: Sequence[Image]) -> list[Detections | None]:
         """Return the detections in each image, in pixels of that image; several threads may call this.
@@ -70,19 +70,23 @@ class ReplayedModel:
         return [each for batch in _split(images) for each in self._predict_batch(batch)]
 
     def _predict_batch(self, images: Sequence[Image]) -> list[Detections | None]:
-        if self.failure is not None or sum(each.nbytes for each in images) > _MOST_BYTES:
-            return [None] * len(images)
+        rows = None if sum(each.size for each in images) > _MOST_BYTES else self._compute(images)
+        return [None] * len(images) if rows is None else [self._read_row(row) for row in rows]
+
+    def _compute(self, images: Sequence[Image]) -> NDArray[np.float32] | None:
+        """Return the graph's first result for images; None, the first time after a warning, if it is not recorded."""
+        if self.failure is not None:
+            return None
         lane = self._lanes.get()
         try:
-            rows = lane.compute(images)
+            return lane.compute(images)
         except RecordingError as error:
             if self.failure is None:
                 self.failure = str(error)
                 warnings.warn(f"CUDA graphs are not used: {self.failure}.", stacklevel=2)
-            return [None] * len(images)
+            return None
         finally:
             self._lanes.put(lane)
-        return [self._read_row(row) for row in rows]
 
     def _read_row(self, row: NDArray[np.float32]) -> Detections | None:
         """Return the detections in a row of the graph's first result."""
