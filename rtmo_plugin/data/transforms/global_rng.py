@@ -36,3 +36,9 @@ def draw_integer(below: int) -> int:
 def draw_bits(size: int) -> NDArray[np.int64]:
     """Return ``size`` zeros and ones."""
     return np.random.randint(0, 2, size)  # noqa: NPY002
+
+
+def draw_order(size: int) -> list[int]:
+    """Return the integers from 0 to ``size`` - 1 in a random order."""
+    order: list[int] = np.random.permutation(size).tolist()  # noqa: NPY002
+    return order
