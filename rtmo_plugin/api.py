@@ -50,6 +50,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
     patience: int | None = None,
     freeze: str | Sequence[str] | None = None,
     teacher: Sequence[str | Path] | None = None,
+    augment: str | Sequence[str] | None = None,
     logger: str | Sequence[str] | None = None,
     from_scratch: bool = False,
     show_dir: str | Path | None = None,
@@ -77,6 +78,8 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         freeze: Parts of the model whose weights stay as they are, such as ``"backbone,neck"``, see ``FreezeHook``.
         teacher: Config and checkpoint of a model whose predictions are learned beside the labels, see
             ``DistillationHook``.
+        augment: Optional transforms: ``copy-paste`` or ``occlusion``, as a sequence or separated by commas, see
+            ``add_augmentations``. Default: those of the config.
         logger: Where the numbers of the log are sent too: ``tensorboard``, ``wandb``, ``mlflow`` or ``csv``, as a
             sequence or separated by commas. A dry run sends nothing.
         from_scratch: Whether to start from random weights, without the pretrained backbone.
@@ -114,6 +117,7 @@ def train(  # noqa: PLR0913  (what the command offers: every option has a defaul
         patience=patience,
         freeze=freeze,
         teacher=teacher,
+        augment=augment,
         cache_gb=cache_gb,
         auto_scale_lr=auto_scale_lr,
         **network,

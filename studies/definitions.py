@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from rtmo_plugin.number_ranges import COUNT, POSITIVE
 from rtmo_plugin.shipped_configs import FOLDER
 
 ABLATIONS = FOLDER / "ablations"
-DATA = ("synthetic", "coco")
+DATA = ("synthetic", "few", "coco")
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Variant:
         label: Label of its row in the table.
         options: Values by dotted key of the config, as ``--cfg-options`` takes them, for a study that trains;
             options of its method for another.
+        training: Arguments of ``rtmo_plugin.api.train``; a ``teacher`` of True is that of the request.
     """
 
     name: str
     label: str
     options: Mapping[str, Any]
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Study:
         claim: Claim of the paper in one sentence.
         variants: Variants in the order of the table's rows.
         columns: Format of each number in the table, by its name.
-        settings: Further options of the method.
+        settings: Further options of the method; ``images``, the number of training images, replaces the budget.
         observe: Property of the detections of a trained model: ``"sigmas"``, ``"levels"`` or empty.
         observed_variant: Variant of the second table.
     """
@@ -69,6 +71,8 @@ class Request:
         budget: Approximate minutes of the whole study on this machine. Default: those of the folder, or an
             hour in a new one.
         data_root: Folder that holds the data sets.
+        load_from: Checkpoint from whose weights all variants start. Default: random weights.
+        teacher: Config and checkpoint of the teacher, for variants that have one.
         options: Changes of the config, the same for all variants.
     """
 
@@ -76,6 +80,8 @@ class Request:
     seeds: int = 3
     budget: float | None = None
     data_root: str | None = None
+    load_from: str | None = None
+    teacher: Sequence[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

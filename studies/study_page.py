@@ -104,7 +104,10 @@ def write_command(study: Study, plan: Mapping[str, Any], seeds: int) -> str:
     """Return the command that repeats the study."""
     words = ["python tools/ablate.py", study.name]
     if study.method == "training":
-        words += ["--data", plan["data"], "--budget", f"{plan['budget']:g}"]
+        words += ["--data", plan["data"]]
+        words += [] if "images" in study.settings else ["--budget", f"{plan['budget']:g}"]
+        words += ["--load-from", plan["load_from"]] if plan.get("load_from") else []
+        words += ["--teacher", *plan["teacher"]] if plan.get("teacher") else []
     words += ["--seeds", str(max(1, seeds))]
     options = [f"{name}={str(value).replace(' ', '')}" for name, value in plan["options"].items()]
     return " ".join([*words, *(["--cfg-options", *options] if options else [])])

@@ -124,7 +124,12 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "data": request.data,
         "budget": request.budget,
         "options": dict(request.options),
-        "variants": {variant.name: dict(variant.options) for variant in study.variants},
+        "load_from": request.load_from,
+        "teacher": request.teacher and list(request.teacher),
+        "variants": {
+            variant.name: {**variant.options, **({"training": dict(variant.training)} if variant.training else {})}
+            for variant in study.variants
+        },
         "settings": dict(study.settings),
     }
 

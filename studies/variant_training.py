@@ -1,4 +1,4 @@
-"""Studies that train each variant from random weights on the same images, and test it."""
+"""Studies that train each variant from the same weights, random or not, on the same images, and test it."""
 
 from __future__ import annotations
 
@@ -36,29 +36,40 @@ class TrainingMethod:
         cfgs = {variant.name: build_config(request.data, request.data_root, request.options, variant)
                 for variant in study.variants}  # fmt: skip
         base = next(iter(cfgs.values()))
+        if request.teacher is None and any(variant.training.get("teacher") for variant in study.variants):
+            raise ConfigError(
+                f"The study {study.name} has a variant with a teacher: name it, --teacher CONFIG CHECKPOINT."
+            )
         check_data(base, ("train", "test"))
-        costs = time_training(cfgs, study)
         epochs, num_tests = base.train_cfg.max_epochs, base.test_dataloader.dataset.get("num_images", 5000)
-        size = base.train_dataloader.batch_size
-        num_images = choose_num_images(
-            costs, seconds=60 * budget, seeds=request.seeds, epochs=epochs, num_tests=num_tests
-        )
-        num_images = max(size, num_images // size * size)
+        size, num_images, costs = base.train_dataloader.batch_size, study.settings.get("images"), {}
+        if num_images is None:
+            costs = time_training(cfgs, study)
+            num_images = choose_num_images(
+                costs, seconds=60 * budget, seeds=request.seeds, epochs=epochs, num_tests=num_tests
+            )
+            num_images = max(size, num_images // size * size)
         return {
             "data_root": request.data_root,
             "images_per_epoch": num_images,
             "epochs": epochs,
             "seconds_per_image": costs,
             "measured_on": describe_hardware(),
-            "how": f"Each run: {epochs} epochs of {num_images} images from random weights, {size} a step, "
-            f"half precision; tested on {num_tests} images of another seed or split.",
+            "how": f"Each run: {epochs} epochs of {num_images} images from "
+            f"{'other' if request.load_from else 'random'} weights, {size} a step, half precision; "
+            f"tested on {num_tests} images of another seed or split.",
         }
 
     def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
         """Train and test; an interrupted training resumes."""
         cfg = build_config(plan["data"], plan["data_root"], plan["options"], variant)
         cfg = limit_images(_save_every_epoch(cfg), plan["images_per_epoch"])
-        trained = train(cfg, work_dir=folder, seed=seed, amp=True, validate=False, resume=True, from_scratch=True)
+        options: dict[str, Any] = {**variant.training, "load_from": plan.get("load_from")}
+        if options.get("teacher"):
+            options["teacher"] = plan["teacher"]
+        trained = train(
+            cfg, work_dir=folder, seed=seed, amp=True, validate=False, resume=True, from_scratch=True, **options
+        )
         if trained.checkpoint is None:
             raise ConfigError(f"{folder} holds no checkpoint after training: remove it to measure this variant again.")
         tested = evaluate(cfg, trained.checkpoint, work_dir=folder / "test")

@@ -63,6 +63,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trained model with the same keypoints, whose predictions are learned beside the labels (default: none)",
     )
     parser.add_argument(
+        "--augment",
+        metavar="NAMES",
+        help="optional transforms of training images, with commas between them: copy-paste, occlusion (default: those "
+        "of the config)",
+    )
+    parser.add_argument(
         "--logger",
         metavar="NAMES",
         help="programs and files that get the numbers of the log too, with commas between them: tensorboard, wandb, "

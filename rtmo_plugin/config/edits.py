@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from rtmo_plugin.config.augmentation import add_augmentations
 from rtmo_plugin.config.cache_memory import set_image_cache
 from rtmo_plugin.config.config_files import load_config, set_options
 from rtmo_plugin.config.custom_data import fill_keypoints_from_data
@@ -109,6 +110,7 @@ def list_training_edits(  # noqa: PLR0913  (the options of a training)
     auto_scale_lr: bool,
     freeze: str | Sequence[str] | None = None,
     teacher: Sequence[str | Path] | None = None,
+    augment: str | Sequence[str] | None = None,
 ) -> list[Edit]:
     """Return the edits for options of training, see ``rtmo_plugin.api.train``.
 
@@ -124,6 +126,7 @@ def list_training_edits(  # noqa: PLR0913  (the options of a training)
         (partial(stop_early, patience=patience), True),
         (partial(freeze_in_training, parts=freeze), True),
         (partial(set_teacher, teacher=teacher), True),
+        (partial(add_augmentations, names=augment), True),
         (partial(set_image_cache, gigabytes=cache_gb), cache_gb > 0),
         (enable_amp, amp),
         (enable_compilation, compiled),
