@@ -9,7 +9,7 @@ from rtmo_plugin.cli.arguments import add_config_options
 from rtmo_plugin.cli.command import Command
 from rtmo_plugin.number_ranges import COUNT, POSITIVE
 
-_STUDIES = ("coordinates", "loss", "levels", "neck", "bins", "training", "few", "people", "speed")
+_STUDIES = ("coordinates", "loss", "levels", "neck", "bins", "training", "few", "transfer", "people", "speed")
 _EXAMPLES = (
     "{command} coordinates                               # an hour of synthetic people",
     "{command} loss --seeds 5 --budget 600 --data coco --data-root data/",
@@ -22,12 +22,14 @@ configs/ablations defines the studies, and docs/ablations.md has their results."
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", choices=_STUDIES, metavar="STUDY", help=f"name of the study: {', '.join(_STUDIES)}")
-    add("--data", default="synthetic", help="training data: synthetic, few (synthetic ones, harder) or coco")
+    add("--data", default="synthetic", help="training data: synthetic, few (synthetic ones, harder), robots or coco")
     add("--data-root", metavar="DIR", help="folder that holds the data sets")
     add("--seeds", type=COUNT, default=3, metavar="N", help="number of runs of each variant")
     add("--budget", type=POSITIVE, metavar="MINUTES", help="approximate duration of the whole study, which sets "
         "the number of training images (default: that of the folder, or 60)")  # fmt: skip
-    add("--load-from", metavar="CHECKPOINT", help="weights that all variants start from (default: random weights)")
+    add("--images", type=COUNT, metavar="N", help="number of training images of each run, in place of the budget")
+    add("--epochs", type=COUNT, metavar="N", help="number of epochs of each run (default: set by the data)")
+    add("--transfer-from", metavar="CHECKPOINT", help="weights to start from (default: random weights)")
     add("--teacher", nargs=2, metavar=("CONFIG", "CHECKPOINT"), help="teacher of the variants that have one")
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
     add_config_options(parser)

@@ -13,7 +13,7 @@ from rtmo_plugin.number_ranges import COUNT, POSITIVE
 from rtmo_plugin.shipped_configs import FOLDER
 
 ABLATIONS = FOLDER / "ablations"
-DATA = ("synthetic", "few", "coco")
+DATA = ("synthetic", "few", "robots", "coco")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Variant:
         label: Label of its row in the table.
         options: Values by dotted key of the config, as ``--cfg-options`` takes them, for a study that trains;
             options of its method for another.
-        training: Arguments of ``rtmo_plugin.api.train``; a ``teacher`` of True is that of the request.
+        training: Arguments of ``rtmo_plugin.api.train``; a ``teacher`` of True is that of the request, and a
+            ``transfer_from`` of None starts from random weights.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Study:
         claim: Claim of the paper in one sentence.
         variants: Variants in the order of the table's rows.
         columns: Format of each number in the table, by its name.
-        settings: Further options of the method; ``images``, the number of training images, replaces the budget.
+        settings: Further options of the method.
         observe: Property of the detections of a trained model: ``"sigmas"``, ``"levels"`` or empty.
         observed_variant: Variant of the second table.
     """
@@ -71,7 +72,9 @@ class Request:
         budget: Approximate minutes of the whole study on this machine. Default: those of the folder, or an
             hour in a new one.
         data_root: Folder that holds the data sets.
-        load_from: Checkpoint from whose weights all variants start. Default: random weights.
+        images: Number of training images of each run. Default: as many as the budget has room for.
+        epochs: Number of epochs to which the schedule of the data is scaled. Default: those of the schedule.
+        transfer_from: Checkpoint from whose weights the variants start. Default: random weights.
         teacher: Config and checkpoint of the teacher, for variants that have one.
         options: Changes of the config, the same for all variants.
     """
@@ -80,7 +83,9 @@ class Request:
     seeds: int = 3
     budget: float | None = None
     data_root: str | None = None
-    load_from: str | None = None
+    images: int | None = None
+    epochs: int | None = None
+    transfer_from: str | None = None
     teacher: Sequence[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,6 +93,8 @@ class Request:
         if self.data not in DATA:
             raise ConfigError(f"--data {self.data}: choose {', '.join(DATA)}.")
         COUNT.check("seeds", self.seeds)
+        if self.images is not None:
+            COUNT.check("images", self.images)
         if self.budget is not None:
             POSITIVE.check("budget", self.budget)
 

@@ -105,8 +105,10 @@ def write_command(study: Study, plan: Mapping[str, Any], seeds: int) -> str:
     words = ["python tools/ablate.py", study.name]
     if study.method == "training":
         words += ["--data", plan["data"]]
-        words += [] if "images" in study.settings else ["--budget", f"{plan['budget']:g}"]
-        words += ["--load-from", plan["load_from"]] if plan.get("load_from") else []
+        words += ["--data-root", plan["data_root"]] if plan.get("data_root") else []
+        words += [] if plan.get("images") else ["--budget", f"{plan['budget']:g}"]
+        words += [part for name in ("images", "epochs") if plan.get(name) for part in (f"--{name}", str(plan[name]))]
+        words += ["--transfer-from", plan["transfer_from"]] if plan.get("transfer_from") else []
         words += ["--teacher", *plan["teacher"]] if plan.get("teacher") else []
     words += ["--seeds", str(max(1, seeds))]
     options = [f"{name}={str(value).replace(' ', '')}" for name, value in plan["options"].items()]

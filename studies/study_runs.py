@@ -124,7 +124,9 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "data": request.data,
         "budget": request.budget,
         "options": dict(request.options),
-        "load_from": request.load_from,
+        "images": request.images,
+        "epochs": request.epochs,
+        "transfer_from": request.transfer_from,
         "teacher": request.teacher and list(request.teacher),
         "variants": {
             variant.name: {**variant.options, **({"training": dict(variant.training)} if variant.training else {})}

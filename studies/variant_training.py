@@ -25,6 +25,7 @@ from studies.study_folder import Result
 from studies.study_plots import draw_levels, draw_sigmas, draw_variants
 from studies.study_runs import Outcome
 
+_RESUME_MINUTES = 0.25
 _METRICS = ("AP", "AP .5", "AP .75", "AR")
 
 
@@ -33,8 +34,8 @@ class TrainingMethod:
 
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
         """Measure the cost of an image in each variant, and choose the number that fits the budget."""
-        cfgs = {variant.name: build_config(request.data, request.data_root, request.options, variant)
-                for variant in study.variants}  # fmt: skip
+        wanted = vars(request)
+        cfgs = {variant.name: build_config(wanted, variant) for variant in study.variants}
         base = next(iter(cfgs.values()))
         if request.teacher is None and any(variant.training.get("teacher") for variant in study.variants):
             raise ConfigError(
@@ -42,7 +43,7 @@ class TrainingMethod:
             )
         check_data(base, ("train", "test"))
         epochs, num_tests = base.train_cfg.max_epochs, base.test_dataloader.dataset.get("num_images", 5000)
-        size, num_images, costs = base.train_dataloader.batch_size, study.settings.get("images"), {}
+        size, num_images, costs = base.train_dataloader.batch_size, request.images, {}
         if num_images is None:
             costs = time_training(cfgs, study)
             num_images = choose_num_images(
@@ -56,15 +57,14 @@ class TrainingMethod:
             "seconds_per_image": costs,
             "measured_on": describe_hardware(),
             "how": f"Each run: {epochs} epochs of {num_images} images from "
-            f"{'other' if request.load_from else 'random'} weights, {size} a step, half precision; "
+            f"{'given' if request.transfer_from else 'random'} weights, {size} a step, half precision; "
             f"tested on {num_tests} images of another seed or split.",
         }
 
     def measure(self, study: Study, plan: Mapping[str, Any], variant: Variant, seed: int, folder: Path) -> Outcome:
         """Train and test; an interrupted training resumes."""
-        cfg = build_config(plan["data"], plan["data_root"], plan["options"], variant)
-        cfg = limit_images(_save_every_epoch(cfg), plan["images_per_epoch"])
-        options: dict[str, Any] = {**variant.training, "load_from": plan.get("load_from")}
+        cfg = limit_images(_save_often(build_config(plan, variant)), plan["images_per_epoch"])
+        options: dict[str, Any] = {"transfer_from": plan.get("transfer_from"), **variant.training}
         if options.get("teacher"):
             options["teacher"] = plan["teacher"]
         trained = train(
@@ -85,19 +85,26 @@ class TrainingMethod:
         draw(study, results, path)
 
 
-def build_config(data: str, data_root: str | None, options: Mapping[str, Any], variant: Variant) -> Config:
-    """Return the config of a variant on one of the data axes, ``options`` applied before those of the variant."""
-    base = ABLATIONS / "_base_" / f"{data}.py"
-    cfg = prepare_config(base, data_root=data_root, cfg_options=options)
+def build_config(wanted: Mapping[str, Any], variant: Variant) -> Config:
+    """Return the config of a variant.
+
+    Args:
+        wanted: Plan of a study, or fields of its request: ``data``, ``data_root``, ``epochs``, and ``options``, which
+            are applied before those of the variant.
+        variant: Variant.
+    """
+    base = ABLATIONS / "_base_" / f"{wanted['data']}.py"
+    options = {"epochs": wanted.get("epochs"), "cfg_options": wanted["options"]}
+    cfg = prepare_config(base, data_root=wanted["data_root"], **options)
     return prepare_config(cfg, cfg_options=variant.options)
 
 
-def _save_every_epoch(cfg: Config) -> Config:
-    """Return a config whose runs lose at most an epoch when they are interrupted."""
+def _save_often(cfg: Config) -> Config:
+    """Return a config whose runs lose a quarter of a minute, and a part of an epoch, when they are interrupted."""
     changed = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
     for hook in changed.custom_hooks:
         if hook.type == "rtmo_plugin.ResumePointHook":
-            hook.minutes = 0
+            hook.minutes = min(hook.minutes, _RESUME_MINUTES)
     return changed
 
 

@@ -1,6 +1,6 @@
 """Few images: what pasted people, covered body parts and a teacher add; docs/ablations.md has the commands before it.
 
-python tools/ablate.py few --data few --load-from START.pth --teacher TEACHER.py TEACHER.pth
+python tools/ablate.py few --data few --images 96 --transfer-from START.pth --teacher TEACHER.py TEACHER.pth
 """
 
 study = dict(
@@ -13,6 +13,5 @@ study = dict(
         "occlusion": dict(label="+ occlusion", options={}, training=dict(augment="occlusion")),
         "taught": dict(label="+ RTMO-s as teacher", options={}, training=dict(teacher=True)),
     },
-    settings=dict(images=96),
     columns={"AP": ".3f", "AP .5": ".3f", "AP .75": ".3f", "AR": ".3f"},
 )

@@ -62,7 +62,9 @@ def test_unknown_names_are_refused(names):
 def test_a_pipeline_without_an_affine_is_refused():
     cfg = load_config("rtmo-t_custom")
     cfg.train_dataloader.dataset.pipeline = [cfg.train_dataloader.dataset.pipeline[0]]
-    with pytest.raises(ConfigError, match="adds transforms after BottomupRandomAffine, and the training pipeline has none"):
+    with pytest.raises(
+        ConfigError, match="adds transforms after BottomupRandomAffine, and the training pipeline has none"
+    ):
         add_augmentations(cfg, "occlusion")
 
 

@@ -1,5 +1,6 @@
 """The runner of studies: what is done is never done again, and what would not compare is refused."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -102,6 +103,29 @@ def test_more_seeds_are_added_to_those_that_are_there(tmp_path):
     assert json.loads((tmp_path / "plan.json").read_text())["budget"] == 5
 
 
+def test_command_repeats_images_weights_and_teacher(tmp_path):
+    given = {"images": 8, "epochs": 4, "transfer_from": "start.pth", "teacher": ("t.py", "t.pth"), "data": "few"}
+    page = run(tmp_path, Toys(), seeds=1, **given).page.read_text()
+    assert (
+        "`python tools/ablate.py toys --data few --images 8 --epochs 4 --transfer-from start.pth --teacher t.py t.pth "
+        "--seeds 1`" in page
+    )
+    with pytest.raises(ConfigError, match=r'another transfer_from: then "start\.pth", now "other\.pth"'):
+        run(tmp_path, Toys(), seeds=1, **{**given, "transfer_from": "other.pth"})
+
+
+def test_folder_keeps_variants_that_are_trained_alike(tmp_path):
+    run(tmp_path, Toys(), seeds=1)
+    other = dataclasses.replace(STUDY.variants[0], training={"augment": "copy-paste"})
+    with pytest.raises(ConfigError, match="another variants"):
+        run(tmp_path, Toys(), dataclasses.replace(STUDY, variants=(other, STUDY.variants[1])), seeds=1)
+
+
+def test_a_study_with_a_teacher_needs_one(tmp_path):
+    with pytest.raises(ConfigError, match="The study few has a variant with a teacher: name it, --teacher CONFIG"):
+        run_study(load_study("few"), Request(data="few", images=8), tmp_path)
+
+
 def test_damaged_result_is_named(tmp_path):
     run(tmp_path, Toys(), seeds=1)
     (tmp_path / "results" / "car_seed0.json").write_text("{")
@@ -110,10 +134,12 @@ def test_damaged_result_is_named(tmp_path):
 
 
 def test_what_cannot_be_asked_for_is_refused():
-    with pytest.raises(ConfigError, match="--data mpii: choose synthetic, few, coco"):
+    with pytest.raises(ConfigError, match="--data mpii: choose synthetic, few, robots, coco"):
         Request(data="mpii")
     with pytest.raises(ConfigError, match="seeds must be a whole number from 1"):
         Request(seeds=0)
+    with pytest.raises(ConfigError, match="images must be a whole number from 1"):
+        Request(images=0)
     with pytest.raises(ConfigError, match="budget must be a number above 0"):
         Request(budget=0)
     with pytest.raises(MissingFileError, match="The study bin is unknown: choose bins, coordinates, "):

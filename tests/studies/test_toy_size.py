@@ -8,10 +8,14 @@ import time
 import cv2
 import pytest
 
+from rtmo_plugin.api import train
 from studies import Request, Variant, list_studies, load_study, run_study
+from studies.budget import limit_images
+from studies.variant_training import build_config
 from tests.conftest import ROOT
 
-TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
+FEW = ("few", "transfer")  # start from weights, and have a teacher
+TRAINED = [name for name in list_studies() if load_study(name).method == "training" and name not in FEW]
 TINY = {
     **{f"model.{part}.widen_factor": 0.125 for part in ("backbone", "neck", "head")},
     "train_dataloader.batch_size": 2,
@@ -21,6 +25,7 @@ TINY = {
     "default_hooks.training_stages.schedule.refine.begin": 1,
     "default_hooks.training_stages.schedule.finish.begin": 2,
 }
+RESUME_POINT = 5  # its place among the custom hooks
 IN_THIS_PROCESS = {"num_workers": 0, "persistent_workers": False}
 
 
@@ -45,6 +50,26 @@ def test_a_study_that_trains(name, tmp_path):
 
 
 @pytest.mark.slow
+def test_few_images_with_weights_to_start_from_and_a_teacher(tmp_path):
+    """The study of few images, from the training of its start and its teacher to the table."""
+    first = build_config({"data": "small_synthetic", "data_root": None, "options": TINY}, load_study("few").variants[0])
+    start = train(limit_images(first, 4), work_dir=tmp_path / "start", seed=0, validate=False, from_scratch=True)
+    teacher = (str(tmp_path / "start" / "small_synthetic.py"), str(start.checkpoint))
+    study = load_study("few")
+    request = Request(data="few", images=4, seeds=1, transfer_from=teacher[1], teacher=teacher, options=TINY)
+    page = check(run_study(study, request, tmp_path / "few"), study)
+    assert "3 epochs of 4 images from given weights" in page
+    logs = {
+        folder.name: next(folder.glob("2*/vis_data/scalars.json")).read_text()
+        for folder in (tmp_path / "few" / "runs").iterdir()
+    }
+    assert [name for name, log in logs.items() if "loss_teacher_scores" in log] == ["taught_seed0"]
+    configs = {name: (tmp_path / "few" / "runs" / name / "few.py").read_text() for name in logs}
+    assert [name for name, text in configs.items() if "CopyPaste" in text] == ["copy-paste_seed0"]
+    assert [name for name, text in configs.items() if "OccludePeople" in text] == ["occlusion_seed0"]
+
+
+@pytest.mark.slow
 def test_on_coco(tmp_path, data_dir):
     study = load_study("loss")
     study = dataclasses.replace(study, variants=study.variants[-1:])
@@ -58,7 +83,8 @@ def test_on_coco(tmp_path, data_dir):
 
 @pytest.mark.slow
 def test_killed_training_goes_on_where_it_stopped(tmp_path, capfd):
-    options = {**TINY, "train_cfg.max_epochs": 15, "default_hooks.checkpoint.interval": 15}
+    save = {f"custom_hooks.{RESUME_POINT}.minutes": 0}
+    options = {**TINY, **save, "train_cfg.max_epochs": 15, "default_hooks.checkpoint.interval": 15}
     words = [f"{name}={value}" for name, value in options.items()]
     command = [sys.executable, "tools/ablate.py", "neck", "--budget", "0.01", "--seeds", "1", "--work-dir", tmp_path]
     process = subprocess.Popen([*command, "--cfg-options", *words], cwd=ROOT)

@@ -1,7 +1,7 @@
 """Ablations on few images: RTMO-t, trained on synthetic people, goes on with harder ones of whom there are few.
 
 These are turned away, sit and kneel, hide one another, and stand before more things.  Images have 128 x 128 pixels, for
-CPUs.  The weights to start from are those of `--load-from`; a study sets `train_dataloader.dataset.num_images`.
+CPUs.  The weights to start from are those of `--transfer-from`; a study sets `train_dataloader.dataset.num_images`.
 """
 
 _base_ = ["./small_synthetic.py"]
