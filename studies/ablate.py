@@ -31,6 +31,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=COUNT, metavar="N", help="number of epochs of each run (default: set by the data)")
     add("--transfer-from", metavar="CHECKPOINT", help="weights to start from (default: random weights)")
     add("--teacher", nargs=2, metavar=("CONFIG", "CHECKPOINT"), help="teacher of the variants that have one")
+    add(
+        "--float32", action="store_true", help="train in single precision, for CPUs without bfloat16 (default: in half)"
+    )
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
     add_config_options(parser)
 

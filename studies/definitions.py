@@ -76,6 +76,7 @@ class Request:
         epochs: Number of epochs to which the schedule of the data is scaled. Default: those of the schedule.
         transfer_from: Checkpoint from whose weights the variants start. Default: random weights.
         teacher: Config and checkpoint of the teacher, for variants that have one.
+        float32: Whether to train in single precision, for CPUs without bfloat16. Default: half precision.
         options: Changes of the config, the same for all variants.
     """
 
@@ -87,6 +88,7 @@ class Request:
     epochs: int | None = None
     transfer_from: str | None = None
     teacher: Sequence[str] | None = None
+    float32: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

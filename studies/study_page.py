@@ -110,6 +110,7 @@ def write_command(study: Study, plan: Mapping[str, Any], seeds: int) -> str:
         words += [part for name in ("images", "epochs") if plan.get(name) for part in (f"--{name}", str(plan[name]))]
         words += ["--transfer-from", plan["transfer_from"]] if plan.get("transfer_from") else []
         words += ["--teacher", *plan["teacher"]] if plan.get("teacher") else []
+        words += ["--float32"] if plan.get("float32") else []
     words += ["--seeds", str(max(1, seeds))]
     options = [f"{name}={str(value).replace(' ', '')}" for name, value in plan["options"].items()]
     return " ".join([*words, *(["--cfg-options", *options] if options else [])])

@@ -126,6 +126,7 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "options": dict(request.options),
         "images": request.images,
         "epochs": request.epochs,
+        "float32": request.float32 or None,
         "transfer_from": request.transfer_from,
         "teacher": request.teacher and list(request.teacher),
         "variants": {

@@ -57,7 +57,8 @@ class TrainingMethod:
             "seconds_per_image": costs,
             "measured_on": describe_hardware(),
             "how": f"Each run: {epochs} epochs of {num_images} images from "
-            f"{'given' if request.transfer_from else 'random'} weights, {size} a step, half precision; "
+            f"{'given' if request.transfer_from else 'random'} weights, {size} a step, "
+            f"{'single' if request.float32 else 'half'} precision; "
             f"tested on {num_tests} images of another seed or split.",
         }
 
@@ -65,11 +66,10 @@ class TrainingMethod:
         """Train and test; an interrupted training resumes."""
         cfg = limit_images(_save_often(build_config(plan, variant)), plan["images_per_epoch"])
         options: dict[str, Any] = {"transfer_from": plan.get("transfer_from"), **variant.training}
+        options["amp"] = not plan.get("float32")
         if options.get("teacher"):
             options["teacher"] = plan["teacher"]
-        trained = train(
-            cfg, work_dir=folder, seed=seed, amp=True, validate=False, resume=True, from_scratch=True, **options
-        )
+        trained = train(cfg, work_dir=folder, seed=seed, validate=False, resume=True, from_scratch=True, **options)
         if trained.checkpoint is None:
             raise ConfigError(f"{folder} holds no checkpoint after training: remove it to measure this variant again.")
         tested = evaluate(cfg, trained.checkpoint, work_dir=folder / "test")

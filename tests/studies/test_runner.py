@@ -104,11 +104,18 @@ def test_more_seeds_are_added_to_those_that_are_there(tmp_path):
 
 
 def test_command_repeats_images_weights_and_teacher(tmp_path):
-    given = {"images": 8, "epochs": 4, "transfer_from": "start.pth", "teacher": ("t.py", "t.pth"), "data": "few"}
+    given = {
+        "images": 8,
+        "epochs": 4,
+        "transfer_from": "start.pth",
+        "teacher": ("t.py", "t.pth"),
+        "data": "few",
+        "float32": True,
+    }
     page = run(tmp_path, Toys(), seeds=1, **given).page.read_text()
     assert (
         "`python tools/ablate.py toys --data few --images 8 --epochs 4 --transfer-from start.pth --teacher t.py t.pth "
-        "--seeds 1`" in page
+        "--float32 --seeds 1`" in page
     )
     with pytest.raises(ConfigError, match=r'another transfer_from: then "start\.pth", now "other\.pth"'):
         run(tmp_path, Toys(), seeds=1, **{**given, "transfer_from": "other.pth"})
