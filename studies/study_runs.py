@@ -125,7 +125,7 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "budget": request.budget,
         "options": dict(request.options),
         "images": request.images,
-        "epochs": request.epochs,
+        "epochs_wanted": request.epochs,
         "float32": request.float32 or None,
         "transfer_from": request.transfer_from,
         "teacher": request.teacher and list(request.teacher),

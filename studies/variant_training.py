@@ -34,7 +34,7 @@ class TrainingMethod:
 
     def plan(self, study: Study, request: Request, budget: float, folder: Path) -> dict[str, Any]:
         """Measure the cost of an image in each variant, and choose the number that fits the budget."""
-        wanted = vars(request)
+        wanted = {**vars(request), "epochs_wanted": request.epochs}
         cfgs = {variant.name: build_config(wanted, variant) for variant in study.variants}
         base = next(iter(cfgs.values()))
         if request.teacher is None and any(variant.training.get("teacher") for variant in study.variants):
@@ -89,12 +89,12 @@ def build_config(wanted: Mapping[str, Any], variant: Variant) -> Config:
     """Return the config of a variant.
 
     Args:
-        wanted: Plan of a study, or fields of its request: ``data``, ``data_root``, ``epochs``, and ``options``, which
-            are applied before those of the variant.
+        wanted: Plan of a study, or the same fields of its request: ``data``, ``data_root``, ``epochs_wanted``, and
+            ``options``, which are applied before those of the variant.
         variant: Variant.
     """
     base = ABLATIONS / "_base_" / f"{wanted['data']}.py"
-    options = {"epochs": wanted.get("epochs"), "cfg_options": wanted["options"]}
+    options = {"epochs": wanted.get("epochs_wanted"), "cfg_options": wanted["options"]}
     cfg = prepare_config(base, data_root=wanted["data_root"], **options)
     return prepare_config(cfg, cfg_options=variant.options)
 

@@ -107,7 +107,11 @@ class CocoKeypoints(BaseCocoStyleDataset):
         self, instance_list: list[dict[str, Any]], image_list: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         """Return the records of images as the base class does, and after them those of background images."""
-        records: list[dict[str, Any]] = super()._get_bottomup_data_infos(instance_list, image_list)
+        wrapped = [{**person, "segmentation": {"outline": person["segmentation"]}} for person in instance_list]
+        records: list[dict[str, Any]] = super()._get_bottomup_data_infos(wrapped, image_list)
+        for record in records:  # unwrapped: the base class joins the polygons of people, and fails where some have none
+            for key in {"segmentation", "invalid_segs"} & record.keys():
+                record[key] = [each["outline"] for each in record[key]]
         if self.test_mode or not self.keeps_background or not records:
             return records
         arrays = {key: np.zeros_like(value[:1]) for key, value in records[0].items() if isinstance(value, np.ndarray)}

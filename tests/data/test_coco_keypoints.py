@@ -56,6 +56,20 @@ def test_categories_that_are_not_asked_for_and_empty_outlines_are_left_out(build
     assert record["invalid_segs"] == [None]
 
 
+def test_each_person_has_an_outline_of_its_own(build):
+    triangle, square = [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9, 1, 9], [2, 2, 3, 2, 3, 3]]
+    runs = {"size": [48, 64], "counts": [0, 48 * 64]}
+    outlines = [triangle, [], square, runs, None]
+    coco = {
+        **make_set(),
+        "annotations": [make_person(9 + i, 300, segmentation=each) for i, each in enumerate(outlines)],
+    }
+    coco["annotations"].append(make_person(20, 300, segmentation=square, num_keypoints=0))
+    (record,) = [each for each in map(build(coco).get_data_info, range(3)) if each["img_id"] == 300]
+    assert record["segmentation"] == [triangle, None, square, runs, None, square]
+    assert record["invalid_segs"] == [square]
+
+
 def test_missing_category_and_too_many_classes_are_refused(build):
     with pytest.raises(DataError, match=r"has no category 'rider': its categories are \['walker', 'dancer'\]"):
         build(make_set(), classes=["walker", "rider"])
