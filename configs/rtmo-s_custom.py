@@ -1,6 +1,6 @@
 """RTMO-s on your own keypoints and classes, for 1 GPU x 16 images; AP depends on the data.  Guide: docs/custom-data.md.
 
-python tools/train.py configs/rtmo-s_custom.py --transfer-from rtmo-s_body7
+python tools/train.py configs/rtmo-s_custom.py
 """
 
 _base_ = ["_base_/runtime.py", "_base_/sizes/s.py", "_base_/data/custom.py"]
