@@ -1,20 +1,12 @@
 """Ablations on few images: RTMO-t, trained on synthetic people, goes on with harder ones of whom there are few.
 
-These are turned away, sit and kneel, hide one another, and stand before more things.  Images have 128 x 128 pixels, for
-CPUs.  The weights to start from are those of `--transfer-from`; a study sets `train_dataloader.dataset.num_images`.
+These bend more, hide one another and are cut off more often, and stand before more things; images have 128 pixels.
+The weights to start from are those of `--transfer-from`; a study sets `train_dataloader.dataset.num_images`.
 """
 
 _base_ = ["./small_synthetic.py"]
 
-people = dict(
-    num_people=(1, 6),
-    height_range=(0.35, 0.95),
-    occlusion=0.4,
-    truncation=0.15,
-    clutter=0.5,
-    turned=0.38,
-    motion=1.0,
-)
+people = dict(num_people=(1, 5), height_range=(0.4, 0.95), occlusion=0.4, truncation=0.15, clutter=0.5, motion=0.8)
 train_dataloader = dict(dataset=dict(seed=2, **people))
 val_dataloader = dict(dataset=dict(seed=3, **people))
 test_dataloader = val_dataloader
