@@ -258,7 +258,8 @@ def export(
         config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: File to write; a folder for ``web`` and ``coreml``.
-        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2``, ``ncnn``, ``web``, ``litert``, ``coreml`` or ``aoti``.
+        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2``, ``ncnn``, ``web``, ``litert``, ``coreml``, ``aoti``
+            or ``engine``.
         calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
         uncertainty_calibration: Calibration of the keypoints' standard deviations that ``rtmo analyze`` wrote, to store
             in the file.
@@ -268,8 +269,8 @@ def export(
         **options: Options of ``ExportOptions`` as ``rtmo export`` takes them: ``size``, such as ``640x384``
             (default: that of the config's test pipeline); ``dynamic``: ``batch``, ``size``, ``batch,size`` or
             ``none``; ``int8_images``: a folder; ``ort_web``: the package onnxruntime-web; ``device``: that of
-            ``aoti``; and ``cut``, ``opset``, ``input``, ``half``, ``int8``, ``uncertainty``, ``score_thr``,
-            ``nms_thr``, ``max_people``, ``top_k``.
+            ``aoti`` and ``engine``; and ``cut``, ``opset``, ``input``, ``half``, ``int8``, ``uncertainty``,
+            ``score_thr``, ``nms_thr``, ``max_people``, ``top_k``.
 
     Returns:
         The file and its differences from PyTorch.

@@ -9,7 +9,14 @@ THINGS = (
     *("supervision", "xtcocotools", "extra `dev`", "requirements/labels.txt"),  # packages and programs
     *("onnxruntime-web", "@huggingface/transformers"),  # packages of npm
     *("mlflow", "tensorboard", "wandb"),  # loggers
-    *("litert-torch", "coremltools", "g++", "libopencv-dev", "headers of ONNX Runtime"),  # for files of phones
+    *(
+        "litert-torch",
+        "coremltools",
+        "tensorrt",
+        "g++",
+        "libopencv-dev",
+        "headers of ONNX Runtime",
+    ),  # for exported files
     *("annotations at", "real images at", "files of other projects at", "published weights at", "model at"),
     *("GPU", "CUDA device", "x86-64", "bfloat16", "IPv6"),  # machines
     *("glibc", "memfd_create", "file sizes", "full device"),  # systems

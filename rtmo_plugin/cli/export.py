@@ -60,7 +60,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help="device to compute on, such as cpu or cuda:0 (--format aoti compiles for it; default: cpu)",
+        help="device to compute on, such as cpu or cuda:0 (for --format aoti and engine; default: cpu, engine: cuda)",
     )
     _add_precision(parser)
     _add_uncertainty(parser)

@@ -21,6 +21,7 @@ FORMATS = {
     "litert": ".tflite",
     "coreml": ".mlpackage",
     "aoti": ".pt2",
+    "engine": ".engine",
 }
 PACKAGE_SUFFIX = FORMATS["coreml"]
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO
@@ -50,7 +51,8 @@ class ExportOptions:
         max_people: Largest number of people per image.
         top_k: Number of priors that the cuts ``decoded`` and ``fused`` return for each image.
         ort_web: Package onnxruntime-web for the format web, see ``read_ort_web``.
-        device: Device that the format aoti is compiled for and compared on, in torch's notation.
+        device: Device that the formats aoti and engine are built for and compared on, in torch's notation; an engine
+            is built for a GPU anyway.
 
     Raises:
         ConfigError: A value is out of range, or two options exclude each other.

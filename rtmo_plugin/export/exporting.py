@@ -108,6 +108,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
     from rtmo_plugin.export.writers.compiled_file import write_compiled
     from rtmo_plugin.export.writers.coreml_file import write_coreml
+    from rtmo_plugin.export.writers.engine_file import write_engine
     from rtmo_plugin.export.writers.litert_file import write_litert
     from rtmo_plugin.export.writers.ncnn_file import write_ncnn
     from rtmo_plugin.export.writers.onnx_file import write_onnx
@@ -125,6 +126,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         write_litert,
         write_coreml,
         write_compiled,
+        write_engine,
     )
     return dict(zip(FORMATS, writers, strict=True))[name]
 
@@ -141,8 +143,8 @@ def check_combination(name: str, options: ExportOptions, *, has_annotations: boo
         raise ConfigError("--annotations is for files: export the same options with --format onnx for the AP.")
     if name != "web" and options.ort_web is not None:
         raise ConfigError("--ort-web is for --format web.")
-    if name != "aoti" and options.device != "cpu":
-        raise ConfigError("--device is for --format aoti, which compiles for a device.")
+    if name not in ("aoti", "engine") and options.device != "cpu":
+        raise ConfigError("--device is for --format aoti and engine, which are built for a device.")
 
 
 def _find_resize_steps(cfg: Config) -> Iterable[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 
-_BESIDE = {".xml": (".bin",), ".param": (".bin", ".json")}
+_BESIDE = {".xml": (".bin",), ".param": (".bin", ".json"), ".engine": (".json",)}
 
 
 def list_model_files(path: Path, cut: str = "end2end") -> list[Path]:

@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from rtmo_plugin.errors import ConfigError
+
 
 def locate_list() -> Path:
     """Return the path of the list: below ``XDG_STATE_HOME``, by default ``~/.local/state``."""
@@ -39,6 +41,28 @@ def trust(content: bytes, path: Path) -> None:
         print(
             f"{known} cannot be written ({error.strerror}), so {path} has to be opened with --trust each time",
             file=sys.stderr,
+        )
+
+
+def check_trusted(content: bytes, path: Path, program: str, *, is_trusted_now: bool) -> None:
+    """Check that the code in a file may run.
+
+    Args:
+        content: Content of the file.
+        path: Path of the file.
+        program: Name of the program that runs the code.
+        is_trusted_now: Whether the user trusts the file; it is then remembered.
+
+    Raises:
+        ConfigError: The file is not trusted and was not exported here.
+    """
+    if is_trusted_now:
+        trust(content, path)
+    elif not is_trusted(content):
+        raise ConfigError(
+            f"{path} holds code that runs when {program} opens it, and was not exported by you on this machine: "
+            "if you trust where it comes from, say so once with --trust (rtmo predict, track, serve, eval, "
+            "analyze) or Pose(..., trust=True); files that end with .onnx or .xml need no trust."
         )
 
 

@@ -99,5 +99,5 @@ def test_nms_and_eight_bits_are_refused(tiny, tmp_path, monkeypatch):
 
 
 def test_a_device_is_for_this_format_alone(tmp_path):
-    with pytest.raises(ConfigError, match="--device is for --format aoti"):
+    with pytest.raises(ConfigError, match="--device is for --format aoti and engine"):
         export("rtmo-t_coco", "missing.pth", tmp_path / "model.onnx", device="cuda")

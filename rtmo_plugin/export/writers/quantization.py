@@ -42,7 +42,9 @@ def choose_int8_images(folder: str | Path) -> tuple[Path, ...]:
     return tuple(paths[int(index * step)] for index in range(min(_NUM_IMAGES, len(paths))))
 
 
-def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activation: bool) -> Any:
+def quantize(
+    model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activation: bool, symmetric: bool = False
+) -> Any:
     """Return a quantized copy of an ONNX model.
 
     Args:
@@ -51,6 +53,7 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activ
         info: Metadata of the file.
         fuses_activation: Whether convolutions pass their sums unrounded to the activation, as OpenVINO fuses them.
             ONNX Runtime computes in eight bits only between eight-bit inputs and outputs.
+        symmetric: Whether value ranges lie around 0 and biases stay in float32, as TensorRT needs.
 
     Raises:
         ConfigError: The package is missing.
@@ -64,6 +67,9 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activ
     extra: dict[str, Any] = {"CalibMovingAverage": True}  # the mean of the images' ranges
     if fuses_activation:
         extra["OpTypesToExcludeOutputQuantization"] = ["Conv"]
+    if symmetric:
+        extra |= {"ActivationSymmetric": True, "QuantizeBias": False}
+    kind = quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8
     # without the advice of ONNX Runtime to fold norms first: they are folded
     quiet = raise_log_level(logging.getLogger(), logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, quiet:
@@ -74,7 +80,7 @@ def quantize(model: Any, options: ExportOptions, info: ModelInfo, *, fuses_activ
             path,
             _Reader(model.graph.input[0].name, options, info),
             per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
+            activation_type=kind,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=_QUANTIZED[fuses_activation],
             nodes_to_exclude=[node.name for node in model.graph.node if is_sensitive(node.name)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,18 @@ RUNTIMES = {
     "ncnn": ("ncnn", (".param",)),
     "tensorrt": ("onnxruntime", (".onnx",)),  # as an execution provider of ONNX Runtime
     "litert": ("ai_edge_litert", (".tflite",)),
+    "engine": ("tensorrt", (".engine",)),
 }
+_ENGINES = {  # the module below this one, and the class
+    "openvino": ("openvino_runtime", "OpenVinoEngine"),
+    "onnxruntime": ("onnx_runtime", "OnnxRuntimeEngine"),
+    "tensorrt": ("onnx_runtime", "OnnxRuntimeEngine"),
+    "torch": ("torch_runtime", "TorchEngine"),
+    "ncnn": ("ncnn_runtime", "NcnnEngine"),
+    "litert": ("litert_runtime", "LiteRtEngine"),
+    "engine": ("tensorrt_runtime", "TensorRtEngine"),
+}
+_WITH_CODE = ("torch", "engine")  # runtimes whose files hold code
 
 
 # Runtimes that compute several batches side by side, and the default number of batches.
@@ -43,8 +55,8 @@ def open_engine(
             ONNX file on a CUDA device.
         streams: Number of batches that are computed side by side, each with its share of the threads: higher
             throughput, longer latency. None: two if the runtime computes several and there are threads for them.
-        trust: Whether code in a file of PyTorch (.pt, .pt2) may run though it was not exported here; other
-            formats hold none.
+        trust: Whether code in a file of PyTorch (.pt, .pt2) or TensorRT (.engine) may run though it was not exported
+            here; other formats hold none.
         **options: Also ``device`` (``"cpu"`` or another device of the runtime), ``threads`` (CPU threads; None: all
             cores) and ``precision`` (``"auto"``: the fastest that keeps keypoints exact; ``"float32"``; others
             if the runtime has them).
@@ -63,7 +75,7 @@ def open_engine(
     if options.get("threads") is not None:
         THREADS.check("threads", options["threads"])
     streams = _choose_streams(name, streams, options.get("threads"))
-    if name == "torch":
+    if name in _WITH_CODE:
         options["trust"] = trust
     return _import_engine(name)(path, **options, **({} if streams == 1 else {"streams": streams}))
 
@@ -103,26 +115,6 @@ def _choose_streams(runtime: str, streams: int | None, threads: int | None) -> i
 
 def _import_engine(runtime: str) -> Callable[..., Engine]:
     """Return the class of a runtime; only the package of this one is imported."""
-    if runtime == "openvino":
-        from rtmo_plugin.runtime.engines.openvino_runtime import OpenVinoEngine
-
-        return OpenVinoEngine
-    if runtime == "onnxruntime":
-        from rtmo_plugin.runtime.engines.onnx_runtime import OnnxRuntimeEngine
-
-        return OnnxRuntimeEngine
-    if runtime == "tensorrt":
-        from rtmo_plugin.runtime.engines.onnx_runtime import OnnxRuntimeEngine
-
-        return partial(OnnxRuntimeEngine, tensorrt=True)
-    if runtime == "torch":
-        from rtmo_plugin.runtime.engines.torch_runtime import TorchEngine
-
-        return TorchEngine
-    if runtime == "litert":
-        from rtmo_plugin.runtime.engines.litert_runtime import LiteRtEngine
-
-        return LiteRtEngine
-    from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
-
-    return NcnnEngine
+    module, name = _ENGINES[runtime]
+    found: Callable[..., Engine] = getattr(import_module(f"{__name__}.{module}"), name)
+    return partial(found, tensorrt=True) if runtime == "tensorrt" else found

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, NonFiniteError
+from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
 from rtmo_plugin.runtime.model_info import ModelInfo
 
@@ -77,6 +78,24 @@ def read_info(
     if not isinstance(height, int) or not isinstance(width, int):
         return ModelInfo(schemas[num_keypoints[0]], dynamic=(*dynamic, "size"))
     return ModelInfo(schemas[num_keypoints[0]], dynamic=dynamic, size_wh=(width, height))
+
+
+def read_strings_beside(model: Path) -> dict[str, str]:
+    """Return the metadata of a model whose format holds none, from the ``.json`` file beside it.
+
+    Raises:
+        DataError: The file does not exist, or it is another kind of file.
+    """
+    path = model.with_suffix(".json")
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read, and it must hold the keypoints and sizes of the model beside it."
+        ) from error
+    if not isinstance(content, dict) or not ModelInfo.is_in(content):
+        raise DataError(f"{path} does not describe an RTMO model: `rtmo export` writes this file beside the model.")
+    return content
 
 
 def make_weight_error(path: str | Path, name: str) -> NonFiniteError:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.files import read_json
+from rtmo_plugin.runtime.engines.engine import read_strings_beside
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 # pnnx numbers inputs and outputs.
@@ -37,7 +37,7 @@ class NcnnEngine:
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
         if device != "cpu" or precision not in ("auto", "float32"):
             raise ConfigError(f"ncnn runs here on the cpu in float32, not on {device} in {precision}.")
-        strings = _read_strings(path.with_suffix(".json"))
+        strings = read_strings_beside(path)
         self.info = ModelInfo.from_strings(strings, str(path))
         self.computes_in = self.info.precision
         self._names = strings.get(OUTPUT_NAMES, "").split(",")
@@ -56,20 +56,3 @@ class NcnnEngine:
         extractor.input(_INPUT, ncnn.Mat(np.ascontiguousarray(images[0])))
         outputs = (extractor.extract(_OUTPUT.format(index))[1] for index in range(len(self._names)))
         return {name: np.array(value)[None] for name, value in zip(self._names, outputs)}
-
-
-def _read_strings(path: Path) -> dict[str, str]:
-    """Return the metadata of a model.
-
-    Raises:
-        DataError: The file does not exist, or it is another kind of file.
-    """
-    try:
-        content = read_json(path)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read, and it must hold the keypoints and sizes of the model beside it."
-        ) from error
-    if not isinstance(content, dict) or not ModelInfo.is_in(content):
-        raise DataError(f"{path} does not describe an RTMO model: `rtmo export` writes this file beside the model.")
-    return content

@@ -12,10 +12,10 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import read_bytes
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
-from rtmo_plugin.runtime.trusted_files import is_trusted, trust
+from rtmo_plugin.runtime.trusted_files import check_trusted
 
 SUFFIXES = (".pt", ".pt2")
 _FOLDERS = ("extra", "extra_files")  # in the archives of TorchScript and AOTInductor, and of exported programs
@@ -72,14 +72,7 @@ class TorchArchive:
         Raises:
             ConfigError: The file is not trusted and was not exported here.
         """
-        if is_trusted_now:
-            trust(self.content, self.path)
-        elif not is_trusted(self.content):
-            raise ConfigError(
-                f"{self.path} holds code that runs when PyTorch opens it, and was not exported by you on this machine: "
-                "if you trust where it comes from, say so once with --trust (rtmo predict, track, serve, eval, "
-                "analyze) or Pose(..., trust=True); files that end with .onnx or .xml need no trust."
-            )
+        check_trusted(self.content, self.path, "PyTorch", is_trusted_now=is_trusted_now)
 
 
 def _read_strings(content: bytes) -> tuple[dict[str, str], bool]:
