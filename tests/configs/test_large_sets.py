@@ -80,7 +80,12 @@ def write_set(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("name", "num_keypoints"),
-    [("wholebody", 133), ("halpe26", 26), ("ap10k", 17), pytest.param("halpe", 136, marks=pytest.mark.slow)],
+    [
+        ("wholebody", 133),
+        ("ap10k", 17),
+        pytest.param("halpe26", 26, marks=pytest.mark.slow),
+        pytest.param("halpe", 136, marks=pytest.mark.slow),
+    ],
 )
 def test_published_files_are_trained_on_exported_and_evaluated(write_set, tmp_path, name, num_keypoints):
     root, cfg = write_set(name), make_tiny(f"rtmo-s_{name}")

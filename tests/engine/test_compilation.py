@@ -53,6 +53,7 @@ def check_maps(sizes, **options):
             torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_maps_and_gradients_stay():
     check_maps([(64, 64)], **QUICK)
 

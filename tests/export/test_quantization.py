@@ -47,7 +47,9 @@ def annotations(trained, images, tmp_path_factory):  # noqa: F811
     return folder / "truth.json"
 
 
-@pytest.mark.parametrize(("form", "name"), [("onnx", "int8.onnx"), ("openvino", "int8.xml")])
+@pytest.mark.parametrize(
+    ("form", "name"), [("onnx", "int8.onnx"), pytest.param("openvino", "int8.xml", marks=pytest.mark.slow)]
+)
 def test_ap_before_and_after_is_reported(trained, images, annotations, tmp_path, form, name):  # noqa: F811
     options = {"format": form, "int8": True, "int8_images": images, "input": "uint8", "dynamic": "none"}
     result = export(*trained, tmp_path / name, annotations=annotations, **options)

@@ -26,6 +26,7 @@ def kill_worker(mark, slow, image):
     os.replace(f"{slow}.new", slow)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
 def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     model, folder, expected, tmp_path, monkeypatch, capsys
