@@ -172,7 +172,7 @@ def evaluate(
         out: File for the metrics, of both models and with their difference if there are two (.json, .yaml or .pkl).
         dump: File for the predictions of a checkpoint (.pkl), to evaluate them again elsewhere.
         show_dir: Folder for images with the predictions of a checkpoint drawn.
-        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        trust: Whether code in a .pt, .pt2 or .engine file may run that was not exported here.
         **options: ``work_dir``, ``data_root``, ``launcher``, ``seed`` and ``cfg_options``, see ``prepare_config``.
 
     Returns:

@@ -86,7 +86,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
         "--trust",
         action="store_true",
         default=None,
-        help="run the code in a .pt or .pt2 file that was not exported on this machine (needed once per file)",
+        help="run the code in a .pt, .pt2 or .engine file that was not exported on this machine (needed once per file)",
     )
 
 

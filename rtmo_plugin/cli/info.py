@@ -112,13 +112,24 @@ def _describe_shipped(name: str) -> dict[str, Any]:
 
 def _describe_file(file: str) -> dict[str, Any]:
     from rtmo_plugin.checkpoints.model_names import locate_exported
-    from rtmo_plugin.runtime.engines import open_engine, torch_archive
 
-    path = locate_exported(file)
-    is_torch = path.suffix.lower() in torch_archive.SUFFIXES and os.path.isfile(path)
-    values = asdict(torch_archive.TorchArchive.read(path).info if is_torch else open_engine(path).info)
+    values = asdict(_read_info(locate_exported(file)))
     schema = values.pop("schema")
     return {**values, **{f"keypoint_{name}": value for name, value in schema.items()}}
+
+
+def _read_info(path: Path) -> Any:
+    """Return the metadata of an exported file; those that hold code are not opened."""
+    from rtmo_plugin.runtime.engines import RUNTIMES, open_engine, torch_archive
+    from rtmo_plugin.runtime.engines.engine import read_strings_beside
+    from rtmo_plugin.runtime.model_info import ModelInfo
+
+    suffix = path.suffix.lower() if os.path.isfile(path) else None
+    if suffix in torch_archive.SUFFIXES:
+        return torch_archive.TorchArchive.read(path).info
+    if suffix in RUNTIMES["engine"][1]:
+        return ModelInfo.from_strings(read_strings_beside(path), str(path))
+    return open_engine(path).info
 
 
 def _describe_stack() -> dict[str, Any]:

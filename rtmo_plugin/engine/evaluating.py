@@ -60,7 +60,7 @@ def run_evaluation(
         model: Checkpoint, exported file, or result file in COCO's format (.json).
         dump: File for the predictions of a checkpoint (.pkl).
         show_dir: Folder for images with the predictions of a checkpoint drawn.
-        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        trust: Whether code in a .pt, .pt2 or .engine file may run that was not exported here.
         keep_people: Whether to return people and detections, which takes one process and a ``CocoMetric``.
         uncertainty: Whether these detections have the standard deviations of their keypoints.
         **options: Options of ``prepare_config``.

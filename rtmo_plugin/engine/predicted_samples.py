@@ -39,7 +39,7 @@ def predict_infos(
         infos: Entries of the images, with ``img_id`` and ``img_path``.
         precision: Precision, see ``open_engine``.
         metainfo: Metainfo of the data set, whose keypoints and classes the samples get, by name. Default: the model's.
-        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        trust: Whether code in a .pt, .pt2 or .engine file may run that was not exported here.
         uncertainty: Whether samples have the standard deviations of keypoints.
 
     Returns:

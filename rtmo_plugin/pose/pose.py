@@ -50,7 +50,7 @@ class Pose:
             that ``stream`` computes side by side; None: two, where that is faster); for a checkpoint also
             ``cfg_options`` (values to change in its config, by dotted key) and ``graphs`` (whether it is computed by
             CUDA graphs, which an NVIDIA GPU does by default); for an exported file also ``trust`` (whether code in a
-            .pt or .pt2 file may run that was not exported here), ``size_wh``, ``runtime``, ``threads`` and
+            .pt, .pt2 or .engine file may run that was not exported here), ``size_wh``, ``runtime``, ``threads`` and
             ``calibrated``.
 
     Raises:

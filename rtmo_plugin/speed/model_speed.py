@@ -87,7 +87,7 @@ class SpeedOptions:
         config: Config of checkpoints. Default: the one that each carries.
         cfg_options: Values to change in the configs of checkpoints, by dotted key.
         score_thr: Score above which people are returned.
-        trust: Whether code in a .pt or .pt2 file may run that was not exported here.
+        trust: Whether code in a .pt, .pt2 or .engine file may run that was not exported here.
         data: Config whose test data AP is computed on.
         data_root: Folder that holds the data of ``data``.
         annotations: Annotation file of ``images``, a folder, to compute AP on in place of ``data``.

@@ -1,5 +1,6 @@
 """Engines of TensorRT: what can be checked without a GPU, and on a GPU the people of the same model in ONNX Runtime."""
 
+import json
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,9 +15,11 @@ from rtmo_plugin.export.checks.comparison import compare_with_pytorch
 from rtmo_plugin.export.checks.tolerance import INT8
 from rtmo_plugin.export.writers.engine_file import list_shapes, make_typed_onnx, write_engine
 from rtmo_plugin.export.writers.onnx_file import open_content, write_onnx
+from rtmo_plugin.files import write_json
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.model_files import list_model_files
+from tests.conftest import run_command
 from tests.export.test_onnx_file import make_info, make_options
 from tests.tiny_files import make_image
 
@@ -98,6 +101,18 @@ def test_the_metadata_beside_an_engine_belong_to_it(tmp_path):
     for path in paths:
         path.touch()
     assert list_model_files(paths[0]) == paths
+
+
+def test_info_reads_the_metadata_and_opens_nothing(tiny, tmp_path, capsys):
+    options = make_options(cut="decoded")
+    (tmp_path / "model.engine").write_bytes(b"an engine")
+    write_json(tmp_path / "model.json", {**make_info(tiny, options).to_strings(), "output_names": "dets"})
+    code, printed, _ = run_command(capsys, "info", tmp_path / "model.engine", "--json")
+    assert (code, json.loads(printed)["cut"]) == (0, "decoded")
+    (tmp_path / "model.json").unlink()
+    code, _, error = run_command(capsys, "info", tmp_path / "model.engine")
+    assert code == 2
+    assert "model.json cannot be read, and it must hold the keypoints and sizes of the model beside it" in error
 
 
 def test_the_name_of_the_file_must_fit(tmp_path):
