@@ -62,8 +62,12 @@ def fill_keypoints_from_data(cfg: Config) -> None:
     }
     cfg.model.head.keypoints = keypoints  # not `update`, which would merge the two
     cfg.model.head.num_classes = len(data.classes)
+    settings: dict[str, Any] = {"keypoints": keypoints, "classes": list(data.classes)}
+    settings |= {} if has_areas else {"use_area": False}
+    if data.class_skeletons:
+        settings["class_skeletons"] = [[list(bone) for bone in bones] for bones in data.class_skeletons]
     for dataset in _list_datasets(cfg._cfg_dict):
-        dataset.update(keypoints=keypoints, classes=list(data.classes), **({} if has_areas else {"use_area": False}))
+        dataset.update(settings)
     for section in walk_sections(cfg._cfg_dict):
         if section.get("type") == _METRIC and not has_areas:
             section["use_area"] = False

@@ -32,6 +32,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
     Args:
         keypoints: Name of a keypoint set, or a dict of its fields.
         classes: Names of the C categories.
+        class_skeletons: Pairs of keypoint indices to draw as limbs for each class. Default: those of the keypoint set.
         use_area: Whether to use the ``area`` of the annotations; otherwise the area is 0.53 of the box.
         keep_background: Whether to train on images without annotations of ``classes``, as background. Their records
             have ``is_background`` and one person without labels, whom ``FilterAnnotations`` removes: MMPose's
@@ -50,6 +51,7 @@ class CocoKeypoints(BaseCocoStyleDataset):
         *,
         keypoints: str | Mapping[str, Any] | KeypointSchema,
         classes: Sequence[str],
+        class_skeletons: Sequence[Sequence[Sequence[int]]] = (),
         use_area: bool = True,
         keep_background: bool = False,
         data_mode: str = "bottomup",
@@ -66,6 +68,8 @@ class CocoKeypoints(BaseCocoStyleDataset):
         self._schema = find_schema(keypoints)
         super().__init__(metainfo=make_metainfo("custom", self._schema), data_mode=data_mode, **options)
         self._metainfo["classes"] = self.classes
+        if class_skeletons:
+            self._metainfo["class_skeletons"] = [[list(bone) for bone in bones] for bones in class_skeletons]
 
     @property
     def is_reordered(self) -> bool:

@@ -18,6 +18,7 @@ from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy
 from rtmo_plugin.export.checks.tolerance import Differences, choose_tolerance
 from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
 from rtmo_plugin.export.writers.quantization import choose_int8_images
+from rtmo_plugin.keypoints.metainfo import read_class_skeletons
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
@@ -194,5 +195,6 @@ def make_model_info(
         version=__version__,
         training_ap=loaded.training_ap,
         uncertainty=options.uncertainty,
+        class_skeletons=read_class_skeletons(loaded.metainfo, len(loaded.classes)),
         score_calibration=score_calibration,
     )

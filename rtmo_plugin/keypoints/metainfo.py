@@ -109,3 +109,20 @@ def read_links(dataset_meta: Mapping[str, Any]) -> tuple[Links, Links]:
     for pair in put_left_first(dataset_meta.get("flip_pairs", ()), names):
         pairs.setdefault(frozenset(pair), pair)
     return skeleton, tuple(pairs.values())
+
+
+def read_class_skeletons(dataset_meta: Mapping[str, Any], num_classes: int) -> tuple[Links, ...]:
+    """Return the skeleton of each class in parsed metainfo; empty if the classes share one.
+
+    Args:
+        dataset_meta: Parsed metainfo, with ``class_skeletons`` if ``rtmo_plugin.CocoKeypoints`` made it.
+        num_classes: Number of classes of the model.
+
+    Examples:
+        >>> read_class_skeletons({"class_skeletons": [[[0, 1]], [[1, 2]]]}, 2)
+        (((0, 1),), ((1, 2),))
+    """
+    noted = dataset_meta.get("class_skeletons") or ()
+    if len(noted) != num_classes:
+        return ()
+    return tuple(tuple((int(a), int(b)) for a, b in links) for links in noted)

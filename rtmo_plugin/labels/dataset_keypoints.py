@@ -37,6 +37,7 @@ class DatasetKeypoints:
         sigma_sources: K times ``given``, ``known``, ``estimated`` or ``typical`` (see ``sigmas``).
         has_areas: Whether every person has an ``area`` that fits the box.
         notes: Sentences on findings that do not stop training.
+        class_skeletons: Bones of each class, those of all for a class without any. Empty if all have the same.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +45,7 @@ class DatasetKeypoints:
     sigma_sources: tuple[str, ...]
     has_areas: bool
     notes: tuple[str, ...] = ()
+    class_skeletons: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     def __str__(self) -> str:
         """Return the numbers of classes and keypoints, and where the sigmas are from, in a line."""
@@ -104,14 +106,19 @@ def read_dataset_keypoints(
     try:
         partners = list_partners(names, categories[0].get("flip_pairs"))
         pairs = tuple((a, b) for a, b in enumerate(partners) if a < b)
-        bones = {(a - 1, b - 1): None for each in categories for a, b in list_bones(each.get("skeleton"), len(names))}
-        schema = KeypointSchema(tuple(names), chosen, pairs, tuple(bones))
+        own = [
+            tuple(dict.fromkeys((a - 1, b - 1) for a, b in list_bones(each.get("skeleton"), len(names))))
+            for each in categories
+        ]
+        bones = tuple(dict.fromkeys(bone for each in own for bone in each))
+        schema = KeypointSchema(tuple(names), chosen, pairs, bones)
     except ValueError as error:  # of given sigmas: everything else was checked
         raise DataError(f"{path}: {error}") from None
     classes = tuple(category["name"] for category in categories)
     has_areas = all(each.get("area") is not None for each in people)
     notes = tuple(_list_notes(problems, has_areas, len(people)))
-    return DatasetKeypoints(classes, schema, sources, has_areas and "area-size" not in problems, notes)
+    class_skeletons = tuple(each or bones for each in own) if len({frozenset(each) for each in own}) > 1 else ()
+    return DatasetKeypoints(classes, schema, sources, has_areas and "area-size" not in problems, notes, class_skeletons)
 
 
 def _list_notes(problems: dict[str, list[Problem]], has_areas: bool, num_people: int) -> Iterator[str]:

@@ -31,7 +31,7 @@ _SHARE_OF_GAP = 0.25  # radius of a joint, as a share of the distance to the nea
 _SHIFT = 4  # OpenCV draws at 1/16 pixel, so that thin limbs of small people lie where they belong
 
 
-def draw_people(
+def draw_people(  # noqa: PLR0913  (what a plot shows: every option has a default)
     image: Image,
     keypoints: Floats,
     scores: Floats,
@@ -41,6 +41,7 @@ def draw_people(
     keypoint_thr: float = 0.3,
     texts: Sequence[str] = (),
     numbers: Sequence[int] = (),
+    skeletons: Sequence[Sequence[Sequence[int]]] = (),
 ) -> Image:
     """Return a copy of ``image`` with people drawn on it.
 
@@ -53,6 +54,7 @@ def draw_people(
         keypoint_thr: Lowest score of keypoints that are drawn; limbs to other keypoints are left out.
         texts: Text above each person. Default: no text.
         numbers: Number of each person; equal numbers get equal colors. Default: the order of the people.
+        skeletons: Pairs of keypoints to connect for each person. Default: ``skeleton`` for all.
     """
     canvas = np.ascontiguousarray(image).copy()
     left, right = {pair[0] for pair in flip_pairs}, {pair[1] for pair in flip_pairs}
@@ -61,7 +63,7 @@ def draw_people(
     for index, (points, point_scores) in enumerate(zip(keypoints, scores)):
         is_shown = (point_scores >= keypoint_thr) & np.isfinite(points).all(axis=-1)
         color = _PALETTE[(numbers[index] if len(numbers) else index) % len(_PALETTE)]
-        _draw_person(canvas, points, is_shown, skeleton, joints, color)
+        _draw_person(canvas, points, is_shown, skeletons[index] if len(skeletons) else skeleton, joints, color)
         if texts and is_shown.any():
             _write_text(canvas, texts[index], points[is_shown], color)
     return canvas

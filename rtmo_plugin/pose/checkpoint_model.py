@@ -23,7 +23,7 @@ from rtmo_plugin.engine.hooks.prediction_plots import read_detections
 from rtmo_plugin.engine.loaded_model import load_model
 from rtmo_plugin.engine.recordings import CUDARecorder
 from rtmo_plugin.errors import ConfigError, DataError, refuse_config_errors
-from rtmo_plugin.keypoints.metainfo import read_keypoint_set
+from rtmo_plugin.keypoints.metainfo import read_class_skeletons, read_keypoint_set
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.number_ranges import FRACTION, STREAMS
 from rtmo_plugin.pose.graph_building import build_people_graph, find_graph_obstacle
@@ -93,7 +93,11 @@ class CheckpointModel:
             # The first step of a test pipeline reads the image file; here the image is in memory already.
             steps = loaded.cfg.test_dataloader.dataset.pipeline[1:]
             self._pipeline = Compose([dict(type="LoadImage"), *steps])
-        self.info = ModelInfo(read_keypoint_set(loaded.metainfo), loaded.classes)
+        self.info = ModelInfo(
+            read_keypoint_set(loaded.metainfo),
+            loaded.classes,
+            class_skeletons=read_class_skeletons(loaded.metainfo, len(loaded.classes)),
+        )
         self._eager = Lock()  # MMPose's pipeline is for one thread
         self._replayed: ReplayedModel | None = None
         recorders = [CUDARecorder() for _ in range(streams or _NUM_STREAMS)]

@@ -24,7 +24,8 @@ OUTPUT_NAMES = "output_names"  # among the metadata of files whose format keeps 
 _MAX_SIDE = 16_384
 _MAX_NUMBER = 2**31
 _OF_OWN_KIND = ("schema", "score_calibration")  # fields that are not plain JSON values
-_ADDED_LATER = ("uncertainty", "uncertainty_factor")  # fields that files of earlier versions do not have
+# Fields that files of earlier versions do not have.
+_ADDED_LATER = ("uncertainty", "uncertainty_factor", "class_skeletons")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ModelInfo:
         training_ap: AP of the last validation in training. None if it is unknown.
         uncertainty: Whether the file has an output ``uncertainty``, standard deviations of keypoints.
         uncertainty_factor: Factor that calibrates standard deviations of keypoints.
+        class_skeletons: Pairs of keypoints to draw as limbs for each class. Empty if all have those of the schema.
         score_calibration: Score calibration. None if none was given at export.
     """
 
@@ -69,11 +71,16 @@ class ModelInfo:
     training_ap: float | None = None
     uncertainty: bool = False
     uncertainty_factor: float = 1.0
+    class_skeletons: tuple[tuple[tuple[int, int], ...], ...] = ()
     score_calibration: ScoreCalibration | None = None
 
     def name_classes(self, labels: Iterable[int]) -> list[str]:
         """Return the class name of each label; an empty list if the model has one class."""
         return [self.classes[label] for label in labels] if len(self.classes) > 1 else []
+
+    def find_skeletons(self, labels: Iterable[int]) -> list[tuple[tuple[int, int], ...]]:
+        """Return the pairs of keypoints to draw as limbs for each label."""
+        return [self.class_skeletons[label] if self.class_skeletons else self.schema.skeleton for label in labels]
 
     def to_strings(self) -> dict[str, str]:
         """Return one JSON value for each name, also for the fields of the keypoint set."""
@@ -198,6 +205,7 @@ def _check_values(info: ModelInfo) -> None:
         "version": isinstance(info.version, str),
         "training_ap": info.training_ap is None or _is_number(info.training_ap),
         "uncertainty": isinstance(info.uncertainty, bool),
+        "class_skeletons": _are_skeletons(info.class_skeletons, len(classes), info.schema.num_keypoints),
         "uncertainty_factor": _is_number(info.uncertainty_factor) and info.uncertainty_factor > 0,
     }
     for name, is_fine in is_right.items():
@@ -214,6 +222,17 @@ def _are_whole(values: Any, count: int, low: int = 0, high: int = _MAX_NUMBER) -
     if not isinstance(values, (tuple, list)) or len(values) != count:
         return False
     return all(type(each) is int and low <= each <= high for each in values)
+
+
+def _are_skeletons(values: Any, num_classes: int, num_keypoints: int) -> bool:
+    """Return whether ``values`` are pairs of keypoints for each class, or empty."""
+    if values == ():
+        return True
+    if not isinstance(values, tuple) or len(values) != num_classes:
+        return False
+    return all(isinstance(each, tuple) for each in values) and all(
+        _are_whole(pair, 2, 0, num_keypoints - 1) for each in values for pair in each
+    )
 
 
 def _freeze(value: Any) -> Any:
