@@ -34,6 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--float32", action="store_true", help="train in single precision, for CPUs without bfloat16 (default: in half)"
     )
+    add("--variants", metavar="NAMES", help="variants to measure, with commas between them (default: all)")
     add("--work-dir", metavar="DIR", help="folder of the study (default: work_dirs/ablations/STUDY_DATA)")
     add_config_options(parser)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rtmo_plugin.engine.console import suppress_library_noise
 from rtmo_plugin.speed.machine import describe_hardware, describe_versions
-from studies.definitions import Request, Study, Variant
+from studies.definitions import Request, Study, Variant, choose_variants
 from studies.study_folder import Result, StudyFolder
 from studies.study_page import write_page
 
@@ -91,6 +91,8 @@ def run_study(
     Raises:
         UserError: An option is wrong, or the folder holds results with other options.
     """
+    study = choose_variants(study, request.variants)
+    study = choose_variants(study, request.variants)
     own = method or choose_method(study.method)
     folder = StudyFolder(work_dir or locate_default(study, request))
     with suppress_library_noise():
@@ -127,6 +129,8 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "images": request.images,
         "epochs_wanted": request.epochs,
         "float32": request.float32 or None,
+        "chosen": request.variants,
+        "chosen": request.variants,
         "transfer_from": request.transfer_from,
         "teacher": request.teacher and list(request.teacher),
         "variants": {

@@ -128,6 +128,15 @@ def test_folder_keeps_variants_that_are_trained_alike(tmp_path):
         run(tmp_path, Toys(), dataclasses.replace(STUDY, variants=(other, STUDY.variants[1])), seeds=1)
 
 
+def test_some_variants_alone(tmp_path):
+    toys = Toys()
+    page = run(tmp_path, toys, seeds=2, variants="cart").page.read_text()
+    assert toys.measured == [("cart", 0), ("cart", 1)]
+    assert ("a car |" in page, "--variants cart --seeds 2`" in page) == (False, True)
+    with pytest.raises(ConfigError, match=r"--variants 'bike': the study toys has car, cart\."):
+        run(tmp_path, Toys(), seeds=2, variants="cart,bike")
+
+
 def test_a_study_with_a_teacher_needs_one(tmp_path):
     with pytest.raises(ConfigError, match="The study few has a variant with a teacher: name it, --teacher CONFIG"):
         run_study(load_study("few"), Request(data="few", images=8), tmp_path)
