@@ -78,7 +78,6 @@ class Request:
         teacher: Config and checkpoint of the teacher, for variants that have one.
         float32: Whether to train in single precision, for CPUs without bfloat16. Default: half precision.
         variants: Names of the variants to measure, with commas between them. Default: all.
-        variants: Names of the variants to measure, with commas between them. Default: all.
         options: Changes of the config, the same for all variants.
     """
 
@@ -91,7 +90,6 @@ class Request:
     transfer_from: str | None = None
     teacher: Sequence[str] | None = None
     float32: bool = False
-    variants: str | None = None
     variants: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -108,25 +106,6 @@ class Request:
 def list_studies() -> tuple[str, ...]:
     """Return the names of the studies."""
     return tuple(sorted(path.stem for path in ABLATIONS.glob("*.py")))
-
-
-def choose_variants(study: Study, names: str | None) -> Study:
-    """Return a study of some of its variants.
-
-    Args:
-        study: Study.
-        names: Names of variants, with commas between them. Default: all.
-
-    Raises:
-        ConfigError: A name is unknown.
-    """
-    if names is None:
-        return study
-    wanted, known = names.split(","), [variant.name for variant in study.variants]
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise ConfigError(f"--variants {unknown[0]!r}: the study {study.name} has {', '.join(known)}.")
-    return replace(study, variants=tuple(each for each in study.variants if each.name in wanted))
 
 
 def choose_variants(study: Study, names: str | None) -> Study:

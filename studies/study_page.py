@@ -113,7 +113,6 @@ def write_command(study: Study, plan: Mapping[str, Any], seeds: int) -> str:
         words += ["--teacher", *plan["teacher"]] if plan.get("teacher") else []
         words += ["--float32"] if plan.get("float32") else []
         words += ["--variants", plan["chosen"]] if plan.get("chosen") else []
-        words += ["--variants", plan["chosen"]] if plan.get("chosen") else []
     words += ["--seeds", str(max(1, seeds))]
     options = [f"{name}={str(value).replace(' ', '')}" for name, value in plan["options"].items()]
     return " ".join([*words, *(["--cfg-options", *options] if options else [])])

@@ -92,7 +92,6 @@ def run_study(
         UserError: An option is wrong, or the folder holds results with other options.
     """
     study = choose_variants(study, request.variants)
-    study = choose_variants(study, request.variants)
     own = method or choose_method(study.method)
     folder = StudyFolder(work_dir or locate_default(study, request))
     with suppress_library_noise():
@@ -129,7 +128,6 @@ def _identify(study: Study, request: Request) -> dict[str, Any]:
         "images": request.images,
         "epochs_wanted": request.epochs,
         "float32": request.float32 or None,
-        "chosen": request.variants,
         "chosen": request.variants,
         "transfer_from": request.transfer_from,
         "teacher": request.teacher and list(request.teacher),
