@@ -15,7 +15,10 @@ from rtmo_plugin.errors import MissingFileError
 from rtmo_plugin.number_ranges import BATCH_SIZE, COUNT, THREADS
 
 # Subjects of `python -m benchmarks`, which this command refuses with a sentence.
-COMPARISONS = ("infer", "formats", "eval", "data", "loading", "train", "keypoints", "learning", "gpu-training")
+COMPARISONS = (
+    *("infer", "formats", "eval", "data", "loading", "train", "keypoints", "learning"),
+    *("gpu-training", "gpu-inference"),
+)
 _EXAMPLES = (
     "{command} rtmo-s.onnx                                   # the fastest installed runtime",
     "{command} rtmo-s.onnx rtmo-s.xml mine.pth --threads 2   # files and checkpoints side by side",

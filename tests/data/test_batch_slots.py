@@ -158,9 +158,9 @@ def test_a_killed_worker_and_a_killed_process_leave_nothing():
         try:
             for batch in make_loader([1, 2, 3, 4, FATAL, 5]):
                 pass
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError) as error:  # the latter while an earlier batch is taken
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler may find the worker a second time
-            print("DataLoader worker" in str(error), type(error).__name__)
+            print(isinstance(error, ConnectionError) or "DataLoader worker" in str(error))
         batch = None
         gc.collect()
         print(count_mapped())
@@ -176,6 +176,6 @@ def test_a_killed_worker_and_a_killed_process_leave_nothing():
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     caught, left, mapped, *names = done.stdout.splitlines()
-    assert (caught, left) == ("True RuntimeError", "0")
+    assert (caught, left) == ("True", "0")
     assert int(mapped) >= 1
     assert not [name for name in set(" ".join(names).split()) - before if "rtmo" in name]

@@ -17,7 +17,7 @@ def test_the_four_knobs_of_a_recipe(cfg):
     assert found == {
         "lr": (2.5e-4 / 8, 2.5e-4, 1e-3),
         "weight_decay": (0.005, 0.05, 0.2),
-        "ema_momentum": (1e-4, 2e-4, 5e-3),
+        "ema_momentum": (1e-3, 2e-3, 5e-2),
         "scale": (pytest.approx(0.3), 0.75, 0.9375),
     }
 
