@@ -164,6 +164,7 @@ def captured_config(config):
     return cfg
 
 
+@pytest.mark.slow
 @compiles
 def test_a_captured_network_has_the_same_gradients_and_checkpoints(run, captured_config, tmp_path):
     still = {"optim_wrapper.optimizer.lr": 0.0}  # AdamW's first steps make much of rounding

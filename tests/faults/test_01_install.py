@@ -101,6 +101,7 @@ _AS_IN_PYTHON_3_14 = """
 """
 
 
+@pytest.mark.slow
 def test_training_works_without_what_python_3_14_removed(tmp_path):
     """What it removed is taken away, and processes start as they do there unless the config says how."""
     cfg = Config.fromfile(ROOT / "configs/rtmo-t_synthetic.py")

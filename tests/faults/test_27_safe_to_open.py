@@ -182,6 +182,7 @@ def test_own_files_need_no_trust_and_copies_of_others_are_trusted_once(tmp_path,
         Pose(path)
 
 
+@pytest.mark.slow
 def test_eval_and_analyze_take_a_file_that_is_trusted(trained, data_root, tmp_path, capsys, monkeypatch):  # noqa: F811
     config, checkpoint = trained
     model, options = build_tiny(), make_options(cut="decoded", dynamic=(), top_k=10)

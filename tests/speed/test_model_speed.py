@@ -44,6 +44,7 @@ def measure(capsys, *arguments):
     return json.loads(out)
 
 
+@pytest.mark.slow
 def test_files_and_a_checkpoint_are_measured_side_by_side(files, trained, tmp_path, capsys):  # noqa: F811
     config, checkpoint = trained
     export(*trained, tmp_path / "tiny.xml", format="openvino")
