@@ -28,7 +28,7 @@ class CopyPaste(BaseTransform):
 
     A person is cut out along the segmentation of the annotation; without one, along the convex hull of the labeled
     keypoints with a margin, within the box, with soft edges. People without labels and crowds are not pasted.  At least
-    half of the labeled keypoints lie in the image, and nobody who is there loses more than ``max_covered`` of the
+    half of the labeled keypoints lie in the image, and no person who is there loses more than ``max_covered`` of the
     labeled ones: after four places without success the person is left out.  Covered keypoints stay labeled, as
     hidden (``covering``). Boxes and areas of pasted people are scaled like their pixels.
 

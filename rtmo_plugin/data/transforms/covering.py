@@ -56,7 +56,7 @@ def hide_keypoints(
         max_covered: Largest share of a person's labeled keypoints that may be covered.
 
     Returns:
-        ``keypoints_visible``, with 1 in place of 2 for covered keypoints; None if more of somebody would be covered.
+        ``keypoints_visible``, with 1 in place of 2 for covered keypoints; None if more of a person would be covered.
     """
     visible = people["keypoints_visible"]
     labeled = find_labeled(visible)

@@ -151,7 +151,7 @@ def draw_segmentation(segmentation: Any, shape_hw: tuple[int, int]) -> Mask | No
         shape_hw: Height and width of the image.
 
     Returns:
-        None if there is no segmentation, or one of another image size.
+        None if the segmentation is missing, or of another image size.
     """
     if isinstance(segmentation, Mapping):
         if tuple(segmentation["size"]) != tuple(shape_hw):

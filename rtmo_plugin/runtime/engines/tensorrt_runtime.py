@@ -33,7 +33,7 @@ class TensorRtEngine:
         trust: Whether the file may be opened though it was not exported here.
 
     Raises:
-        ConfigError: The device is no GPU of NVIDIA or not there, the precision is another one, or the file is not
+        ConfigError: The device is not an NVIDIA GPU or does not exist, the precision is another one, or the file is not
             trusted.
         DataError: The file cannot be read, or was built for another GPU or version of TensorRT.
     """
