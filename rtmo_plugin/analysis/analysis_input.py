@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from rtmo_plugin.evaluation.records import Comparison
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoints.installed_sets import list_installed_sets
-from rtmo_plugin.keypoints.metainfo import read_keypoint_set
+from rtmo_plugin.keypoints.metainfo import Links, read_class_skeletons, read_keypoint_set
 from rtmo_plugin.keypoints.order import list_category_names, match_order, reorder_schema
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS, find_schema
 from rtmo_plugin.keypoints.whole_body import WHOLE_BODY, has_parts
+from rtmo_plugin.labels.categories import list_bones
 from rtmo_plugin.labels.dataset_keypoints import read_dataset_keypoints
+from rtmo_plugin.ops.arrays import Ints
 from rtmo_plugin.structures import KeypointSchema
 
 _RESULTS_SUFFIX = ".json"
@@ -41,6 +43,8 @@ class AnalysisInput:
         comparison: People of the data set and detections.
         schema: Keypoint set of both.
         image_paths: Image files by image id; empty if they are not known.
+        skeletons: Pairs of keypoints to draw as limbs by category id, for categories that do not have those of the
+            schema.
     """
 
     model: str
@@ -49,6 +53,12 @@ class AnalysisInput:
     comparison: Comparison
     schema: KeypointSchema
     image_paths: Mapping[Hashable, str]
+    skeletons: Mapping[Any, Links]
+
+    def find_skeletons(self, categories: Ints) -> list[Links]:
+        """Return the pairs of keypoints to draw as limbs for each index of a category in the ground truth."""
+        ids = self.comparison.truth.category_ids
+        return [self.skeletons.get(ids[index], self.schema.skeleton) for index in categories]
 
 
 def evaluate_source(source: str | Path | Config, model: str | Path | None, **options: Any) -> AnalysisInput:
@@ -97,7 +107,11 @@ def evaluate_with_config(config: str | Path | Config, model: str | Path, **optio
     assert people is not None  # they were asked for
     name = Path(config.filename or "config" if isinstance(config, Config) else config).stem
     schema = read_keypoint_set({**people.metainfo, "sigmas": people.comparison.sigmas})
-    return AnalysisInput(Path(model).name, name, found.metrics, people.comparison, schema, people.image_paths)
+    own = read_class_skeletons(people.metainfo, len(people.metainfo.get("category_ids") or ()))
+    skeletons = dict(zip(people.metainfo["category_ids"], own)) if own and schema.skeleton else {}
+    return AnalysisInput(
+        Path(model).name, name, found.metrics, people.comparison, schema, people.image_paths, skeletons
+    )
 
 
 def evaluate_results_file(
@@ -122,9 +136,9 @@ def evaluate_results_file(
     metrics = metric.evaluate(len(content["images"]))
     assert metric.comparison is not None
     paths = {image["id"]: str(Path(images or "", str(image.get("file_name", "")))) for image in content["images"]}
-    return AnalysisInput(
-        Path(results).name, Path(annotations).name, metrics, metric.comparison, schema, paths if images else {}
-    )
+    skeletons = _list_skeletons(content.get("categories") or (), schema) if keypoints is None else {}
+    names = Path(results).name, Path(annotations).name
+    return AnalysisInput(*names, metrics, metric.comparison, schema, paths if images else {}, skeletons)
 
 
 def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotations: str | Path) -> KeypointSchema:
@@ -149,6 +163,19 @@ def _find_keypoints(keypoints: str | None, content: Mapping[str, Any], annotatio
             "analyze a config and a model."
         )
     return found[0]
+
+
+def _list_skeletons(categories: Sequence[Any], schema: KeypointSchema) -> dict[Any, Links]:
+    """Return the bones of categories with the keypoints of a set by category id; empty if they do not differ."""
+    found: dict[Any, Links] = {}
+    for category in categories:
+        names = list_category_names(category) or ()
+        order = match_order(names, schema.names)
+        bones = list_bones(category.get("skeleton"), len(names)) if order is not None else []
+        if order is not None and bones:
+            places = {old + 1: new for new, old in enumerate(order)}  # COCO counts from 1
+            found[category["id"]] = tuple((places[a], places[b]) for a, b in bones)
+    return found if len({frozenset(links) for links in found.values()}) > 1 else {}
 
 
 def _read_keypoints(path: Path) -> KeypointSchema:

@@ -192,7 +192,7 @@ def draw_annotations(image: Image, people: list[dict[str, Any]], categories: lis
             canvas,
             points[..., :2] * scale,
             (points[..., 2] > 0).astype(float),
-            bones,
+            [bones],
             flip_pairs=pairs,
             texts=[str(category.get("name"))] if len(categories) > 1 else (),
             numbers=[number],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,7 @@ from rtmo_plugin.analysis.measures.study import Study
 from rtmo_plugin.data.stored_images import read_stored_image
 from rtmo_plugin.keypoints.sides import put_left_first
 from rtmo_plugin.media.drawing import Floats, Image, draw_people
+from rtmo_plugin.ops.arrays import Ints
 from rtmo_plugin.wording import count
 
 Indices = NDArray[np.intp]
@@ -69,9 +71,10 @@ def _draw_both(data: AnalysisInput, study: Study, bad: BadImage) -> bytes:
         points = np.concatenate([labeled[..., :2], found]).reshape(-1, 2)
         width, height = np.clip(points.max(0) if len(points) else (1, 1), 320, 2000).astype(int)
         image = np.full((height, width, 3), _GRAY, np.uint8)
+    is_labeled, numbers = labeled[..., 2] > 0, number_detections(study, people, chosen)
     halves = [
-        _draw(data, image, labeled[..., :2], (labeled[..., 2] > 0).astype(float), list(range(len(people)))),
-        _draw(data, image, found, detections.keypoint_scores[chosen], number_detections(study, people, chosen)),
+        _draw(data, image, labeled[..., :2], is_labeled.astype(float), truth.category[people], range(len(people))),
+        _draw(data, image, found, detections.keypoint_scores[chosen], detections.category[chosen], numbers),
     ]
     gap = np.full((halves[0].shape[0], _GAP, 3), 255, np.uint8)
     _, content = cv2.imencode(".jpg", np.hstack([halves[0], gap, halves[1]]), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
@@ -95,11 +98,13 @@ def number_detections(study: Study, people: Indices, chosen: Indices) -> list[in
     return [len(people) + place if number is None else number for place, number in enumerate(numbers)]
 
 
-def _draw(data: AnalysisInput, image: Image, keypoints: Floats, scores: Floats, numbers: list[int]) -> Image:
+def _draw(
+    data: AnalysisInput, image: Image, keypoints: Floats, scores: Floats, categories: Ints, numbers: Sequence[int]
+) -> Image:
     """Return the image with people on it, ``_WIDTH`` wide."""
-    schema = data.schema
-    pairs = put_left_first(schema.flip_pairs, schema.names)
-    drawn = draw_people(image, keypoints, scores, schema.skeleton, flip_pairs=pairs, numbers=numbers)
+    pairs = put_left_first(data.schema.flip_pairs, data.schema.names)
+    skeletons = data.find_skeletons(categories)
+    drawn = draw_people(image, keypoints, scores, skeletons, flip_pairs=pairs, numbers=numbers)
     height = max(1, round(drawn.shape[0] * _WIDTH / drawn.shape[1]))
     scaled: Image = np.asarray(cv2.resize(drawn, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
     return scaled

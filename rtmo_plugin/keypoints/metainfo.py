@@ -6,7 +6,7 @@ that to the other, lists of numbers, which evaluators, hooks and checkpoints see
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,25 @@ def read_links(dataset_meta: Mapping[str, Any]) -> tuple[Links, Links]:
     for pair in put_left_first(dataset_meta.get("flip_pairs", ()), names):
         pairs.setdefault(frozenset(pair), pair)
     return skeleton, tuple(pairs.values())
+
+
+def find_skeletons(dataset_meta: Mapping[str, Any], labels: Iterable[int]) -> list[Links]:
+    """Return the skeleton of each person in parsed metainfo: that of the class, where classes have their own.
+
+    Args:
+        dataset_meta: Parsed metainfo.
+        labels: Class index of each person.
+
+    Examples:
+        >>> meta = {"keypoint_id2name": {0: "nose", 1: "tail"}, "skeleton_links": [[0, 1]]}
+        >>> find_skeletons(meta, [1, 0])
+        [((0, 1),), ((0, 1),)]
+        >>> find_skeletons({**meta, "classes": ["cat", "dog"], "class_skeletons": [[[0, 1]], []]}, [1, 0])
+        [(), ((0, 1),)]
+    """
+    own = read_class_skeletons(dataset_meta, len(dataset_meta.get("classes") or ()))
+    skeleton, _ = read_links(dataset_meta)
+    return [own[label] if own else skeleton for label in labels]
 
 
 def read_class_skeletons(dataset_meta: Mapping[str, Any], num_classes: int) -> tuple[Links, ...]:

@@ -31,17 +31,16 @@ _SHARE_OF_GAP = 0.25  # radius of a joint, as a share of the distance to the nea
 _SHIFT = 4  # OpenCV draws at 1/16 pixel, so that thin limbs of small people lie where they belong
 
 
-def draw_people(  # noqa: PLR0913  (what a plot shows: every option has a default)
+def draw_people(
     image: Image,
     keypoints: Floats,
     scores: Floats,
-    skeleton: Sequence[Sequence[int]],
+    skeletons: Sequence[Sequence[Sequence[int]]],
     *,
     flip_pairs: Sequence[Sequence[int]] = (),
     keypoint_thr: float = 0.3,
     texts: Sequence[str] = (),
     numbers: Sequence[int] = (),
-    skeletons: Sequence[Sequence[Sequence[int]]] = (),
 ) -> Image:
     """Return a copy of ``image`` with people drawn on it.
 
@@ -49,21 +48,20 @@ def draw_people(  # noqa: PLR0913  (what a plot shows: every option has a defaul
         image: Image, (height, width, 3) BGR.
         keypoints: (N, K, 2) x and y in pixels of ``image``.
         scores: (N, K) scores of the keypoints, 0..1.
-        skeleton: Pairs of keypoints to connect.
+        skeletons: N times the pairs of keypoints to connect, such as those of the person's class.
         flip_pairs: Pairs of left and right keypoints; left joints are white, right ones dark.
         keypoint_thr: Lowest score of keypoints that are drawn; limbs to other keypoints are left out.
         texts: Text above each person. Default: no text.
         numbers: Number of each person; equal numbers get equal colors. Default: the order of the people.
-        skeletons: Pairs of keypoints to connect for each person. Default: ``skeleton`` for all.
     """
     canvas = np.ascontiguousarray(image).copy()
     left, right = {pair[0] for pair in flip_pairs}, {pair[1] for pair in flip_pairs}
     num_keypoints = keypoints.shape[1] if keypoints.ndim == 3 else 0
     joints = [_LEFT if k in left else _RIGHT if k in right else _MIDDLE for k in range(num_keypoints)]
-    for index, (points, point_scores) in enumerate(zip(keypoints, scores)):
+    for index, (points, point_scores, skeleton) in enumerate(zip(keypoints, scores, skeletons, strict=True)):
         is_shown = (point_scores >= keypoint_thr) & np.isfinite(points).all(axis=-1)
         color = _PALETTE[(numbers[index] if len(numbers) else index) % len(_PALETTE)]
-        _draw_person(canvas, points, is_shown, skeletons[index] if len(skeletons) else skeleton, joints, color)
+        _draw_person(canvas, points, is_shown, skeleton, joints, color)
         if texts and is_shown.any():
             _write_text(canvas, texts[index], points[is_shown], color)
     return canvas

@@ -176,12 +176,14 @@ def _make_person(result: PoseResult, row: int, size_wh: tuple[int, int]) -> Pers
 def _describe_categories(info: ModelInfo) -> dict[str, dict[str, Any]]:
     """Return the classes of a model as categories; flips that the names tell are left out."""
     schema = info.schema
-    bones = [[start + 1, end + 1] for start, end in schema.skeleton]
-    entry: dict[str, Any] = {"keypoints": list(schema.names), **({"skeleton": bones} if bones else {})}
+    entry: dict[str, Any] = {"keypoints": list(schema.names)}
     flips = {tuple(sorted(pair)) for pair in schema.flip_pairs}
     if flips != {tuple(sorted(pair)) for pair in find_flip_pairs(schema.names)}:
         entry["flip_pairs"] = [[schema.names[a], schema.names[b]] for a, b in schema.flip_pairs]
-    return {name: dict(entry) for name in info.classes}
+    skeletons = (
+        [[start + 1, end + 1] for start, end in links] for links in info.find_skeletons(range(len(info.classes)))
+    )
+    return {name: {**entry, **({"skeleton": bones} if bones else {})} for name, bones in zip(info.classes, skeletons)}
 
 
 def _write(coco: dict[str, Any], target: Path, name: str, scores: dict[str, float], address: str) -> None:

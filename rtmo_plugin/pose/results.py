@@ -157,8 +157,8 @@ class PoseResult:
         schema = self.info.schema
         numbers = () if self.ids is None else self.ids.tolist()
         options: dict[str, Any] = {"flip_pairs": schema.flip_pairs, "keypoint_thr": keypoint_thr, "numbers": numbers}
-        options["skeletons"] = self.info.find_skeletons(self.labels.tolist())
-        drawn = draw_people(canvas, self.keypoints, self.visibility, schema.skeleton, texts=texts, **options)
+        skeletons = self.info.find_skeletons(self.labels.tolist())
+        drawn = draw_people(canvas, self.keypoints, self.visibility, skeletons, texts=texts, **options)
         if self.uncertainty is not None:
             is_shown = self.visibility >= keypoint_thr
             draw_ellipses(drawn, self.keypoints[is_shown], self.uncertainty[is_shown])

@@ -23,8 +23,8 @@ def describe_for_page(info: ModelInfo, name: str, score_thr: float) -> dict[str,
     return {
         "name": name,
         "keypoint_names": info.schema.names,
-        "skeleton": info.schema.skeleton,
         "flip_pairs": info.schema.flip_pairs,
         "classes": info.classes,
+        "skeletons": info.find_skeletons(range(len(info.classes))),
         "score_thr": score_thr,
     }

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from rtmo_plugin.engine.hooks.prediction_plots import tile_images
-from rtmo_plugin.keypoints.metainfo import read_links
+from rtmo_plugin.keypoints.metainfo import find_skeletons, read_links
 from rtmo_plugin.media.drawing import Image, draw_people
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.registry import HOOKS
@@ -62,8 +62,9 @@ def _draw_targets(values: Tensor, sample: Any, meta: Mapping[str, Any]) -> Image
     if "keypoints" not in labels:
         return image
     keypoints, visible = (np.asarray(labels.get(name)) for name in ("keypoints", "keypoints_visible"))
-    skeleton, flip_pairs = read_links(meta)
-    canvas = draw_people(image, keypoints, visible, skeleton, flip_pairs=flip_pairs)
+    _, flip_pairs = read_links(meta)
+    skeletons = find_skeletons(meta, np.asarray(labels.get("labels", np.zeros(len(keypoints), int))).tolist())
+    canvas = draw_people(image, keypoints, visible, skeletons, flip_pairs=flip_pairs)
     for x1, y1, x2, y2 in np.asarray(labels.get("bboxes")).round().clip(-(2**15), 2**15).astype(int).tolist():
         cv2.rectangle(canvas, (x1, y1), (x2, y2), (255, 255, 255), 1)
     return canvas

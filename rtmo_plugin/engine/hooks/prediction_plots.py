@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
 from rtmo_plugin.data.stored_images import read_stored_image
-from rtmo_plugin.keypoints.metainfo import read_links
+from rtmo_plugin.keypoints.metainfo import find_skeletons, read_links
 from rtmo_plugin.media.drawing import Image, draw_people
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.image_files import write_image
@@ -58,13 +58,14 @@ class PictureHook(Hook):
 
     def _plot_batch(self, samples: Sequence[PoseDataSample], meta: Mapping[str, Any]) -> None:
         assert self._plan is not None  # set by ``before_val`` and ``before_test``
-        skeleton, flip_pairs = read_links(meta)
+        _, flip_pairs = read_links(meta)
         for sample in samples:
             people = read_detections(sample, self._score_thr)
             image = read_stored_image(str(sample.img_path))
             path = self._plan.choose_path(Frame(None, str(sample.img_path)))
             options: dict[str, Any] = {"flip_pairs": flip_pairs, "texts": name_classes(people.labels, meta)}
-            write_image(path, draw_people(image, people.keypoints, people.keypoint_scores, skeleton, **options))
+            skeletons = find_skeletons(meta, people.labels.tolist())
+            write_image(path, draw_people(image, people.keypoints, people.keypoint_scores, skeletons, **options))
 
 
 def _plan_plots(folder: Path, dataset: Any) -> PlotPlan:

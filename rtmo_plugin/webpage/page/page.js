@@ -1,8 +1,9 @@
 // The page: takes images, videos or the webcam, shows the people in them, and saves JSON and plots.
 //
 // detector.js, which is not the same file everywhere, detects the people:
-//   open(tell)          the model: name, keypoint_names, skeleton, flip_pairs, score_thr, limits (a sentence), and
-//                       optionally where (words on what computes) and lowest_score; tell(words) shows how far it is
+//   open(tell)          the model: name, keypoint_names, flip_pairs, classes, skeletons (one a class), score_thr,
+//                       limits (a sentence), and optionally where (words on what computes) and lowest_score;
+//                       tell(words) shows how far it is
 //   detectFile(file)    {image, answer} of an image file; answer: {people, width, height, milliseconds}
 //   detectFrame(video)  the same of the frame that a video element shows
 

@@ -12,7 +12,8 @@ export function plotPeople(context, people, model, visibility, chosen) {
   const sides = model.keypoint_names.map((_, k) => (left.has(k) ? "#ffffff" : right.has(k) ? "#282828" : "#c8c8c8"));
   people.forEach((person, index) => {
     context.globalAlpha = chosen === null || chosen === index ? 1 : 0.25;
-    plotPerson(context, person, model.skeleton, sides, chooseColor(index), visibility);
+    const skeleton = model.skeletons[Math.max(0, model.classes.indexOf(person.class))]; // people of a single class do not name it
+    plotPerson(context, person, skeleton, sides, chooseColor(index), visibility);
   });
   context.globalAlpha = 1;
 }
