@@ -23,6 +23,12 @@ def test_only_the_package_is_installed():
     assert {name for name in find_packages(str(ROOT)) if "." not in name} >= set(FOLDERS)
 
 
+def test_every_folder_with_modules_is_a_package():
+    folders = {path.parent for path in (ROOT / "rtmo_plugin").rglob("*.py") if "_configs" not in path.parts}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+    assert ROOT / "rtmo_plugin/data/synthetic" in folders
+
+
 def test_nothing_of_the_package_imports_comparisons_or_studies():
     importers = []
     for path in (ROOT / "rtmo_plugin").rglob("*.py"):

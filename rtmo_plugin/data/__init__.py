@@ -1,10 +1,4 @@
-"""Data: COCO files with any keypoints (``coco_keypoints``), and synthetic people, which need no download.
-
-Synthetic people from numbers to pixels: ``poses`` (body, ranges of joint angles) > ``figure`` (bodies in 3-D) >
-``scene`` (people placed in a frame) > ``parts`` and ``rendering`` (label map, image) >
-``annotation`` (COCO ground truth) > ``synthetic_people`` (the dataset) and ``synthetic_images`` (its
-images as a transform and as files).
-"""
+"""Data: COCO files with any keypoints (``coco_keypoints``), and people that are drawn (``synthetic``)."""
 
 from rtmo_plugin.data.coco_keypoints import CocoKeypoints
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
