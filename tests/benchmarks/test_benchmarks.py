@@ -127,6 +127,18 @@ def test_tool_measures_loading_by_workers_and_collation(tmp_path, capsys):
     assert run_tool(["loading", "--max-workers", "0"]) == 2
 
 
+@pytest.mark.slow
+def test_tool_measures_keypoint_sets(tmp_path, capsys):
+    assert run_tool(["keypoints", "--batch-size", "1", "--rounds", "1", "--out", str(tmp_path / "report.json")]) == 0
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert [side["name"] for side in content["sides"]] == ["17 keypoints", "133 keypoints"]
+    results = content["results"]
+    operators, peaks = (list(results[name].values()) for name in ("operators of a step", "peak memory (MiB)"))
+    assert abs(operators[1] - operators[0]) < 0.02 * operators[0]
+    assert 500 < peaks[0] < peaks[1] < 1.5 * peaks[0]
+    assert "Training step of RTMO-s, 1 images of 640 x 640" in capsys.readouterr().out
+
+
 def test_a_training_step_needs_images(capsys):
     assert run_tool(["train", "--batch-size", "0"]) == 2
     assert "is not a whole number from 1" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import cv2
@@ -10,28 +9,20 @@ import pytest
 
 from rtmo_plugin.labels import read_coco
 from rtmo_plugin.labels.conversion import convert_to_coco
-from tests.conftest import ROOT
+from tests.guides import list_commands, read_guide
 from tests.tiny_runs import make_tiny
 from tests.tools.test_tools import run_in_process
 
-GUIDE = (ROOT / "docs/custom-data.md").read_text(encoding="utf-8")
-ONLY_WITH_A_GPU = "rtmo-s_custom"  # these commands have tests of their own, in tests/apis
-
-
-def list_commands():
-    """Return the tool and the arguments of each command on the page."""
-    blocks = re.findall(r"```bash\n(.*?)```", GUIDE, re.S)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in lines if ONLY_WITH_A_GPU not in line]
-    assert all(each[0] in ("python", "rtmo") for each in words if each)
-    tools = [each[1].removeprefix("tools/").removesuffix(".py") for each in words if each]
-    return [("test" if tool == "eval" else tool, each[2:]) for tool, each in zip(tools, filter(None, words))]
+GUIDE = read_guide("custom-data.md")
+ONLY_WITH_A_GPU = "rtmo-s_custom"  # tests/configs/test_custom_recipe.py trains it
 
 
 def follow(capsys, folder, replacements):
     """Run all commands with some words replaced, and return what each printed, by tool and command."""
     printed = {}
-    for tool, arguments in list_commands():
+    for tool, arguments in list_commands(GUIDE):
+        if ONLY_WITH_A_GPU in arguments:
+            continue
         replaced = [replacements.get(word, word) for word in arguments]
         code, out, err = run_in_process(capsys, tool, *replaced)
         assert code == 0, (tool, replaced, err)

@@ -58,21 +58,26 @@ def make_people(num_keypoints, name, seed):
     return coco, pictures
 
 
+def write_published(root, name):
+    """Write a set in its published layout below a folder."""
+    pattern, splits, folders = FILES[name]
+    num_keypoints = {"wholebody": 133, "halpe": 136, "halpe26": 136}.get(name, 17)
+    for seed, (split, folder) in enumerate(zip(splits, folders)):
+        coco, pictures = make_people(num_keypoints, name, seed)
+        for place in (root / folder, (root / pattern).parent):
+            place.mkdir(parents=True, exist_ok=True)
+        (root / pattern.format(split)).write_text(json.dumps(coco))
+        for file_name, pixels in pictures.items():
+            cv2.imwrite(str(root / folder / file_name), pixels)
+
+
 @pytest.fixture(scope="module")
 def write_set(tmp_path_factory):
     """Return a function that writes a set in its published layout, and returns the folder."""
 
     def write(name):
         root = tmp_path_factory.mktemp(name)
-        pattern, splits, folders = FILES[name]
-        num_keypoints = {"wholebody": 133, "halpe": 136, "halpe26": 136}.get(name, 17)
-        for seed, (split, folder) in enumerate(zip(splits, folders)):
-            coco, pictures = make_people(num_keypoints, name, seed)
-            for place in (root / folder, (root / pattern).parent):
-                place.mkdir(parents=True, exist_ok=True)
-            (root / pattern.format(split)).write_text(json.dumps(coco))
-            for file_name, pixels in pictures.items():
-                cv2.imwrite(str(root / folder / file_name), pixels)
+        write_published(root, name)
         return root
 
     return write
