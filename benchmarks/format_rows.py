@@ -36,6 +36,7 @@ _ONNX, _OPENVINO = ("onnx", "onnxruntime"), ("onnx", "openvino")
 _IN_OPENVINO: dict[str, Any] = {"format": "openvino"}
 _LITERT = ("litert_torch", "ai_edge_litert")
 _IN_LITERT: dict[str, Any] = {"format": "litert", "cut": "raw", "dynamic": "none"}
+_IN_EXECUTORCH: dict[str, Any] = {"format": "executorch", "dynamic": "none"}
 ROWS = (
     FormatRow("ONNX, end2end", ".onnx", {}, "onnxruntime", _ONNX,
               "export/test_onnx_file.py::test_default_file_has_mmdeploys_signature"),
@@ -83,4 +84,8 @@ ROWS = (
               ("coremltools",),
               "export/test_coreml_file.py::test_decoded_package_takes_an_image_and_gives_named_arrays",
               note="its program computed in PyTorch, not run on a device"),
+    FormatRow("ExecuTorch, raw", ".pte", {**_IN_EXECUTORCH, "cut": "raw"}, "executorch", ("executorch",),
+              "export/test_executorch_file.py::test_people_are_those_of_onnx_runtime"),
+    FormatRow("ExecuTorch, decoded", ".pte", {**_IN_EXECUTORCH, "cut": "decoded"}, "executorch", ("executorch",),
+              "export/test_executorch_file.py::test_other_cuts_have_the_names_of_onnx"),
 )  # fmt: skip

@@ -258,8 +258,8 @@ def export(
         config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config.
         checkpoint: Path or URL of a checkpoint, or a name such as ``rtmo-s_body7``.
         out: File to write; a folder for ``web`` and ``coreml``.
-        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2``, ``ncnn``, ``web``, ``litert``, ``coreml``, ``aoti``
-            or ``engine``.
+        format: ``onnx``, ``openvino``, ``torchscript``, ``pt2``, ``ncnn``, ``web``, ``litert``, ``coreml``, ``aoti``,
+            ``engine`` or ``executorch``.
         calibration: Score calibration that ``rtmo analyze`` wrote, to store in the file.
         uncertainty_calibration: Calibration of the keypoints' standard deviations that ``rtmo analyze`` wrote, to store
             in the file.

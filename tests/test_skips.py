@@ -12,6 +12,7 @@ THINGS = (
     *(
         "litert-torch",
         "coremltools",
+        "executorch",
         "tensorrt",
         "g++",
         "libopencv-dev",

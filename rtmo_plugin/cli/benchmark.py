@@ -71,7 +71,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_argument(parser)
     add("--annotations", metavar="FILE", help="compute AP on the images of --images with these COCO annotations")
     add("--runtime", metavar="NAMES", default="", help="runtimes of exported files, separated by commas: openvino, "
-        "onnxruntime, tensorrt, torch, ncnn, litert, engine (default: the fastest that reads the file)")  # fmt: skip
+        "onnxruntime, tensorrt, torch, ncnn, litert, engine, executorch (default: the fastest one)")  # fmt: skip
     add("--threads", type=THREADS, metavar="N", help="CPU threads (default: all cores)")
     add("--size", metavar="WxH", help="width and height of the input, for exported files of a dynamic size")
     add("--batch-size", type=BATCH_SIZE, default=1, metavar="N", help="images per batch, to measure images/s")

@@ -22,6 +22,7 @@ FORMATS = {
     "coreml": ".mlpackage",
     "aoti": ".pt2",
     "engine": ".engine",
+    "executorch": ".pte",
 }
 PACKAGE_SUFFIX = FORMATS["coreml"]
 NMS_CONSTANTS = ("max_people", "nms_thr", "score_thr")  # inputs 2 to 4 of NonMaxSuppression in ONNX and OpenVINO

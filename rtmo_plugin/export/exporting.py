@@ -110,6 +110,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
     from rtmo_plugin.export.writers.compiled_file import write_compiled
     from rtmo_plugin.export.writers.coreml_file import write_coreml
     from rtmo_plugin.export.writers.engine_file import write_engine
+    from rtmo_plugin.export.writers.executorch_file import write_executorch
     from rtmo_plugin.export.writers.litert_file import write_litert
     from rtmo_plugin.export.writers.ncnn_file import write_ncnn
     from rtmo_plugin.export.writers.onnx_file import write_onnx
@@ -128,6 +129,7 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         write_coreml,
         write_compiled,
         write_engine,
+        write_executorch,
     )
     return dict(zip(FORMATS, writers, strict=True))[name]
 

@@ -21,6 +21,7 @@ _PACKAGES = (
         "openvino",
         "ncnn",
         "ai-edge-litert",
+        "executorch",
         "mmengine",
         "mmpose",
         "rtmlib",

@@ -24,8 +24,8 @@ from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
 from rtmo_plugin.export.writers.draft import write_verified
 from rtmo_plugin.export.writers.quantization import Int8Inputs
+from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.engines.engine import count_cores
-from rtmo_plugin.runtime.engines.litert_metadata import append_metadata
 from rtmo_plugin.runtime.model_info import ModelInfo
 
 _SIGNATURE = "serving_default"

@@ -26,6 +26,7 @@ RUNTIMES = {
     "tensorrt": ("onnxruntime", (".onnx",)),  # as an execution provider of ONNX Runtime
     "litert": ("ai_edge_litert", (".tflite",)),
     "engine": ("tensorrt", (".engine",)),
+    "executorch": ("executorch", (".pte",)),
 }
 _ENGINES = {  # the module below this one, and the class
     "openvino": ("openvino_runtime", "OpenVinoEngine"),
@@ -35,6 +36,7 @@ _ENGINES = {  # the module below this one, and the class
     "ncnn": ("ncnn_runtime", "NcnnEngine"),
     "litert": ("litert_runtime", "LiteRtEngine"),
     "engine": ("tensorrt_runtime", "TensorRtEngine"),
+    "executorch": ("executorch_runtime", "ExecuTorchEngine"),
 }
 _WITH_CODE = ("torch", "engine")  # runtimes whose files hold code
 

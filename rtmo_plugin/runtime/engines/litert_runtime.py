@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.files import read_bytes
+from rtmo_plugin.runtime.engines.appended_metadata import read_metadata
 from rtmo_plugin.runtime.engines.engine import count_cores, read_info
-from rtmo_plugin.runtime.engines.litert_metadata import read_metadata
 
 _MAX_BYTES = 2 * 1024**3  # of a flatbuffer
 _IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every file

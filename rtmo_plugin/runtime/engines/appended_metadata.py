@@ -1,6 +1,6 @@
-"""Metadata of LiteRT files (.tflite), in a ZIP archive behind the model, as TensorFlow Lite's own metadata are.
+"""Metadata of LiteRT and ExecuTorch files (.tflite, .pte), in a ZIP archive behind the model, as in TensorFlow Lite.
 
-LiteRT ignores what follows the model, and ``unzip -p model.tflite metadata.json`` prints the metadata.
+Both runtimes ignore what follows the model, and ``unzip -p model.tflite metadata.json`` prints the metadata.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _MAX_BYTES = 4 * 1024**2
 
 
 def append_metadata(path: Path, strings: Mapping[str, str]) -> None:
-    """Append metadata to a LiteRT file that has none."""
+    """Append metadata to a file that has none."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_ENTRY, json.dumps(dict(strings), indent=1) + "\n")
 
 
 def read_metadata(content: bytes, path: Path) -> dict[str, str]:
-    """Return the metadata of a LiteRT file; empty for a file without.
+    """Return the metadata of a file; empty for a file without.
 
     Args:
         content: Content of the file.

@@ -1,0 +1,103 @@
+"""An ExecuTorch file (.pte) for Android and iOS, with XNNPACK's kernels; compared before it gets its name.
+
+``executorch`` lowers what XNNPACK computes to one blob after another, and the rest to its portable operators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from rtmo_plugin.engine.console import raise_log_level
+from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.checks.comparison import Run
+from rtmo_plugin.export.checks.tolerance import Differences
+from rtmo_plugin.export.export_options import ExportOptions
+from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
+from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
+from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
+
+
+def write_executorch(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
+    """Write a model for ExecuTorch, see ``write_verified``.
+
+    Args:
+        model: Trained model, in eval mode.
+        path: Name of the ``.pte`` file.
+        options: Options of the file; one image of one size is possible, before NMS, in float32.
+        info: Metadata to store in the file.
+
+    Returns:
+        Differences between the file, run by ExecuTorch, and PyTorch.
+
+    Raises:
+        ExportError: The file does not compute what PyTorch computes, and was not kept.
+        OutputError: A file cannot be written.
+        ConfigError: The package is missing, or the format does not support the options.
+    """
+    _check(options, path)
+    from rtmo_plugin.runtime.engines.executorch_runtime import ExecuTorchEngine
+
+    graph = build_graph(model, options)
+
+    def save(draft: Path) -> None:
+        draft.write_bytes(_convert(graph, options))
+        append_metadata(draft, {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)})
+
+    def load(draft: Path) -> Run:
+        engine = ExecuTorchEngine(draft)
+
+        def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
+            return dict(engine.run(images))
+
+        return run
+
+    return write_verified(model, path, options, save, load)
+
+
+def _check(options: ExportOptions, path: Path) -> None:
+    if find_spec("executorch") is None:
+        raise ConfigError(f"Writing ExecuTorch files needs the package executorch: {write_install_line('executorch')}")
+    if options.cut == "end2end" or options.dynamic or options.half or options.int8:
+        raise ConfigError(
+            f"{path.name} can hold one image of one size before NMS, in float32: export it with --cut decoded, fused "
+            "or raw and --dynamic none, without --half and --int8."
+        )
+
+
+def _convert(graph: RawGraph, options: ExportOptions) -> bytes:
+    """Return the content of an ExecuTorch file, without metadata."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from executorch.exir.passes.constant_prop_pass import constant_prop_pass
+
+    with _suppress_output(), torch.no_grad():
+        program = torch.export.export(graph, (make_example(options),))
+        # XNNPACK takes constants as weights only, and some are slices of a larger one.
+        program = constant_prop_pass(program.run_decompositions({}))
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        content: bytes = lowered.to_executorch().buffer
+    return content
+
+
+@contextlib.contextmanager
+def _suppress_output() -> Iterator[None]:
+    """Keep ExecuTorch from printing its progress and advice, while the context is open."""
+    with (
+        warnings.catch_warnings(),
+        raise_log_level(logging.getLogger(), logging.ERROR),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield

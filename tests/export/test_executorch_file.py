@@ -1,0 +1,91 @@
+"""ExecuTorch's files say what PyTorch says, or are not kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.test_onnx_file import make_info, make_options
+
+pytest.importorskip("executorch", reason="the package executorch is not installed")
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
+
+
+def write(model, path, **changes):
+    from rtmo_plugin.export.writers.executorch_file import write_executorch
+
+    options = make_options(**{"cut": "raw", "dynamic": (), **changes})
+    info = replace(make_info(model, options), dynamic=(), input=options.input)
+    return write_executorch(model, path, options, info), options, info
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tmp_path_factory):
+    from rtmo_plugin.export.writers.onnx_file import write_onnx
+
+    folder = tmp_path_factory.mktemp("executorch")
+    found, options, info = write(tiny, folder / "model.pte", input="uint8")
+    assert found.maps < 0.1
+    assert sorted(path.name for path in folder.iterdir()) == ["model.npz", "model.pte"]
+    write_onnx(tiny, folder / "other.onnx", options, info)
+    return folder
+
+
+def test_people_are_those_of_onnx_runtime(folder):
+    model, other = (
+        ExportedModel(folder / "model.pte", threads=1),
+        ExportedModel(folder / "other.onnx", runtime="onnxruntime"),
+    )
+    assert model.info == other.info
+    for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
+        assert len(people) == len(expected) > 0
+        np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
+        assert np.median(np.abs(people.keypoints - expected.keypoints)) < 0.05
+
+
+def test_xnnpack_computes_every_convolution_and_linear_layer(folder):
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(folder / "model.pte")
+    content = (folder / "model.pte").read_bytes()
+    assert program.metadata("forward").uses_backend("XnnpackBackend")
+    assert b"aten::max_pool" not in content
+    for name in (b"aten::convolution", b"aten::addmm", b"aten::mm", b"aten::linear"):
+        assert name not in content
+
+
+def test_other_cuts_have_the_names_of_onnx(tiny, tmp_path):
+    found, _, _ = write(tiny, tmp_path / "model.pte", cut="decoded")
+    assert max(found.score, found.box, found.keypoint) < 1
+    assert found.num_people == 20
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pte"]
+    outputs = ExportedModel(tmp_path / "model.pte")._engine.run(np.zeros((1, 3, 64, 96), np.float32))
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "dets": (1, 20, 5),
+        "labels": (1, 20),
+        "keypoints": (1, 20, 17, 3),
+    }
+
+
+@pytest.mark.parametrize("changes", [{"cut": "end2end"}, {"dynamic": ("batch",)}, {"half": True}])
+def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
+    with pytest.raises(ConfigError, match=r"model\.pte can hold one image of one size before NMS, in float32"):
+        write(tiny, tmp_path / "model.pte", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_files_are_refused(folder, tmp_path, capfd):
+    path, content = tmp_path / "model.pte", (folder / "model.pte").read_bytes()
+    for damaged in (b"", b"nothing", content[:50], content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"model\.pte cannot be read as a model of ExecuTorch"):
+            ExportedModel(path)
+    assert capfd.readouterr() == ("", "")  # nothing of the runtime's own
+    path.write_bytes(content[: content.rindex(b"PK\1\2")])
+    with pytest.raises(DataError, match="is not an RTMO model: it has the outputs"):
+        ExportedModel(path)
+    with pytest.raises(ConfigError, match="ExecuTorch runs here on the cpu in float32"):
+        ExportedModel(folder / "model.pte", precision="bfloat16")
