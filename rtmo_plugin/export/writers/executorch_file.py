@@ -85,9 +85,18 @@ def _convert(graph: RawGraph, options: ExportOptions) -> bytes:
         program = torch.export.export(graph, (make_example(options),))
         # XNNPACK takes constants as weights only, and some are slices of a larger one.
         program = constant_prop_pass(program.run_decompositions({}))
+        # ExecuTorch 1.5 writes the start of a tensor's storage, so slices need storages of their own.
+        program.constants.update({name: _copy_slice(value) for name, value in program.constants.items()})
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
         content: bytes = lowered.to_executorch().buffer
     return content
+
+
+def _copy_slice(value: Any) -> Any:
+    """Return a constant of a program, copied if it is a tensor that is a part of its storage."""
+    if not isinstance(value, torch.Tensor) or value.untyped_storage().nbytes() == value.nbytes:
+        return value
+    return value.clone(memory_format=torch.contiguous_format)
 
 
 @contextlib.contextmanager
