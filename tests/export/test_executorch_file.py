@@ -9,6 +9,7 @@ from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.export.test_onnx_file import make_info, make_options
 
+pytestmark = pytest.mark.slow  # converting takes a minute
 pytest.importorskip("executorch", reason="the package executorch is not installed")
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
@@ -47,11 +48,8 @@ def test_people_are_those_of_onnx_runtime(folder):
 
 
 def test_xnnpack_computes_every_convolution_and_linear_layer(folder):
-    from executorch.runtime import Runtime
-
-    program = Runtime.get().load_program(folder / "model.pte")
     content = (folder / "model.pte").read_bytes()
-    assert program.metadata("forward").uses_backend("XnnpackBackend")
+    assert b"XnnpackBackend" in content
     assert b"aten::max_pool" not in content
     for name in (b"aten::convolution", b"aten::addmm", b"aten::mm", b"aten::linear"):
         assert name not in content
