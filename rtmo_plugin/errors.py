@@ -220,6 +220,25 @@ def report_user_errors() -> Iterator[None]:
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 
+@contextmanager
+def drop_stderr() -> Iterator[None]:
+    """Silence what libraries print to stderr below Python, such as FFmpeg's notes on codec tags."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(null)
+        os.close(kept)
+
+
 def escape_control_characters(text: str) -> str:
     r"""Return text with control characters escaped, so that a terminal shows them instead of executing them.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
@@ -154,6 +155,25 @@ def print_once(result: object) -> None:
     """Print the result of a run, in the first of its processes."""
     if is_main_process():
         print(f"\n{result}")
+
+
+@contextmanager
+def suppress_output(*loggers: str) -> Iterator[None]:
+    """Keep a library from printing its progress, advice and warnings, while the context is open; errors are raised.
+
+    Args:
+        *loggers: Names of the library's loggers that have a level of their own.
+    """
+    with (
+        ExitStack() as stack,
+        warnings.catch_warnings(),
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        for name in ("", *loggers):
+            stack.enter_context(raise_log_level(logging.getLogger(name), logging.ERROR))
+        yield
 
 
 @contextmanager

@@ -7,12 +7,9 @@ gets its name when it is closed: an older file of that name stays until then.
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,7 +21,7 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
-from rtmo_plugin.errors import ConfigError, OutputError
+from rtmo_plugin.errors import ConfigError, OutputError, drop_stderr
 from rtmo_plugin.files import replace_file
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.media.ffmpeg_program import FfmpegProgram, find_ffmpeg
@@ -190,25 +187,6 @@ def _open_writer(codec: str, path: Path, fps: float, size_wh: tuple[int, int]) -
         return None if program is None else FfmpegProgram(program, path, fps, size_wh)
     if codec == _PYAV:
         return PyavWriter(path, fps, size_wh) if has_pyav() else None
-    with leave_out_messages(), _drop_stderr():
+    with leave_out_messages(), drop_stderr():
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, size_wh)  # type: ignore[attr-defined]
     return writer if writer.isOpened() else None
-
-
-@contextmanager
-def _drop_stderr() -> Iterator[None]:
-    """Silence what libraries print to stderr below Python, such as FFmpeg's notes on codec tags."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(null)
-        os.close(kept)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from tests.export.conftest import check_damage_is_refused, check_like_onnx_runtime
 from tests.export.test_onnx_file import make_info, make_options
 
 pytestmark = pytest.mark.slow  # converting takes a minute
 pytest.importorskip("executorch", reason="the package executorch is not installed")
-
-IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), np.uint8)
 
 
 def write(model, path, **changes):
@@ -36,15 +36,7 @@ def folder(tiny, tmp_path_factory):
 
 
 def test_people_are_those_of_onnx_runtime(folder):
-    model, other = (
-        ExportedModel(folder / "model.pte", threads=1),
-        ExportedModel(folder / "other.onnx", runtime="onnxruntime"),
-    )
-    assert model.info == other.info
-    for people, expected in zip(model.predict_batch([IMAGE, IMAGE[:30]]), other.predict_batch([IMAGE, IMAGE[:30]])):
-        assert len(people) == len(expected) > 0
-        np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
-        assert np.median(np.abs(people.keypoints - expected.keypoints)) < 0.05
+    check_like_onnx_runtime(folder / "model.pte", folder / "other.onnx")
 
 
 def test_xnnpack_computes_every_convolution_and_linear_layer(folder):
@@ -76,14 +68,22 @@ def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
 
 
 def test_damaged_files_are_refused(folder, tmp_path, capfd):
-    path, content = tmp_path / "model.pte", (folder / "model.pte").read_bytes()
-    for damaged in (b"", b"nothing", content[:50], content[: len(content) // 2]):
-        path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"model\.pte cannot be read as a model of ExecuTorch"):
-            ExportedModel(path)
+    check_damage_is_refused(folder / "model.pte", tmp_path, "ExecuTorch")
     assert capfd.readouterr() == ("", "")  # nothing of the runtime's own
-    path.write_bytes(content[: content.rindex(b"PK\1\2")])
-    with pytest.raises(DataError, match="is not an RTMO model: it has the outputs"):
-        ExportedModel(path)
     with pytest.raises(ConfigError, match="ExecuTorch runs here on the cpu in float32"):
         ExportedModel(folder / "model.pte", precision="bfloat16")
+
+
+def test_another_program_with_its_hash_is_refused(folder, tmp_path, capfd):
+    path, content = tmp_path / "model.pte", (folder / "model.pte").read_bytes()
+    model = content[: content.rindex(b"PK\3\4")]
+    for other in (model[:5000], model[:1000] + bytes(1000) + model[2000:]):
+        path.write_bytes(other)
+        append_metadata(path, {})
+        with pytest.raises(DataError, match=r"model\.pte cannot be read as a model of ExecuTorch: [a-zA-Z]"):
+            ExportedModel(path)
+    path.write_bytes(model)
+    append_metadata(path, {})
+    with pytest.raises(DataError, match="is not an RTMO model: it has the outputs"):
+        ExportedModel(path)
+    assert capfd.readouterr() == ("", "")

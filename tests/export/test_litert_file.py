@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.exported_model import ExportedModel
-from tests.export.conftest import check_like_onnx_runtime
+from tests.export.conftest import check_damage_is_refused, check_like_onnx_runtime
 from tests.export.test_onnx_file import make_info, make_options
 
 pytest.importorskip("litert_torch", reason="the package litert-torch is not installed")
@@ -81,14 +82,21 @@ def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damaged_files_are_refused(folder, tmp_path):
-    path, content = tmp_path / "model.tflite", (folder / "model.tflite").read_bytes()
-    for damaged in (b"", b"nothing", content[:100_000], content[: len(content) // 2]):
-        path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"model\.tflite cannot be read as a model of LiteRT"):
-            ExportedModel(path)
-    path.write_bytes(content[: content.rindex(b"PK\1\2")])
-    with pytest.raises(DataError, match="is not an RTMO model: it has the outputs"):
-        ExportedModel(path)
+def test_damaged_files_are_refused(folder, tmp_path, capfd):
+    check_damage_is_refused(folder / "model.tflite", tmp_path, "LiteRT")
+    assert capfd.readouterr() == ("", "")  # nothing of the runtime's own
     with pytest.raises(ConfigError, match="LiteRT runs here on the cpu in float32"):
         ExportedModel(folder / "model.tflite", precision="bfloat16")
+
+
+def test_another_model_with_its_hash_is_refused(folder, tmp_path, capfd):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(1000))
+    append_metadata(path, {})
+    with pytest.raises(DataError, match=r"model\.tflite cannot be read as a model of LiteRT: [A-Z]"):
+        ExportedModel(path)
+    content = (folder / "model.tflite").read_bytes()
+    path.write_bytes(content[: content.rindex(b"PK\3\4")])
+    append_metadata(path, {})
+    with pytest.raises(DataError, match="is not an RTMO model: it has the outputs"):
+        ExportedModel(path)

@@ -5,11 +5,6 @@ Core ML itself runs on Apple's systems alone, so the comparison computes the wri
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtmo_plugin.engine.console import raise_log_level
+from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, ExportError, write_install_line
 from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.coreml_program import CoreMlProgram
@@ -58,7 +53,7 @@ def write_coreml(model: Any, path: Path, options: ExportOptions, info: ModelInfo
         _convert(graph, draft, options, info)
 
     def load(draft: Path) -> Run:
-        with _suppress_output():
+        with suppress_output("coremltools"):
             program = CoreMlProgram(draft)
         _check_signature(program.spec.description, graph.output_names, options, path)
 
@@ -96,7 +91,7 @@ def _convert(graph: RawGraph, path: Path, options: ExportOptions, info: ModelInf
     )
     half = {True: ct.precision.FLOAT16, False: ct.precision.FLOAT32}
     example = make_example(replace(options, input="float32"))
-    with _suppress_output(), torch.no_grad():
+    with suppress_output("coremltools"), torch.no_grad():
         script = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call]
         converted = ct.convert(
             script,
@@ -130,16 +125,3 @@ def _check_signature(description: Any, output_names: list[str], options: ExportO
             f"{path} was not kept: it takes {given.name} of {size} and gives {', '.join(names)}, where input of "
             f"{options.size_wh} and {', '.join(output_names)} were expected."
         )
-
-
-@contextlib.contextmanager
-def _suppress_output() -> Iterator[None]:
-    """Keep coremltools from printing its progress and advice, while the context is open."""
-    with (
-        warnings.catch_warnings(),
-        raise_log_level(logging.getLogger(), logging.ERROR),
-        raise_log_level(logging.getLogger("coremltools"), logging.ERROR),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield

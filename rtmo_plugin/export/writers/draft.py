@@ -13,6 +13,12 @@ from rtmo_plugin.export.export_options import PACKAGE_SUFFIX, ExportOptions
 from rtmo_plugin.export.writers.parameters import collect_parameters
 from rtmo_plugin.files import create_folder, replace_file
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
+from rtmo_plugin.runtime.engines import Engine
+
+
+def wrap_engine(engine: Engine) -> Run:
+    """Return an engine as the function that a comparison calls; what it computes depends on no score threshold."""
+    return lambda images, score_thr: dict(engine.run(images))
 
 
 def write_verified(

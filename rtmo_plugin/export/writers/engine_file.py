@@ -11,14 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from rtmo_plugin.errors import ConfigError, ExportError
 from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
-from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
 from rtmo_plugin.export.writers.onnx_file import INPUT_NAME, convert_to_onnx
 from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.files import write_json
@@ -46,12 +44,7 @@ def write_engine(model: Any, path: Path, options: ExportOptions, info: ModelInfo
 
     def load(draft: Path) -> Run:
         trust(content, path)
-        engine = TensorRtEngine(draft, device=device)
-
-        def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
-            return dict(engine.run(images))
-
-        return run
+        return wrap_engine(TensorRtEngine(draft, device=device))
 
     return write_verified(model, path, options, save, load)
 

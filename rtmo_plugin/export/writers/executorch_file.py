@@ -5,25 +5,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
-from rtmo_plugin.engine.console import raise_log_level
+from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
-from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
 from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
@@ -54,15 +47,7 @@ def write_executorch(model: Any, path: Path, options: ExportOptions, info: Model
         draft.write_bytes(_convert(graph, options))
         append_metadata(draft, {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)})
 
-    def load(draft: Path) -> Run:
-        engine = ExecuTorchEngine(draft)
-
-        def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
-            return dict(engine.run(images))
-
-        return run
-
-    return write_verified(model, path, options, save, load)
+    return write_verified(model, path, options, save, lambda draft: wrap_engine(ExecuTorchEngine(draft)))
 
 
 def _check(options: ExportOptions, path: Path) -> None:
@@ -81,7 +66,7 @@ def _convert(graph: RawGraph, options: ExportOptions) -> bytes:
     from executorch.exir import to_edge_transform_and_lower
     from executorch.exir.passes.constant_prop_pass import constant_prop_pass
 
-    with _suppress_output(), torch.no_grad():
+    with suppress_output(), torch.no_grad():
         program = torch.export.export(graph, (make_example(options),))
         # XNNPACK takes constants as weights only, and some are slices of a larger one.
         program = constant_prop_pass(program.run_decompositions({}))
@@ -97,16 +82,3 @@ def _copy_slice(value: Any) -> Any:
     if not isinstance(value, torch.Tensor) or value.untyped_storage().nbytes() == value.nbytes:
         return value
     return value.clone(memory_format=torch.contiguous_format)
-
-
-@contextlib.contextmanager
-def _suppress_output() -> Iterator[None]:
-    """Keep ExecuTorch from printing its progress and advice, while the context is open."""
-    with (
-        warnings.catch_warnings(),
-        raise_log_level(logging.getLogger(), logging.ERROR),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield

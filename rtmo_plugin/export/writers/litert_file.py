@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtmo_plugin.engine.console import raise_log_level
+from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
-from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
 from rtmo_plugin.export.writers.quantization import Int8Inputs
 from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.engines.engine import count_cores
@@ -65,16 +60,7 @@ def write_litert(model: Any, path: Path, options: ExportOptions, info: ModelInfo
         draft.write_bytes(_quantize(content, options, info) if options.int8 else content)
         append_metadata(draft, info.to_strings())
 
-    def load(draft: Path) -> Run:
-        engine = LiteRtEngine(draft)
-
-        def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
-            outputs = engine.run(images)
-            return {name: outputs[name] for name in graph.output_names}
-
-        return run
-
-    return write_verified(model, path, options, save, load)
+    return write_verified(model, path, options, save, lambda draft: wrap_engine(LiteRtEngine(draft)))
 
 
 def _check(options: ExportOptions, path: Path) -> None:
@@ -104,7 +90,7 @@ def _convert(graph: RawGraph, options: ExportOptions) -> bytes:
     """Return the content of a LiteRT file in float32, without metadata."""
     import litert_torch
 
-    with _suppress_progress(), torch.no_grad():
+    with suppress_output(), torch.no_grad():
         converted = litert_torch.convert(_NamedOutputs(graph).eval(), sample_kwargs={"input": make_example(options)})
     content: bytes = converted.model_content()
     return content
@@ -126,7 +112,7 @@ def _quantize(content: bytes, options: ExportOptions, info: ModelInfo) -> bytes:
     for end in (Operation.INPUT, Operation.OUTPUT):
         quantizer.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
     images = _NamedInputs(Int8Inputs(options, info))
-    with _suppress_progress():
+    with suppress_output():
         ranges = quantizer.calibrate({_SIGNATURE: images}, num_threads=count_cores())
         quantized: bytes = bytes(quantizer.quantize(ranges).quantized_model)
     return quantized
@@ -140,16 +126,3 @@ class _NamedInputs:
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         return ({"input": image} for image in self.images)
-
-
-@contextlib.contextmanager
-def _suppress_progress() -> Iterator[None]:
-    """Keep both packages from printing every step of theirs, while the context is open."""
-    with (
-        warnings.catch_warnings(),
-        raise_log_level(logging.getLogger(), logging.ERROR),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield

@@ -17,11 +17,10 @@ from typing import Any
 import torch
 
 from rtmo_plugin.errors import ConfigError, ExportError
-from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
-from rtmo_plugin.export.writers.draft import write_verified
+from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 _SCRIPT = "model.pt"
@@ -55,11 +54,7 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
         draft.with_suffix(".json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
 
-    def load(draft: Path) -> Run:
-        engine = NcnnEngine(draft)
-        return lambda images, score_thr: dict(engine.run(images))
-
-    return write_verified(model, path, options, save, load)
+    return write_verified(model, path, options, save, lambda draft: wrap_engine(NcnnEngine(draft)))
 
 
 def _check(options: ExportOptions, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import DataError, NonFiniteError
+from rtmo_plugin.errors import ConfigError, DataError, NonFiniteError
 from rtmo_plugin.files import read_json
 from rtmo_plugin.keypoints.sets import KEYPOINT_SCHEMAS
 from rtmo_plugin.runtime.model_info import ModelInfo
@@ -45,6 +45,21 @@ class Engine(Protocol):
 def count_cores() -> int:
     """Return how many cores of the CPU this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_cpu(runtime: str, device: str, precision: str) -> None:
+    """Check the options of a runtime that computes on the CPU alone, in the precision of the file.
+
+    Args:
+        runtime: Name of the runtime, for the message.
+        device: Device that was asked for.
+        precision: Precision that was asked for.
+
+    Raises:
+        ConfigError: The runtime does not have them.
+    """
+    if device != "cpu" or precision not in ("auto", "float32"):
+        raise ConfigError(f"{runtime} runs here on the cpu in float32, not on {device} in {precision}.")
 
 
 def read_info(

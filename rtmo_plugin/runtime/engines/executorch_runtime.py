@@ -9,21 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
-from executorch.runtime import Runtime
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.files import read_bytes
-from rtmo_plugin.runtime.engines.appended_metadata import read_metadata
-from rtmo_plugin.runtime.engines.engine import read_info
+from rtmo_plugin.errors import DataError, drop_stderr
+from rtmo_plugin.runtime.engines.appended_metadata import read_model
+from rtmo_plugin.runtime.engines.engine import check_cpu, read_info
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES
 
-_MAX_BYTES = 4 * 1024**3
 _METHOD = "forward"
-# Bytes 4 to 12 of every file with weights: identifiers of the program and of its header.
-_IDENTIFIERS = b"ET12eh00"
-_SEGMENTS = slice(24, 40)  # in the header: offset and size of the weights, 8 bytes each
+_IDENTIFIERS = b"ET12eh00"  # of the program and of its header
 
 
 class ExecuTorchEngine:
@@ -43,23 +37,20 @@ class ExecuTorchEngine:
     streams = 1
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
-        if device != "cpu" or precision not in ("auto", "float32"):
-            raise ConfigError(f"ExecuTorch runs here on the cpu in float32, not on {device} in {precision}.")
-        content = read_bytes(path, _MAX_BYTES)
-        _check_whole(content, path)
-        strings = read_metadata(content, path)
-        if threads and threads != _threadpool_get_thread_count():
-            _unsafe_reset_threadpool(threads)
+        check_cpu("ExecuTorch", device, precision)
+        content, strings = read_model(path, "ExecuTorch", _IDENTIFIERS)
+        self._names = strings.get(OUTPUT_NAMES, "").split(",")
         try:
-            self._program = Runtime.get().load_program(content)
-            signature: Any = self._program.metadata(_METHOD)
-            self._method: Any = self._program.load_method(_METHOD)
+            with drop_stderr():  # notes on the processor and on other packages, and a line for each error
+                self._program = _load_program(content, threads)
+                self._method = self._program.load_method(_METHOD)
+            signature = self._method.metadata
+            shape = signature.input_tensor_meta(0).sizes()
+            shapes = [signature.output_tensor_meta(index).sizes() for index in range(signature.num_outputs())]
         except (RuntimeError, KeyError) as error:
             reason = str(error).strip().splitlines() or ["it is damaged"]
             raise DataError(f"{path} cannot be read as a model of ExecuTorch: {reason[0].rstrip('.')}.") from error
-        shapes = [signature.output_tensor_meta(index).sizes() for index in range(signature.num_outputs())]
-        self._names = strings.get(OUTPUT_NAMES, "").split(",")
-        self.info = read_info(path, strings, signature.input_tensor_meta(0).sizes(), dict(zip(self._names, shapes)))
+        self.info = read_info(path, strings, shape, dict(zip(self._names, shapes)))
         self.computes_in = self.info.precision
         self._lock = Lock()  # a method has one set of buffers
 
@@ -70,17 +61,15 @@ class ExecuTorchEngine:
         return {name: value.numpy() for name, value in zip(self._names, outputs)}
 
 
-def _check_whole(content: bytes, path: Path) -> None:
-    """Check the header of a file, because ExecuTorch prints lines about a damaged one.
+def _load_program(content: bytes, threads: int | None) -> Any:
+    """Return a program of ExecuTorch, which is imported here because the import prints as well.
 
     Raises:
-        DataError: The file is of another kind, or its end is missing.
+        RuntimeError: The content is not a program.
     """
-    begin, size = (int.from_bytes(content[_SEGMENTS][each], "little") for each in (slice(8), slice(8, 16)))
-    reason = ""
-    if content[4:12] != _IDENTIFIERS:
-        reason = "it does not begin as an ExecuTorch file"
-    elif len(content) < begin + size:
-        reason = "its end is missing"
-    if reason:
-        raise DataError(f"{path} cannot be read as a model of ExecuTorch: {reason}.")
+    from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
+    from executorch.runtime import Runtime
+
+    if threads and threads != _threadpool_get_thread_count():
+        _unsafe_reset_threadpool(threads)
+    return Runtime.get().load_program(content)

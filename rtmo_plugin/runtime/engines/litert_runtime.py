@@ -10,13 +10,11 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.files import read_bytes
-from rtmo_plugin.runtime.engines.appended_metadata import read_metadata
-from rtmo_plugin.runtime.engines.engine import count_cores, read_info
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.runtime.engines.appended_metadata import read_model
+from rtmo_plugin.runtime.engines.engine import check_cpu, count_cores, read_info
 
-_MAX_BYTES = 2 * 1024**3  # of a flatbuffer
-_IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every file
+_IDENTIFIER = b"TFL3"
 
 
 class LiteRtEngine:
@@ -36,12 +34,9 @@ class LiteRtEngine:
     streams = 1
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
-        if device != "cpu" or precision not in ("auto", "float32"):
-            raise ConfigError(f"LiteRT runs here on the cpu in float32, not on {device} in {precision}.")
-        content = read_bytes(path, _MAX_BYTES)
+        check_cpu("LiteRT", device, precision)
+        content, strings = read_model(path, "LiteRT", _IDENTIFIER)
         try:
-            if content[4:8] != _IDENTIFIER:
-                raise ValueError("it does not begin as a LiteRT file")
             self._interpreter = Interpreter(model_content=content, num_threads=threads or count_cores())
             (signature,) = self._interpreter.get_signature_list().values()
             self._runner = self._interpreter.get_signature_runner()
@@ -51,7 +46,7 @@ class LiteRtEngine:
             raise DataError(f"{path} cannot be read as a model of LiteRT: {reason[0].rstrip('.')}.") from error
         shape = self._runner.get_input_details()[self._input_name]["shape"].tolist()
         shapes = {name: each["shape"].tolist() for name, each in self._runner.get_output_details().items()}
-        self.info = read_info(path, read_metadata(content, path), shape, shapes)
+        self.info = read_info(path, strings, shape, shapes)
         self.computes_in = self.info.precision
         self._lock = Lock()  # an interpreter has one set of buffers
 

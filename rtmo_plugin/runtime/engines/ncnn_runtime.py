@@ -10,8 +10,8 @@ import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import ConfigError, DataError
-from rtmo_plugin.runtime.engines.engine import read_strings_beside
+from rtmo_plugin.errors import DataError
+from rtmo_plugin.runtime.engines.engine import check_cpu, read_strings_beside
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 # pnnx numbers inputs and outputs.
@@ -35,8 +35,7 @@ class NcnnEngine:
     streams = 1
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
-        if device != "cpu" or precision not in ("auto", "float32"):
-            raise ConfigError(f"ncnn runs here on the cpu in float32, not on {device} in {precision}.")
+        check_cpu("ncnn", device, precision)
         strings = read_strings_beside(path)
         self.info = ModelInfo.from_strings(strings, str(path))
         self.computes_in = self.info.precision
