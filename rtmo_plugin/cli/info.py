@@ -38,7 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operators",
         action="store_true",
-        help="list the operators of an exported file (.onnx, .xml, .param), each with its count",
+        help="list the operators of an exported file (.onnx, .xml, .param, .tflite, .pte), each with its count",
     )
     add_json_argument(parser, "the description")
 
@@ -119,8 +119,8 @@ def _describe_file(file: str) -> dict[str, Any]:
 
 
 def _read_info(path: Path) -> Any:
-    """Return the metadata of an exported file; those that hold code are not opened."""
-    from rtmo_plugin.runtime.engines import RUNTIMES, open_engine, torch_archive
+    """Return the metadata of an exported file; a runtime opens it only if the metadata cannot be read without."""
+    from rtmo_plugin.runtime.engines import RUNTIMES, appended_metadata, open_engine, torch_archive
     from rtmo_plugin.runtime.engines.engine import read_strings_beside
     from rtmo_plugin.runtime.model_info import ModelInfo
 
@@ -129,6 +129,8 @@ def _read_info(path: Path) -> Any:
         return torch_archive.TorchArchive.read(path).info
     if suffix in RUNTIMES["engine"][1]:
         return ModelInfo.from_strings(read_strings_beside(path), str(path))
+    if suffix in appended_metadata.KINDS:
+        return appended_metadata.read_model_info(path)
     return open_engine(path).info
 
 

@@ -8,6 +8,7 @@ import pytest
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from rtmo_plugin.runtime.operators import count_operators
 from tests.export.conftest import check_damage_is_refused, check_like_onnx_runtime
 from tests.export.test_onnx_file import make_info, make_options
 
@@ -45,6 +46,9 @@ def test_xnnpack_computes_every_convolution_and_linear_layer(folder):
     assert b"aten::max_pool" not in content
     for name in (b"aten::convolution", b"aten::addmm", b"aten::mm", b"aten::linear"):
         assert name not in content
+    counts = count_operators(folder / "model.pte")
+    assert counts["XnnpackBackend"] > 0
+    assert not [name for name in counts if name.startswith(("aten::conv", "aten::addmm", "aten::mm", "aten::linear"))]
 
 
 def test_other_cuts_have_the_names_of_onnx(tiny, tmp_path):

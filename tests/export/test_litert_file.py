@@ -9,6 +9,7 @@ import pytest
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.exported_model import ExportedModel
+from rtmo_plugin.runtime.operators import count_operators
 from tests.export.conftest import check_damage_is_refused, check_like_onnx_runtime
 from tests.export.test_onnx_file import make_info, make_options
 
@@ -49,6 +50,17 @@ def test_names_are_those_of_onnx(folder):
     assert shapes["class_logits_16"] == [1, 1, 4, 6]
     assert shapes["visibility_logits_32"] == [1, 17, 2, 3]
     assert len(shapes) == 8
+
+
+def test_operators_are_counted(folder, tmp_path):
+    counts = count_operators(folder / "model.tflite")
+    assert counts["CONV_2D"] == count_operators(folder / "other.onnx")["Conv"]
+    assert counts["BATCH_MATMUL"] == 2
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(range(100)))
+    append_metadata(path, {})
+    with pytest.raises(DataError, match=r"model\.tflite cannot be read by ai-edge-litert: it is damaged"):
+        count_operators(path)
 
 
 def test_eight_bits_leave_sensitive_layers_in_float32(tiny, tmp_path):

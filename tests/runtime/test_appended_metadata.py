@@ -23,7 +23,7 @@ def path(tmp_path):
 
 
 def read(path):
-    return read_model(path, "LiteRT", b"TFL3")
+    return read_model(path)
 
 
 def test_the_hash_is_of_the_model_alone(path, tmp_path):

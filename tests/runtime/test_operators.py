@@ -1,5 +1,7 @@
 """Operators of exported files, counted as each package counts them."""
 
+import json
+import sys
 from collections import Counter
 
 import onnx
@@ -7,6 +9,8 @@ import pytest
 
 from rtmo_plugin.api import export
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
+from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.operators import count_operators
 from tests.conftest import run_command
 
@@ -36,8 +40,36 @@ def test_openvino_and_ncnn_have_their_own_names(trained, tmp_path):
     assert count_operators(tmp_path / "a.xml")["Convolution"] > 20
     (tmp_path / "a.param").write_text("7767517\n3 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 a\nSwish s 1 1 a out0\n")
     assert count_operators(tmp_path / "a.param") == {"Convolution": 1, "Swish": 1}
-    with pytest.raises(ConfigError, match=r"known are files with \.onnx, \.xml, \.param"):
+    with pytest.raises(ConfigError, match=r"known are files with \.onnx, \.xml, \.param, \.tflite, \.pte"):
         count_operators(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "begin", "module", "package"),
+    [
+        (".tflite", b"0000TFL3", "ai_edge_litert", "ai-edge-litert"),
+        (".pte", b"0000ET12eh00", "executorch", "executorch"),
+    ],
+)
+def test_files_of_phones_are_described_without_their_package(
+    files, tmp_path, capsys, monkeypatch, suffix, begin, module, package
+):
+    info = ExportedModel(files["raw"]).info
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(begin)
+    append_metadata(path, info.to_strings())
+    monkeypatch.setitem(sys.modules, module, None)
+    code, out, err = run_command(capsys, "info", path, "--json")
+    assert (code, err) == (0, "")
+    assert {"cut": "raw", "size_wh": [96, 64]}.items() <= json.loads(out).items()
+    code, _, err = run_command(capsys, "info", path, "--operators")
+    assert code == 2
+    assert err == f"error: {path} needs the package {package} to be read: pip install {package}\n"
+    path.write_bytes(begin)
+    append_metadata(path, {})
+    code, _, err = run_command(capsys, "info", path)
+    assert code == 2
+    assert err == f"error: {path} is not an RTMO model: it has no metadata of `rtmo export`.\n"
 
 
 def test_command_prints_a_table(files, trained, capsys):

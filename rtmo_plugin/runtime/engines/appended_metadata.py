@@ -17,10 +17,13 @@ from typing import Any
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.files import compute_hash, read_bytes
+from rtmo_plugin.runtime.model_info import ModelInfo
 
 _ENTRY = "metadata.json"
 _DIGEST = "content_sha256"  # name of the SHA-256 among the metadata
-_IDENTIFIER_BEGIN = 4  # of the identifier of a flatbuffer
+# By suffix: the runtime, and the identifiers behind the first four bytes; ExecuTorch's header has one as well.
+KINDS = {".tflite": ("LiteRT", b"TFL3"), ".pte": ("ExecuTorch", b"ET12eh00")}
+_IDENTIFIER_BEGIN = 4
 _MAX_BYTES = 4 * 1024**2
 _MAX_FILE_BYTES = 4 * 1024**3
 
@@ -32,18 +35,17 @@ def append_metadata(path: Path, strings: Mapping[str, str]) -> None:
         archive.writestr(_ENTRY, text + "\n")
 
 
-def read_model(path: Path, runtime: str, identifier: bytes) -> tuple[bytes, dict[str, str]]:
+def read_model(path: Path) -> tuple[bytes, dict[str, str]]:
     """Return the content of a file and its metadata, after a check that it is the file that was written.
 
     Args:
-        path: Path of the file.
-        runtime: Name of the runtime, for messages.
-        identifier: Identifier of the format, which stands behind the first four bytes.
+        path: Path of a ``.tflite`` or ``.pte`` file.
 
     Raises:
         MissingFileError: The file does not exist.
         DataError: The file is of another kind, has no metadata of ``rtmo export``, or is damaged.
     """
+    runtime, identifier = KINDS[path.suffix.lower()]
     content = read_bytes(path, _MAX_FILE_BYTES)
     if not content.startswith(identifier, _IDENTIFIER_BEGIN):
         raise DataError(f"{path} cannot be read as a model of {runtime}: it does not begin as such a file.")
@@ -53,6 +55,14 @@ def read_model(path: Path, runtime: str, identifier: bytes) -> tuple[bytes, dict
     if strings[_DIGEST] != hashlib.sha256(memoryview(content)[:end]).hexdigest():
         raise DataError(f"{path} is damaged: the SHA-256 of its content is not that of its metadata.")
     return content, strings
+
+
+def read_model_info(path: Path) -> ModelInfo:
+    """Return the metadata of a file without its runtime, see ``read_model`` for errors."""
+    strings = read_model(path)[1]
+    if not ModelInfo.is_in(strings):
+        raise DataError(f"{path} is not an RTMO model: it has no metadata of `rtmo export`.")
+    return ModelInfo.from_strings(strings, str(path))
 
 
 def _read_archive(content: bytes, path: Path) -> tuple[dict[str, str], int]:

@@ -17,7 +17,6 @@ from rtmo_plugin.runtime.engines.engine import check_cpu, read_info
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES
 
 _METHOD = "forward"
-_IDENTIFIERS = b"ET12eh00"  # of the program and of its header
 
 
 class ExecuTorchEngine:
@@ -38,7 +37,7 @@ class ExecuTorchEngine:
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
         check_cpu("ExecuTorch", device, precision)
-        content, strings = read_model(path, "ExecuTorch", _IDENTIFIERS)
+        content, strings = read_model(path)
         self._names = strings.get(OUTPUT_NAMES, "").split(",")
         try:
             with drop_stderr():  # notes on the processor and on other packages, and a line for each error

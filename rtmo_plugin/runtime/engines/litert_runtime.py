@@ -14,8 +14,6 @@ from rtmo_plugin.errors import DataError
 from rtmo_plugin.runtime.engines.appended_metadata import read_model
 from rtmo_plugin.runtime.engines.engine import check_cpu, count_cores, read_info
 
-_IDENTIFIER = b"TFL3"
-
 
 class LiteRtEngine:
     """A LiteRT file, computed by its kernels for CPUs (XNNPACK).
@@ -35,7 +33,7 @@ class LiteRtEngine:
 
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, precision: str = "auto") -> None:
         check_cpu("LiteRT", device, precision)
-        content, strings = read_model(path, "LiteRT", _IDENTIFIER)
+        content, strings = read_model(path)
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=threads or count_cores())
             (signature,) = self._interpreter.get_signature_list().values()
