@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError, drop_stderr
 from rtmo_plugin.runtime.engines.appended_metadata import read_model
-from rtmo_plugin.runtime.engines.engine import check_cpu, read_info
+from rtmo_plugin.runtime.engines.engine import check_cpu, count_cores, read_info
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES
 
 _METHOD = "forward"
@@ -25,7 +25,7 @@ class ExecuTorchEngine:
     Args:
         path: Path of the ``.pte`` file.
         device: Device, which must be ``"cpu"``.
-        threads: CPU threads of ExecuTorch in this whole process. Default: unchanged.
+        threads: CPU threads of all ExecuTorch files in this process. Default: all cores.
         precision: Precision, ``"auto"`` or ``"float32"``; both are the file's own.
 
     Raises:
@@ -41,7 +41,7 @@ class ExecuTorchEngine:
         self._names = strings.get(OUTPUT_NAMES, "").split(",")
         try:
             with drop_stderr():  # notes on the processor and on other packages, and a line for each error
-                self._program = _load_program(content, threads)
+                self._program = _load_program(content, threads or count_cores())
                 self._method = self._program.load_method(_METHOD)
             signature = self._method.metadata
             shape = signature.input_tensor_meta(0).sizes()
@@ -60,7 +60,7 @@ class ExecuTorchEngine:
         return {name: value.numpy() for name, value in zip(self._names, outputs)}
 
 
-def _load_program(content: bytes, threads: int | None) -> Any:
+def _load_program(content: bytes, threads: int) -> Any:
     """Return a program of ExecuTorch, which is imported here because the import prints as well.
 
     Raises:
@@ -69,6 +69,6 @@ def _load_program(content: bytes, threads: int | None) -> Any:
     from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
     from executorch.runtime import Runtime
 
-    if threads and threads != _threadpool_get_thread_count():
+    if threads != _threadpool_get_thread_count():
         _unsafe_reset_threadpool(threads)
     return Runtime.get().load_program(content)
