@@ -35,8 +35,8 @@ def add_model_arguments(parser: argparse.ArgumentParser, score_thr: float = 0.3)
     add(
         "--runtime",
         metavar="NAME",
-        help="runtime of an exported file: openvino, onnxruntime, tensorrt, torch, ncnn, litert or engine (default: "
-        "the fastest installed one that reads the file)",
+        help="runtime of an exported file: openvino, onnxruntime, tensorrt, torch, ncnn, litert, engine or executorch "
+        "(default: the fastest installed one that reads the file)",
     )
     add(
         "--graphs",
