@@ -15,6 +15,7 @@ from mmengine.logging import MMLogger
 from tqdm import tqdm
 
 from rtmo_plugin.engine.hooks.progress import is_bar_shown
+from rtmo_plugin.errors import drop_stderr
 
 _USEFUL = (
     "Epoch(",
@@ -161,11 +162,14 @@ def print_once(result: object) -> None:
 def suppress_output(*loggers: str) -> Iterator[None]:
     """Keep a library from printing its progress, advice and warnings, while the context is open; errors are raised.
 
+    What it prints below Python is dropped too, if it goes to stderr.
+
     Args:
         *loggers: Names of the library's loggers that have a level of their own.
     """
     with (
         ExitStack() as stack,
+        drop_stderr(),
         warnings.catch_warnings(),
         redirect_stdout(io.StringIO()),
         redirect_stderr(io.StringIO()),

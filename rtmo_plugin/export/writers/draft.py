@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from rtmo_plugin.export.checks.comparison import Run, verify
 from rtmo_plugin.export.checks.tolerance import Differences
@@ -16,9 +18,14 @@ from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 from rtmo_plugin.runtime.engines import Engine
 
 
-def wrap_engine(engine: Engine) -> Run:
-    """Return an engine as the function that a comparison calls; what it computes depends on no score threshold."""
-    return lambda images, score_thr: dict(engine.run(images))
+def wrap_engine(engine: Engine, output_names: Sequence[str]) -> Run:
+    """Return an engine as the function that a comparison calls, with its outputs in the order of PyTorch's."""
+
+    def run(images: NDArray[Any], score_thr: float) -> dict[str, NDArray[Any]]:
+        outputs = engine.run(images)
+        return {name: outputs[name] for name in output_names}
+
+    return run
 
 
 def write_verified(

@@ -35,16 +35,16 @@ def write_engine(model: Any, path: Path, options: ExportOptions, info: ModelInfo
 
     device = "cuda" if options.device == "cpu" else options.device
     check_gpu(device, "--format engine")
-    names = ",".join(build_graph(model, options).output_names)
+    names = build_graph(model, options).output_names
     content = build_engine(tensorrt, make_typed_onnx(model, options, info).SerializeToString(), options)
 
     def save(draft: Path) -> None:
         draft.write_bytes(content)
-        write_json(draft.with_suffix(".json"), {**info.to_strings(), OUTPUT_NAMES: names}, indent=1)
+        write_json(draft.with_suffix(".json"), {**info.to_strings(), OUTPUT_NAMES: ",".join(names)}, indent=1)
 
     def load(draft: Path) -> Run:
         trust(content, path)
-        return wrap_engine(TensorRtEngine(draft, device=device))
+        return wrap_engine(TensorRtEngine(draft, device=device), names)
 
     return write_verified(model, path, options, save, load)
 

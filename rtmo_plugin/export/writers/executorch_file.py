@@ -13,6 +13,7 @@ import torch
 
 from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
@@ -47,7 +48,10 @@ def write_executorch(model: Any, path: Path, options: ExportOptions, info: Model
         draft.write_bytes(_convert(graph, options))
         append_metadata(draft, {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)})
 
-    return write_verified(model, path, options, save, lambda draft: wrap_engine(ExecuTorchEngine(draft)))
+    def load(draft: Path) -> Run:
+        return wrap_engine(ExecuTorchEngine(draft), graph.output_names)
+
+    return write_verified(model, path, options, save, load)
 
 
 def _check(options: ExportOptions, path: Path) -> None:
@@ -62,11 +66,11 @@ def _check(options: ExportOptions, path: Path) -> None:
 
 def _convert(graph: RawGraph, options: ExportOptions) -> bytes:
     """Return the content of an ExecuTorch file, without metadata."""
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-    from executorch.exir.passes.constant_prop_pass import constant_prop_pass
-
     with suppress_output(), torch.no_grad():
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+        from executorch.exir.passes.constant_prop_pass import constant_prop_pass
+
         program = torch.export.export(graph, (make_example(options),))
         # XNNPACK takes constants as weights only, and some are slices of a larger one.
         program = constant_prop_pass(program.run_decompositions({}))

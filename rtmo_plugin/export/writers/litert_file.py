@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
@@ -60,7 +61,10 @@ def write_litert(model: Any, path: Path, options: ExportOptions, info: ModelInfo
         draft.write_bytes(_quantize(content, options, info) if options.int8 else content)
         append_metadata(draft, info.to_strings())
 
-    return write_verified(model, path, options, save, lambda draft: wrap_engine(LiteRtEngine(draft)))
+    def load(draft: Path) -> Run:
+        return wrap_engine(LiteRtEngine(draft), graph.output_names)
+
+    return write_verified(model, path, options, save, load)
 
 
 def _check(options: ExportOptions, path: Path) -> None:
@@ -88,11 +92,11 @@ class _NamedOutputs(nn.Module):
 
 def _convert(graph: RawGraph, options: ExportOptions) -> bytes:
     """Return the content of a LiteRT file in float32, without metadata."""
-    import litert_torch
-
     with suppress_output(), torch.no_grad():
+        import litert_torch
+
         converted = litert_torch.convert(_NamedOutputs(graph).eval(), sample_kwargs={"input": make_example(options)})
-    content: bytes = converted.model_content()
+        content: bytes = converted.model_content()
     return content
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from rtmo_plugin.errors import ConfigError, ExportError
+from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
@@ -54,7 +55,10 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
         draft.with_suffix(".json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
 
-    return write_verified(model, path, options, save, lambda draft: wrap_engine(NcnnEngine(draft)))
+    def load(draft: Path) -> Run:
+        return wrap_engine(NcnnEngine(draft), graph.output_names)
+
+    return write_verified(model, path, options, save, load)
 
 
 def _check(options: ExportOptions, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import DataError
+from rtmo_plugin.errors import DataError, drop_stderr
 from rtmo_plugin.runtime.engines.appended_metadata import read_model
 from rtmo_plugin.runtime.engines.engine import check_cpu, count_cores, read_info
 
@@ -35,9 +35,10 @@ class LiteRtEngine:
         check_cpu("LiteRT", device, precision)
         content, strings = read_model(path)
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=threads or count_cores())
-            (signature,) = self._interpreter.get_signature_list().values()
-            self._runner = self._interpreter.get_signature_runner()
+            with drop_stderr():  # a note on its kernels, and a line for each error
+                self._interpreter = Interpreter(model_content=content, num_threads=threads or count_cores())
+                (signature,) = self._interpreter.get_signature_list().values()
+                self._runner = self._interpreter.get_signature_runner()
             (self._input_name,) = signature["inputs"]
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines() or ["it is damaged"]
