@@ -256,6 +256,9 @@ def test_runtimes_are_chosen_by_file_and_name(files, tmp_path):
     (tmp_path / "model.h5").touch()
     with pytest.raises(ConfigError, match=r"No runtime reads files like model\.h5"):
         open_engine(tmp_path / "model.h5")
+    words = r"The runtime litert reads files that end with \.tflite, not files like raw\.onnx"
+    with pytest.raises(ConfigError, match=words):
+        open_engine(files["raw"], runtime="litert")
     for runtime in ("onnxruntime", "openvino"):
         with pytest.raises(ConfigError, match="The device tpu cannot be used"):
             open_engine(files["raw"], device="tpu", runtime=runtime)

@@ -91,10 +91,12 @@ def choose_runtime(path: Path, runtime: str | None = None) -> str:
     if runtime is not None and runtime not in RUNTIMES:
         raise ConfigError(f"The runtime {runtime!r} is unknown: choose {', '.join(RUNTIMES)}.")
     fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
-    if not fitting or (runtime is not None and runtime not in fitting):
-        endings = sorted({suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes})
-        reader = f"The runtime {runtime}" if runtime else "No runtime"
-        raise ConfigError(f"{reader} reads files like {path.name}: the known ones end with {', '.join(endings)}.")
+    if runtime is not None and runtime not in fitting:
+        endings = ", ".join(RUNTIMES[runtime][1])
+        raise ConfigError(f"The runtime {runtime} reads files that end with {endings}, not files like {path.name}.")
+    if not fitting:
+        endings = ", ".join(sorted({suffix for _, suffixes in RUNTIMES.values() for suffix in suffixes}))
+        raise ConfigError(f"No runtime reads files like {path.name}: the known ones end with {endings}.")
     wanted = [runtime] if runtime else fitting
     installed = [name for name in wanted if find_spec(RUNTIMES[name][0])]
     if not installed:

@@ -37,6 +37,7 @@ class LiteRtEngine:
         try:
             with drop_stderr():  # a note on its kernels, and a line for each error
                 self._interpreter = Interpreter(model_content=content, num_threads=threads or count_cores())
+                self._interpreter.allocate_tensors()
                 (signature,) = self._interpreter.get_signature_list().values()
                 self._runner = self._interpreter.get_signature_runner()
             (self._input_name,) = signature["inputs"]
