@@ -7,10 +7,11 @@ print the sentence and exit with code 2, without a traceback.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 EXIT_FAILURE = 1
@@ -222,7 +223,7 @@ def report_user_errors() -> Iterator[None]:
 
 @contextmanager
 def drop_stderr() -> Iterator[None]:
-    """Silence what libraries print to stderr below Python, such as FFmpeg's notes on codec tags."""
+    """Silence what libraries print to stderr, also below Python, such as FFmpeg's notes on codec tags."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)
@@ -232,7 +233,8 @@ def drop_stderr() -> Iterator[None]:
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(null)

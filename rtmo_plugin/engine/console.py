@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
@@ -162,7 +162,7 @@ def print_once(result: object) -> None:
 def suppress_output(*loggers: str) -> Iterator[None]:
     """Keep a library from printing its progress, advice and warnings, while the context is open; errors are raised.
 
-    What it prints below Python is dropped too, if it goes to stderr.
+    What it prints below Python is dropped if it goes to stderr.
 
     Args:
         *loggers: Names of the library's loggers that have a level of their own.
@@ -172,7 +172,6 @@ def suppress_output(*loggers: str) -> Iterator[None]:
         drop_stderr(),
         warnings.catch_warnings(),
         redirect_stdout(io.StringIO()),
-        redirect_stderr(io.StringIO()),
     ):
         warnings.simplefilter("ignore")
         for name in ("", *loggers):

@@ -48,7 +48,7 @@ def test_openvino_and_ncnn_have_their_own_names(trained, tmp_path):
     ("suffix", "begin", "module", "package"),
     [
         (".tflite", b"0000TFL3", "ai_edge_litert", "ai-edge-litert"),
-        (".pte", b"0000ET12eh00", "executorch", "executorch"),
+        (".pte", b"0000ET12eh00", "executorch.exir._serialize", "executorch"),
     ],
 )
 def test_files_of_phones_are_described_without_their_package(
