@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.errors import ConfigError, drop_stderr, write_install_line
 
 LOCAL = "local"
 _OBJECT_STORE = 200 * 1024**2  # bytes for names and reports
@@ -48,7 +48,8 @@ def start_ray(ray: Any, address: str = LOCAL, num_cpus: int | None = None) -> No
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         options["num_cpus"] = max(num_cpus or 1, os.cpu_count() or 1)
     try:
-        ray.init(address=address, **options)
+        with drop_stderr():  # the log level of ``import_ray`` is logged itself
+            ray.init(address=address, **options)
     except ConnectionError as error:
         hint = "start one with `ray start --head`, or set RAY_AUTH_MODE=token if it asks for a token"
         raise ConfigError(f"No Ray cluster answers at {address}: {hint}.") from error

@@ -88,7 +88,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
         partial(set_work_dir, work_dir=work_dir),
         partial(set_launcher, launcher=launcher),
         partial(set_randomness, seed=seed, deterministic=deterministic),
-        partial(set_epochs, epochs=epochs),
+        partial(set_epochs, epochs=epochs, val_interval=(cfg_options or {}).get("train_cfg.val_interval")),
         partial(set_options, options=cfg_options),
         partial(set_batch_size, batch_size=batch_size),
         partial(set_total_batch, total_batch=total_batch),

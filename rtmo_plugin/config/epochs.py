@@ -45,7 +45,7 @@ class EpochScale:
         return min(interval, max(self.round(interval), 1))
 
 
-def set_epochs(cfg: Config, epochs: int | None) -> None:
+def set_epochs(cfg: Config, epochs: int | None, val_interval: int | None = None) -> None:
     """Train for another number of epochs, with everything that has an epoch number scaled alike, and print how.
 
     Schedulers, training stages and the last phase begin and end at the same share of the run.  Each keeps at least one
@@ -55,6 +55,7 @@ def set_epochs(cfg: Config, epochs: int | None) -> None:
     Args:
         cfg: Config to edit.
         epochs: Number of epochs. Default: that of the config.
+        val_interval: Number of epochs between validations, as it is. Default: that of the config, scaled.
 
     Raises:
         ConfigError: The config does not count epochs, has more phases than ``epochs``, or has a hook with an epoch
@@ -81,6 +82,7 @@ def set_epochs(cfg: Config, epochs: int | None) -> None:
     for stage in stages:
         stage["begin"] = scale(stage["begin"])
     _scale_intervals(cfg.train_cfg, hooks, scale)
+    cfg.train_cfg.val_interval = val_interval or cfg.train_cfg.val_interval
     print(_describe(scale, stages, cfg.train_cfg.val_interval if cfg.get("val_dataloader") else None))
 
 

@@ -107,11 +107,9 @@ def run_tuning(  # noqa: PLR0913  (what the command offers: every option has a d
     import_tune()  # a missing package is found before a folder is made
     folder = Path(work_dir or Path("work_dirs", f"{Path(config).stem}-tune"))
     options = {name: value for name, value in options.items() if value not in (None, False)}
+    options["cfg_options"] = _add_val_interval(config, epochs, options.get("cfg_options") or {})
     cfg = _prepare(config, epochs, options, folder)
     length = epochs or cfg.train_cfg.max_epochs
-    if _VAL_INTERVAL not in (options.get("cfg_options") or {}):
-        interval = min(cfg.train_cfg.get("val_interval", 1), choose_rungs(length))
-        options["cfg_options"] = {**(options.get("cfg_options") or {}), _VAL_INTERVAL: interval}
     found = find_knobs(cfg.to_dict(), knobs)
     wanted = TuningPlan(str(config), length, metric or _find_metric(cfg), seed, found, options)
     plan = _open_plan(folder, wanted, trials, resume)
@@ -119,6 +117,22 @@ def run_tuning(  # noqa: PLR0913  (what the command offers: every option has a d
     if any(each.outcome in (None, Outcome.FAILED) for each in records):
         records = _run(train, plan, folder, records, concurrent)
     return _conclude(plan, folder, records)
+
+
+def _add_val_interval(config: str | Path, epochs: int | None, cfg_options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return options of the config with which a trial is validated at least as often as ASHA compares it."""
+    from rtmo_plugin.config.config_files import load_config, set_options
+    from rtmo_plugin.config.epochs import set_epochs
+
+    if _VAL_INTERVAL in cfg_options:
+        return cfg_options
+    cfg = load_config(config)
+    with redirect_stdout(io.StringIO()):  # said of the whole config
+        set_epochs(cfg, epochs)
+    set_options(cfg, cfg_options)
+    train_cfg = cfg.get("train_cfg") or {}
+    interval = min(train_cfg.get("val_interval", 1), choose_rungs(train_cfg.get("max_epochs") or 1))
+    return {**cfg_options, _VAL_INTERVAL: interval}
 
 
 def _prepare(config: str | Path, epochs: int | None, options: Mapping[str, Any], folder: Path) -> Config:
@@ -152,6 +166,8 @@ def _find_metric(cfg: Config) -> str | None:
 def _open_plan(folder: Path, wanted: TuningPlan, num_trials: int, resume: bool) -> TuningPlan:
     """Return the plan of a new tuning, or of one to continue, with at least ``num_trials`` trials, and write it.
 
+    A plan of which no trial has begun is that of a command that was refused, and is replaced.
+
     Raises:
         ConfigError: There is a tuning in the folder that is not to be continued, or another one.
         DataError: Its plan is damaged.
@@ -159,9 +175,10 @@ def _open_plan(folder: Path, wanted: TuningPlan, num_trials: int, resume: bool) 
     path = folder / PLAN
     known: list[Mapping[str, float]] = []
     if path.is_file():
-        if not resume:
+        if resume:
+            known = _read_trials(path, wanted)
+        elif locate_trial(folder, 1).parent.is_dir():
             raise ConfigError(f"{folder} holds a tuning: continue it with --resume, or name another --work-dir.")
-        known = _read_trials(path, wanted)
     elif resume:
         print(f"no tuning in {folder}: starting with trial 1")
     drawn = draw_trials(wanted.knobs, max(num_trials, len(known)), wanted.seed)
@@ -273,8 +290,9 @@ def _conclude(plan: TuningPlan, folder: Path, records: Sequence[TrialRecord]) ->
     if len(result.failed) == len(records):
         first = result.failed[0]
         output = show_path(locate_trial(folder, first.number) / "output.txt")
+        reason = str(first.error).removesuffix(".")
         words = f"All {len(records)} trials failed" if len(records) > 1 else "The only trial failed"
-        raise StoppedError(f"{words}, trial {first.number} with: {first.error} (its output: {output}).", EXIT_FAILURE)
+        raise StoppedError(f"{words}, trial {first.number} with: {reason} (its output: {output}).", EXIT_FAILURE)
     return result
 
 

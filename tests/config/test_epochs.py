@@ -64,6 +64,12 @@ def test_official_schedule_in_a_tenth(capsys):
     )
 
 
+def test_an_interval_of_validations_that_is_given_is_said(capsys):
+    cfg = prepare_config("rtmo-s_coco", epochs=60, cfg_options={"train_cfg.val_interval": 1})
+    assert cfg.train_cfg.val_interval == 1
+    assert capsys.readouterr().out.endswith("epochs 59-60; validation every epoch\n")
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_same_number_changes_nothing(recipe):
     cfg = load_config(recipe)

@@ -146,6 +146,20 @@ def test_a_tuning_is_continued_only_with_its_own_options(ended, config):
             tune(config, trials=2, resume=True, **{**options, **changed})
 
 
+def test_a_command_that_was_refused_leaves_no_tuning(tmp_path, config, monkeypatch, capsys):
+    monkeypatch.setattr(tuning_run, "import_tune", lambda: None)
+
+    def refuse(*_):
+        raise ConfigError("--concurrent 99 is more than the 2 CPUs of this machine.")
+
+    monkeypatch.setattr(tuning_run, "run_trials", refuse)
+    for seed in (0, 1):
+        with pytest.raises(ConfigError, match="--concurrent 99"):
+            tune(config, work_dir=tmp_path, trials=2, epochs=9, seed=seed)
+    assert "epochs 7-9; validation every epoch\n" in capsys.readouterr().out
+    assert read_json(tmp_path / PLAN)["seed"] == 1
+
+
 def test_all_trials_failed(tmp_path, config, monkeypatch):
     monkeypatch.setattr(tuning_run, "import_tune", lambda: None)
 
