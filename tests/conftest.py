@@ -1,4 +1,4 @@
-"""What every test gets: few threads, a fixed seed, and the real images where they are."""
+"""What every test gets: few threads, a fixed seed, the real images where they are, and tiny models made once."""
 
 import os
 import random
@@ -19,6 +19,10 @@ import torch  # noqa: E402
 from rtmo_plugin import workarounds  # noqa: E402
 
 workarounds.apply()  # tests import mmpose as the oracle
+
+# A fixture of a session is made again in each file that imports it, but once for all that find it here.
+from tests.tiny_files import checkpoint_model, files, tiny_model  # noqa: E402, F401
+from tests.tiny_runs import _leave_configs_unformatted, config, data_root, trained  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))  # as Python does for a tool; tests run tools within this process
@@ -42,7 +46,7 @@ def data_dir() -> Path:
     return folder
 
 
-def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument: an archive holds the time it was made at, and all workers need the same names."""
     return argname if isinstance(val, bytes) else None
 

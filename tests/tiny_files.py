@@ -18,7 +18,7 @@ def make_image(width=150, height=70, seed=0):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def tiny_model(tmp_path_factory):
     """Return a config for inputs of 96 x 64 pixels, and a checkpoint whose scores lie around the threshold."""
     folder = tmp_path_factory.mktemp("trained")
     cfg = make_tiny("rtmo-t_coco")
@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def files(trained, tmp_path_factory):
+def files(tiny_model, tmp_path_factory):
     """Return a file of each cut, with different inputs."""
     folder = tmp_path_factory.mktemp("files")
     options = {
@@ -41,10 +41,10 @@ def files(trained, tmp_path_factory):
         "raw": {"dynamic": "none"},
     }
     for cut, others in options.items():
-        export(*trained, folder / f"{cut}.onnx", cut=cut, **others)
+        export(*tiny_model, folder / f"{cut}.onnx", cut=cut, **others)
     return {cut: folder / f"{cut}.onnx" for cut in options}
 
 
 @pytest.fixture(scope="session")
-def checkpoint_model(trained):
-    return CheckpointModel(*trained, device="cpu", score_thr=0.0)
+def checkpoint_model(tiny_model):
+    return CheckpointModel(*tiny_model, device="cpu", score_thr=0.0)

@@ -11,7 +11,6 @@ from benchmarks.format_rows import ROWS
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.runtime.detections import Detections
 from tests.conftest import ROOT
-from tests.tiny_runs import _leave_configs_unformatted, config, data_root, trained  # noqa: F401  (fixtures)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -26,7 +25,7 @@ def test_the_table_of_the_page_has_these_rows():
     assert re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE)[1:] == [row.name for row in ROWS]
 
 
-def test_a_row_is_measured_or_says_why_not(trained, monkeypatch):  # noqa: F811
+def test_a_row_is_measured_or_says_why_not(trained, monkeypatch):
     written = next(row for row in ROWS if row.name == "ONNX, end2end")
     missing = dataclasses.replace(written, name="ONNX, missing", packages=("no_such_package",))
     refused = dataclasses.replace(written, name="ONNX, refused", options={"size": "100x100"})

@@ -10,7 +10,7 @@ from benchmarks.gpu_people import PlainRecorder, Side, choose_threshold, find_ro
 from rtmo_plugin.engine.loaded_model import load_model
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.media.image_files import write_image
-from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
+from tests.tiny_files import make_image
 
 
 @pytest.mark.slow
@@ -30,8 +30,8 @@ def test_every_row_is_measured_without_a_gpu(tmp_path):
     assert 2 <= found <= 4  # scores of random weights differ by rounding
 
 
-def test_the_threshold_finds_so_many_people(trained):  # noqa: F811
-    loaded = load_model(*trained, device="cpu")
+def test_the_threshold_finds_so_many_people(tiny_model):
+    loaded = load_model(*tiny_model, device="cpu")
     side = Side("rtmo-t", loaded, [make_image(150, 70), make_image(70, 80, 1)], "float32", 1)
     choose_threshold(side, 4)
     assert sum(len(find_rows(side, image)) for image in side.images) == 8

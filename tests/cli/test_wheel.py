@@ -16,7 +16,7 @@ import cv2
 import pytest
 
 from tests.conftest import ROOT
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import make_image
 
 pytestmark = pytest.mark.slow
 _PARTS = ("pyproject.toml", "README.md", "LICENSE", "rtmo_plugin", "configs", "benchmarks", "studies")
@@ -77,7 +77,7 @@ def image(tmp_path):
     return tmp_path / "image.png"
 
 
-def test_predicting_with_an_exported_file(tmp_path, wheel, files, image):  # noqa: F811
+def test_predicting_with_an_exported_file(tmp_path, wheel, files, image):
     env = Environment(tmp_path, wheel, "onnx")
     found = json.loads(env.check("rtmo", "predict", files["end2end"], image, "--json"))
     assert found["error"] is None
@@ -94,7 +94,7 @@ def test_predicting_with_an_exported_file(tmp_path, wheel, files, image):  # noq
     )
 
 
-def test_page(tmp_path, wheel, files, image):  # noqa: F811
+def test_page(tmp_path, wheel, files, image):
     env = Environment(tmp_path, wheel, "onnx,serve")
     command = [str(env.bin / "rtmo"), "serve", str(files["end2end"]), "--port", "0"]
     options = {"stdout": subprocess.PIPE, "text": True, "cwd": env.folder}
@@ -109,7 +109,7 @@ def test_page(tmp_path, wheel, files, image):  # noqa: F811
             server.terminate()
 
 
-def test_job_on_ray_with_parquet(tmp_path, wheel, files, image):  # noqa: F811
+def test_job_on_ray_with_parquet(tmp_path, wheel, files, image):
     env = Environment(tmp_path, wheel, "onnx,ray")
     job = ("--records", "parquet", "--ray", "--workers", "1")
     env.check("rtmo", "predict", files["end2end"], image.parent, "--out", "found", *job)

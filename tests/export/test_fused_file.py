@@ -14,15 +14,15 @@ from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.runtime.letterbox import make_input
 from rtmo_plugin.runtime.model_files import list_model_files
 from tests.export.conftest import build_tiny
-from tests.tiny_files import make_image, trained  # noqa: F401  (fixture)
+from tests.tiny_files import make_image
 
 SIZE_WH, THEIR_NMS, THRESHOLD = (96, 64), 0.45, 0.2
 
 
 @pytest.fixture(scope="module")
-def file(trained, tmp_path_factory):  # noqa: F811
+def file(tiny_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("fused") / "mine.onnx"
-    export(*trained, path, cut="fused", top_k=25, score_thr=THRESHOLD, nms_thr=THEIR_NMS)
+    export(*tiny_model, path, cut="fused", top_k=25, score_thr=THRESHOLD, nms_thr=THEIR_NMS)
     return path
 
 

@@ -13,7 +13,7 @@ from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.writers.quantization import is_sensitive
 from rtmo_plugin.runtime.exported_model import ExportedModel
-from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
+from tests.tiny_files import make_image
 from tests.tools.test_tools import run_in_process
 
 
@@ -27,9 +27,9 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def annotations(trained, images, tmp_path_factory):  # noqa: F811
+def annotations(tiny_model, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("truth")
-    export(*trained, folder / "float.onnx", input="uint8")
+    export(*tiny_model, folder / "float.onnx", input="uint8")
     infos = [{"img_id": seed, "img_path": str(images / f"{seed}.png")} for seed in range(4)]
     samples, _ = predict_infos(folder / "float.onnx", infos)
     people = [
@@ -50,9 +50,9 @@ def annotations(trained, images, tmp_path_factory):  # noqa: F811
 @pytest.mark.parametrize(
     ("form", "name"), [("onnx", "int8.onnx"), pytest.param("openvino", "int8.xml", marks=pytest.mark.slow)]
 )
-def test_ap_before_and_after_is_reported(trained, images, annotations, tmp_path, form, name):  # noqa: F811
+def test_ap_before_and_after_is_reported(tiny_model, images, annotations, tmp_path, form, name):
     options = {"format": form, "int8": True, "int8_images": images, "input": "uint8", "dynamic": "none"}
-    result = export(*trained, tmp_path / name, annotations=annotations, **options)
+    result = export(*tiny_model, tmp_path / name, annotations=annotations, **options)
     assert "AP on 4 images: " in result.describe()
     assert "in float32, " in result.describe()
     assert result.accuracy.before.precision > 0.3  # the file whose answers are the truth, on a part of its people
@@ -69,9 +69,9 @@ def test_ap_before_and_after_is_reported(trained, images, annotations, tmp_path,
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ([".onnx"] if form == "onnx" else [".bin", ".xml"])
 
 
-def test_sensitive_layers_stay_in_float32(trained, images, tmp_path):  # noqa: F811
+def test_sensitive_layers_stay_in_float32(tiny_model, images, tmp_path):
     path = tmp_path / "int8.onnx"
-    result = export(*trained, path, int8=True, int8_images=images, cut="raw", dynamic="none")
+    result = export(*tiny_model, path, int8=True, int8_images=images, cut="raw", dynamic="none")
     assert 0.001 < result.differences.maps < 1  # rounded, and not to pieces
     model = onnx.load(path)
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 17)]
@@ -87,7 +87,7 @@ def test_sensitive_layers_stay_in_float32(trained, images, tmp_path):  # noqa: F
     assert all(list(scales[each[1]]) == [scales[each[0]][0]] for each in weights)  # one a channel
 
 
-def test_what_cannot_be_is_refused(trained, images, annotations, tmp_path, capsys):  # noqa: F811
+def test_what_cannot_be_is_refused(tiny_model, images, annotations, tmp_path, capsys):
     with pytest.raises(ConfigError, match="--int8 measures its value ranges on images"):
         ExportOptions(int8=True)
     with pytest.raises(ConfigError, match="--int8-images is for --int8"):
@@ -95,18 +95,18 @@ def test_what_cannot_be_is_refused(trained, images, annotations, tmp_path, capsy
     with pytest.raises(ConfigError, match="--int8 and --half exclude each other"):
         ExportOptions(int8=True, half=True, int8_images=(images / "0.png",))
     with pytest.raises(ConfigError, match="--annotations is for the AP of --int8"):
-        export(*trained, tmp_path / "x.onnx", annotations=annotations)
+        export(*tiny_model, tmp_path / "x.onnx", annotations=annotations)
     with pytest.raises(MissingFileError, match="No image was found"):
-        export(*trained, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
+        export(*tiny_model, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
     with pytest.raises(MissingFileError, match="No image was found"):  # the option's earlier name
-        export(*trained, tmp_path / "x.onnx", int8=True, calibration_images=tmp_path)
+        export(*tiny_model, tmp_path / "x.onnx", int8=True, calibration_images=tmp_path)
     arguments = ["--out", str(tmp_path / "x.onnx"), "--int8", "--calibration-images", str(tmp_path)]
-    code, _, err = run_in_process(capsys, "export", *trained, *arguments)
+    code, _, err = run_in_process(capsys, "export", *tiny_model, *arguments)
     assert (code, "No image was found" in err) == (2, True)
     options = {"int8": True, "int8_images": images, "cut": "decoded"}
     with pytest.raises(ConfigError, match=r"x\.pt cannot hold eight-bit convolutions"):
-        export(*trained, tmp_path / "x.pt", format="torchscript", **options)
+        export(*tiny_model, tmp_path / "x.pt", format="torchscript", **options)
     (tmp_path / "bad.png").write_text("not an image")
     with pytest.raises(DataError, match=r"bad\.png is not an image"):
-        export(*trained, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
+        export(*tiny_model, tmp_path / "x.onnx", int8=True, int8_images=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]

@@ -19,22 +19,22 @@ from rtmo_plugin.export.writers.onnx_file import open_content
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.uncertainty_calibration import UncertaintyCalibration
 from tests.export.conftest import build_tiny
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import make_image
 
 OPTIONS = {"end2end": {"uncertainty": True}, "decoded": {"uncertainty": True, "top_k": 30}, "raw": {}}
 
 
 @pytest.fixture(scope="module")
-def uncertain(trained, tmp_path_factory):  # noqa: F811
+def uncertain(tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uncertain")
     for cut, options in OPTIONS.items():
-        export(*trained, folder / f"{cut}.onnx", cut=cut, dynamic="none", **options)
+        export(*tiny_model, folder / f"{cut}.onnx", cut=cut, dynamic="none", **options)
     return folder
 
 
 @pytest.mark.parametrize("cut", OPTIONS)
-def test_deviations_are_those_of_the_checkpoint_in_pixels_of_the_image(uncertain, trained, cut):  # noqa: F811
-    config, checkpoint = trained
+def test_deviations_are_those_of_the_checkpoint_in_pixels_of_the_image(uncertain, tiny_model, cut):
+    config, checkpoint = tiny_model
     image = make_image(150, 70)
     expected = Pose(checkpoint, config=config, score_thr=0.0, device="cpu", uncertainty=True)(image)
     found = Pose(uncertain / f"{cut}.onnx", score_thr=0.0, uncertainty=True, precision="float32")(image)
@@ -51,7 +51,7 @@ def test_the_output_is_an_extra_one(uncertain):
     assert session.get_outputs()[2].shape[-2:] == [17, 2]
 
 
-def test_file_without_them_says_how_to_get_them(files, uncertain, tmp_path):  # noqa: F811
+def test_file_without_them_says_how_to_get_them(files, uncertain, tmp_path):
     with pytest.raises(ConfigError, match=r"end2end\.onnx holds no uncertainty of keypoints: export it with --uncert"):
         Pose(files["end2end"], uncertainty=True)
     earlier = tmp_path / "raw.onnx"
@@ -74,20 +74,20 @@ def test_wrong_deviations_are_refused(uncertain):
         compare_with_pytorch(model, run, options, FLOAT32).check("The file", FLOAT32)
 
 
-def test_a_calibration_is_stored_and_applied(trained, uncertain, tmp_path):  # noqa: F811
+def test_a_calibration_is_stored_and_applied(tiny_model, uncertain, tmp_path):
     calibration, image = tmp_path / "sigma.json", make_image()
     calibration.write_text(UncertaintyCalibration(1.5).to_json())
     path = tmp_path / "calibrated.onnx"
-    export(*trained, path, dynamic="none", uncertainty=True, uncertainty_calibration=calibration)
+    export(*tiny_model, path, dynamic="none", uncertainty=True, uncertainty_calibration=calibration)
     plain, found = (Pose(each, uncertainty=True)(image) for each in (uncertain / "end2end.onnx", path))
     np.testing.assert_allclose(found.uncertainty, 1.5 * plain.uncertainty, rtol=1e-5)
     metadata = {each.key: each.value for each in onnx.load(path).metadata_props}
     assert (json.loads(metadata["uncertainty"]), json.loads(metadata["uncertainty_factor"])) == (True, 1.5)
     with pytest.raises(ConfigError, match="--uncertainty-calibration is for --uncertainty, which is missing"):
-        export(*trained, tmp_path / "x.onnx", uncertainty_calibration=calibration)
+        export(*tiny_model, tmp_path / "x.onnx", uncertainty_calibration=calibration)
     calibration.write_text('{"kind": "logistic", "factor": 2}')
     with pytest.raises(DataError, match=r"sigma\.json is not an uncertainty calibration"):
-        export(*trained, tmp_path / "x.onnx", uncertainty=True, uncertainty_calibration=calibration)
+        export(*tiny_model, tmp_path / "x.onnx", uncertainty=True, uncertainty_calibration=calibration)
 
 
 @pytest.mark.parametrize(("cut", "words"), [("raw", "needs no --uncertainty"), ("fused", "has no place for --uncert")])

@@ -21,7 +21,7 @@ from rtmo_plugin.runtime.letterbox import apply_letterbox
 from rtmo_plugin.webpage.page_files import PAGE, PAGE_FILES
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import ROOT
-from tests.tiny_files import make_image, trained  # noqa: F401  (fixture)
+from tests.tiny_files import make_image
 
 OWN_FILES = ROOT / "rtmo_plugin/export/web"
 MODEL, STATUS = "document.getElementById('model').textContent", "document.getElementById('status').textContent"
@@ -52,10 +52,10 @@ def package(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(trained, package, tmp_path_factory):  # noqa: F811
+def exported(tiny_model, package, tmp_path_factory):
     """Return the result of an export without ONNX Runtime."""
     folder = tmp_path_factory.mktemp("site") / "models/tiny page"
-    return export(*trained, folder, format="web", ort_web=package, score_thr=0.05)
+    return export(*tiny_model, folder, format="web", ort_web=package, score_thr=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +104,13 @@ def test_summary_names_the_folder_and_how_to_open_it(exported):
     )
 
 
-def test_only_an_earlier_export_is_replaced(trained, package, page, tmp_path):  # noqa: F811
+def test_only_an_earlier_export_is_replaced(tiny_model, package, page, tmp_path):
     (page / "page.js").write_text("old")
-    export(*trained, page, format="web", ort_web=package, score_thr=0.05)
+    export(*tiny_model, page, format="web", ort_web=package, score_thr=0.05)
     assert (page / "page.js").read_bytes() == (PAGE / "page.js").read_bytes()
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(OutputError, match="exists already and is not overwritten"):
-        export(*trained, tmp_path, format="web", ort_web=package)
+        export(*tiny_model, tmp_path, format="web", ort_web=package)
     assert [each.name for each in tmp_path.iterdir()] == ["index.html"]
 
 
@@ -124,10 +124,10 @@ def test_only_an_earlier_export_is_replaced(trained, package, page, tmp_path):  
         ({"format": "onnx", "out": "x.onnx"}, "--ort-web is for --format web"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(trained, package, tmp_path, options, words):  # noqa: F811
+def test_options_that_do_not_fit_are_refused(tiny_model, package, tmp_path, options, words):
     out = tmp_path / options.pop("out", "page")
     with pytest.raises(ConfigError, match=words):
-        export(*trained, out, ort_web=package, **{"format": "web", **options})
+        export(*tiny_model, out, ort_web=package, **{"format": "web", **options})
     assert not out.exists()
 
 

@@ -13,14 +13,12 @@ from rtmo_plugin.checkpoints.zoo import find_weights, locate
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
 from tests.conftest import run_command
-from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
-from tests.tiny_runs import data_root  # noqa: F401  (a fixture)
 
 PUBLISHED = "rtmo-m_body7-onnx"  # the one whose hash is not known, so that any model can lie in the cache
 
 
 @pytest.fixture
-def cached(files, tmp_path, monkeypatch):  # noqa: F811
+def cached(files, tmp_path, monkeypatch):
     """Return the name of a published model, which lies in the cache already."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
@@ -80,20 +78,20 @@ def test_an_unknown_name_is_one_sentence_with_the_nearest():
         Pose("zzz")
 
 
-def test_info_and_eval_take_the_name_of_a_published_onnx_model(cached, trained, files, data_root, capsys):  # noqa: F811
+def test_info_and_eval_take_the_name_of_a_published_onnx_model(cached, tiny_model, files, data_root, capsys):
     code, out, err = run_command(capsys, "info", cached)
     assert code == 0, err
     assert "keypoint_names" in out
-    expected = evaluate(trained[0], files["end2end"], data_root=data_root)
+    expected = evaluate(tiny_model[0], files["end2end"], data_root=data_root)
     for found in (
-        evaluate(trained[0], cached, data_root=data_root),
-        run_evaluation(trained[0], cached, data_root=data_root).metrics,
+        evaluate(tiny_model[0], cached, data_root=data_root),
+        run_evaluation(tiny_model[0], cached, data_root=data_root).metrics,
     ):
         assert found["coco/AP"] == pytest.approx(expected["coco/AP"], abs=1e-9)
     assert locate_exported(cached).suffix == ".onnx"
 
 
-def test_what_is_of_another_kind_is_one_sentence(cached, files, tmp_path):  # noqa: F811
+def test_what_is_of_another_kind_is_one_sentence(cached, files, tmp_path):
     with pytest.raises(CheckpointError, match="is an exported file, and a checkpoint is needed: leave out -onnx"):
         locate_checkpoint(cached)
     with pytest.raises(CheckpointError, match=r"end2end\.onnx is an exported file, and a checkpoint is needed\.$"):

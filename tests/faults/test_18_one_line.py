@@ -16,11 +16,11 @@ from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.exported_model import ExportedModel
 from rtmo_plugin.structures import CoordinateDistribution
 from tests.pose.tracking.test_track_video import ColorFinder
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import make_image
 
 
 @pytest.fixture(scope="module")
-def pose(files):  # noqa: F811
+def pose(files):
     return Pose(files["decoded"], score_thr=0.2)
 
 
@@ -53,7 +53,7 @@ def test_frames_of_videos_and_errors_are_one_line(pose):
     assert_one_line(failed, "no image", "index=3")
 
 
-def test_models_and_other_results_are_one_line(pose, files):  # noqa: F811
+def test_models_and_other_results_are_one_line(pose, files):
     assert_one_line(pose, f"Pose('{files['decoded']}'", "17 keypoints", "score_thr=0.2")
     ones = torch.ones
     sides = (ones(40, 17, 8), ones(40, 17, 8), ones(40, 8), ones(40, 8), ones(40, 17), ones(40, 17, 2))
@@ -71,14 +71,14 @@ def test_models_and_other_results_are_one_line(pose, files):  # noqa: F811
     ],
 )
 @pytest.mark.parametrize("model", ["decoded", "checkpoint"])
-def test_an_unknown_option_is_our_sentence(files, trained, option, meant, model):  # noqa: F811
-    given = {"config": trained[0]} if model == "checkpoint" else {}
-    path = trained[1] if model == "checkpoint" else files[model]
+def test_an_unknown_option_is_our_sentence(files, tiny_model, option, meant, model):
+    given = {"config": tiny_model[0]} if model == "checkpoint" else {}
+    path = tiny_model[1] if model == "checkpoint" else files[model]
     with pytest.raises(ConfigError, match=re.escape(f"Pose has no option '{option}': did you mean {meant}? It has ")):
         Pose(path, **given, **{option: 0.3})
 
 
-def test_an_option_like_no_other_lists_what_there_is(files):  # noqa: F811
+def test_an_option_like_no_other_lists_what_there_is(files):
     with pytest.raises(ConfigError, match=r"^Pose has no option 'xyzzy': it has score_thr, .*, calibrated, trust\.$"):
         Pose(files["decoded"], xyzzy=1)
     with pytest.raises(ConfigError, match=r"^ExportedModel has no option 'conf': did you mean score_thr\?"):

@@ -17,7 +17,6 @@ from tests.browser import CHROMIUM, Browser
 from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip
 from tests.pose.tracking.test_track_video import draw_frame
-from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 NUM_FRAMES = 12
 PLAY = """(async (address) => {
@@ -68,7 +67,7 @@ with VideoWriter({str(tmp_path / name)!r}, 10.0) as writer:
     assert describe_video(tmp_path / name).size_wh == (96, 64)
 
 
-def test_the_command_says_where_no_browser_plays_the_file(files, tmp_path, capsys, monkeypatch):  # noqa: F811
+def test_the_command_says_where_no_browser_plays_the_file(files, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("rtmo_plugin.media.video_writer.CODECS", {".mp4": ("mp4v",), ".webm": ("VP80",)})
     write_clip(tmp_path / "walk.avi")
     for name, is_said in (("out.mp4", True), ("out.webm", False)):

@@ -7,11 +7,10 @@ import pytest
 
 from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
-from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 
 @pytest.fixture
-def model(files, tmp_path, monkeypatch):  # noqa: F811
+def model(files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path, "photos/a.png", "photos/b.jpg", "c.png")
     write_clip(tmp_path / "walk.avi")

@@ -15,7 +15,6 @@ from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.wording import count, show_path
 from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
-from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_frames_of_a_video_have_detections_and_not_people():
     assert [count(number, "shard") for number in (0, 1, 2)] == ["0 shards", "1 shard", "2 shards"]
 
 
-def test_the_command_says_so(files, place, capsys):  # noqa: F811
+def test_the_command_says_so(files, place, capsys):
     write_clip(place / "walk.avi", 1)
     write_images(place, "a.png")
     what = "plots and predictions.json in out"
@@ -84,7 +83,7 @@ def test_the_command_says_so(files, place, capsys):  # noqa: F811
         assert (code, out.partition(" in ")[1] + out.partition(" in ")[2].rstrip()) == (0, words)
 
 
-def test_a_finished_job_says_that_nothing_is_left(files, place, capsys):  # noqa: F811
+def test_a_finished_job_says_that_nothing_is_left(files, place, capsys):
     write_images(place, "a.png", "b.png", "c.png")
     job = ("predict", files["decoded"], *("a.png", "b.png", "c.png"), "--records", "jsonl", "--shard-size", 2)
     _, first, _ = run_command(capsys, *job, "--out", "out")

@@ -23,7 +23,6 @@ from rtmo_plugin.runtime.trusted_files import locate_list
 from tests.conftest import ROOT, run_command
 from tests.export.conftest import build_tiny
 from tests.export.test_onnx_file import make_info, make_options
-from tests.tiny_files import trained  # noqa: F401  (a fixture)
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 
@@ -183,8 +182,8 @@ def test_own_files_need_no_trust_and_copies_of_others_are_trusted_once(tmp_path,
 
 
 @pytest.mark.slow
-def test_eval_and_analyze_take_a_file_that_is_trusted(trained, data_root, tmp_path, capsys, monkeypatch):  # noqa: F811
-    config, checkpoint = trained
+def test_eval_and_analyze_take_a_file_that_is_trusted(tiny_model, data_root, tmp_path, capsys, monkeypatch):
+    config, checkpoint = tiny_model
     model, options = build_tiny(), make_options(cut="decoded", dynamic=(), top_k=10)
     theirs = tmp_path / "theirs.pt2"
     write_program(model, theirs, options, make_info(model, options))

@@ -29,8 +29,7 @@ from rtmo_plugin.score_calibration import ScoreCalibration
 from tests.conftest import run_command
 from tests.export.conftest import build_tiny
 from tests.media.test_sources import write_video
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
-from tests.tiny_runs import data_root  # noqa: F401  (a fixture)
+from tests.tiny_files import make_image
 
 NAN = float("nan")
 VALUES = [NAN, float("inf"), -float("inf")]
@@ -128,9 +127,9 @@ def test_json_has_null_for_what_is_not_finite(capsys):
 
 
 @pytest.fixture(scope="module", params=["nan", "inf", "overflow"])
-def diverged(request, trained, tmp_path_factory):  # noqa: F811
+def diverged(request, tiny_model, tmp_path_factory):
     """Return a config and a checkpoint whose weights are NaN, infinite, or so large that the outputs are."""
-    content = torch.load(trained[1], weights_only=True)
+    content = torch.load(tiny_model[1], weights_only=True)
     name = "backbone.stem.conv.conv.weight"
     if request.param == "overflow":
         content["state_dict"]["backbone.stem.conv.bn.weight"][:] = 3e38
@@ -139,7 +138,7 @@ def diverged(request, trained, tmp_path_factory):  # noqa: F811
         content["state_dict"][name].view(-1)[0] = float(request.param)
     path = tmp_path_factory.mktemp("diverged") / "mine.pth"
     torch.save(content, path)
-    return trained[0], path
+    return tiny_model[0], path
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +148,7 @@ def sources(tmp_path_factory):
     return folder / "image.png", write_video(folder / "clip.avi", 3)
 
 
-def test_a_diverged_checkpoint_is_one_sentence_and_exit_code_1(diverged, sources, data_root, tmp_path, capsys):  # noqa: F811
+def test_a_diverged_checkpoint_is_one_sentence_and_exit_code_1(diverged, sources, data_root, tmp_path, capsys):
     config, checkpoint = diverged
     image, video = sources
     out = tmp_path / "out"
@@ -174,7 +173,7 @@ def test_a_diverged_checkpoint_is_one_sentence_and_exit_code_1(diverged, sources
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
 @pytest.mark.parametrize("value", [NAN, float("inf")])
-def test_a_diverged_file_is_one_sentence_and_exit_code_1(cut, runtime, value, files, sources, tmp_path, capsys):  # noqa: F811
+def test_a_diverged_file_is_one_sentence_and_exit_code_1(cut, runtime, value, files, sources, tmp_path, capsys):
     model = onnx.load(files[cut])
     for tensor in model.graph.initializer:
         if "out_cls" in tensor.name and tensor.name.endswith("bias"):

@@ -15,7 +15,7 @@ from rtmo_plugin.errors import OutputError
 from rtmo_plugin.media.frames import Frame
 from rtmo_plugin.media.plot_plan import PlotPlan
 from tests.conftest import run_command
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import make_image
 
 
 def write_images(folder, *names):
@@ -57,7 +57,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def model(files):  # noqa: F811
+def model(files):
     return files["decoded"]
 
 
@@ -141,17 +141,17 @@ def test_long_names_are_cut_and_stay_apart(place):
     assert all(len(path.name) <= 255 and path.suffix == ".png" for path in paths)
 
 
-def test_the_python_functions_keep_originals_too(trained, model, place):  # noqa: F811
+def test_the_python_functions_keep_originals_too(tiny_model, model, place):
     write_images(place, "photos/a.png")
     os.symlink("photos", place / "out")
     before = read_tree(place)
     with pytest.raises(OutputError, match="would be overwritten"):
-        predict(trained[1], place / "photos", out=place / "out", config=trained[0], device="cpu")
+        predict(tiny_model[1], place / "photos", out=place / "out", config=tiny_model[0], device="cpu")
     (place / "new").mkdir()
     os.link(place / "photos" / "a.png", place / "new" / "predictions.json")
     before = read_tree(place)
     with pytest.raises(OutputError, match=r"predictions\.json is the same file as the input"):
-        predict(trained[1], place / "photos", out=place / "new", config=trained[0], device="cpu")
+        predict(tiny_model[1], place / "photos", out=place / "new", config=tiny_model[0], device="cpu")
     result = Pose(model)(place / "photos" / "a.png")
     with pytest.raises(OutputError, match="is the image itself"):
         result.save(place / "out" / "a.png")

@@ -12,13 +12,13 @@ from rtmo_plugin.keypoints.sets import COCO
 from rtmo_plugin.runtime.engines import open_engine
 from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.conftest import run_command
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import make_image
 
 NAMES = [f"point {index}" for index in range(1000)]
 
 
 @pytest.fixture
-def change(files, tmp_path):  # noqa: F811
+def change(files, tmp_path):
     """Return what writes a copy of a file with other metadata."""
 
     def write(of, /, **values):

@@ -13,7 +13,7 @@ import pytest
 from rtmo_plugin.media.sources import read_frames
 from tests.conftest import ROOT, run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
-from tests.tiny_files import files, make_image, trained  # noqa: F401  (fixtures)
+from tests.tiny_files import make_image
 
 LONG = "n" * 5000
 
@@ -25,7 +25,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def model(files):  # noqa: F811
+def model(files):
     return files["decoded"]
 
 

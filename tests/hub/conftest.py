@@ -9,7 +9,6 @@ import torch
 
 from rtmo_plugin import RTMO, CSPConfig, RTMOConfig
 from tests.oracle import randomize, spread_scores
-from tests.tiny_files import trained  # noqa: F401  (fixture)
 
 
 @pytest.fixture(scope="session")

@@ -111,8 +111,8 @@ def test_published_checkpoint_of_a_shipped_size_opens_as_that_network(tmp_path):
     assert all(torch.equal(opened.state_dict()[name], value) for name, value in own.state_dict().items())
 
 
-def test_command_publishes_a_network_of_its_own_size_with_onnx(trained, tmp_path, capsys):
-    config, checkpoint = trained
+def test_command_publishes_a_network_of_its_own_size_with_onnx(tiny_model, tmp_path, capsys):
+    config, checkpoint = tiny_model
     out = tmp_path / "narrow"
     code, said, err = run_command(capsys, "publish", checkpoint, out, "--config", config, "--onnx")
     assert (code, err) == (0, ""), err

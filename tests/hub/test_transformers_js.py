@@ -56,7 +56,7 @@ def fetch_transformers():
 
 
 @pytest.fixture(scope="module")
-def site(trained, tmp_path_factory):
+def site(tiny_model, tmp_path_factory):
     """Return a folder with a published model, an image of its input's size, and the scripts, and its address."""
     folder = tmp_path_factory.mktemp("site")
     try:
@@ -70,7 +70,7 @@ def site(trained, tmp_path_factory):
     for seed in range(4):
         cv2.imwrite(str(images / f"{seed}.png"), make_image(96, 64, seed))
     (folder / "image.png").write_bytes((images / "0.png").read_bytes())
-    config, checkpoint = trained
+    config, checkpoint = tiny_model
     result = publish(checkpoint, folder / "published", config=config, onnx=True, half=True, int8_images=images)
     assert set(ONNX_FILES) < set(result.files)
     handler = functools.partial(_Quiet, directory=str(folder))

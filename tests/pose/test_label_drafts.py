@@ -88,8 +88,8 @@ def test_every_format_is_read_back_without_loss(files, photos, tmp_path, capsys,
         assert [image["file_name"] for image in back["images"]] == [image["file_name"] for image in coco["images"]]
 
 
-def test_deviations_decide_on_the_order_of_a_checkpoint(trained, photos, tmp_path, capsys):
-    config, checkpoint = trained
+def test_deviations_decide_on_the_order_of_a_checkpoint(tiny_model, photos, tmp_path, capsys):
+    config, checkpoint = tiny_model
     arguments = (checkpoint, photos, "--config", config, "--order", "deviation", "--limit", 2)
     code, _, _ = draft(capsys, *arguments, "--out", tmp_path / "draft.json")
     assert code == 0

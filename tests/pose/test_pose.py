@@ -133,21 +133,21 @@ def test_supervision(result):
     assert len(result[:0].to_supervision()) == 0
 
 
-def test_checkpoint_with_its_config(trained, pose, result):
-    config, checkpoint = trained
+def test_checkpoint_with_its_config(tiny_model, pose, result):
+    config, checkpoint = tiny_model
     found = Pose(checkpoint, config=config, score_thr=0.1, device="cpu")(make_image())
     assert found.info.schema == result.info.schema
     assert len(found) == len(result)
     assert np.median(np.abs(found.keypoints - result.keypoints)) < 0.05
 
 
-def test_models_that_are_not_there(trained, tmp_path):
+def test_models_that_are_not_there(tiny_model, tmp_path):
     with pytest.raises(MissingFileError, match=r"The model file .* does not exist"):
         Pose(tmp_path / "nowhere.onnx")
     with pytest.raises(MissingFileError, match="did you mean rtmo-s_coco"):
         Pose("rtmo-s_cocoa")
     with pytest.raises(CheckpointError, match="does not carry its config: name the config too"):
-        Pose(trained[1])
+        Pose(tiny_model[1])
 
 
 def test_importing_is_light():

@@ -13,8 +13,8 @@ from tests.tiny_files import make_image
 TEXT = (ROOT / "docs/python.md").read_text(encoding="utf-8")
 
 
-def test_snippets_run_as_they_stand(files, trained, tmp_path, monkeypatch):
-    config, checkpoint = trained
+def test_snippets_run_as_they_stand(files, tiny_model, tmp_path, monkeypatch):
+    config, checkpoint = tiny_model
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos" / "inner").mkdir(parents=True)
     (tmp_path / "configs").mkdir()

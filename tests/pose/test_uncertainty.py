@@ -15,9 +15,9 @@ from tests.tiny_files import make_image
 
 
 @pytest.fixture(scope="module")
-def results(trained):
+def results(tiny_model):
     """Return the results of one image without uncertainty and with it."""
-    config, checkpoint = trained
+    config, checkpoint = tiny_model
     options = {"config": config, "score_thr": 0.1, "device": "cpu"}
     return [Pose(checkpoint, **options, **more)(make_image()) for more in ({}, {"uncertainty": True})]
 
@@ -32,8 +32,8 @@ def test_it_is_there_only_if_asked_for_and_changes_nothing_else(results):
     assert found[0].uncertainty.shape == (1, 17, 2)
 
 
-def test_it_is_in_pixels_of_the_image(trained, results):
-    config, checkpoint = trained
+def test_it_is_in_pixels_of_the_image(tiny_model, results):
+    config, checkpoint = tiny_model
     twice = cv2.resize(make_image(), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     found = Pose(checkpoint, config=config, score_thr=0.1, device="cpu", uncertainty=True)(twice)
     assert np.median(found.uncertainty) == pytest.approx(2 * np.median(results[1].uncertainty), rel=0.2)
@@ -47,8 +47,8 @@ def test_json_and_plots_have_it(results):
     assert (found.plot(keypoint_thr=0.0) != plain.plot(keypoint_thr=0.0)).any()
 
 
-def test_command_prints_and_draws_it(trained, tmp_path, capsys):
-    config, checkpoint = trained
+def test_command_prints_and_draws_it(tiny_model, tmp_path, capsys):
+    config, checkpoint = tiny_model
     cv2.imwrite(str(tmp_path / "a.png"), make_image())
     arguments = ("predict", checkpoint, tmp_path / "a.png", "--config", config, "--score-thr", 0.1, "--json")
     code, out, err = run_command(capsys, *arguments, "--uncertainty", "--out", tmp_path / "found")
@@ -56,8 +56,8 @@ def test_command_prints_and_draws_it(trained, tmp_path, capsys):
     assert len(json.loads(out)["people"][0]["uncertainty"]) == 17
 
 
-def test_what_has_none_refuses(trained, files):
-    config, checkpoint = trained
+def test_what_has_none_refuses(tiny_model, files):
+    config, checkpoint = tiny_model
     with pytest.raises(ConfigError, match=r"end2end\.onnx holds no uncertainty of keypoints"):
         Pose(files["end2end"], uncertainty=True)
     for option in ({"flip": True}, {"tile": 64}):

@@ -33,8 +33,8 @@ def run_tool(capsys, *arguments):
 
 
 @pytest.mark.parametrize("kind", ["exported", "checkpoint"])
-def test_every_way_gives_the_same_json(files, trained, photo, tmp_path, capsys, kind):
-    config, model = (None, files["end2end"]) if kind == "exported" else trained
+def test_every_way_gives_the_same_json(files, tiny_model, photo, tmp_path, capsys, kind):
+    config, model = (None, files["end2end"]) if kind == "exported" else tiny_model
     named = () if config is None else ("--config", config)
     options = ("--score-thr", 0.2, "--device", "cpu")
     expected = Pose(model, config=config, score_thr=0.2, device="cpu")(photo).to_dict()
@@ -72,8 +72,8 @@ def test_the_former_call_is_understood(model, sources, expected):
     assert tuple(read_config_first(model, sources, None).values()) == expected
 
 
-def test_options_of_the_config_are_for_checkpoints(files, trained, photo, capsys):
-    config, checkpoint = trained
+def test_options_of_the_config_are_for_checkpoints(files, tiny_model, photo, capsys):
+    config, checkpoint = tiny_model
     changed = ("--cfg-options", "model.test_cfg.score_thr=0.9", "--score-thr", 0)
     code, out, _ = run_command(capsys, "predict", checkpoint, photo, "--config", config, *changed, "--json")
     assert (code, all(person["score"] > 0.9 for person in json.loads(out)["people"])) == (0, True)

@@ -35,8 +35,8 @@ def test_operators_of_branches_count(tmp_path):
     assert count_operators(tmp_path / "a.onnx") == {"If": 1, "Relu": 1, "Tanh": 1}
 
 
-def test_openvino_and_ncnn_have_their_own_names(trained, tmp_path):
-    export(*trained, tmp_path / "a.xml", format="openvino", cut="raw", dynamic="none")
+def test_openvino_and_ncnn_have_their_own_names(tiny_model, tmp_path):
+    export(*tiny_model, tmp_path / "a.xml", format="openvino", cut="raw", dynamic="none")
     assert count_operators(tmp_path / "a.xml")["Convolution"] > 20
     (tmp_path / "a.param").write_text("7767517\n3 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 a\nSwish s 1 1 a out0\n")
     assert count_operators(tmp_path / "a.param") == {"Convolution": 1, "Swish": 1}
@@ -72,12 +72,12 @@ def test_files_of_phones_are_described_without_their_package(
     assert err == f"error: {path} is not an RTMO model: it has no metadata of `rtmo export`.\n"
 
 
-def test_command_prints_a_table(files, trained, capsys):
+def test_command_prints_a_table(files, tiny_model, capsys):
     code, out, err = run_command(capsys, "info", files["raw"], "--operators")
     assert (code, err) == (0, "")
     rows = dict(line.split() for line in out.splitlines())
     counts = count_operators(files["raw"])
     assert rows == {**{name: str(number) for name, number in counts.items()}, "total": str(sum(counts.values()))}
-    code, _, err = run_command(capsys, "info", trained[1], "--operators")
+    code, _, err = run_command(capsys, "info", tiny_model[1], "--operators")
     assert code == 2
     assert "--operators is for an exported file" in err

@@ -13,7 +13,6 @@ from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
 from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
 from rtmo_plugin.speed import model_speed
 from tests.conftest import run_command
-from tests.tiny_files import files, trained  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.usefixtures("few_rounds")
 
@@ -45,9 +44,9 @@ def measure(capsys, *arguments):
 
 
 @pytest.mark.slow
-def test_files_and_a_checkpoint_are_measured_side_by_side(files, trained, tmp_path, capsys):  # noqa: F811
-    config, checkpoint = trained
-    export(*trained, tmp_path / "tiny.xml", format="openvino")
+def test_files_and_a_checkpoint_are_measured_side_by_side(files, tiny_model, tmp_path, capsys):
+    config, checkpoint = tiny_model
+    export(*tiny_model, tmp_path / "tiny.xml", format="openvino")
     report = measure(
         capsys, files["end2end"], files["raw"], tmp_path / "tiny.xml", checkpoint, "--config", config, "--threads", 1
     )
@@ -69,7 +68,7 @@ def test_files_and_a_checkpoint_are_measured_side_by_side(files, trained, tmp_pa
     assert {"date", "hardware", "versions", "command"} <= report.keys()
 
 
-def test_a_report_has_a_table_and_the_command_that_repeats_it(files, tmp_path, capsys):  # noqa: F811
+def test_a_report_has_a_table_and_the_command_that_repeats_it(files, tmp_path, capsys):
     out = tmp_path / "speed.json"
     code, printed, _ = run_command(
         capsys, "benchmark", files["end2end"], "--rounds", 1, "--size", "64x96", "--batch-size", 2, "--out", out
@@ -89,7 +88,7 @@ def test_a_report_has_a_table_and_the_command_that_repeats_it(files, tmp_path, c
     assert "images: noise" in printed
 
 
-def test_one_file_is_measured_in_several_runtimes(files, people, capsys):  # noqa: F811
+def test_one_file_is_measured_in_several_runtimes(files, people, capsys):
     images, annotations = people
     report = measure(
         capsys, files["decoded"], "--runtime", "openvino,onnxruntime", "--images", images, "--annotations", annotations,
@@ -104,8 +103,8 @@ def test_one_file_is_measured_in_several_runtimes(files, people, capsys):  # noq
     assert {name.rpartition("/")[2] for name in report["sides"][0]["metrics"]} >= {"AP", "AP .5", "AR"}
 
 
-def test_ap_of_a_checkpoint_is_that_of_rtmo_eval(trained, people, capsys):  # noqa: F811
-    config, checkpoint = trained
+def test_ap_of_a_checkpoint_is_that_of_rtmo_eval(tiny_model, people, capsys):
+    config, checkpoint = tiny_model
     images, annotations = people
     given = model_speed.SpeedOptions(config=config, images=images, annotations=annotations)
     found = model_speed.compute_precision([str(checkpoint)], given)[str(checkpoint)]
@@ -137,14 +136,14 @@ def test_ap_of_a_checkpoint_is_that_of_rtmo_eval(trained, people, capsys):  # no
         (["learning"], "error: rtmo benchmark measures your own models: run `python -m benchmarks learning` in a"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(arguments, sentence, files, capsys, no_measurement):  # noqa: F811
+def test_what_is_wrong_is_one_sentence(arguments, sentence, files, capsys, no_measurement):
     file = str(files["end2end"])
     code, out, err = run_command(capsys, "benchmark", *(word.format(file=file) for word in arguments))
     assert (code, out) == (2, "")
     assert err.splitlines()[-1].startswith(sentence.format(file=file))
 
 
-def test_a_damaged_file_is_refused_beforehand(files, tmp_path, capsys, no_measurement):  # noqa: F811
+def test_a_damaged_file_is_refused_beforehand(files, tmp_path, capsys, no_measurement):
     shutil.copy(files["end2end"], tmp_path / "damaged.onnx")
     with (tmp_path / "damaged.onnx").open("r+b") as file:
         file.truncate(5000)

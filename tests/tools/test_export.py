@@ -7,7 +7,6 @@ import torch
 from rtmo_plugin.runtime.model_info import ModelInfo
 from tests.export.conftest import build_tiny
 from tests.oracle import OFFICIAL_CONFIGS, RECIPES
-from tests.tiny_runs import config  # noqa: F401  (a fixture)
 from tests.tools.test_tools import run_in_process
 
 
@@ -18,7 +17,7 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def test_file_is_written_and_says_what_it_is(config, checkpoint, tmp_path, capsys):  # noqa: F811
+def test_file_is_written_and_says_what_it_is(config, checkpoint, tmp_path, capsys):
     file = tmp_path / "models/tiny.onnx"
     options = ("--out", file, "--cut", "raw", "--input", "uint8", "--dynamic", "none")
     code, out, err = run_in_process(capsys, "export", config, checkpoint, *options)
@@ -41,7 +40,7 @@ def test_file_is_written_and_says_what_it_is(config, checkpoint, tmp_path, capsy
         (["--out", "x.onnx", "--dynamic", "height"], "error: --dynamic height: choose batch"),
     ],
 )
-def test_mistake_is_one_sentence(config, checkpoint, capsys, options, sentence):  # noqa: F811
+def test_mistake_is_one_sentence(config, checkpoint, capsys, options, sentence):
     code, _, err = run_in_process(capsys, "export", config, checkpoint, *options)
     assert code == 2
     assert err.startswith(sentence)

@@ -12,7 +12,6 @@ import torch
 
 from rtmo_plugin.errors import report_user_errors
 from tests.conftest import ROOT
-from tests.tiny_runs import config, data_root  # noqa: F401  (fixtures)
 
 
 def run_in_process(capsys, tool, *arguments):
@@ -39,7 +38,7 @@ def run_as_user(tool, *arguments):
 
 
 @pytest.fixture(scope="module")
-def trained(config, data_root, tmp_path_factory):  # noqa: F811  (fixtures)
+def trained(config, data_root, tmp_path_factory):
     """Return the folder, exit code and output of a training in a process of its own, with many of the options."""
     work_dir = tmp_path_factory.mktemp("run")
     options = ("--work-dir", work_dir, "--data-root", data_root, "--show-dir", work_dir / "pictures", "--seed", 1)
@@ -64,7 +63,7 @@ def test_train_shows_progress_and_ends_with_a_summary(trained):
     assert len(list((work_dir / "pictures/epoch_3").glob("*.jpg"))) == 3
 
 
-def test_trained_model_is_tested_and_predicts(trained, config, data_root, tmp_path, capsys):  # noqa: F811
+def test_trained_model_is_tested_and_predicts(trained, config, data_root, tmp_path, capsys):
     checkpoint = trained[0] / "epoch_3.pth"
     options = ("--work-dir", tmp_path, "--data-root", data_root, "--out", tmp_path / "metrics.json")
     code, out, _ = run_in_process(capsys, "test", config, checkpoint, *options)
@@ -84,7 +83,7 @@ def test_trained_model_is_tested_and_predicts(trained, config, data_root, tmp_pa
     assert {path.name for path in images.iterdir()} < {path.name for path in (tmp_path / "pictures").iterdir()}
 
 
-def test_resume_goes_on_in_the_same_folder(trained, config, data_root, capsys):  # noqa: F811
+def test_resume_goes_on_in_the_same_folder(trained, config, data_root, capsys):
     options = ("--work-dir", trained[0], "--data-root", data_root, "--no-validate", "--resume")
     code, out, _ = run_in_process(capsys, "train", config, *options, "--cfg-options", "train_cfg.max_epochs=4")
     assert code == 0
@@ -121,7 +120,7 @@ def list_mistakes():
 
 
 @pytest.mark.parametrize("kind", list_mistakes())
-def test_mistake_is_one_sentence_and_exit_code_2(kind, config, data_root, tmp_path, capsys):  # noqa: F811
+def test_mistake_is_one_sentence_and_exit_code_2(kind, config, data_root, tmp_path, capsys):
     tool, arguments, sentence = list_mistakes()[kind]
     junk, other = tmp_path / "junk.pth", tmp_path / "other.pth"
     junk.write_bytes(b"junk")
@@ -136,7 +135,7 @@ def test_mistake_is_one_sentence_and_exit_code_2(kind, config, data_root, tmp_pa
     assert "Traceback" not in err
 
 
-def test_a_process_of_its_own_ends_with_2_as_well(config, tmp_path):  # noqa: F811
+def test_a_process_of_its_own_ends_with_2_as_well(config, tmp_path):
     code, out, err = run_as_user("test", config, tmp_path / "none.pth")
     assert (code, out) == (2, "")
     assert err == f"error: The checkpoint file {tmp_path / 'none.pth'} does not exist.\n"

@@ -16,7 +16,7 @@ from rtmo_plugin.pose.replayed_model import ReplayedModel
 from rtmo_plugin.runtime.letterbox import apply_letterbox
 from tests.export.test_people_graph import place
 from tests.pose.checkpoints.test_replayed_model import IMAGES, SHOWN, check
-from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
+from tests.tiny_files import make_image
 
 pytestmark = pytest.mark.gpu
 ACTIVITIES = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
@@ -31,14 +31,14 @@ def _no_warning():
 
 
 @pytest.fixture(scope="module")
-def loaded(trained):  # noqa: F811
-    return load_model(*trained, device="cuda", cfg_options=SHOWN)
+def loaded(tiny_model):
+    return load_model(*tiny_model, device="cuda", cfg_options=SHOWN)
 
 
 @pytest.fixture(scope="module")
-def expected(trained):  # noqa: F811
+def expected(tiny_model):
     options = {"device": "cuda", "score_thr": 0.0, "cfg_options": SHOWN, "graphs": False}
-    return CheckpointModel(*trained, **options).predict_batch(IMAGES)
+    return CheckpointModel(*tiny_model, **options).predict_batch(IMAGES)
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def test_a_batch_is_one_wait(model):
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("auto", 0.01), ("bfloat16", 0.1)])
-def test_half_precision_finds_the_same_people(trained, expected, precision, limit):  # noqa: F811
+def test_half_precision_finds_the_same_people(tiny_model, expected, precision, limit):
     options = {"device": "cuda", "score_thr": 0.0, "cfg_options": SHOWN, "precision": precision}
-    (found,) = CheckpointModel(*trained, **options).predict_batch(IMAGES[:1])
+    (found,) = CheckpointModel(*tiny_model, **options).predict_batch(IMAGES[:1])
     assert abs(found.scores[0] - expected[0].scores[0]) < limit
 
 
-def test_the_first_image_after_opening_records_nothing(trained):  # noqa: F811
-    opened = CheckpointModel(*trained, device="cuda", streams=1, cfg_options=SHOWN)
+def test_the_first_image_after_opening_records_nothing(tiny_model):
+    opened = CheckpointModel(*tiny_model, device="cuda", streams=1, cfg_options=SHOWN)
     with torch.profiler.profile(activities=ACTIVITIES) as profile:
         opened.predict_batch(IMAGES[:1])
     counts = {each.key: each.count for each in profile.key_averages()}
@@ -103,8 +103,8 @@ def test_the_first_image_after_opening_records_nothing(trained):  # noqa: F811
     assert not [name for name in counts if name.startswith(("cudaStreamBeginCapture", "cudaGraphInstantiate"))]
 
 
-def test_streams_of_images_are_those_of_single_ones(trained, expected):  # noqa: F811
-    config, checkpoint = trained
+def test_streams_of_images_are_those_of_single_ones(tiny_model, expected):
+    config, checkpoint = tiny_model
     pose = Pose(checkpoint, config=config, device="cuda", score_thr=0.0, cfg_options=SHOWN, precision="float32")
     assert pose._streams == 2
     found = [each.people for each in pose.stream(IMAGES * 6, batch_size=4)]

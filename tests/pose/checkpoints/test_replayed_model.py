@@ -21,15 +21,15 @@ from rtmo_plugin.pose.pose import Pose
 from rtmo_plugin.pose.replayed_model import ReplayedModel
 from tests.operators import count_operators, select_waits_and_copies
 from tests.replays import FailingForwardRecorder, ForwardMemoryRecorder, StaleForwardRecorder
-from tests.tiny_files import make_image, trained  # noqa: F401  (a fixture)
+from tests.tiny_files import make_image
 
 IMAGES = [make_image(150, 70), make_image(33, 81, 1), make_image(96, 64, 2), make_image(7, 300, 3), make_image(1, 1, 4)]
 SHOWN = {"model.test_cfg.score_thr": 0.24, "model.test_cfg.nms_thr": 0.3}
 
 
 @pytest.fixture(scope="module")
-def loaded(trained):  # noqa: F811
-    return load_model(*trained, device="cpu", cfg_options=SHOWN)
+def loaded(tiny_model):
+    return load_model(*tiny_model, device="cpu", cfg_options=SHOWN)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def graph(loaded):
 
 
 @pytest.fixture(scope="module")
-def eager(trained):  # noqa: F811
-    return CheckpointModel(*trained, device="cpu", score_thr=0.0, cfg_options=SHOWN)
+def eager(tiny_model):
+    return CheckpointModel(*tiny_model, device="cpu", score_thr=0.0, cfg_options=SHOWN)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +48,14 @@ def expected(eager):
 
 
 @pytest.fixture
-def open_replayed(trained, monkeypatch):  # noqa: F811
+def open_replayed(tiny_model, monkeypatch):
     """Return a function that opens a checkpoint with a stand-in for CUDA graphs, and the recorders that it made."""
     recorders = []
 
     def open_with(recorder=ForwardMemoryRecorder, **options):
         monkeypatch.setattr(checkpoint_model, "CUDARecorder", lambda: recorders.append(recorder()) or recorders[-1])
         given = {"device": "cpu", "score_thr": 0.0, "cfg_options": SHOWN, "precision": "float32", **options}
-        return CheckpointModel(*trained, **given)
+        return CheckpointModel(*tiny_model, **given)
 
     return open_with, recorders
 
@@ -187,10 +187,10 @@ def test_graphs_are_the_default_and_warmed_up(open_replayed, expected):
     check(above.predict_batch(IMAGES[:1]), [expected[0].select(slice(3))])
 
 
-def test_uncertainty_is_that_without_graphs(open_replayed, trained):  # noqa: F811
+def test_uncertainty_is_that_without_graphs(open_replayed, tiny_model):
     open_with, _ = open_replayed
     options = {"device": "cpu", "score_thr": 0.0, "cfg_options": SHOWN, "uncertainty": True}
-    (plain,) = CheckpointModel(*trained, graphs=False, **options).predict_batch(IMAGES[:1])
+    (plain,) = CheckpointModel(*tiny_model, graphs=False, **options).predict_batch(IMAGES[:1])
     (found,) = open_with(uncertainty=True).predict_batch(IMAGES[:1])
     np.testing.assert_allclose(found.uncertainty, plain.uncertainty, rtol=0.01, atol=0.01)
 
@@ -206,8 +206,8 @@ def test_half_precision_finds_the_same_people(open_replayed, expected, precision
     assert 0 < abs(found.scores[0] - expected[0].scores[0]) < limit
 
 
-def test_options_of_graphs_need_them(trained):  # noqa: F811
-    config, checkpoint = trained
+def test_options_of_graphs_need_them(tiny_model):
+    config, checkpoint = tiny_model
     with pytest.raises(ConfigError, match="precision float16 with CUDA graphs alone, and they need an NVIDIA GPU"):
         Pose(checkpoint, config=config, device="cpu", precision="float16")
     with pytest.raises(ConfigError, match="2 streams with CUDA graphs alone, and they are turned off"):
@@ -221,8 +221,8 @@ def find(loaded, recorder=ForwardMemoryRecorder):
     return find_graph_obstacle(loaded, recorder())
 
 
-def test_models_and_pipelines_that_are_computed_otherwise_are_found(trained):  # noqa: F811
-    loaded = load_model(*trained, device="cpu")
+def test_models_and_pipelines_that_are_computed_otherwise_are_found(tiny_model):
+    loaded = load_model(*tiny_model, device="cpu")
     assert find(loaded) is None
     pipeline = loaded.cfg.test_dataloader.dataset.pipeline
     changes = [
@@ -233,7 +233,7 @@ def test_models_and_pipelines_that_are_computed_otherwise_are_found(trained):  #
         (lambda: setattr(loaded.model, "head", torch.nn.Identity()), "Identity has a prediction of its own"),
     ]
     for change, reason in reversed(changes):
-        loaded = load_model(*trained, device="cpu")
+        loaded = load_model(*tiny_model, device="cpu")
         pipeline = loaded.cfg.test_dataloader.dataset.pipeline
         change()
         with pytest.warns(UserWarning, match=f"CUDA graphs are not used: {reason}"):

@@ -1,3 +1,0 @@
-"""Files of a tiny model."""
-
-from tests.tiny_files import checkpoint_model, files, trained  # noqa: F401  (fixtures)
