@@ -46,5 +46,13 @@ def files(tiny_model, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_file(tiny_model, tmp_path_factory):
+    """Return an exported file for inputs of 96 x 64 pixels, whose scores lie around the threshold."""
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    export(*tiny_model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def checkpoint_model(tiny_model):
     return CheckpointModel(*tiny_model, device="cpu", score_thr=0.0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.browser import CHROMIUM, Browser
-from tests.serving.conftest import model, port  # noqa: F401  (fixtures)
+from tests.serving.conftest import port  # noqa: F401  (fixtures)
 from tests.tiny_files import make_image
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")

@@ -30,7 +30,6 @@ from rtmo_plugin.serving.connections import LimitedProtocol
 from rtmo_plugin.serving.decoder_pool import DecoderPool
 from rtmo_plugin.serving.uploads import Inbox, Limits, UploadError
 from tests.conftest import ROOT
-from tests.serving.conftest import model  # noqa: F401  (a fixture)
 
 
 def make_image(width=150, height=70):
@@ -63,8 +62,8 @@ def run_server(file, *options):
 
 
 @pytest.fixture(scope="module")
-def port(model):  # noqa: F811
-    with run_server(model) as (_, number):
+def port(tiny_file):
+    with run_server(tiny_file) as (_, number):
         assert send(number, encode(make_image()))[0] == 200  # its processes are there
         yield number
 
@@ -156,8 +155,8 @@ def test_slow_bodies_on_every_connection_do_not_block_others(port):
         assert send(port, encode(make_image()))[0] == 200
 
 
-def test_ctrl_c_ends_it_while_images_arrive(model):  # noqa: F811
-    with run_server(model) as (process, port), contextlib.ExitStack() as stack:
+def test_ctrl_c_ends_it_while_images_arrive(tiny_file):
+    with run_server(tiny_file) as (process, port), contextlib.ExitStack() as stack:
         for _ in range(200):
             slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             slow.sendall(b"POST /people HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n\xff")
@@ -167,9 +166,9 @@ def test_ctrl_c_ends_it_while_images_arrive(model):  # noqa: F811
         assert process.stderr.read() == ""
 
 
-def test_ctrl_c_ends_it_while_images_are_decoded(model):  # noqa: F811
+def test_ctrl_c_ends_it_while_images_are_decoded(tiny_file):
     content = repeat_scans((7000, 7000), 38)  # takes seconds, and is within the limits
-    with run_server(model) as (process, port):
+    with run_server(tiny_file) as (process, port):
         assert send(port, encode(make_image()))[0] == 200
 
         def give_up():

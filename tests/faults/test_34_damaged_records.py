@@ -9,18 +9,18 @@ from rtmo_plugin.errors import DataError, StoppedError
 from rtmo_plugin.jobs import open_job, read_records, run_job
 from rtmo_plugin.jobs.shard_files import ShardFiles
 from tests.conftest import run_command
-from tests.jobs.conftest import SCORE_THR, folder, model, needs_parquet  # noqa: F401  (fixtures)
+from tests.jobs.conftest import SCORE_THR, folder, needs_parquet  # noqa: F401  (fixtures)
 
 VIDEO = "shard-0000001-"  # of twelve frames: two files of five, and the end
 
 
 @pytest.fixture(scope="module", params=["jsonl", pytest.param("parquet", marks=needs_parquet)])
-def done(request, model, folder, tmp_path_factory):  # noqa: F811
+def done(request, tiny_file, folder, tmp_path_factory):  # noqa: F811
     """Return the folder of a finished job, its format, and what is needed to start it again."""
     out, records = tmp_path_factory.mktemp("done") / "out", request.param
     options = {"records": records, "score_thr": SCORE_THR, "threads": 1, "shard_size": 5}
-    list(run_job(open_job(model, folder, out, **options)))
-    return out, records, lambda place: open_job(model, folder, place, **options)
+    list(run_job(open_job(tiny_file, folder, out, **options)))
+    return out, records, lambda place: open_job(tiny_file, folder, place, **options)
 
 
 def cut(content):
@@ -75,10 +75,10 @@ def test_what_is_damaged_is_done_again_and_nothing_else(done, tmp_path, kind):
     assert begin(place).find_remaining() == []
 
 
-def test_the_command_says_it(model, folder, tmp_path, capsys):  # noqa: F811
+def test_the_command_says_it(tiny_file, folder, tmp_path, capsys):  # noqa: F811
     images = tmp_path / "images.txt"
     images.write_text("".join(f"{folder / str(number)}.png\n" for number in (0, 1, 2)))
-    command = ("predict", model, images, "--records", "jsonl", "--shard-size", 2, "--out", tmp_path / "out")
+    command = ("predict", tiny_file, images, "--records", "jsonl", "--shard-size", 2, "--out", tmp_path / "out")
     command += ("--score-thr", SCORE_THR, "--threads", 1)
     assert run_command(capsys, *command)[0] == 0
     before = list(read_records(tmp_path / "out"))

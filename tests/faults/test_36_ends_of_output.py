@@ -11,7 +11,6 @@ import pytest
 from rtmo_plugin.media.plot_plan import PlotPlan
 from rtmo_plugin.media.single_images import is_web
 from tests.conftest import ROOT, run_command
-from tests.serving.conftest import model  # noqa: F401  (a fixture)
 
 
 @pytest.fixture
@@ -22,8 +21,8 @@ def images(tmp_path):
     return tmp_path
 
 
-def test_a_table_ends_when_its_reader_has_gone(model, images):  # noqa: F811
-    command = [sys.executable, "-m", "rtmo_plugin", "predict", str(model), str(images)]
+def test_a_table_ends_when_its_reader_has_gone(tiny_file, images):
+    command = [sys.executable, "-m", "rtmo_plugin", "predict", str(tiny_file), str(images)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         try:
@@ -33,9 +32,9 @@ def test_a_table_ends_when_its_reader_has_gone(model, images):  # noqa: F811
             process.kill()
 
 
-def test_names_in_a_table_are_shown_and_not_obeyed(model, images, capsys):  # noqa: F811
+def test_names_in_a_table_are_shown_and_not_obeyed(tiny_file, images, capsys):
     (images / "bad\x1b[2J.png").write_text("no image")
-    code, out, err = run_command(capsys, "predict", model, images)
+    code, out, err = run_command(capsys, "predict", tiny_file, images)
     assert code == 1
     assert "\x1b" not in out + err
     assert r"\x1b[31mred\nline.png" in out
@@ -43,8 +42,8 @@ def test_names_in_a_table_are_shown_and_not_obeyed(model, images, capsys):  # no
 
 
 @pytest.mark.parametrize("number", ["1" * 5000, "9" * 30, "9" * 12, "100"])
-def test_cameras_of_any_number_are_one_sentence(model, number, capsys):  # noqa: F811
-    code, _, err = run_command(capsys, "predict", model, number)
+def test_cameras_of_any_number_are_one_sentence(tiny_file, number, capsys):
+    code, _, err = run_command(capsys, "predict", tiny_file, number)
     assert code == 2
     assert "Traceback" not in err
     assert any(words in err for words in ("is missing", "does not exist", "too long"))
@@ -88,7 +87,7 @@ def test_closed_streams_end_nothing(closed):
 
 
 @pytest.mark.parametrize("command", ["predict", "track"])
-def test_an_empty_source_is_refused(model, tmp_path, capsys, command):  # noqa: F811
-    code, _, err = run_command(capsys, command, model, "--out", tmp_path / "out", "--", "")
+def test_an_empty_source_is_refused(tiny_file, tmp_path, capsys, command):
+    code, _, err = run_command(capsys, command, tiny_file, "--out", tmp_path / "out", "--", "")
     assert code == 2
     assert "the value is empty" in err

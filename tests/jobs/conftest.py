@@ -5,14 +5,10 @@ from importlib.util import find_spec
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from rtmo_plugin import Pose
-from rtmo_plugin.api import export
-from tests.export.conftest import build_tiny
 from tests.media.test_sources import write_video
 from tests.tiny_files import make_image
-from tests.tiny_runs import make_tiny
 
 SCORE_THR = 0.1
 needs_parquet = pytest.mark.skipif(find_spec("pyarrow") is None, reason="no pyarrow, which the extra `ray` has")
@@ -21,16 +17,6 @@ needs_parquet = pytest.mark.skipif(find_spec("pyarrow") is None, reason="no pyar
 def write_slow_image(path):
     """Write an image that takes most of a second to decode, in which a process can be killed."""
     assert cv2.imwrite(str(path), np.zeros((9000, 9000, 3), np.uint8))
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    """Return a file whose scores lie around the threshold."""
-    folder = tmp_path_factory.mktemp("model")
-    make_tiny("rtmo-t_coco").dump(folder / "tiny.py")
-    torch.save({"state_dict": build_tiny().state_dict()}, folder / "tiny.pth")
-    export(folder / "tiny.py", folder / "tiny.pth", folder / "tiny.onnx")
-    return folder / "tiny.onnx"
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +34,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def expected(model, folder):
+def expected(tiny_file, folder):
     """Return what ``rtmo predict`` says of the folder."""
-    pose = Pose(model, score_thr=SCORE_THR, threads=1)
+    pose = Pose(tiny_file, score_thr=SCORE_THR, threads=1)
     return [result.to_dict() for result in pose.stream(folder)]

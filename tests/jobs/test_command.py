@@ -9,8 +9,8 @@ from tests.conftest import run_command
 from tests.jobs.conftest import SCORE_THR
 
 
-def test_records_of_the_command_are_the_lines_of_json(model, folder, tmp_path, capsys):
-    predict = ("predict", model, folder, "--score-thr", SCORE_THR, "--threads", 1)
+def test_records_of_the_command_are_the_lines_of_json(tiny_file, folder, tmp_path, capsys):
+    predict = ("predict", tiny_file, folder, "--score-thr", SCORE_THR, "--threads", 1)
     code, lines, _ = run_command(capsys, *predict, "--json")
     assert code == 1
     job = (*predict, "--records", "jsonl", "--out", tmp_path)

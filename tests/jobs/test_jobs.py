@@ -20,12 +20,12 @@ from tests.jobs.conftest import SCORE_THR, needs_parquet, write_slow_image
 
 
 @pytest.fixture
-def begin(model, folder, tmp_path):
+def begin(tiny_file, folder, tmp_path):
     """Return a function that begins a job of the folder, or goes on with it."""
 
     def begin(**changes):
         options = {"source": folder, "score_thr": SCORE_THR, "threads": 1, "shard_size": 5, **changes}
-        return open_job(options.pop("model", model), out=tmp_path / "out", **options)
+        return open_job(options.pop("model", tiny_file), out=tmp_path / "out", **options)
 
     return begin
 
@@ -106,10 +106,10 @@ def test_a_shard_of_which_workers_die_is_left_out_until_the_next_time(begin, exp
     assert list(read_records(job.folder)) == expected
 
 
-def test_another_job_is_refused(begin, folder, model, tmp_path):
+def test_another_job_is_refused(begin, folder, tiny_file, tmp_path):
     begin()
     other = tmp_path / "other.onnx"
-    other.write_bytes(model.read_bytes() + b"\0")
+    other.write_bytes(tiny_file.read_bytes() + b"\0")
     changes = {
         "has a job with other model: start it again as it was": {"model": other},
         'has a job with options {"score_thr": 0.1}, and not {"score_thr": 0.2}': {"score_thr": 0.2},
@@ -176,14 +176,14 @@ def start(*arguments):
     return subprocess.Popen([sys.executable, "-c", _RUN, *map(str, arguments)], **options)
 
 
-def test_a_process_that_is_killed_and_a_full_disk_lose_nothing(model, folder, expected, tmp_path):
+def test_a_process_that_is_killed_and_a_full_disk_lose_nothing(tiny_file, folder, expected, tmp_path):
     """A large image is where the process is killed; a limit of file sizes is the full disk."""
     names = [tmp_path / f"{number}.png" for number in range(5)]
     for name in names:
         os.link(folder / name.name, name)
     names[3].unlink()
     write_slow_image(names[3])
-    process = start(model, tmp_path / "out", 10**6, *names)
+    process = start(tiny_file, tmp_path / "out", 10**6, *names)
     assert [process.stdout.readline() for _ in range(2)] == ["\n", "0\n"]
     while not list((tmp_path / "out/running").glob("shard-0000001.*")):
         assert process.poll() is None
@@ -195,12 +195,12 @@ def test_a_process_that_is_killed_and_a_full_disk_lose_nothing(model, folder, ex
 
     names[3].unlink()
     os.link(folder / "3.png", names[3])
-    out, err = start(model, tmp_path / "out", 1000, *names).communicate()
+    out, err = start(tiny_file, tmp_path / "out", 1000, *names).communicate()
     assert out == "\n"
     assert err.splitlines()[-1].endswith("shard-0000001-end.jsonl cannot be written: File too large.")
     assert list_files(tmp_path / "out") == before
 
-    out, err = start(model, tmp_path / "out", 10**6, *names).communicate()
+    out, err = start(tiny_file, tmp_path / "out", 10**6, *names).communicate()
     assert (out, err) == ("\n1\n2\n", "")
     people = {os.path.basename(record["image"]): record["people"] for record in expected}
     found = [(os.path.basename(record["image"]), record["people"]) for record in read_records(tmp_path / "out")]

@@ -29,7 +29,7 @@ def kill_worker(mark, slow, image):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
 def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
-    model, folder, expected, tmp_path, monkeypatch, capsys
+    tiny_file, folder, expected, tmp_path, monkeypatch, capsys
 ):
     pytest.importorskip("ray.data", reason="no Ray, which the extra `ray` has")
     (tmp_path / "token").write_text(secrets.token_hex())  # Ray would make one in the home folder
@@ -45,7 +45,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     killer = threading.Thread(target=kill_worker, args=(mark, slow, folder / "7.png"), daemon=True)
     killer.start()
     options = ("--records", "parquet", "--shard-size", "1", "--score-thr", str(SCORE_THR), "--ray", "--workers", "2")
-    command = ["predict", str(model), "list.txt", "--out", "out", "--json", *options]
+    command = ["predict", str(tiny_file), "list.txt", "--out", "out", "--json", *options]
     with pytest.raises(SystemExit) as stopped:
         main(command)
     killer.join()
@@ -60,9 +60,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_done_twice(
     ]
 
 
-def test_without_ray_it_says_what_to_install(model, folder, tmp_path, monkeypatch):
+def test_without_ray_it_says_what_to_install(tiny_file, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_start, "find_spec", lambda name: None)
-    job = open_job(model, folder, tmp_path / "out")
+    job = open_job(tiny_file, folder, tmp_path / "out")
     with pytest.raises(ConfigError, match=r'^Ray is not installed: pip install "rtmo-plugin\[ray\]"$'):
         next(run_job(job, ray="local"))
 

@@ -7,22 +7,8 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
-from rtmo_plugin.api import export
 from tests.conftest import ROOT
-from tests.export.conftest import build_tiny
-from tests.tiny_runs import make_tiny
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    """Return an exported file for inputs of 96 x 64 pixels, whose scores lie around the threshold."""
-    folder = tmp_path_factory.mktemp("model")
-    make_tiny("rtmo-t_coco").dump(folder / "tiny.py")
-    torch.save({"state_dict": build_tiny().state_dict()}, folder / "tiny.pth")
-    export(folder / "tiny.py", folder / "tiny.pth", folder / "tiny.onnx", size="96x64")
-    return folder / "tiny.onnx"
 
 
 @contextlib.contextmanager
@@ -42,8 +28,8 @@ def serve(model, *options):
 
 
 @pytest.fixture(scope="session")
-def port(model):
+def port(tiny_file):
     """Return the port of a server that takes 0.2 MB and 0.5 megapixels, and first shows people from 0.2 on."""
     options = ("--max-megabytes", "0.2", "--max-megapixels", "0.5", "--score-thr", "0.2", "--threads", "1")
-    with serve(model, *options) as number:
+    with serve(tiny_file, *options) as number:
         yield number

@@ -50,9 +50,9 @@ def shown(browser, photo):
 
 
 @pytest.fixture(scope="module")
-def people(photo, model):
+def people(photo, tiny_file):
     """Return who is in the image, as ``Pose`` finds them."""
-    return [each for each in Pose(model, score_thr=0.1)(photo).to_dict()["people"] if each["score"] >= 0.2]
+    return [each for each in Pose(tiny_file, score_thr=0.1)(photo).to_dict()["people"] if each["score"] >= 0.2]
 
 
 def test_dropped_picture_is_shown_with_its_people(shown, people):

@@ -45,11 +45,11 @@ def make_bomb(side):
     return start + bytes(4) + b"IDAT" + bytes(4) + bytes(4) + b"IEND\xaeB`\x82"
 
 
-def test_people_are_those_of_pose(port, model):
+def test_people_are_those_of_pose(port, tiny_file):
     image = make_image()
     status, _, answer = request(port, "POST", "/people", encode(image))
     assert status == 200
-    expected = Pose(model, score_thr=0.1)(image).to_dict()["people"]
+    expected = Pose(tiny_file, score_thr=0.1)(image).to_dict()["people"]
     assert len(expected) > 2
     assert answer["people"] == expected
     assert (answer["width"], answer["height"], answer["error"]) == (150, 70, None)
@@ -131,8 +131,8 @@ def test_page_needs_nothing_else(port):
     assert request(port, "GET", "/../app.py")[0] == 404
 
 
-def test_a_port_that_is_taken_is_one_sentence(port, model):
-    command = [sys.executable, "-m", "rtmo_plugin", "serve", str(model), "--port", str(port)]
+def test_a_port_that_is_taken_is_one_sentence(port, tiny_file):
+    command = [sys.executable, "-m", "rtmo_plugin", "serve", str(tiny_file), "--port", str(port)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     sentence = (
         f"error: 127.0.0.1:{port} cannot be opened (Address already in use): choose another --port, or 0 for any."
