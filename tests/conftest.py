@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -35,6 +36,15 @@ def _seed() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  (the transforms of MMCV and MMPose draw from the global generator)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keep_what_openvino_compiles(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let OpenVINO compile a file once a process: hundreds of tests open the same few, for a second or two each."""
+    if find_spec("openvino"):
+        from rtmo_plugin.runtime.engines.openvino_runtime import get_core
+
+        get_core().set_property({"CACHE_DIR": str(tmp_path_factory.mktemp("openvino"))})
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,21 @@ def test_the_picture_has_a_line_in_every_panel_with_data(tmp_path, stages):
     assert count_colored(full) > count_colored(bare) + 200
 
 
+def test_every_loss_has_a_panel_and_validation_its_own(tmp_path, monkeypatch):
+    drawn, save = [], Figure.savefig
+
+    def note(figure, *arguments, **options):
+        drawn.extend(figure.axes)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    losses = {f"loss_{index}": 1.0 for index in range(9)}  # as with a teacher
+    plot_curves([{**make_entry(1, 5), **losses}, {"coco/AP": 0.5, "step": 1}], tmp_path / "a.png", {"warmup": 0})
+    titles = [panel.get_title() for panel in drawn]
+    assert titles == ["lr", *sorted([*losses, "loss_cls"]), "validation"]
+    assert [line.get_label() for line in drawn[-1].lines] == ["AP"]
+
+
 def count_colored(image):
     """Pixels of a line: neither gray nor white nor black."""
     return int((image.max(axis=2).astype(int) - image.min(axis=2) > 40).sum())
