@@ -299,21 +299,23 @@ def export(
     cfg = load_config(config)
     set_options(cfg, cfg_options)
     chosen = read_export_options(cfg, options)
-    if options.get("opset") is not None and format != "onnx":
-        raise ConfigError(f"--opset is for --format onnx, and {format} has none.")
-    check_combination(format, chosen, has_annotations=annotations is not None)
+    check_combination(
+        format,
+        chosen,
+        opset=options.get("opset"),
+        has_annotations=annotations is not None,
+        has_uncertainty_calibration=uncertainty_calibration is not None,
+    )
     scores = None if calibration is None else ScoreCalibration.read(calibration)
     factor = 1.0 if uncertainty_calibration is None else UncertaintyCalibration.read(uncertainty_calibration).factor
-    if uncertainty_calibration is not None and not (chosen.uncertainty or chosen.cut == "raw"):
-        raise ConfigError("--uncertainty-calibration is for --uncertainty, which is missing.")
     make_folder(path.parent, "The folder of --out,")
     with suppress_library_noise():
         loaded = load_model(cfg, checkpoint, device="cpu", check=check_is_rtmo)
         info = replace(make_model_info(loaded, chosen, scores), uncertainty_factor=factor)
         differences = write(loaded.model, path, chosen, info)
-        accuracy = None
-        if annotations is not None:
-            accuracy = compare_accuracy(write, loaded.model, path, chosen, info, annotations)
+        accuracy = (
+            None if annotations is None else compare_accuracy(write, loaded.model, path, chosen, info, annotations)
+        )
     return ExportResult(path, info, differences, accuracy)
 
 

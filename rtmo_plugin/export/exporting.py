@@ -134,12 +134,25 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
     return dict(zip(FORMATS, writers, strict=True))[name]
 
 
-def check_combination(name: str, options: ExportOptions, *, has_annotations: bool) -> None:
-    """Check options that only some formats and precisions have.
+def check_combination(
+    name: str, options: ExportOptions, *, opset: int | None, has_annotations: bool, has_uncertainty_calibration: bool
+) -> None:
+    """Check options that only some formats, cuts and precisions have.
+
+    Args:
+        name: Format of the file.
+        options: Options of the file.
+        opset: The opset that was asked for, if any.
+        has_annotations: Whether annotations were given.
+        has_uncertainty_calibration: Whether a calibration of the standard deviations was given.
 
     Raises:
         ConfigError: An option is given to a format or precision that does not use it.
     """
+    if opset is not None and name != "onnx":
+        raise ConfigError(f"--opset is for --format onnx, and {name} has none.")
+    if has_uncertainty_calibration and not (options.uncertainty or options.cut == "raw"):
+        raise ConfigError("--uncertainty-calibration is for --uncertainty, which is missing.")
     if has_annotations and not options.int8:
         raise ConfigError("--annotations is for the AP of --int8, which is missing.")
     if has_annotations and name == "web":
