@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,12 @@ def randomize(module: nn.Module, seed: int) -> None:
 
 def build_pair(recipe: str, seed: int = 0, same_backbone: bool = False) -> tuple[nn.Module, nn.Module]:
     """Return MMPose's model and ours with equal weights, and with backbones equal to the last bit if asked to."""
+    theirs, ours = _build_pair(recipe, seed, same_backbone)
+    return copy.deepcopy(theirs), copy.deepcopy(ours)
+
+
+@lru_cache(maxsize=2)  # the tests of a recipe follow each other
+def _build_pair(recipe: str, seed: int, same_backbone: bool) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(seed)
     official, config = load_official(recipe), load_ours(recipe)
     if same_backbone:
