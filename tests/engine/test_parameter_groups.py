@@ -12,6 +12,7 @@ from rtmo_plugin.checkpoints.optimizer_state import is_merged, list_parameters, 
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from tests.operators import count_operators
 from tests.oracle import build_model, load_ours
+from tests.tiny import shrink
 
 THEIRS = "mmpose.ForceDefaultOptimWrapperConstructor"
 
@@ -41,8 +42,8 @@ def list_options(model, optimizer):
 def small():
     """Return a narrow RTMO and the optimizer's config of a recipe with three rates."""
     cfg = load_ours("rtmo-t_synthetic")
-    cfg.model.backbone.widen_factor = cfg.model.backbone.deepen_factor = 0.125
-    return build_model(load_ours("rtmo-t_synthetic")), cfg.optim_wrapper
+    cfg.model = shrink(cfg.model)
+    return build_model(cfg), cfg.optim_wrapper
 
 
 @pytest.mark.parametrize("recipe", ["rtmo-t_synthetic", "rtmo-s_coco"])

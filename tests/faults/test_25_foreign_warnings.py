@@ -12,6 +12,8 @@ import pytest
 from rtmo_plugin.api import train
 from tests.conftest import ROOT
 
+_END = "-- end of a command --"
+
 
 def run(code):
     """Run ``code`` in an interpreter that shows the warnings that Python shows by default."""
@@ -65,13 +67,15 @@ def test_packages_are_found_without_pkg_resources():
 
 @pytest.fixture(scope="module")
 def printed(config, data_root, tmp_path_factory):
-    """Return what training, testing and analyzing print, by what was done."""
-    folder, texts = tmp_path_factory.mktemp("printed"), {}
+    """Return what training, testing and analyzing print, one after the other in a process, by what was done."""
+    folder = tmp_path_factory.mktemp("printed")
     code = f"""
         import json, sys
         from rtmo_plugin.cli.main import main
-        options = ["--data-root", {str(data_root)!r}]
-        main([*json.loads(sys.argv[1]), *options])
+        for command in json.loads(sys.argv[1]):
+            main([*command, "--data-root", {str(data_root)!r}])
+            for stream in (sys.stdout, sys.stderr):
+                print("{_END}", file=stream, flush=True)
     """
     commands = {
         "train": ["train", str(config), "--work-dir", str(folder / "run"), "--from-scratch", "--amp"],
@@ -79,14 +83,14 @@ def printed(config, data_root, tmp_path_factory):
         "analyze": ["analyze", str(config), str(folder / "run/epoch_3.pth"), "--out", str(folder / "page.html")],
     }
     commands["analyze"] += ["--work-dir", str(folder / "analyzed")]
-    for name, command in commands.items():
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), json.dumps(command)],
-            capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        texts[name] = done.stdout + done.stderr
-    return texts
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), json.dumps([*commands.values()])],
+        capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    outputs, errors = (text.split(f"{_END}\n") for text in (done.stdout, done.stderr))
+    assert (len(outputs), outputs.pop(), errors.pop()) == (4, "", "")
+    return {name: output + error for name, output, error in zip(commands, outputs, errors, strict=True)}
 
 
 @pytest.mark.parametrize("name", ["train", "eval", "analyze"])
