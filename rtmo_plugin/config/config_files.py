@@ -13,7 +13,7 @@ from mmengine.config import Config
 from rtmo_plugin.config.embedded import carries_config, read_embedded_config
 from rtmo_plugin.config.keys import find_owner, find_parameters, find_runner_parameters
 from rtmo_plugin.config.numbers import check_numbers
-from rtmo_plugin.config.plain_files import check_data_config
+from rtmo_plugin.config.plain_files import check_config_files
 from rtmo_plugin.errors import ConfigError, UnknownKeyError
 from rtmo_plugin.shipped_configs import locate_config
 
@@ -64,13 +64,12 @@ def load_config(config: str | Path | Config) -> Config:
 
 
 def _read_config(path: Path) -> Config:
-    check_data_config(path)
+    check_config_files(path)
     try:
         return Config.fromfile(str(path))
     except RecursionError as error:
         raise ConfigError(
-            f"The config {path} cannot be read: a file that it names in _base_ leads back to itself, or a function "
-            "calls itself without end."
+            f"The config {path} cannot be read: a function in it calls itself without end, or a file leads back to it."
         ) from error
     except SystemExit as error:  # a config is a program
         raise ConfigError(f"The config {path} cannot be read: it ends the program.") from error

@@ -1,4 +1,4 @@
-"""Checks of YAML and JSON configs before MMEngine reads them: plain data of a limited size.
+"""Checks of configs before MMEngine reads them: no circle of files, and plain data of a limited size in YAML and JSON.
 
 MMEngine's reader of YAML makes any Python object that a tag names, and copies what aliases repeat: a config of one
 kilobyte could run code or fill any memory.
@@ -6,6 +6,7 @@ kilobyte could run code or fill any memory.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.files import parse_json, read_text
+from rtmo_plugin.literals import TEXT_ERRORS, LiteralReader
 
 MAX_CONFIG_BYTES = 2 * 10**6
 MAX_CONFIG_VALUES = 100_000  # with every alias counted as what it repeats
@@ -22,26 +24,47 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _PLAIN = "tag:yaml.org,2002:"
 
 
-def check_data_config(path: Path) -> None:
-    """Check a config in YAML or JSON and those that it inherits from; Python configs pass unread.
+def check_config_files(path: Path) -> None:
+    """Check that a config does not build on itself, and that those in YAML or JSON are plain data.
+
+    MMEngine would open a file for every turn of a circle, until the process may open no more.
 
     Raises:
         MissingFileError: The file does not exist.
-        ConfigError: It is too large, repeats too much by aliases, inherits from itself, or names Python objects.
+        ConfigError: It builds on itself, is too large, repeats too much by aliases, or names Python objects.
         DataError: It is not valid YAML or JSON.
     """
     waiting, number = [path], 0
     while waiting:
         each = waiting.pop()
-        if each.suffix.lower() not in _SUFFIXES:
-            continue
         number += 1
         if number > MAX_CONFIG_FILES:
-            raise ConfigError(f"The config {path} inherits from itself, or from more than {MAX_CONFIG_FILES} files.")
-        content = read_data_config(each)
-        bases = content.get("_base_", []) if isinstance(content, dict) else []
-        names = [bases] if isinstance(bases, str) else bases if isinstance(bases, list) else []
-        waiting += [each.parent / name for name in names if isinstance(name, str) and (each.parent / name).exists()]
+            raise make_circle_error(path)
+        bases = _find_bases(each)
+        names = bases if isinstance(bases, (list, tuple)) else [bases]
+        waiting += [each.parent / name for name in names if isinstance(name, str) and (each.parent / name).is_file()]
+
+
+def make_circle_error(path: Path) -> ConfigError:
+    """Return the error for a config that builds on itself."""
+    return ConfigError(
+        f"The config {path} cannot be read: it builds on itself, or on more than {MAX_CONFIG_FILES} others."
+    )
+
+
+def _find_bases(path: Path) -> Any:
+    """Return what a config names in ``_base_``, or nothing if it is Python that cannot be read: MMEngine says why."""
+    if path.suffix.lower() in _SUFFIXES:
+        content = read_data_config(path)
+        return content.get("_base_") if isinstance(content, dict) else None
+    try:
+        for statement in ast.parse(read_text(path, MAX_CONFIG_BYTES)).body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id="_base_")], value=value):
+                    return LiteralReader().read(value)
+    except TEXT_ERRORS:
+        return None
+    return None
 
 
 def read_data_config(path: Path) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rtmo_plugin.config.plain_files import MAX_CONFIG_BYTES, MAX_CONFIG_FILES, read_data_config
+from rtmo_plugin.config.plain_files import MAX_CONFIG_BYTES, MAX_CONFIG_FILES, make_circle_error, read_data_config
 from rtmo_plugin.errors import ConfigError, UserError
 from rtmo_plugin.files import read_text
 from rtmo_plugin.literals import TEXT_ERRORS, LiteralReader
@@ -37,9 +37,7 @@ def read_static_config(path: Path) -> dict[str, Any]:
 def _read(path: Path, budget: Iterator[int]) -> dict[str, Any]:
     """Return the variables of one config with those of its bases; each file takes one item of the budget."""
     if next(budget, None) is None:
-        raise ConfigError(
-            f"The config {path} cannot be read: it builds on itself, or on more than {MAX_CONFIG_FILES} others."
-        )
+        raise make_circle_error(path)
     if path.suffix.lower() != ".py":
         content = read_data_config(path)
         own = content if isinstance(content, dict) else {}

@@ -14,7 +14,7 @@ import torch
 
 from rtmo_plugin.checkpoints.reading import read_checkpoint
 from rtmo_plugin.config.config_files import load_config
-from rtmo_plugin.config.plain_files import MAX_CONFIG_BYTES, check_data_config
+from rtmo_plugin.config.plain_files import MAX_CONFIG_BYTES, check_config_files
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError, UserError
 from rtmo_plugin.files import check_regular, read_bytes, read_json, read_text
 from rtmo_plugin.labels import convert_file, read_coco
@@ -151,7 +151,7 @@ def test_odd_json_is_one_sentence(tmp_path, text):
         ("a: 2020-13-45", "cannot be read as YAML: month must be in 1..12"),
         ("a: [", "is not valid YAML"),
         ("x" * (MAX_CONFIG_BYTES + 1), "has more than 2 MB, the limit"),
-        ("_base_: bomb.yaml", "inherits from itself"),
+        ("_base_: bomb.yaml", "builds on itself"),
     ],
     ids=range(12),
 )  # fmt: skip
@@ -179,7 +179,7 @@ def test_good_configs_are_read(tmp_path):
     (tmp_path / "config.yaml").write_text("_base_: base.yaml\nlr: 1e-3\n")
     cfg = load_config(tmp_path / "config.yaml")
     assert cfg.model.sizes == cfg.again.sizes == [1, 2.5, None, True]
-    check_data_config(ROOT / "configs/rtmo-t_coco.py")
+    check_config_files(ROOT / "configs/rtmo-t_coco.py")
 
 
 def test_a_bomb_takes_no_memory(tmp_path):
@@ -187,9 +187,9 @@ def test_a_bomb_takes_no_memory(tmp_path):
     path = tmp_path / "bomb.yaml"
     path.write_text(LAUGHS)
     code = (
-        "import resource, sys; from rtmo_plugin.config.plain_files import check_data_config; from pathlib import Path;"
+        "import resource, sys; from rtmo_plugin.config.plain_files import check_config_files; from pathlib import Path;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;\n"
-        f"try: check_data_config(Path({str(path)!r}))\n"
+        f"try: check_config_files(Path({str(path)!r}))\n"
         "except ValueError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import tempfile
 
 import pytest
 
@@ -11,9 +12,10 @@ from tests.conftest import run_command
 
 BAD = {
     "model = dict(a=1 / 0)": "ZeroDivisionError: division by zero",
-    "_base_ = 'bad.py'\nmodel = dict()": "leads back to itself",
-    "_base_ = ['other.py']": "leads back to itself",
-    "def f(): return f()\nmodel = f()": "leads back to itself",
+    "_base_ = 'bad.py'\nmodel = dict()": "builds on itself",
+    "_base_ = ['other.py']": "builds on itself",
+    "_base_ = ('other.yaml',)": "builds on itself",
+    "def f(): return f()\nmodel = f()": "calls itself without end",
     "raise SystemExit(3)": "ends the program",
     "model = undefined": "NameError: name 'undefined'",
     "model = [][1]": "IndexError",
@@ -38,10 +40,21 @@ def test_config_that_fails_is_refused_with_its_reason(tmp_path, monkeypatch, tex
     path = tmp_path / "bad.py"
     path.write_text(text)
     (tmp_path / "other.py").write_text("_base_ = 'bad.py'")
+    (tmp_path / "other.yaml").write_text("_base_: bad.py")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(ConfigError, match=rf"bad\.py.*({BAD[text]})") as error:
         load_config(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_circle_opens_few_files(tmp_path, monkeypatch):
+    """It opened one for each turn, up to the limit of the process, which became the reason."""
+    opened, make = [], tempfile.NamedTemporaryFile
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda *a, **k: opened.append(a) or make(*a, **k))
+    (tmp_path / "bad.py").write_text("_base_ = './bad.py'")
+    with pytest.raises(ConfigError, match="builds on itself"):
+        load_config(tmp_path / "bad.py")
+    assert opened == []
 
 
 @pytest.mark.parametrize("command", ["train", "info"])
