@@ -16,7 +16,7 @@ from rtmo_plugin.engine.loaded_model import LoadedModel
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy
 from rtmo_plugin.export.checks.tolerance import Differences, choose_tolerance
-from rtmo_plugin.export.export_options import FORMATS, ExportOptions, parse_dynamic, parse_size
+from rtmo_plugin.export.export_options import FORMATS, PACKAGE_SUFFIX, ExportOptions, parse_dynamic, parse_size
 from rtmo_plugin.export.writers.quantization import choose_int8_images
 from rtmo_plugin.keypoints.metainfo import read_class_skeletons
 from rtmo_plugin.runtime.model_files import list_model_files
@@ -64,7 +64,7 @@ class ExportResult:
         ]
         if self.accuracy:
             lines.append(self.accuracy.describe())
-        if self.path.is_dir():
+        if self.path.is_dir() and self.path.suffix != PACKAGE_SUFFIX:
             lines.append(
                 f"to open it: python3 -m http.server --directory {shlex.quote(shown)}, then http://localhost:8000"
             )

@@ -1,6 +1,7 @@
 """The folder of ``--format web``: its files without a browser, and the page in a real one, beside Python."""
 
 import base64
+import dataclasses
 import functools
 import json
 import re
@@ -102,6 +103,14 @@ def test_summary_names_the_folder_and_how_to_open_it(exported):
     assert summary.endswith(
         f"to open it: python3 -m http.server --directory '{exported.path}', then http://localhost:8000"
     )
+
+
+def test_summary_of_a_core_ml_package_names_no_server(exported, tmp_path):
+    path = tmp_path / "model.mlpackage"
+    path.mkdir()
+    summary = dataclasses.replace(exported, path=path).describe()
+    assert summary.startswith(f"{path}: 0.0 MB in 0 files, 96x64, ")
+    assert "to open it" not in summary
 
 
 def test_only_an_earlier_export_is_replaced(tiny_model, package, page, tmp_path):

@@ -79,7 +79,8 @@ def _check(options: ExportOptions, path: Path) -> None:
 
 def _convert(graph: RawGraph, path: Path, options: ExportOptions, info: ModelInfo) -> None:
     """Write a package."""
-    import coremltools as ct
+    with suppress_output():  # a note on versions
+        import coremltools as ct
 
     width, height = options.size_wh
     shape = (1, 3, height, width)
