@@ -249,7 +249,7 @@ def _run(
         except KeyboardInterrupt as error:
             ended = [read_trial(folder, each.number, each.values) for each in records]
             _write(plan, folder, ended)
-            kept = f"{count_outcomes(ended)}; these, and the checkpoints of the others, are in {show_path(folder)}"
+            kept = f"{count_outcomes(ended)}; reports and checkpoints are kept in {show_path(folder)}"
             raise InterruptedRun(f"interrupted: {kept}", error.args[0] if error.args else 2) from None
     return [read_trial(folder, each.number, each.values) for each in records]
 
