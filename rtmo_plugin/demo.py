@@ -10,6 +10,7 @@ from rtmo_plugin.api import evaluate, train
 from rtmo_plugin.engine.hooks.curves import CURVES_FILE
 from rtmo_plugin.engine.hooks.prediction_plots import write_contact_sheet
 from rtmo_plugin.engine.metric_tables import find_average_precision
+from rtmo_plugin.engine.optim_wrapper import has_fast_bfloat16
 from rtmo_plugin.wording import show_path
 
 _SHEET = "predictions.jpg"
@@ -64,7 +65,7 @@ def run_demo(config: str | Path, work_dir: str | Path, num_plots: int = 12) -> D
     """
     work_dir = Path(work_dir)
     started = time.monotonic()
-    trained = train(config, work_dir=work_dir, amp=True, from_scratch=True, seed=0, overwrite=True)
+    trained = train(config, work_dir=work_dir, amp=has_fast_bfloat16(), from_scratch=True, seed=0, overwrite=True)
     minutes = (time.monotonic() - started) / 60
     if trained.checkpoint is None:
         return DemoResult(None, minutes, work_dir, None, show_path(config))

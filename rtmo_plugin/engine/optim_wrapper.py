@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from rtmo_plugin.ops.host_copy import HostCopy
 from rtmo_plugin.registry import OPTIM_WRAPPERS
 
+_SLOW_BFLOAT16 = (
+    "This processor computes in bfloat16 more slowly than in float32: train without --amp, which is faster here."
+)
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this machine has a GPU, or a CPU that computes in bfloat16 (with AVX-512, AMX or on Arm)."""
+    if get_device() != "cpu":
+        return True
+    has_kernels = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no types there
+    return bool(has_kernels and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @OPTIM_WRAPPERS.register_module(name="OptimWrapper")
@@ -72,6 +85,8 @@ class AutocastOptimWrapper(NoWaitOptimWrapper):
             raise ValueError(f"float16 needs a GPU, and the device is {self._device_type}: choose dtype='bfloat16'.")
         has_bfloat16 = self._device_type != "cuda" or torch.cuda.is_bf16_supported()
         self.dtype = _DTYPES[dtype or ("bfloat16" if has_bfloat16 else "float16")]
+        if self._device_type == "cpu" and not has_fast_bfloat16():
+            print_log(_SLOW_BFLOAT16, logger="current", level=logging.WARNING)
         # torch 2.3 moved the scaler out of torch.cuda; a disabled one passes everything through.
         scaler_class = getattr(torch.amp, "GradScaler", torch.cuda.amp.GradScaler)
         self.loss_scaler = scaler_class(**(loss_scale or {}), enabled=self.dtype is torch.float16)

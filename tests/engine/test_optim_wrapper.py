@@ -1,12 +1,15 @@
 """Mixed precision on this device, and on GPUs the scaler that float16 needs."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
-from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper
+from rtmo_plugin.engine import optim_wrapper
+from rtmo_plugin.engine.optim_wrapper import AutocastOptimWrapper, has_fast_bfloat16
 from rtmo_plugin.registry import OPTIM_WRAPPERS
 
 
@@ -30,6 +33,25 @@ def test_forward_is_in_half_precision_and_weights_are_not():
     assert train(model, wrapper).dtype == torch.bfloat16
     assert model.weight.dtype == torch.float32
     assert not wrapper.loss_scaler.is_enabled()
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_a_processor_without_bfloat16_is_named(monkeypatch, is_fast):
+    monkeypatch.setattr(optim_wrapper, "get_device", lambda: "cpu")
+    monkeypatch.setattr(optim_wrapper, "has_fast_bfloat16", lambda: is_fast)
+    said = []
+    monkeypatch.setattr(optim_wrapper, "print_log", lambda words, **_: said.append(words))
+    make()
+    assert ["train without --amp, which is faster here" in each for each in said] == ([] if is_fast else [True])
+
+
+@pytest.mark.skipif(get_device() != "cpu", reason="this machine has a GPU")
+def test_the_faster_precision_is_known():
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    if "avx2" in flags and "avx512" not in flags:
+        assert not has_fast_bfloat16()
+    if "amx_bf16" in flags:
+        assert has_fast_bfloat16()
 
 
 def test_it_learns_nearly_as_in_full_precision():
