@@ -69,7 +69,7 @@ def _read_archive(content: bytes, path: Path) -> tuple[dict[str, str], int]:
     """Return the metadata of a file, and the number of bytes before them.
 
     Raises:
-        DataError: There are none, or they are damaged or too large.
+        DataError: The metadata is missing, damaged or too large.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
