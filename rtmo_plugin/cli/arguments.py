@@ -151,7 +151,11 @@ def add_weights_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_amp_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--amp``."""
-    parser.add_argument("--amp", action="store_true", help="train in mixed half precision, on GPUs and CPUs")
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="train in mixed half precision, on GPUs and on CPUs that compute in bfloat16 (slower on others)",
+    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

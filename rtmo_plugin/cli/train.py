@@ -23,7 +23,7 @@ from rtmo_plugin.number_ranges import BATCH_SIZE_OR_AUTO, COUNT, GIGABYTES
 _EXAMPLES = (
     "{command} rtmo-s_coco --data-root data/                    # MMPose's layout below data/",
     "{command} rtmo-s_coco --resume                             # continue from the last checkpoint",
-    "{command} rtmo-t_synthetic --amp                           # drawn people: needs no data",
+    "{command} rtmo-t_synthetic                                 # drawn people: needs no data",
     "{command} rtmo-s_coco --data-root data/ --dry-run          # how fast, how much memory, how many hours",
     "{command} rtmo-s_custom --data-root mine/                  # your keypoints: docs/custom-data.md",
 )
