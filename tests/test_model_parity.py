@@ -78,8 +78,10 @@ def test_state_dicts_and_parameter_counts(recipe):
         assert torch.equal(tensor, expected[name]), name
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    ("recipe", "seed"),
+    [pytest.param(r, s, marks=pytest.mark.slow if s and r in M_AND_L else ()) for r in RECIPES for s in range(2)],
+)
 def test_raw_outputs_equal(recipe, seed):
     """In eval mode, where the randomised statistics count, and in training mode; not square."""
     theirs, ours = build(recipe, seed)
