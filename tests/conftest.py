@@ -11,6 +11,9 @@ _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _threads = max(1, (os.cpu_count() or 1) // _workers)
 os.environ.setdefault("OMP_NUM_THREADS", str(_threads))  # read when torch is imported, so before it
 
+ROOT = Path(__file__).resolve().parents[1]
+_startup = ROOT / "tests/startup"  # and this package, for each Python that a test starts in any folder
+os.environ["PYTHONPATH"] = os.pathsep.join([str(_startup), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="rtmo_state_")  # hashes of files that tests export
 
 import numpy as np  # noqa: E402
@@ -25,7 +28,6 @@ workarounds.apply()  # tests import mmpose as the oracle
 from tests.tiny_files import checkpoint_model, files, tiny_file, tiny_model  # noqa: E402, F401
 from tests.tiny_runs import _leave_configs_unformatted, config, data_root, trained  # noqa: E402, F401
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))  # as Python does for a tool; tests run tools within this process
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 

@@ -99,7 +99,7 @@ RUN_WITH_WORKAROUNDS = (
 
 def run(project: Path, *arguments: str | Path) -> str:
     """Run Python in the project's folder, where our package is installed, and return what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *map(str, arguments)]
     result = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=300

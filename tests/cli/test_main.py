@@ -203,3 +203,16 @@ def test_predicting_with_a_file_starts_in_a_moment(tmp_path):
     seconds, *heavy = done.stdout.split()
     assert heavy == []
     assert float(seconds) < 1.0
+
+
+_AT_EXIT = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 0))  # runs after what is registered later
+from rtmo_plugin.cli.main import main
+main(["zoo", "path"])
+"""
+
+
+def test_an_exit_does_not_search_what_was_imported_for_garbage():
+    done = subprocess.run([sys.executable, "-c", _AT_EXIT], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.endswith("True\n"), done.stderr

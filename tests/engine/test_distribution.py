@@ -198,7 +198,7 @@ def test_two_nodes_of_torchrun(config, data_root, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     place = ["--master-addr=127.0.0.1", f"--master-port={port}"]
     tool = [ROOT / "tools/train.py", config, "--launcher", "pytorch", "--data-root", data_root, "--work-dir", tmp_path]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     nodes = [
         subprocess.Popen([*map(str, [*launch, f"--node-rank={node}", *place, *tool])], env=environment, cwd=tmp_path)
         for node in range(2)

@@ -107,7 +107,7 @@ def test_torchrun_passes_its_signal_on(config, data_root, tmp_path):
         ]
         epochs = ["--cfg-options", "train_cfg.max_epochs=12", "default_hooks.checkpoint.interval=12"]
         more = ["--no-validate", "--seed", "0", *epochs, "train_dataloader.batch_size=1", *options]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
         command = [*map(str, [*launcher, *tool, *more])]
         return subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
 

@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TORCH_HOME": str(folder / "no_weights")}
+    environment = {**os.environ, "TORCH_HOME": str(folder / "no_weights")}
     program = write_program(path, PARAMETERS[path.stem])
     ran = subprocess.run(
         [sys.executable, "-c", program],

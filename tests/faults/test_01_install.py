@@ -1,6 +1,7 @@
 """Training from a wheel: without xtcocotools, and with what Python 3.14 removed, gone."""
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -38,7 +39,7 @@ _READ = """
 
 def run(code, folder, *options):
     command = [sys.executable, *options, "-c", textwrap.dedent(code)]
-    environment = {"PYTHONPATH": f"{folder}:{ROOT}", "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    environment = {"PYTHONPATH": f"{folder}:{os.environ['PYTHONPATH']}", "PATH": "/usr/bin:/bin", "HOME": str(folder)}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
 
 

@@ -18,7 +18,6 @@ _END = "-- end of a command --"
 def run(code):
     """Run ``code`` in an interpreter that shows the warnings that Python shows by default."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
-    environment["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
 
@@ -85,7 +84,7 @@ def printed(config, data_root, tmp_path_factory):
     commands["analyze"] += ["--work-dir", str(folder / "analyzed")]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), json.dumps([*commands.values()])],
-        capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     outputs, errors = (text.split(f"{_END}\n") for text in (done.stdout, done.stderr))

@@ -1,6 +1,7 @@
 """Stopped commands leave files that can be read, and odd names and places are one sentence."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from rtmo_plugin.media.sources import read_frames
-from tests.conftest import ROOT, run_command
+from tests.conftest import run_command
 from tests.faults.test_29_originals_stay import write_clip, write_images
 from tests.tiny_files import make_image
 
@@ -37,7 +38,7 @@ def test_a_stopped_command_leaves_a_video_that_can_be_read(model, place, number)
     writer.release()
     (place / "out.mp4").write_text("older")
     command = [sys.executable, "-m", "rtmo_plugin", "track", str(model), str(place / "long.avi"), "--out", "out.mp4"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONPATH": os.environ["PYTHONPATH"], "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True, env=environment) as process:
         end = time.monotonic() + 60
         lines = place / "out.jsonl"

@@ -17,7 +17,7 @@ from rtmo_plugin.api import publish
 from rtmo_plugin.errors import CheckpointError, ConfigError, OutputError
 from rtmo_plugin.hub.model_description import ModelDescription
 from rtmo_plugin.hub.model_folder import CARD_FILE, CONFIG_FILE, ONNX_FILE, PREPROCESSOR_FILE, WEIGHTS_FILE
-from tests.conftest import ROOT, run_command
+from tests.conftest import run_command
 from tests.tiny_files import make_image
 
 FILES = sorted((CARD_FILE, CONFIG_FILE, PREPROCESSOR_FILE, WEIGHTS_FILE))
@@ -38,7 +38,7 @@ def run_elsewhere(folder, tmp_path):
     image = make_image(96, 64)
     cv2.imwrite(str(tmp_path / "image.png"), image)
     arguments = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(folder), str(tmp_path / "image.png")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     subprocess.run([*arguments, str(tmp_path / "found.npz")], check=True, env=environment, cwd=tmp_path)
     return image, np.load(tmp_path / "found.npz")
 

@@ -31,8 +31,7 @@ def run_in_process(capsys, tool, *arguments):
 def run_as_user(tool, *arguments):
     """Run a tool in a process of its own, and return its exit code, stdout and stderr."""
     command = [sys.executable, str(ROOT / f"tools/{tool}.py"), *map(str, arguments)]
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "RTMO_TRACEBACK": ""}
+    environment = {**os.environ, "RTMO_TRACEBACK": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     return done.returncode, done.stdout, done.stderr
 

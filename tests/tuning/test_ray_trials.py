@@ -1,6 +1,5 @@
 """Trials on Ray Tune, started here: a real tuning, a trial that fails, Ctrl-C and resuming."""
 
-import os
 import secrets
 import signal
 import subprocess
@@ -15,7 +14,6 @@ from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.files import read_json
 from rtmo_plugin.tuning.ray_trials import _share_resources, choose_rungs, import_tune, make_scheduler
 from rtmo_plugin.tuning.trial_records import OUTCOME, REPORTS, Outcome, TrialRecord, locate_trial, read_reports
-from tests.conftest import ROOT
 from tests.tuning.conftest import needs_tune
 
 
@@ -99,8 +97,7 @@ def test_ctrl_c_names_the_command_that_goes_on(config, tmp_path, quiet_ray):
         "--work-dir",
         "t",
     ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     first = locate_trial(tmp_path / "t", 1) / REPORTS
     while not first.is_file() and process.poll() is None:
         time.sleep(0.2)
@@ -109,7 +106,5 @@ def test_ctrl_c_names_the_command_that_goes_on(config, tmp_path, quiet_ray):
     assert process.returncode == 130
     assert "of 2 trials ended" in message
     assert f"to go on: rtmo tune {config} --trials 2 --knob lr --work-dir t --resume" in message
-    done = subprocess.run(
-        [*command, "--resume"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "best:           trial" in done.stdout
