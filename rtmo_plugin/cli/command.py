@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import shlex
 import signal
@@ -145,6 +147,7 @@ def run_command(command: Command, called: str, arguments: Sequence[str] | None =
     Raises:
         SystemExit: With the exit code, unless it is 0.
     """
+    atexit.register(gc.freeze)  # else the exit searches all that was imported for garbage: with OpenMMLab, for 2 s
     with report_user_errors(), explain_missing_packages():
         try:
             values = vars(command.make_parser(called).parse_args(arguments))
