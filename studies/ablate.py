@@ -40,7 +40,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(*, study: str, work_dir: str | None, cfg_options: dict[str, Any] | None, **arguments: Any) -> None:
-    from studies import Request, load_study, run_study
+    from studies.definitions import Request, load_study
+    from studies.study_runs import run_study
 
     print(run_study(load_study(study), Request(options=cfg_options or {}, **arguments), work_dir))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import environment  # noqa: F401  (says what to do where packages are missing)
 
 from rtmo_plugin.cli.command import HelpFormatter
-from rtmo_plugin.demo import run_demo
 from rtmo_plugin.errors import report_user_errors
 
 CONFIG = Path(__file__).parents[1] / "configs/rtmo-t_synthetic.py"
@@ -27,6 +26,8 @@ def main() -> None:
     """Read the arguments, run the demo, and print its result."""
     with report_user_errors():
         arguments = make_parser().parse_args()
+        from rtmo_plugin.demo import run_demo
+
         print("Training RTMO-t on synthetic people from random weights: about ten minutes on 2 cores.")
         print(f"\n{run_demo(CONFIG, arguments.work_dir)}")
 

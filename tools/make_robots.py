@@ -5,7 +5,6 @@ import argparse
 import environment  # noqa: F401  (says what to do where packages are missing)
 
 from rtmo_plugin.cli.command import HelpFormatter
-from rtmo_plugin.data import write_robots
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, SEED
 from rtmo_plugin.wording import count
@@ -28,6 +27,8 @@ def main() -> None:
     """Draw the images and write them, each with its LabelMe file."""
     arguments = make_parser().parse_args()
     with report_user_errors():
+        from rtmo_plugin.data import write_robots
+
         num_written = sum(1 for _ in write_robots(arguments.folder, arguments.num_images, arguments.seed))
         print(f"{count(num_written, 'image')} with LabelMe files: {arguments.folder}")
 

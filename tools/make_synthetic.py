@@ -5,7 +5,6 @@ import argparse
 import environment  # noqa: F401  (says what to do where packages are missing)
 
 from rtmo_plugin.cli.command import HelpFormatter
-from rtmo_plugin.data import SyntheticPeople, write_coco_folder
 from rtmo_plugin.errors import report_user_errors
 from rtmo_plugin.number_ranges import COUNT, FRACTION, NUMBER, SEED, SIDE
 from rtmo_plugin.progress_bar import show_progress
@@ -43,6 +42,8 @@ def main() -> None:
     """Draw the images and write them."""
     arguments = make_parser().parse_args()
     with report_user_errors():
+        from rtmo_plugin.data import SyntheticPeople, write_coco_folder
+
         options = {name: getattr(arguments, name) for name in ("num_people", "occlusion", "clutter")}
         # test_mode keeps the images without people.
         dataset = SyntheticPeople(

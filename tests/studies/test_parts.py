@@ -9,10 +9,9 @@ from mmpose.registry import MODELS
 from rtmo_plugin.config.config_files import set_options
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.models.heads.stages import build_stages
-from studies import Request, Variant, list_studies, load_study
 from studies.budget import choose_num_images, limit_images
 from studies.computation import count_computation
-from studies.definitions import DATA
+from studies.definitions import DATA, Request, Variant, list_studies, load_study
 from studies.observing import FoundKeypoints, summarize_levels, summarize_sigmas
 from studies.people_timing import find_crossings, refuse_options
 from studies.study_folder import Result

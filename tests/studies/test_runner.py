@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from rtmo_plugin.errors import ConfigError, DataError, MissingFileError
-from studies import Request, Study, Variant, load_study, run_study
+from studies.definitions import Request, Study, Variant, load_study
 from studies.study_folder import StudyFolder
 from studies.study_page import format_spread
-from studies.study_runs import Outcome
+from studies.study_runs import Outcome, run_study
 
 STUDY = Study(
     name="toys",
@@ -168,8 +168,8 @@ def test_spread_needs_two_seeds():
 
 
 def test_studies_are_those_that_the_command_names():
-    from studies import list_studies
     from studies.ablate import COMMAND
+    from studies.definitions import list_studies
 
     parser = COMMAND.make_parser("python tools/ablate.py")
     (study,) = (action for action in parser._actions if action.dest == "study")

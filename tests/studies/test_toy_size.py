@@ -9,8 +9,9 @@ import cv2
 import pytest
 
 from rtmo_plugin.api import train
-from studies import Request, Variant, list_studies, load_study, run_study
 from studies.budget import limit_images
+from studies.definitions import Request, Variant, list_studies, load_study
+from studies.study_runs import run_study
 from studies.variant_training import build_config
 from tests.conftest import ROOT
 
