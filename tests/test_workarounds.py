@@ -18,6 +18,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
@@ -214,6 +215,23 @@ def test_setuptools_without_pkg_resources():
             print(error)
     """
     assert "no-such-package" in run(code)
+
+
+def test_a_config_is_formatted_once(monkeypatch):
+    """MMEngine asks yapf again for each checkpoint, log and copy."""
+    asked = []
+
+    def format_code(text, style_config, verify=True):
+        asked.append(text)
+        return text.upper(), True
+
+    monkeypatch.setattr("mmengine.config.config.FormatCode", format_code)
+    workarounds.apply()
+    config = Config({"first": 1})
+    assert [config.pretty_text for _ in range(3)] == ["FIRST=1"] * 3
+    assert len(asked) == 1
+    config.first = 2
+    assert config.pretty_text == "FIRST=2"
 
 
 # ---------------------------------------------------------------- checkpoints

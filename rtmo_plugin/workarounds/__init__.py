@@ -21,9 +21,11 @@ def apply() -> None:
     Call it before the first import of ``mmpose.models``, ``mmpose.apis`` or ``mmdet.models``.
     """
     # Imports MMEngine and torch.  MMEngine comes first, because make_importable changes what it has loaded.
+    from rtmo_plugin.workarounds.config_text import format_configs_once
     from rtmo_plugin.workarounds.weights_only import protect_checkpoints
 
     make_importable()
+    format_configs_once()
     protect_checkpoints()
     # Upstream backbones call deprecated functions of PyTorch, which users cannot change.
     pattern = r"`torch\.cuda\.amp\."

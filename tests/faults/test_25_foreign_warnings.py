@@ -77,7 +77,7 @@ def printed(config, data_root, tmp_path_factory):
                 print("{_END}", file=stream, flush=True)
     """
     commands = {
-        "train": ["train", str(config), "--work-dir", str(folder / "run"), "--from-scratch", "--amp"],
+        "train": ["train", str(config), "--work-dir", str(folder / "run"), "--from-scratch"],
         "eval": ["eval", str(config), str(folder / "run/epoch_3.pth"), "--work-dir", str(folder / "test")],
         "analyze": ["analyze", str(config), str(folder / "run/epoch_3.pth"), "--out", str(folder / "page.html")],
     }
