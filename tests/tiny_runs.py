@@ -8,7 +8,7 @@ from mmengine.config import Config
 from rtmo_plugin.api import train
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
 from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
-from tests.oracle import OUR_CONFIGS
+from tests.oracle import load_ours
 from tests.tiny import shrink
 
 INPUT_SIZE = (64, 64)
@@ -25,7 +25,7 @@ def resize(section):
 
 def make_tiny(recipe: str) -> Config:
     """Return a recipe with a narrow model and three epochs of one stage each, on small images without workers."""
-    cfg = Config.fromfile(OUR_CONFIGS / f"{recipe}.py")
+    cfg = load_ours(recipe)
     cfg.model = shrink(cfg.model)
     simplify_data(cfg)
     cfg.train_cfg = {"by_epoch": True, "max_epochs": 3, "val_interval": 3}

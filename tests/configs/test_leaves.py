@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
 from tests.configs.recipe_tables import RECIPES
+from tests.oracle import load_ours
 from tests.tiny import describe_people, shrink
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -36,7 +36,7 @@ NUM_KEYPOINTS = {"wholebody": 133, "halpe": 136, "halpe26": 26}  # else 17
 
 def load(leaf):
     init_default_scope("mmpose")
-    cfg = Config.fromfile(CONFIGS / f"{leaf}.py")
+    cfg = load_ours(leaf)
     if leaf in CUSTOM:
         known_set = "ap10k" if leaf in ANIMALS else None
         assert cfg.model.head.keypoints == {"from_data": True, "sigmas": None, "known_set": known_set}
