@@ -201,16 +201,21 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
-@pytest.mark.parametrize("words", INPUTS)
-def test_a_wrong_input_is_noticed_though_the_model_hardly_reacts_to_it(cut, words):
-    """All differences are below the tolerances, as of a model that was trained for few epochs."""
-    model, options = build_tiny(), ExportOptions((96, 64), cut=cut, top_k=20)
-    model = copy.deepcopy(model)
+@pytest.fixture(scope="module", params=["end2end", "decoded", "raw"])
+def indifferent(request):
+    """Return a model that hardly reacts to its input, options, and what runs its file."""
+    model, options = build_tiny(), ExportOptions((96, 64), cut=request.param, top_k=20)
     with torch.no_grad():
         model.backbone.stem.conv.conv.weight.mul_(0.02)
     run = convert(model, options)
     verify(model, run, options, "model.onnx")
+    return model, options, run
+
+
+@pytest.mark.parametrize("words", INPUTS)
+def test_a_wrong_input_is_noticed_though_the_model_hardly_reacts_to_it(indifferent, words):
+    """All differences are below the tolerances, as of a model that was trained for few epochs."""
+    model, options, run = indifferent
     with pytest.raises(ExportError, match=f"It computes what PyTorch computes for the image {words}"):
         verify(model, lambda images, score_thr: run(INPUTS[words](images), score_thr), options, "model.onnx")
 
@@ -275,12 +280,18 @@ def test_people_that_nms_would_remove_are_too_many(tiny):
         verify(tiny, run, ExportOptions((96, 64), nms_thr=0.9, max_people=100), "model.onnx")
 
 
-@pytest.mark.parametrize(("name", "value"), [("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)])
-@pytest.mark.parametrize("module", [onnx_file, openvino_file])
-def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, tmp_path, monkeypatch, module, name, value):
+@pytest.fixture(scope="module", params=[("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)], ids=lambda p: p[0])
+def wrong_constant(request, tiny):
+    """Return a constant, its wrong value, the right options, and a graph that differs from PyTorch in no image."""
+    name, value = request.param
     options = ExportOptions((96, 64), dynamic=())  # overlaps go up to 0.25, and there are 30 priors
-    wrong = build_graph(tiny, replace(options, **{name: value}))
     verify(tiny, convert(tiny, replace(options, **{name: value})), options, "model.onnx")
+    return name, value, options, build_graph(tiny, replace(options, **{name: value}))
+
+
+@pytest.mark.parametrize("module", [onnx_file, openvino_file])
+def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, wrong_constant, tmp_path, monkeypatch, module):
+    name, value, options, wrong = wrong_constant
     monkeypatch.setattr(module, "build_graph", lambda *_: wrong)
     write, path = (write_onnx, "model.onnx") if module is onnx_file else (write_openvino, "model.xml")
     sentence = rf"{path} was not kept: its {name} is {value} instead of {getattr(options, name)}\.$"
