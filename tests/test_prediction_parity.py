@@ -19,9 +19,14 @@ from tests.oracle import (
     to_float64,
 )
 
+SQUARE, WIDE, HIGH = (160, 160), (192, 96), (96, 160)
+QUICK = [*((recipe, SQUARE) for recipe in RECIPES), ("rtmo-s_coco", WIDE), ("rtmo-s_coco", HIGH)]
+OTHERS = [(recipe, size_wh) for recipe in RECIPES for size_wh in (WIDE, HIGH) if (recipe, size_wh) not in QUICK]
 
-@pytest.mark.parametrize("size_wh", [(160, 160), (192, 96), (96, 160)])
-@pytest.mark.parametrize("recipe", RECIPES)
+
+@pytest.mark.parametrize(
+    ("recipe", "size_wh"), [*QUICK, *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS)]
+)
 def test_predictions_equal_with_random_weights(recipe, size_wh):
     theirs, ours = build_pair(recipe)
     spread_scores(theirs.head, std=2.0)  # far enough apart that rounding changes no order

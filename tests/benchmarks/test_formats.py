@@ -25,6 +25,7 @@ def test_the_table_of_the_page_has_these_rows():
     assert re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE)[1:] == [row.name for row in ROWS]
 
 
+@pytest.mark.slow
 def test_a_row_is_measured_or_says_why_not(trained, monkeypatch):
     written = next(row for row in ROWS if row.name == "ONNX, end2end")
     missing = dataclasses.replace(written, name="ONNX, missing", packages=("no_such_package",))

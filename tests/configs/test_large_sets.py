@@ -87,7 +87,7 @@ def write_set(tmp_path_factory):
     ("name", "num_keypoints"),
     [
         ("wholebody", 133),
-        ("ap10k", 17),
+        pytest.param("ap10k", 17, marks=pytest.mark.slow),
         pytest.param("halpe26", 26, marks=pytest.mark.slow),
         pytest.param("halpe", 136, marks=pytest.mark.slow),
     ],

@@ -159,7 +159,9 @@ def test_a_script_that_calls_itself_a_checkpoint_is_refused(script, tmp_path):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize(("suffix", "write"), [(".pt", write_torchscript), (".pt2", write_program)])
+@pytest.mark.parametrize(
+    ("suffix", "write"), [(".pt", write_torchscript), pytest.param(".pt2", write_program, marks=pytest.mark.slow)]
+)
 def test_own_files_need_no_trust_and_copies_of_others_are_trusted_once(tmp_path, suffix, write, monkeypatch):
     model = build_tiny()
     options = make_options(cut="decoded", dynamic=(), top_k=10)

@@ -64,13 +64,18 @@ def test_no_tolerance_leaves_nan_out():
         _check_labels(torch.tensor([[NAN, 0.5]]), torch.tensor([1]), FLOAT32)
 
 
-@pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
-def test_a_file_with_one_number_that_is_not_finite_is_refused(cut, value):
+@pytest.fixture(scope="module", params=["end2end", "decoded", "raw"])
+def converted(request):
+    """Return a model, options, and what runs its file."""
     from tests.faults.test_04_correct_exports import convert
 
-    model, options = build_tiny(), ExportOptions((96, 64), cut=cut, top_k=20)
-    run = convert(model, options)
+    model, options = build_tiny(), ExportOptions((96, 64), cut=request.param, top_k=20)
+    return model, options, convert(model, options)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_file_with_one_number_that_is_not_finite_is_refused(converted, value):
+    model, options, run = converted
 
     def run_wrongly(images, score_thr):
         outputs = {name: each.copy() for name, each in run(images, score_thr).items()}
