@@ -46,6 +46,12 @@ def choose_num_images(costs: Mapping[str, float], *, seconds: float, seeds: int,
     return max(1, int((seconds / seeds - fixed) / (epochs * sum(costs.values()))))
 
 
+def count_images(dataset: Mapping[str, Any]) -> int:
+    """Return the number of images of a data set in a config, without opening them."""
+    init_default_scope("mmpose")
+    return len(DATASETS.build({**dataset, "pipeline": []}))
+
+
 def limit_images(cfg: Config, num_images: int) -> Config:
     """Return a config that trains on the first ``num_images`` images.
 

@@ -17,7 +17,7 @@ from rtmo_plugin.engine.evaluating import build_test_runner
 from rtmo_plugin.engine.runner import get_model
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.machine import describe_hardware
-from studies.budget import choose_num_images, limit_images, time_training
+from studies.budget import choose_num_images, count_images, limit_images, time_training
 from studies.computation import count_computation
 from studies.definitions import ABLATIONS, Request, Study, Variant
 from studies.observing import observe_people, summarize_levels, summarize_sigmas
@@ -42,7 +42,7 @@ class TrainingMethod:
                 f"The study {study.name} has a variant with a teacher: name it, --teacher CONFIG CHECKPOINT."
             )
         check_data(base, ("train", "test"))
-        epochs, num_tests = base.train_cfg.max_epochs, base.test_dataloader.dataset.get("num_images", 5000)
+        epochs, num_tests = base.train_cfg.max_epochs, count_images(base.test_dataloader.dataset)
         size, num_images, costs = base.train_dataloader.batch_size, request.images, {}
         if num_images is None:
             costs = time_training(cfgs, study)

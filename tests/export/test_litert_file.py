@@ -97,7 +97,7 @@ def test_what_cannot_be_is_refused(tiny, tmp_path, changes):
 def test_damaged_files_are_refused(folder, tmp_path, capfd):
     check_damage_is_refused(folder / "model.tflite", tmp_path, "LiteRT")
     assert capfd.readouterr() == ("", "")  # nothing of the runtime's own
-    with pytest.raises(ConfigError, match="LiteRT runs here on the cpu in float32"):
+    with pytest.raises(ConfigError, match="LiteRT computes in the precision of the file, not in bfloat16"):
         ExportedModel(folder / "model.tflite", precision="bfloat16")
 
 

@@ -54,5 +54,7 @@ def test_damaged_files_are_refused(folder, tmp_path):
     path.with_suffix(".npz").write_bytes((folder / "model.npz").read_bytes())
     with pytest.raises(DataError, match=r"model\.bin is not there"):
         ExportedModel(path)
-    with pytest.raises(ConfigError, match="ncnn runs here on the cpu in float32"):
+    with pytest.raises(ConfigError, match="ncnn computes in the precision of the file, not in bfloat16"):
         ExportedModel(path, precision="bfloat16")
+    with pytest.raises(ConfigError, match=r"ncnn runs here on the cpu, not on cuda\.$"):
+        ExportedModel(path, device="cuda")

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from rtmo_plugin.config.config_files import set_options
+from rtmo_plugin.config.data_paths import set_data_root
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.models.heads.stages import build_stages
-from studies.budget import choose_num_images, limit_images
+from studies.budget import choose_num_images, count_images, limit_images
 from studies.computation import count_computation
 from studies.definitions import DATA, Request, Variant, list_studies, load_study
 from studies.observing import FoundKeypoints, summarize_levels, summarize_sigmas
@@ -21,6 +23,7 @@ from studies.top_down import _crop, _fit_boxes
 from studies.untrained import build_untrained, load_size
 from studies.variant_training import build_config
 from tests.edited import edit_copy
+from tests.oracle import load_ours
 
 TRAINED = [name for name in list_studies() if load_study(name).method == "training"]
 NARROW = {f"model.{part}.widen_factor": 0.125 for part in ("backbone", "neck", "head")}
@@ -58,6 +61,12 @@ def test_variants_are_what_they_say():
     assert unswitched["refine"].proxy_target == unswitched["warmup"].proxy_target
     neck = build("neck", "pafpn").neck
     assert (neck.type, neck.widen_factor) == ("rtmo_plugin.YOLOXPosePAFPN", 0.375)
+
+
+def test_test_images_are_counted(config, data_root):
+    dataset = edit_copy(set_data_root, Config.fromfile(config), data_root).test_dataloader.dataset
+    assert count_images(dataset) == 3
+    assert count_images({**load_ours("rtmo-t_synthetic").test_dataloader.dataset, "num_images": 5}) == 5
 
 
 def test_budget_is_spent_on_images():

@@ -58,8 +58,10 @@ def check_cpu(runtime: str, device: str, precision: str) -> None:
     Raises:
         ConfigError: The runtime does not have them.
     """
-    if device != "cpu" or precision not in ("auto", "float32"):
-        raise ConfigError(f"{runtime} runs here on the cpu in float32, not on {device} in {precision}.")
+    if device != "cpu":
+        raise ConfigError(f"{runtime} runs here on the cpu, not on {device}.")
+    if precision not in ("auto", "float32"):
+        raise ConfigError(f"{runtime} computes in the precision of the file, not in {precision}.")
 
 
 def read_info(
