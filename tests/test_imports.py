@@ -95,6 +95,15 @@ def test_no_cycle_goes_across_rooms():
     assert find_cycles_across_rooms(graph) == []
 
 
+def test_the_compiler_is_not_imported_for_what_does_not_compile():
+    """The import of ``torch._inductor`` takes seconds."""
+    slow = ("torch._inductor", "torch._dynamo")
+    assert list(list_imports(ast.parse("if True:\n    from torch import _inductor").body)) == ["torch", slow[0]]
+    for path in PACKAGE.rglob("*.py"):
+        imported = list_imports(ast.parse(path.read_text(encoding="utf-8")).body)
+        assert not [each for each in imported if each.startswith(slow)], path
+
+
 @pytest.mark.parametrize("name", ["engine.runner", "engine.console"])
 def test_engine_is_imported_first(name):
     command = [sys.executable, "-c", f"import rtmo_plugin.{name}"]

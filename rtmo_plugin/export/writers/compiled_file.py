@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import _inductor as inductor
 
 from rtmo_plugin.engine.loaded_model import choose_device
 from rtmo_plugin.errors import ConfigError
@@ -25,6 +24,8 @@ _METADATA = "extra"  # the folder of the archive that PyTorch has for them
 
 def write_compiled(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
     """Write a model as an AOTInductor package, see ``write_onnx`` for arguments and errors."""
+    from torch import _inductor as inductor  # its import takes as long as a small export
+
     compiler: Any = getattr(inductor, "aoti_compile_and_package", None)
     if compiler is None:
         raise ConfigError(f"--format aoti needs PyTorch 2.6 or newer, and {torch.__version__} is installed.")
