@@ -43,6 +43,7 @@ def run(
     num_batches: int = 8,
     num_images: int = 64,
     rounds: int = 3,
+    ready: bool = False,
 ) -> SpeedReport:
     """Load the same stage-1 batches of RTMO-s with each number of workers, packed and sample by sample, in turn.
 
@@ -57,6 +58,7 @@ def run(
         num_batches: Batches of each side in each round.
         num_images: Number of synthetic images.
         rounds: Number of runs of each side.
+        ready: Whether samples are made before, so that only collation and the way to the training process are measured.
 
     Raises:
         UserError: A number is not positive, or data are missing.
@@ -70,6 +72,8 @@ def run(
         with contextlib.ExitStack() as stack:
             folder = data_root or stack.enter_context(draw_coco_folder(num_images))
             dataset = build_dataset(load_ours(folder))
+            if ready:
+                dataset = [dataset[index] for index in range(min(batch_size, len(dataset)))]
             sides = {
                 f"{count(number, 'worker')}, {name}": _Loading(
                     dataset, number, collate, batch_size, num_batches, copies=name != _LEFT
@@ -85,10 +89,12 @@ def run(
         cv2.setNumThreads(threads[0])
         torch.set_num_threads(threads[1])
     return SpeedReport(
-        title=f"{num_batches} batches of {batch_size} stage-1 samples of RTMO-s, 640 x 640, from {len(dataset)} images",
+        title=f"{num_batches} batches of {batch_size} {'ready ' if ready else ''}stage-1 samples of RTMO-s, "
+        f"640 x 640, from {len(dataset)} images",
         command=f"python -m benchmarks loading --max-workers {max_workers} --batch-size {batch_size} "
         f"--num-batches {num_batches} --rounds {rounds} "
-        + (f"--num-images {num_images}" if data_root is None else f"--data-root {data_root}"),
+        + (f"--num-images {num_images}" if data_root is None else f"--data-root {data_root}")
+        + (" --ready" if ready else ""),
         columns=_COLUMNS,
         sides=tuple(_describe(timing, batch_size * num_batches) for timing in timings),
         settings={"batch_size": batch_size, "num_batches": num_batches, "rounds": rounds},

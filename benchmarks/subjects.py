@@ -88,6 +88,11 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
     add("--max-workers", type=COUNT, default=2, metavar="N", help="largest number of loading workers")
+    add(
+        "--ready",
+        action="store_true",
+        help="make the samples before, and measure only their way to the training process",
+    )
     add("--batch-size", type=BATCH_SIZE, default=16, metavar="N", help="samples in a batch")
     add("--num-batches", type=COUNT, default=8, metavar="N", help="batches of each side and round")
     add("--num-images", type=COUNT, default=64, metavar="N", help="number of synthetic images")

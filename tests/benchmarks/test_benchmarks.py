@@ -125,6 +125,10 @@ def test_tool_measures_loading_by_workers_and_collation(tmp_path, capsys):
     assert all(side["samples_per_second"] > 0 for side in sides)
     assert "2 batches of 2 stage-1 samples" in capsys.readouterr().out
     assert run_tool(["loading", "--max-workers", "0"]) == 2
+    assert run_tool(["loading", *options, "--ready"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 batches of 2 ready stage-1 samples of RTMO-s, 640 x 640, from 2 images" in printed
+    assert "1 worker, packed, left there" in printed
 
 
 @pytest.mark.slow
