@@ -58,7 +58,7 @@ def run(
         num_batches: Batches of each side in each round.
         num_images: Number of synthetic images.
         rounds: Number of runs of each side.
-        ready: Whether samples are made before, so that only collation and the way to the training process are measured.
+        ready: Whether the samples are prepared beforehand, so that only collation and transfer are measured.
 
     Raises:
         UserError: A number is not positive, or data are missing.

@@ -91,7 +91,7 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
     add(
         "--ready",
         action="store_true",
-        help="make the samples before, and measure only their way to the training process",
+        help="prepare samples beforehand, and measure only collation and transfer",
     )
     add("--batch-size", type=BATCH_SIZE, default=16, metavar="N", help="samples in a batch")
     add("--num-batches", type=COUNT, default=8, metavar="N", help="batches of each side and round")
