@@ -6,7 +6,8 @@ tensors, however many images it has, and nothing is done image by image after th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -40,6 +41,43 @@ def name_image(metainfo: Mapping[str, Any]) -> str:
     return str(metainfo.get("img_path", "an image"))
 
 
+class Metainfos(Sequence[Mapping[str, Any]]):
+    """Metainfo of the images of a batch; a process that receives it unpickles it when it is read.
+
+    A worker sends some kilobytes for each image, the person records of the label file among them, and hardly a step
+    of training reads them.
+
+    Attributes:
+        keys: Keys of all entries, which are known without reading.
+    """
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        self._entries: tuple[Mapping[str, Any], ...] | bytes = tuple(entries)
+        self._length = len(self._entries)
+        self.keys = frozenset(key for entry in self._entries for key in entry)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        pickled = self._entries if isinstance(self._entries, bytes) else pickle.dumps(self._entries)
+        return _receive_metainfos, (pickled, self._length, self.keys)
+
+    def _read(self) -> tuple[Mapping[str, Any], ...]:
+        if isinstance(self._entries, bytes):
+            self._entries = tuple(pickle.loads(self._entries))
+        return self._entries
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._read()[index]
+
+
+def _receive_metainfos(pickled: bytes, length: int, keys: frozenset[str]) -> Metainfos:
+    metainfos = Metainfos(())
+    metainfos._entries, metainfos._length, metainfos.keys = pickled, length, keys
+    return metainfos
+
+
 @dataclass(frozen=True)
 class PackedBatch:
     """The ground truth of B images.
@@ -59,7 +97,7 @@ class PackedBatch:
 
     people: People
     masks: Tensor | None
-    metainfos: tuple[Mapping[str, Any], ...]
+    metainfos: Metainfos
     counts: tuple[int, ...]
     labels_range: tuple[int, int]
     kind: type
@@ -228,7 +266,7 @@ def pack_samples(data_samples: Sequence[Any], dtype: torch.dtype = torch.float32
             is_person=is_person.view(num_images, most).to(device, non_blocking=True), labels=labels, **numbers
         ),
         masks=stack_masks(data_samples, counts),
-        metainfos=tuple(sample.metainfo for sample in data_samples),
+        metainfos=Metainfos(sample.metainfo for sample in data_samples),
         counts=counts,
         labels_range=(smallest, largest),
         kind=type(data_samples[0]),

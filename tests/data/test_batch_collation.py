@@ -12,8 +12,10 @@ from mmpose.registry import MODELS
 from torch.utils.data import DataLoader
 
 from rtmo_plugin.data.batch_collation import pack_batch
+from rtmo_plugin.engine.hooks.broken_samples import read_notes
+from rtmo_plugin.models.heads.loss_check import LateLossCheck
 from rtmo_plugin.models.heads.training_targets import collect_people
-from rtmo_plugin.packed_batch import PackedBatch
+from rtmo_plugin.packed_batch import Metainfos, PackedBatch
 from rtmo_plugin.structures import People
 from tests.operators import count_operators, select_waits_and_copies
 from tests.oracle import make_samples
@@ -133,6 +135,36 @@ def test_workers_pack_their_batches():
     assert [batch["data_samples"].counts for batch in batches] == [(3, 0), (1, 2)]
 
 
+class Record:
+    """Part of a metainfo that counts how often it is unpickled here."""
+
+    num_unpickled = 0
+
+    def __init__(self):
+        self.value = 1  # without a state there is nothing to set
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        Record.num_unpickled += 1
+
+
+def test_a_step_does_not_unpickle_what_it_does_not_read():
+    records = make_records()
+    for each in records:
+        each["data_samples"].set_metainfo({"record": Record()})
+    Record.num_unpickled = 0
+    (batch,) = DataLoader(records, batch_size=len(records), num_workers=1, collate_fn=pack_batch)
+    assert list(read_notes(batch["data_samples"])) == []
+    prepared = prepare(batch)["data_samples"]
+    head, check = build_ours(), LateLossCheck()
+    check(head.loss(make_features(len(COUNTS)), prepared), prepared)
+    check.finish()
+    assert Record.num_unpickled == 0
+    assert prepared.names == [each["data_samples"].img_path for each in records]
+    assert Record.num_unpickled == len(records)
+    assert isinstance(prepared[0].record, Record)
+
+
 def test_images_of_several_sizes_are_refused_by_name():
     records = make_records()
     records[2]["inputs"] = records[2]["inputs"][:, :32]
@@ -173,9 +205,9 @@ def test_batch_crosses_processes_as_one_tensor(num_people, has_masks):
     )
     masks = torch.ones(num_images, 1, 5, 7, dtype=torch.uint8) if has_masks else None
     infos = tuple({"img_path": f"{number}.jpg"} for number in range(num_images))
-    batch = PackedBatch(people, masks, infos, num_people, (1, 1), dict, shape_hw=(5, 7))
+    batch = PackedBatch(people, masks, Metainfos(infos), num_people, (1, 1), dict, shape_hw=(5, 7))
     restored = pickle.loads(pickle.dumps(batch))
-    assert (restored.metainfos, restored.counts, restored.labels_range) == (infos, num_people, (1, 1))
+    assert (tuple(restored.metainfos), restored.counts, restored.labels_range) == (infos, num_people, (1, 1))
     assert (restored.kind, restored.shape_hw, restored.scale_xy) == (dict, (5, 7), (1.0, 1.0))
     storages = set()
     for field in fields(People):

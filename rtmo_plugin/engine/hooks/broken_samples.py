@@ -90,7 +90,7 @@ def _describe(dataset: Any, index: int, error: Exception) -> str:
 def read_notes(data_samples: Iterable[BaseDataElement] | PackedBatch) -> Iterator[str]:
     """Yield the notes of a batch about replaced samples."""
     if isinstance(data_samples, PackedBatch):
-        metainfos = data_samples.metainfos
+        metainfos = tuple(data_samples.metainfos) if _NOTE in data_samples.metainfos.keys else ()
     else:
         metainfos = tuple(sample.metainfo for sample in data_samples)
     for metainfo in metainfos:

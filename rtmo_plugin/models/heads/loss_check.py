@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rtmo_plugin.ops.host_copy import HostCopy
-from rtmo_plugin.packed_batch import PackedBatch
+from rtmo_plugin.packed_batch import PackedBatch, name_image
 
 
 class LossCheck:
@@ -25,7 +25,7 @@ class LossCheck:
         Raises:
             FloatingPointError: Names the losses and the images of the batch.
         """
-        _raise_if_any(list(losses), _find_not_finite(losses).tolist(), _name_images(data_samples))
+        _raise_if_any(list(losses), _find_not_finite(losses).tolist(), _get_metainfos(data_samples))
 
     def finish(self) -> None:
         """Check what has not been read yet, for those who are about to keep the result of a step."""
@@ -39,7 +39,7 @@ class LateLossCheck(LossCheck):
     """
 
     def __init__(self) -> None:
-        self._pending: tuple[list[str], HostCopy, list[str]] | None = None
+        self._pending: tuple[list[str], HostCopy, Sequence[Mapping[str, Any]]] | None = None
 
     def __call__(self, losses: Mapping[str, Tensor], data_samples: Any) -> None:
         """Check the batch before, and keep the flags of this one.
@@ -48,7 +48,7 @@ class LateLossCheck(LossCheck):
             FloatingPointError: Names the losses and the images of the batch before.
         """
         self.finish()
-        self._pending = list(losses), HostCopy(_find_not_finite(losses)), _name_images(data_samples)
+        self._pending = list(losses), HostCopy(_find_not_finite(losses)), _get_metainfos(data_samples)
 
     def finish(self) -> None:
         """Check the last batch.
@@ -58,8 +58,8 @@ class LateLossCheck(LossCheck):
         """
         pending, self._pending = self._pending, None
         if pending is not None:
-            names, flags, images = pending
-            _raise_if_any(names, flags.read(), images)
+            names, flags, metainfos = pending
+            _raise_if_any(names, flags.read(), metainfos)
 
 
 def _find_not_finite(losses: Mapping[str, Tensor]) -> Tensor:
@@ -67,15 +67,17 @@ def _find_not_finite(losses: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([loss.detach() for loss in losses.values()]).isfinite().logical_not()
 
 
-def _name_images(data_samples: Any) -> list[str]:
+def _get_metainfos(data_samples: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the metainfo of a batch without its tensors; names of images are read from it only for a message."""
     if isinstance(data_samples, PackedBatch):
-        return data_samples.names
-    return [str(sample.metainfo.get("img_path", "?")) for sample in data_samples]
+        return data_samples.metainfos
+    return [sample.metainfo for sample in data_samples]
 
 
-def _raise_if_any(names: Sequence[str], flags: Sequence[bool], images: Sequence[str]) -> None:
+def _raise_if_any(names: Sequence[str], flags: Sequence[bool], metainfos: Sequence[Mapping[str, Any]]) -> None:
     bad = [name for name, is_bad in zip(names, flags) if is_bad]
     if bad:
+        images = [name_image(each) for each in metainfos]
         raise FloatingPointError(
             f"{', '.join(bad)} is not finite for the batch of {', '.join(images)}: lower the learning rate, or "
             "check these images' annotations."

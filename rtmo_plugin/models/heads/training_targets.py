@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -37,11 +37,11 @@ def collect_people(
     if isinstance(data_samples, PackedBatch):
         batch = data_samples
         keypoints, boxes = (getattr(batch.people, name).flatten(0, 1) for name in ("keypoints", "boxes"))
-        _check_shapes(batch.names[0], keypoints, boxes, num_keypoints)
+        _check_shapes(batch.metainfos, keypoints, boxes, num_keypoints)
     else:
         for sample in data_samples:
             instances = sample.gt_instance_labels
-            _check_shapes(name_image(sample.metainfo), instances.keypoints, instances.bboxes, num_keypoints)
+            _check_shapes([sample.metainfo], instances.keypoints, instances.bboxes, num_keypoints)
         batch = pack_samples(data_samples, dtype)
     people = batch.people
     if not (batch.labels_range[0] >= 0 and batch.labels_range[1] < num_classes):
@@ -50,21 +50,22 @@ def collect_people(
     return replace(people, **numbers)
 
 
-def _check_shapes(name: str, keypoints: Tensor, boxes: Tensor, num_keypoints: int) -> None:
-    """Check the shapes of an image's (n, K, 2) keypoints and (n, 4) boxes.
+def _check_shapes(metainfos: Sequence[Mapping[str, Any]], keypoints: Tensor, boxes: Tensor, num_keypoints: int) -> None:
+    """Check the shapes of the (n, K, 2) keypoints and (n, 4) boxes of images, whose metainfo is read only for messages.
 
     Raises:
-        ValueError: Other keypoints than the model's, or boxes that are (n, 4, 2) corners, with the image's name.
+        ValueError: Other keypoints than the model's, or boxes that are (n, 4, 2) corners, with the name of the first
+            image.
     """
     if keypoints.shape[1:] != (num_keypoints, 2):
         raise ValueError(
-            f"{name}: keypoints have shape {tuple(keypoints.shape)}, but the model was built for {num_keypoints} "
-            "keypoints: check head.keypoints and the dataset's metainfo."
+            f"{name_image(metainfos[0])}: keypoints have shape {tuple(keypoints.shape)}, but the model was built for "
+            f"{num_keypoints} keypoints: check head.keypoints and the dataset's metainfo."
         )
     if len(boxes) and boxes.shape[1:] != (4,):
         raise ValueError(
-            f"{name}: boxes have shape {tuple(boxes.shape)}, not (people, 4): set bbox_keep_corner=False "
-            "in the pipeline's BottomupRandomAffine."
+            f"{name_image(metainfos[0])}: boxes have shape {tuple(boxes.shape)}, not (people, 4): set "
+            "bbox_keep_corner=False in the pipeline's BottomupRandomAffine."
         )
 
 
