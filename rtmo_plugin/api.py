@@ -185,7 +185,7 @@ def evaluate(
     """
     from rtmo_plugin.analysis.comparing import compare_evaluations
     from rtmo_plugin.config.embedded import find_checkpoint
-    from rtmo_plugin.engine.evaluating import run_evaluation
+    from rtmo_plugin.engine.evaluating import check_model_exists, run_evaluation
     from rtmo_plugin.engine.output_files import METRIC_FILES, prepare_file, write_metrics
 
     if compare_with is not None and (dump or show_dir):
@@ -193,6 +193,8 @@ def evaluate(
     if out is not None:
         prepare_file("--out", Path(out), METRIC_FILES)
     model, is_compared = find_checkpoint(config, model), compare_with is not None
+    if compare_with is not None:
+        check_model_exists(compare_with)
     found = run_evaluation(config, model, dump=dump, show_dir=show_dir, trust=trust, keep_people=is_compared, **options)
     if compare_with is not None:
         second = run_evaluation(config, compare_with, trust=trust, keep_people=True, **options)
@@ -288,34 +290,32 @@ def export(
         check_is_rtmo,
         find_writer,
         make_model_info,
+        read_calibrations,
         read_export_options,
     )
     from rtmo_plugin.media.image_files import make_folder
-    from rtmo_plugin.score_calibration import ScoreCalibration
-    from rtmo_plugin.uncertainty_calibration import UncertaintyCalibration
 
     path = Path(out)
-    write = find_writer(format, path)
+    writer = find_writer(format, path)
     cfg = load_config(config)
     set_options(cfg, cfg_options)
     chosen = read_export_options(cfg, options)
     check_combination(
         format,
+        path,
         chosen,
         opset=options.get("opset"),
-        has_annotations=annotations is not None,
+        annotations=annotations,
         has_uncertainty_calibration=uncertainty_calibration is not None,
     )
-    scores = None if calibration is None else ScoreCalibration.read(calibration)
-    factor = 1.0 if uncertainty_calibration is None else UncertaintyCalibration.read(uncertainty_calibration).factor
+    calibrations = read_calibrations(calibration, uncertainty_calibration)
     make_folder(path.parent, "The folder of --out,")
     with suppress_library_noise():
         loaded = load_model(cfg, checkpoint, device="cpu", check=check_is_rtmo)
-        info = replace(make_model_info(loaded, chosen, scores), uncertainty_factor=factor)
-        differences = write(loaded.model, path, chosen, info)
-        accuracy = (
-            None if annotations is None else compare_accuracy(write, loaded.model, path, chosen, info, annotations)
-        )
+        info = replace(make_model_info(loaded, chosen), **calibrations)
+        given = (loaded.model, path, chosen, info)
+        differences = writer.write(*given)
+        accuracy = None if annotations is None else compare_accuracy(writer.write, *given, annotations)
     return ExportResult(path, info, differences, accuracy)
 
 
@@ -351,7 +351,7 @@ def publish(  # noqa: PLR0913  (what the command offers: every option has a defa
     from rtmo_plugin.config.embedded import find_checkpoint
     from rtmo_plugin.engine.console import suppress_library_noise
     from rtmo_plugin.engine.loaded_model import load_model
-    from rtmo_plugin.export.exporting import check_is_rtmo
+    from rtmo_plugin.export.exporting import check_is_rtmo, find_writer, read_export_options
     from rtmo_plugin.export.publishing import PublishedModel, fill_published_folder
     from rtmo_plugin.files import check_folder_is_free, create_folder
     from rtmo_plugin.hub.model_folder import ONNX_FILES
@@ -360,17 +360,19 @@ def publish(  # noqa: PLR0913  (what the command offers: every option has a defa
     check_folder_is_free(target, overwrite=overwrite)
     cfg = load_config(config or find_checkpoint(model, None))
     set_options(cfg, cfg_options)
+    choices: list[dict[str, Any] | None] = [
+        {} if onnx else None,
+        {"half": True} if half else None,
+        {"int8": True, "int8_images": int8_images} if int8_images else None,
+    ]
+    exports = {file: given for file, given in zip(ONNX_FILES, choices, strict=True) if given is not None}
+    for file, given in exports.items():
+        find_writer("onnx", target / file).check(read_export_options(cfg, given), target / file)
     with suppress_library_noise():
         loaded = load_model(cfg, model, device="cpu", check=check_is_rtmo)
     with create_folder(target, overwrite=overwrite) as draft:
-        choices: list[dict[str, Any] | None] = [
-            {} if onnx else None,
-            {"half": True} if half else None,
-            {"int8": True, "int8_images": int8_images} if int8_images else None,
-        ]
-        for file, options in zip(ONNX_FILES, choices, strict=True):
-            if options is not None:
-                export(cfg, model, draft / file, **options)
+        for file, given in exports.items():
+            export(cfg, model, draft / file, **given)
         description = fill_published_folder(draft, loaded, name=target.resolve().name, license=license)
         files = tuple(sorted(str(each.relative_to(draft)) for each in draft.rglob("*") if each.is_file()))
     return PublishedModel(target, files, description)

@@ -46,18 +46,30 @@ def locate_checkpoint(checkpoint: str | Path) -> Path:
         MissingFileError: The file does not exist, or cannot be downloaded.
         CheckpointError: The downloaded file is not the published one, or a model instead of a checkpoint.
     """
+    check_checkpoint_exists(checkpoint)
+    name, path = str(checkpoint), Path(checkpoint).expanduser()
+    if is_url(name):
+        return fetch(describe_url(name))
+    return path if path.is_file() else fetch(CATALOGUE[name])
+
+
+def check_checkpoint_exists(checkpoint: str | Path) -> None:
+    """Check that a checkpoint is a file, a URL or a name of the zoo, without a download.
+
+    Args:
+        checkpoint: Checkpoint, as ``locate_checkpoint`` takes it.
+
+    Raises:
+        MissingFileError: It is none of them.
+        CheckpointError: It is a model instead of a checkpoint.
+    """
     name, path = str(checkpoint), Path(checkpoint).expanduser()
     if path.is_file() or name in CATALOGUE or is_url(name):
         kind = find_kind_of_model(name)
         if kind is not ModelKind.CHECKPOINT:
             remedy = ": leave out -onnx" if name in CATALOGUE else ""
             raise CheckpointError(f"{name} is {kind.value}, and a checkpoint is needed{remedy}.")
-    if is_url(name):
-        return fetch(describe_url(name))
-    if path.is_file():
-        return path
-    if name in CATALOGUE:
-        return fetch(CATALOGUE[name])
+        return
     if path.is_dir():
         raise MissingFileError(f"The checkpoint {path} is a folder: name a .pth or .safetensors file in it.")
     is_name = path.name == name and not path.suffix

@@ -64,7 +64,7 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
     Args:
         config: Path of a config file, name of a shipped config, checkpoint that carries its config, or a config,
             which is copied.
-        edits: Edits and checks of the command, which are applied last.
+        edits: Edits and checks of the command, which are applied after them; last come keypoints from the data.
         work_dir: Folder of the run. Default: the config's, or ``work_dirs/NAME``.
         data_root: Folder of all data. Default: the config's.
         launcher: Program that starts several processes: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -92,9 +92,12 @@ def prepare_config(  # noqa: PLR0913  (the options of a run: every one has a def
         partial(set_options, options=cfg_options),
         partial(set_batch_size, batch_size=batch_size),
         partial(set_total_batch, total_batch=total_batch),
-        fill_keypoints_from_data,
     ]
-    for edit in (*run_edits, *edits):
+    for edit in (
+        *run_edits,
+        *edits,
+        fill_keypoints_from_data,
+    ):  # the last reads annotations: a wrong option is told first
         edit(cfg)
     return cfg
 

@@ -20,7 +20,8 @@ from rtmo_plugin.checkpoints.name_checks import (
     check_model_names,
     has_converter,
 )
-from rtmo_plugin.checkpoints.reading import locate_checkpoint, read_checkpoint
+from rtmo_plugin.checkpoints.reading import check_checkpoint_exists, locate_checkpoint, read_checkpoint
+from rtmo_plugin.checkpoints.zoo import CATALOGUE, is_url
 from rtmo_plugin.config.data_paths import check_data, check_images
 from rtmo_plugin.config.edits import Edit, prepare_config, require_sections
 from rtmo_plugin.engine.console import SHOWN_BY_TABLE, suppress_library_noise
@@ -29,7 +30,7 @@ from rtmo_plugin.engine.hooks.prediction_plots import PictureHook
 from rtmo_plugin.engine.output_files import DUMP_FILES, prepare_file
 from rtmo_plugin.engine.predicted_samples import Sample, add_truth, complete_results, predict_infos
 from rtmo_plugin.engine.runner import QuietRunner, build_runner, get_model
-from rtmo_plugin.errors import ConfigError, refuse_config_errors
+from rtmo_plugin.errors import ConfigError, MissingFileError, refuse_config_errors
 from rtmo_plugin.evaluation import CocoMetric
 from rtmo_plugin.evaluation.results_file import read_results
 from rtmo_plugin.files import check_outputs
@@ -77,18 +78,36 @@ def run_evaluation(
         prepare_file("--dump", Path(dump), DUMP_FILES)
     if show_dir:
         check_outputs([Path(show_dir, "0.jpg")])
-    path = Path(model) if is_file else locate_checkpoint(model)
+    check_model_exists(model)
     names = ("test_dataloader", "test_evaluator", "test_cfg")
     edits: list[Edit] = [partial(require_sections, names=names), *([use_own_metric] if is_file or keep_people else [])]
     cfg = prepare_config(config, [*edits, *([return_uncertainty] if uncertainty else [])], **options)
     if kind is ModelKind.RESULTS:
         if uncertainty:
             raise ConfigError(f"{model} is a result file, which has no uncertainty of keypoints.")
-        return _evaluate_results(cfg, path)
+        return _evaluate_results(cfg, Path(model))
     check_data(cfg, ("test",))
     if kind is ModelKind.EXPORTED:
         return _evaluate_exported(cfg, model, trust=bool(trust), uncertainty=uncertainty)
-    return _evaluate_checkpoint(cfg, path, dump, show_dir, keep_people=keep_people)
+    return _evaluate_checkpoint(cfg, locate_checkpoint(model), dump, show_dir, keep_people=keep_people)
+
+
+def check_model_exists(model: str | Path) -> None:
+    """Check that a model is a file, an address or a published name, without a download.
+
+    Args:
+        model: Checkpoint, exported file, or result file.
+
+    Raises:
+        UserError: It is none of them.
+    """
+    kind = find_kind_of_model(model)
+    if kind not in (ModelKind.EXPORTED, ModelKind.RESULTS):
+        check_checkpoint_exists(model)
+    elif not (Path(model).expanduser().is_file() or str(model) in CATALOGUE or is_url(str(model))):
+        raise MissingFileError(
+            f"The {'model' if kind is ModelKind.EXPORTED else 'result'} file {model} does not exist."
+        )
 
 
 def use_own_metric(cfg: Config) -> None:

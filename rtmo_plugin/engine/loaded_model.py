@@ -68,8 +68,9 @@ def load_model(
     """
     cfg = load_config(config)
     set_options(cfg, cfg_options)
+    place = choose_device(device)
     fill_keypoints_from_data(cfg)
-    path, place = locate_checkpoint(checkpoint), choose_device(device)
+    path = locate_checkpoint(checkpoint)
     content = read_checkpoint(path)
     init_default_scope(cfg.get("default_scope", "mmpose"))
     with suppress_library_noise(), refuse_config_errors():

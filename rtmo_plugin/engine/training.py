@@ -11,6 +11,7 @@ from mmengine.config import Config
 from rtmo_plugin.config.data_paths import check_data
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.engine.console import suppress_library_noise
+from rtmo_plugin.engine.early_checks import check_named_parts
 from rtmo_plugin.engine.resuming import TrainingStart, choose_start
 from rtmo_plugin.engine.runner import QuietRunner
 from rtmo_plugin.engine.train_result import TrainResult, summarize_training
@@ -59,12 +60,13 @@ def open_training(
     Raises:
         UserError: The data, a checkpoint or the config is wrong.
     """
+    check_named_parts(cfg)
     with claim_work_dir(cfg):
-        choose_start(cfg, start)
+        check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
+        choose_start(cfg, start)  # which may download
         replaced = find_replaced(cfg, start.overwrite)
         if start.from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no download is needed
             drop_pretrained(cfg)
-        check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
         fetch_pretrained(cfg)
         cfg.work_dir = str(output_dir or cfg.work_dir)
         with suppress_library_noise():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.registry import OPTIMIZERS
 
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_fits
@@ -67,11 +65,6 @@ def build_training_runner(cfg: Config, is_transferred: bool) -> QuietRunner:
         _check_epochs_left(cfg, checkpoint)
     with refuse_config_errors():
         check_readable(make_plain(metainfo), "metainfo")
-        name = cfg.optim_wrapper.optimizer.type
-        if isinstance(name, str) and OPTIMIZERS.get(name) is None:  # MMEngine would call None
-            near = get_close_matches(name, OPTIMIZERS.module_dict, n=3)
-            hint = f"; the nearest: {', '.join(near)}" if near else ""
-            raise ConfigError(f"optim_wrapper.optimizer.type={name!r}: the optimizer is unknown{hint}.")
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     return runner
 

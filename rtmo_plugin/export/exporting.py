@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from rtmo_plugin import __version__
 from rtmo_plugin.config.sections import walk_sections
 from rtmo_plugin.engine.loaded_model import LoadedModel
 from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.evaluation.ground_truth import read_annotations
 from rtmo_plugin.export.checks.accuracy import QuantizedAccuracy
 from rtmo_plugin.export.checks.tolerance import Differences, choose_tolerance
 from rtmo_plugin.export.export_options import FORMATS, PACKAGE_SUFFIX, ExportOptions, parse_dynamic, parse_size
+from rtmo_plugin.export.writers.draft import FormatWriter
 from rtmo_plugin.export.writers.quantization import choose_int8_images
 from rtmo_plugin.keypoints.metainfo import read_class_skeletons
 from rtmo_plugin.runtime.model_files import list_model_files
 from rtmo_plugin.runtime.model_info import ModelInfo
 from rtmo_plugin.score_calibration import ScoreCalibration
+from rtmo_plugin.uncertainty_calibration import UncertaintyCalibration
 from rtmo_plugin.wording import count, show_path
 
 _DEFAULT_SIZE = (640, 640)
@@ -95,8 +98,8 @@ def read_export_options(cfg: Config, options: Mapping[str, Any]) -> ExportOption
     )
 
 
-def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, ModelInfo], Differences]:
-    """Return the function that writes a format, and check that the name of the file fits it.
+def find_writer(name: str, path: Path) -> FormatWriter:
+    """Return the functions that check and write a format, and check that the name of the file fits it.
 
     Raises:
         ConfigError: The format is unknown, or the name has another suffix.
@@ -107,48 +110,62 @@ def find_writer(name: str, path: Path) -> Callable[[Any, Path, ExportOptions, Mo
         raise ConfigError(f"--out {path}: name a folder, which --format {name} writes.")
     if FORMATS[name] and path.suffix != FORMATS[name]:
         raise ConfigError(f"--out {path}: the file name of {name} must end with {FORMATS[name]}.")
-    from rtmo_plugin.export.writers.compiled_file import write_compiled
-    from rtmo_plugin.export.writers.coreml_file import write_coreml
-    from rtmo_plugin.export.writers.engine_file import write_engine
-    from rtmo_plugin.export.writers.executorch_file import write_executorch
-    from rtmo_plugin.export.writers.litert_file import write_litert
-    from rtmo_plugin.export.writers.ncnn_file import write_ncnn
-    from rtmo_plugin.export.writers.onnx_file import write_onnx
-    from rtmo_plugin.export.writers.openvino_file import write_openvino
-    from rtmo_plugin.export.writers.torch_files import write_program, write_torchscript
-    from rtmo_plugin.export.writers.web_folder import write_web
+    from rtmo_plugin.export.writers.compiled_file import check_compiled, write_compiled
+    from rtmo_plugin.export.writers.coreml_file import check_coreml, write_coreml
+    from rtmo_plugin.export.writers.engine_file import check_engine, write_engine
+    from rtmo_plugin.export.writers.executorch_file import check_executorch, write_executorch
+    from rtmo_plugin.export.writers.litert_file import check_litert, write_litert
+    from rtmo_plugin.export.writers.ncnn_file import check_ncnn, write_ncnn
+    from rtmo_plugin.export.writers.onnx_file import check_onnx, write_onnx
+    from rtmo_plugin.export.writers.openvino_file import check_openvino, write_openvino
+    from rtmo_plugin.export.writers.torch_files import (
+        check_program,
+        check_torch_file,
+        write_program,
+        write_torchscript,
+    )
+    from rtmo_plugin.export.writers.web_folder import check_web, write_web
 
     writers = (
-        write_onnx,
-        write_openvino,
-        write_torchscript,
-        write_program,
-        write_ncnn,
-        write_web,
-        write_litert,
-        write_coreml,
-        write_compiled,
-        write_engine,
-        write_executorch,
+        FormatWriter(check_onnx, write_onnx),
+        FormatWriter(check_openvino, write_openvino),
+        FormatWriter(check_torch_file, write_torchscript),
+        FormatWriter(check_program, write_program),
+        FormatWriter(check_ncnn, write_ncnn),
+        FormatWriter(check_web, write_web),
+        FormatWriter(check_litert, write_litert),
+        FormatWriter(check_coreml, write_coreml),
+        FormatWriter(check_compiled, write_compiled),
+        FormatWriter(check_engine, write_engine),
+        FormatWriter(check_executorch, write_executorch),
     )
     return dict(zip(FORMATS, writers, strict=True))[name]
 
 
 def check_combination(
-    name: str, options: ExportOptions, *, opset: int | None, has_annotations: bool, has_uncertainty_calibration: bool
+    name: str,
+    path: Path,
+    options: ExportOptions,
+    *,
+    opset: int | None,
+    annotations: str | Path | None,
+    has_uncertainty_calibration: bool,
 ) -> None:
-    """Check options that only some formats, cuts and precisions have.
+    """Check options that only some formats, cuts and precisions have, before the model is loaded.
 
     Args:
         name: Format of the file.
+        path: Name of the file.
         options: Options of the file.
         opset: The opset that was asked for, if any.
-        has_annotations: Whether annotations were given.
+        annotations: Annotation file of the images for ``int8``, if any.
         has_uncertainty_calibration: Whether a calibration of the standard deviations was given.
 
     Raises:
-        ConfigError: An option is given to a format or precision that does not use it.
+        UserError: An option is given to a format or precision that does not use it, a package is missing, or the
+            annotations cannot be read.
     """
+    has_annotations = annotations is not None
     if opset is not None and name != "onnx":
         raise ConfigError(f"--opset is for --format onnx, and {name} has none.")
     if has_uncertainty_calibration and not (options.uncertainty or options.cut == "raw"):
@@ -161,6 +178,9 @@ def check_combination(
         raise ConfigError("--ort-web is for --format web.")
     if name not in ("aoti", "engine") and options.device != "cpu":
         raise ConfigError("--device is for --format aoti and engine, which are built for a device.")
+    find_writer(name, path).check(options, path)
+    if annotations is not None:
+        read_annotations(annotations)
 
 
 def _find_resize_steps(cfg: Config) -> Iterable[dict[str, Any]]:
@@ -180,15 +200,28 @@ def check_is_rtmo(model: Any, cfg: Config) -> None:
         raise ConfigError(f"{name} does not describe an RTMO model of this package; other models cannot be exported.")
 
 
-def make_model_info(
-    loaded: LoadedModel, options: ExportOptions, score_calibration: ScoreCalibration | None = None
-) -> ModelInfo:
+def read_calibrations(scores: str | Path | None, uncertainty: str | Path | None) -> dict[str, Any]:
+    """Return the metadata that files of ``rtmo analyze`` give to an exported file, by name.
+
+    Args:
+        scores: Score calibration, if any.
+        uncertainty: Calibration of the keypoints' standard deviations, if any.
+
+    Raises:
+        UserError: A file cannot be read.
+    """
+    found: dict[str, Any] = {} if scores is None else {"score_calibration": ScoreCalibration.read(scores)}
+    if uncertainty is not None:
+        found["uncertainty_factor"] = UncertaintyCalibration.read(uncertainty).factor
+    return found
+
+
+def make_model_info(loaded: LoadedModel, options: ExportOptions) -> ModelInfo:
     """Return the metadata of a file.
 
     Args:
         loaded: Model, which ``check_is_rtmo`` has checked.
         options: Options of the file.
-        score_calibration: Score calibration to store in the file.
     """
     cfg, head = loaded.cfg, loaded.model.head
     pads = [step.get("pad_val", 0) for step in _find_resize_steps(cfg)] or [114]
@@ -211,5 +244,4 @@ def make_model_info(
         training_ap=loaded.training_ap,
         uncertainty=options.uncertainty,
         class_skeletons=read_class_skeletons(loaded.metainfo, len(loaded.classes)),
-        score_calibration=score_calibration,
     )

@@ -17,6 +17,7 @@ from rtmo_plugin.pose.flipping import FlippingModel
 from rtmo_plugin.pose.results import PoseResult
 from rtmo_plugin.pose.streaming import Model, stream_results
 from rtmo_plugin.pose.tiling import TilingModel
+from rtmo_plugin.runtime.engines import check_runtime_name
 from rtmo_plugin.runtime.exported_model import ExportedModel
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def open_model(
         if given := [each for each, value in of_checkpoints.items() if value not in (None, {})]:
             raise ConfigError(f"{given[0]} is an option of checkpoints alone, and {name} is an exported file.")
         options = {key: value for key, value in options.items() if key not in of_checkpoints}
+        check_runtime_name(options.get("runtime"))  # before a download
         return ExportedModel(locate_exported(model), score_thr=score_thr, **options)
     if kind is not ModelKind.CHECKPOINT:
         raise ConfigError(f"{name} is {kind.value}: name an exported file, such as rtmo-s.onnx, or a checkpoint.")

@@ -144,16 +144,19 @@ def _prepare(config: str | Path, epochs: int | None, options: Mapping[str, Any],
     from rtmo_plugin.checkpoints.reading import locate_checkpoint
     from rtmo_plugin.config.data_paths import check_data
     from rtmo_plugin.config.edits import prepare_config, require_sections
+    from rtmo_plugin.engine.early_checks import check_named_parts
+    from rtmo_plugin.engine.resuming import TrainingStart
 
     chosen: dict[str, Any] = {name: options.get(name) for name in _OF_CONFIG}
     cfg = prepare_config(config, epochs=epochs, work_dir=folder, **chosen)
     require_sections(cfg, ("train_dataloader", "train_cfg", "optim_wrapper", "val_dataloader"))
     if not cfg.train_cfg.get("max_epochs"):
         raise ConfigError("rtmo tune compares trials by epochs, and the config has no train_cfg.max_epochs.")
+    start = TrainingStart(load_from=options.get("load_from"), transfer_from=options.get("transfer_from"))
+    check_named_parts(cfg)
     check_data(cfg, ("train", "val"))
-    for name in ("load_from", "transfer_from"):
-        if options.get(name):
-            locate_checkpoint(options[name])
+    if checkpoint := start.load_from or start.transfer_from:
+        locate_checkpoint(checkpoint)
     return cfg
 
 

@@ -17,5 +17,5 @@ def test_a_missing_package_is_named(tiny, tmp_path, monkeypatch, name, package):
     monkeypatch.setattr(import_module(f"rtmo_plugin.export.writers.{name}_file"), "find_spec", lambda name: None)
     path, options = tmp_path / f"model{FORMATS[name]}", make_options(cut="raw", dynamic=())
     with pytest.raises(ConfigError, match=rf'needs the package {package}: pip install ".*\[{name}\]"$'):
-        find_writer(name, path)(tiny, path, options, make_info(tiny, options))
+        find_writer(name, path).write(tiny, path, options, make_info(tiny, options))
     assert list(tmp_path.iterdir()) == []

@@ -74,7 +74,7 @@ class ImageCache:
         if fcntl is None:
             raise ConfigError("The image cache needs Linux: set cache_bytes=0.")
         self.max_bytes = max_bytes
-        with tempfile.TemporaryFile(dir=_choose_folder(max_bytes, folder)) as file:
+        with tempfile.TemporaryFile(dir=choose_cache_folder(max_bytes, folder)) as file:
             file.truncate(max_bytes)
             self._open(os.dup(file.fileno()))
         self._counts[1] = _HEADER_BYTES + self._entries.nbytes
@@ -217,8 +217,16 @@ def find_cache(max_bytes: int) -> ImageCache | NoCache:
     return _caches[max_bytes]
 
 
-def _choose_folder(max_bytes: int, folder: str | Path | None) -> Path:
-    """Return the first folder with enough free space."""
+def choose_cache_folder(max_bytes: int, folder: str | Path | None = None) -> Path:
+    """Return the first folder with enough free space.
+
+    Args:
+        max_bytes: Size of the cache.
+        folder: Folder to try. Default: the shared memory, then that of temporary files.
+
+    Raises:
+        ConfigError: There is none.
+    """
     folders = [Path(folder)] if folder else [_MEMORY_FOLDER, Path(tempfile.gettempdir())]
     for candidate in folders:
         if candidate.is_dir() and shutil.disk_usage(candidate).free >= max_bytes:

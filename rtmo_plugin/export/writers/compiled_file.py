@@ -16,7 +16,7 @@ from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph
-from rtmo_plugin.export.writers.torch_files import Forward, export_program, write_torch_file
+from rtmo_plugin.export.writers.torch_files import Forward, check_torch_file, export_program, write_torch_file
 from rtmo_plugin.runtime.model_info import ModelInfo
 
 _METADATA = "extra"  # the folder of the archive that PyTorch has for them
@@ -24,18 +24,11 @@ _METADATA = "extra"  # the folder of the archive that PyTorch has for them
 
 def write_compiled(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
     """Write a model as an AOTInductor package, see ``write_onnx`` for arguments and errors."""
-    from torch import _inductor as inductor  # its import takes as long as a small export
-
-    compiler: Any = getattr(inductor, "aoti_compile_and_package", None)
-    if compiler is None:
-        raise ConfigError(f"--format aoti needs PyTorch 2.6 or newer, and {torch.__version__} is installed.")
-    if "size" in options.dynamic:
-        raise ConfigError("An AOTInductor package takes one size: leave out --dynamic size.")
-    choose_device(options.device)
-    check_compiler()
+    check_compiled(options, path)
+    from torch import _inductor as inductor
 
     def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
-        compiler(export_program(graph, options), package_path=str(draft))
+        inductor.aoti_compile_and_package(export_program(graph, options), package_path=str(draft))
         add_metadata(draft, strings)
 
     def load(draft: Path) -> Forward:
@@ -43,6 +36,23 @@ def write_compiled(model: Any, path: Path, options: ExportOptions, info: ModelIn
         return package
 
     return write_torch_file(model, path, options, info, save, load)
+
+
+def check_compiled(options: ExportOptions, path: Path) -> None:
+    """Check that a package can be compiled here, and can hold what the options ask for.
+
+    Raises:
+        ConfigError: PyTorch is too old, there is no compiler or no such device, or the options ask for more.
+    """
+    from torch import _inductor as inductor  # its import takes as long as a small export
+
+    if not hasattr(inductor, "aoti_compile_and_package"):
+        raise ConfigError(f"--format aoti needs PyTorch 2.6 or newer, and {torch.__version__} is installed.")
+    if "size" in options.dynamic:
+        raise ConfigError("An AOTInductor package takes one size: leave out --dynamic size.")
+    check_torch_file(options, path)
+    choose_device(options.device)
+    check_compiler()
 
 
 def check_compiler() -> None:

@@ -45,7 +45,7 @@ def write_coreml(model: Any, path: Path, options: ExportOptions, info: ModelInfo
         OutputError: A file cannot be written.
         ConfigError: The package is missing, or the format does not support the options.
     """
-    _check(options, path)
+    check_coreml(options, path)
     # The converter chooses the precision and the input; a float16 graph is only emulated on this processor.
     graph = build_graph(model, replace(options, half=False, input="float32"))
 
@@ -67,7 +67,12 @@ def write_coreml(model: Any, path: Path, options: ExportOptions, info: ModelInfo
     return write_verified(model, path, options, save, load)
 
 
-def _check(options: ExportOptions, path: Path) -> None:
+def check_coreml(options: ExportOptions, path: Path) -> None:
+    """Check that the packages are installed, and that the format can hold what the options ask for.
+
+    Raises:
+        ConfigError: A package is missing, or the format cannot.
+    """
     if find_spec("coremltools") is None:
         raise ConfigError(f"Writing Core ML packages needs the package coremltools: {write_install_line('coreml')}")
     if options.cut == "end2end" or options.dynamic or options.int8:

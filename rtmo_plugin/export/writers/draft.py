@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,20 @@ from rtmo_plugin.export.writers.parameters import collect_parameters
 from rtmo_plugin.files import create_folder, replace_file
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
 from rtmo_plugin.runtime.engines import Engine
+from rtmo_plugin.runtime.model_info import ModelInfo
+
+
+@dataclass(frozen=True)
+class FormatWriter:
+    """Two functions that write a format.
+
+    Attributes:
+        check: Function that refuses options, before a model is loaded; a file of that name would be written.
+        write: Function that writes a model to a file, and returns the differences between the two.
+    """
+
+    check: Callable[[ExportOptions, Path], None]
+    write: Callable[[Any, Path, ExportOptions, ModelInfo], Differences]
 
 
 def wrap_engine(engine: Engine, output_names: Sequence[str]) -> Run:

@@ -17,7 +17,7 @@ from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
-from rtmo_plugin.export.writers.onnx_file import INPUT_NAME, convert_to_onnx
+from rtmo_plugin.export.writers.onnx_file import INPUT_NAME, check_onnx, convert_to_onnx
 from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.files import write_json
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
@@ -29,12 +29,11 @@ _OLDEST = 10  # the version that has strongly typed networks and explicit batche
 
 def write_engine(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
     """Write a model as an engine of TensorRT, see ``write_onnx`` for arguments and errors."""
-    check_engine_options(options)
+    check_engine(options, path)
     tensorrt = _import_tensorrt()
-    from rtmo_plugin.runtime.engines.tensorrt_runtime import TensorRtEngine, check_gpu
+    from rtmo_plugin.runtime.engines.tensorrt_runtime import TensorRtEngine
 
-    device = "cuda" if options.device == "cpu" else options.device
-    check_gpu(device, "--format engine")
+    device = _choose_gpu(options)
     names = build_graph(model, options).output_names
     content = build_engine(tensorrt, make_typed_onnx(model, options, info).SerializeToString(), options)
 
@@ -49,11 +48,11 @@ def write_engine(model: Any, path: Path, options: ExportOptions, info: ModelInfo
     return write_verified(model, path, options, save, load)
 
 
-def check_engine_options(options: ExportOptions) -> None:
-    """Check what an engine can hold.
+def check_engine(options: ExportOptions, path: Path) -> None:
+    """Check that TensorRT, a GPU and the packages for ONNX are there, and that an engine can hold what is asked for.
 
     Raises:
-        ConfigError: An option asks for more.
+        ConfigError: Something is missing, or an option asks for more.
     """
     if options.cut == "end2end":
         raise ConfigError("--format engine leaves NMS to the runtime: export it with --cut decoded, fused or raw.")
@@ -61,6 +60,15 @@ def check_engine_options(options: ExportOptions) -> None:
         raise ConfigError("--format engine is built for one size: leave out --dynamic size.")
     if options.input != "float32":
         raise ConfigError(f"--format engine takes float32: leave out --input {options.input}.")
+    _import_tensorrt()
+    from rtmo_plugin.runtime.engines.tensorrt_runtime import check_gpu
+
+    check_gpu(_choose_gpu(options), "--format engine")
+    check_onnx(options, path)  # from which it is built
+
+
+def _choose_gpu(options: ExportOptions) -> str:
+    return "cuda" if options.device == "cpu" else options.device
 
 
 def make_typed_onnx(model: Any, options: ExportOptions, info: ModelInfo) -> Any:

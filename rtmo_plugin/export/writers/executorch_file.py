@@ -39,7 +39,7 @@ def write_executorch(model: Any, path: Path, options: ExportOptions, info: Model
         OutputError: A file cannot be written.
         ConfigError: The package is missing, or the format does not support the options.
     """
-    _check(options, path)
+    check_executorch(options, path)
     from rtmo_plugin.runtime.engines.executorch_runtime import ExecuTorchEngine
 
     graph = build_graph(model, options)
@@ -54,7 +54,12 @@ def write_executorch(model: Any, path: Path, options: ExportOptions, info: Model
     return write_verified(model, path, options, save, load)
 
 
-def _check(options: ExportOptions, path: Path) -> None:
+def check_executorch(options: ExportOptions, path: Path) -> None:
+    """Check that the packages are installed, and that the format can hold what the options ask for.
+
+    Raises:
+        ConfigError: A package is missing, or the format cannot.
+    """
     if find_spec("executorch") is None:
         raise ConfigError(f"Writing ExecuTorch files needs the package executorch: {write_install_line('executorch')}")
     if options.cut == "end2end" or options.dynamic or options.half or options.int8:

@@ -51,7 +51,7 @@ def write_litert(model: Any, path: Path, options: ExportOptions, info: ModelInfo
         OutputError: A file cannot be written.
         ConfigError: A package is missing, or the format does not support the options.
     """
-    _check(options, path)
+    check_litert(options, path)
     from rtmo_plugin.runtime.engines.litert_runtime import LiteRtEngine
 
     graph = build_graph(model, options)
@@ -67,7 +67,12 @@ def write_litert(model: Any, path: Path, options: ExportOptions, info: ModelInfo
     return write_verified(model, path, options, save, load)
 
 
-def _check(options: ExportOptions, path: Path) -> None:
+def check_litert(options: ExportOptions, path: Path) -> None:
+    """Check that the packages are installed, and that the format can hold what the options ask for.
+
+    Raises:
+        ConfigError: A package is missing, or the format cannot.
+    """
     packages = ["litert_torch", "ai_edge_litert", *(["ai_edge_quantizer"] if options.int8 else [])]
     if any(find_spec(package) is None for package in packages):
         raise ConfigError(f"Writing LiteRT files needs the package litert-torch: {write_install_line('litert')}")

@@ -45,7 +45,7 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         OutputError: A file cannot be written.
         ConfigError: A package is missing, or the format does not support the options.
     """
-    _check(options, path)
+    check_ncnn(options, path)
     from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
 
     graph = build_graph(model, options)
@@ -61,7 +61,12 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     return write_verified(model, path, options, save, load)
 
 
-def _check(options: ExportOptions, path: Path) -> None:
+def check_ncnn(options: ExportOptions, path: Path) -> None:
+    """Check that the packages are installed, and that the format can hold what the options ask for.
+
+    Raises:
+        ConfigError: A package is missing, or the format cannot.
+    """
     if any(find_spec(package) is None for package in ("ncnn", "pnnx")):
         raise ConfigError("Writing ncnn files needs its packages: pip install ncnn pnnx")
     if options.cut != "raw" or options.dynamic or options.input != "float32" or options.half or options.int8:

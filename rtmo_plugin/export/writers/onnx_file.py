@@ -6,6 +6,7 @@ import inspect
 import io
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,18 @@ def write_onnx(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
         return open_content(content)
 
     return write_verified(model, path, options, save, load)
+
+
+def check_onnx(_: ExportOptions, __: Path) -> None:
+    """Check that the packages that write and run ONNX are installed.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    if onnx is None:
+        raise ConfigError(f"Writing ONNX needs the package onnx: {write_install_line('export')}")
+    if find_spec("onnxruntime") is None:
+        raise ConfigError(f"Comparing needs the package onnxruntime: {write_install_line('export')}")
 
 
 def convert_to_onnx(graph: RawGraph, options: ExportOptions, metadata: Mapping[str, str]) -> Any:

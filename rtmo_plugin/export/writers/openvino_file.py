@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import NMS_CONSTANTS, ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.draft import write_verified
-from rtmo_plugin.export.writers.onnx_file import convert_to_onnx
+from rtmo_plugin.export.writers.onnx_file import check_onnx, convert_to_onnx
 from rtmo_plugin.export.writers.quantization import quantize
 from rtmo_plugin.runtime.model_info import ModelInfo
 
@@ -38,14 +39,11 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
         OutputError: A file cannot be written.
         ConfigError: A package is missing.
     """
-    try:
-        import openvino
+    check_openvino(options, path)
+    import openvino
 
-        from rtmo_plugin.runtime.engines.openvino_runtime import get_core
-    except ImportError as error:
-        raise ConfigError(
-            f"Writing OpenVINO files needs the package openvino: {write_install_line('export')}"
-        ) from error
+    from rtmo_plugin.runtime.engines.openvino_runtime import get_core
+
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
         proto = quantize(proto, options, info, fuses_activation=True)
@@ -60,6 +58,17 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
         return _open_model(core, graph)
 
     return write_verified(model, path, options, save, load)
+
+
+def check_openvino(options: ExportOptions, path: Path) -> None:
+    """Check that the packages that write and run OpenVINO's files are installed.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    if find_spec("openvino") is None:
+        raise ConfigError(f"Writing OpenVINO files needs the package openvino: {write_install_line('export')}")
+    check_onnx(options, path)  # from which it is converted
 
 
 def _list_nms(model: Any) -> list[Any]:

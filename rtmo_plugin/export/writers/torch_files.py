@@ -42,8 +42,7 @@ def write_torchscript(model: Any, path: Path, options: ExportOptions, info: Mode
 
 def write_program(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
     """Write a model as an exported program, see ``write_onnx`` for arguments and errors."""
-    if "size" in options.dynamic:
-        raise ConfigError("A .pt2 file takes one size: leave out --dynamic size.")
+    check_program(options, path)
 
     def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
         torch.export.save(export_program(graph, options), draft, extra_files=strings)
@@ -52,6 +51,29 @@ def write_program(model: Any, path: Path, options: ExportOptions, info: ModelInf
         return torch.export.load(draft).module()
 
     return write_torch_file(model, path, options, info, save, load)
+
+
+def check_torch_file(options: ExportOptions, path: Path) -> None:
+    """Check that a file of PyTorch can hold what the options ask for.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if options.int8:
+        raise ConfigError(f"{path.name} cannot hold eight-bit convolutions: export --int8 to onnx or openvino.")
+    if options.cut == "end2end":
+        raise ConfigError(f"{path.name} cannot hold NMS: export it with --cut decoded, fused or raw.")
+
+
+def check_program(options: ExportOptions, path: Path) -> None:
+    """Check that an exported program can hold what the options ask for.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if "size" in options.dynamic:
+        raise ConfigError("A .pt2 file takes one size: leave out --dynamic size.")
+    check_torch_file(options, path)
 
 
 def export_program(graph: RawGraph, options: ExportOptions) -> torch.export.ExportedProgram:
@@ -82,10 +104,7 @@ def write_torch_file(
         ExportError: The file does not compute what PyTorch computes, and was not kept.
         ConfigError: The format cannot hold what the options ask for.
     """
-    if options.int8:
-        raise ConfigError(f"{path.name} cannot hold eight-bit convolutions: export --int8 to onnx or openvino.")
-    if options.cut == "end2end":
-        raise ConfigError(f"{path.name} cannot hold NMS: export it with --cut decoded, fused or raw.")
+    check_torch_file(options, path)
     graph = build_graph(model, options).to(options.device)
     # Neither format keeps the names of the outputs.
     strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}

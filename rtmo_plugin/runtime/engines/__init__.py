@@ -15,7 +15,7 @@ from rtmo_plugin.number_ranges import STREAMS, THREADS
 from rtmo_plugin.runtime.engines import torch_archive
 from rtmo_plugin.runtime.engines.engine import Engine, count_cores
 
-__all__ = ["RUNTIMES", "Engine", "choose_runtime", "open_engine"]
+__all__ = ["RUNTIMES", "Engine", "check_runtime_name", "choose_runtime", "open_engine"]
 
 # By name: the package, and how its files end.  On CPUs OpenVINO is the fastest, so it comes first.
 RUNTIMES = {
@@ -88,8 +88,7 @@ def choose_runtime(path: Path, runtime: str | None = None) -> str:
     Raises:
         ConfigError: The runtime is unknown, does not read such files, or is not installed.
     """
-    if runtime is not None and runtime not in RUNTIMES:
-        raise ConfigError(f"The runtime {runtime!r} is unknown: choose {', '.join(RUNTIMES)}.")
+    check_runtime_name(runtime)
     fitting = [name for name, (_, suffixes) in RUNTIMES.items() if path.suffix.lower() in suffixes]
     if runtime is not None and runtime not in fitting:
         endings = ", ".join(RUNTIMES[runtime][1])
@@ -103,6 +102,16 @@ def choose_runtime(path: Path, runtime: str | None = None) -> str:
         package = RUNTIMES[wanted[0]][0].replace("_", "-")
         raise ConfigError(f"{path} needs the package {package}: pip install {package}")
     return installed[0]
+
+
+def check_runtime_name(runtime: str | None) -> None:
+    """Check that a runtime is known, whichever files it reads.
+
+    Raises:
+        ConfigError: It is not a key of ``RUNTIMES``.
+    """
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ConfigError(f"The runtime {runtime!r} is unknown: choose {', '.join(RUNTIMES)}.")
 
 
 def _choose_streams(runtime: str, streams: int | None, threads: int | None) -> int:
