@@ -9,7 +9,7 @@ from typing import Any
 import mmengine
 
 from rtmo_plugin.errors import ConfigError
-from rtmo_plugin.files import replace_file
+from rtmo_plugin.files import check_outputs, replace_file
 from rtmo_plugin.media.image_files import make_folder
 
 METRIC_FILES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
@@ -27,7 +27,7 @@ def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> None:
 
 
 def prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
-    """Check the name of a file, and make its folder.
+    """Check that a file can be written, and make its folder.
 
     Args:
         option: Option that names the file, for the message.
@@ -36,7 +36,9 @@ def prepare_file(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
 
     Raises:
         ConfigError: The name has another ending, or the folder cannot be made.
+        OutputError: The file cannot be written.
     """
     if path.suffix not in suffixes:
         raise ConfigError(f"{option} {path}: the file name must end with one of {', '.join(suffixes)}.")
     make_folder(path.parent, f"The folder of {option},")
+    check_outputs([path])

@@ -6,7 +6,7 @@ import pytest
 
 from rtmo_plugin.api import evaluate, export, publish, train, tune
 from rtmo_plugin.config.config_files import load_config
-from rtmo_plugin.errors import ConfigError, MissingFileError, UserError
+from rtmo_plugin.errors import ConfigError, MissingFileError, OutputError, UserError
 from rtmo_plugin.pose.pose import Pose
 from tests.tuning.conftest import needs_tune
 
@@ -60,6 +60,13 @@ def test_evaluation_looks_for_both_models_before_data(config, tiny_model, tmp_pa
 def test_evaluation_looks_for_data_before_a_download(config, tmp_path):
     with pytest.raises(MissingFileError, match=r"^The annotation file .* does not exist: pass --data-root"):
         evaluate(config, "rtmo-s_coco", data_root=tmp_path, work_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("option", "name"), [("out", "x.json"), ("dump", "x.pkl")])
+def test_evaluation_looks_where_it_writes_before_data(config, tiny_model, tmp_path, option, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match=f"{name} is a folder; name a file"):
+        evaluate(config, tiny_model[1], data_root=tmp_path, work_dir=tmp_path, **{option: tmp_path / name})
 
 
 @pytest.mark.parametrize(
