@@ -22,7 +22,8 @@ from tests.operators import CallCounter, count_operators, select_waits_and_copie
 from tests.oracle import build_model, load_ours, make_samples
 
 # Operators that wait for the device where there is one.
-WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal")
+# A number that becomes a tensor (``lift_fresh``) waits, too: its copy is from memory that is not pinned.
+WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "lift_fresh")
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +85,12 @@ def test_a_step_around_network_and_optimizer_has_few_operators(calls):
         assert select_waits_and_copies(counts) <= Counter({"_local_scalar_dense": 1})
 
 
-def test_a_step_that_reads_late_waits_twice_and_only_before_the_backward_pass(late_calls):
-    """In full precision, with the norm of the gradients; the optimizer on the CPU reads its own step counts."""
+def test_a_step_that_reads_late_waits_once_and_only_before_the_backward_pass(late_calls):
+    """For the number of positives; the optimizer on the CPU reads its own step counts."""
     steps = [late_calls[name] for name in ("train_step", "loss", "update_params", "_clip_grad")]
     assert [len(counts) for counts in steps] == [2, 2, 2, 2]
     for step, loss, update, clip in zip(*steps):
-        assert count_waits(loss) <= 2
+        assert count_waits(loss) <= 1
         assert count_waits(step) - count_waits(update) == count_waits(loss)
         assert count_waits(clip) == 0
     for counts in late_calls["after_train_iter"]:

@@ -165,10 +165,17 @@ def test_numbers_that_are_not_finite_are_reported():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "dtype"), [*(("rtmo-t_coco", dtype) for dtype in TYPES), ("rtmo-s_coco", torch.float16)]
+    ("recipe", "dtype", "bin_layout"),
+    [
+        *(("rtmo-t_coco", dtype, "dynamic") for dtype in TYPES),
+        ("rtmo-s_coco", torch.float16, "dynamic"),
+        ("rtmo-t_coco", torch.float32, "image"),
+    ],
 )
-def test_nothing_depends_on_numbers(recipe, dtype):
-    graph = make_graph(build_tiny(recipe), dtype=dtype, uncertainty=True)
+def test_nothing_depends_on_numbers(recipe, dtype, bin_layout):
+    model = build_tiny(recipe)
+    model.head.dcc.bin_layout = bin_layout
+    graph = make_graph(model, dtype=dtype, uncertainty=True)
     given = place(IMAGES[:2])
     with torch.no_grad():
         graph(*given)  # the first call keeps the priors

@@ -52,7 +52,7 @@ class DiagnosticsHook(Hook):
         levels = known or [int(stride) for stride in torch.unique(strides).tolist()]
         values = {
             "sigmas": distribution.sigmas.detach().sum(0),
-            "num_positives": targets.prior.new_tensor(len(targets.prior)),
+            "num_positives": targets.prior.new_full((), len(targets.prior)),
             **{f"stride {stride}": (strides[targets.prior] == stride).sum() for stride in levels},
         }
         self._sums = {name: self._sums.get(name, 0) + value for name, value in values.items()}

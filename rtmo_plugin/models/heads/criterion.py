@@ -104,7 +104,7 @@ def merge_losses(losses: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
 
 def count_positives(targets: Targets) -> Tensor:
     """Return the assigned priors of a rank, averaged over ranks, of which there is at least one in all."""
-    count = targets.areas.new_tensor(float(len(targets.prior)))
+    count = targets.areas.new_full((), float(len(targets.prior)))  # ``new_tensor`` would wait for the device
     all_reduce(count, "mean")
     return count.clamp(min=1 / get_world_size())
 

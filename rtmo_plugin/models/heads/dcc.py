@@ -149,7 +149,8 @@ class DynamicCoordinateClassifier(BaseModule):
             return centers, sizes * self.box_padding
         if size_wh is None:
             raise ValueError("Bins over the whole image need its size: pass size_wh.")
-        sizes = boxes.new_tensor(size_wh).expand(len(boxes), 2)
+        # Not from numbers in Python's memory, whose copy a CUDA graph cannot contain.
+        sizes = torch.stack([torch.full_like(boxes[:, 0], side) for side in size_wh], dim=-1)
         return sizes / 2, sizes
 
     def _classify(
