@@ -168,7 +168,7 @@ class TrainingStep:
         self.average.update_parameters(self.model)
         for hook in self._hooks:
             hook.after_train_iter(None, 0, None, losses)
-        return float(losses["loss"].detach())
+        return float(torch.as_tensor(losses["loss"]).detach())  # a number where a hook has read it
 
 
 def build_model(side: Side) -> Any:

@@ -3,12 +3,16 @@
 import json
 import re
 import sys
+from functools import partial
 
 import pytest
 
-from benchmarks import gpu_training
+from benchmarks import gpu_training, training_step
 from benchmarks.gpu_parts import PARTS, ROOT, TINY, Scale, Setting
+from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
+from rtmo_plugin.engine.hooks.no_wait import NoWaitHook
 from rtmo_plugin.errors import ConfigError
+from tests.replays import MemoryRecorder
 
 
 @pytest.fixture
@@ -69,6 +73,16 @@ def test_every_part_runs_in_small(data_root, name):
     rows = list(PARTS[name][0](Setting(str(data_root), TINY)))
     assert rows
     assert not any("rror" in str(row.get("remark")) for row in rows)
+
+
+def test_a_step_with_the_hooks_of_gpus_returns_the_loss_of_the_step_before(data_root, monkeypatch):
+    monkeypatch.setattr(training_step, "NoWaitHook", partial(NoWaitHook, ("cpu",)))
+    monkeypatch.setattr(training_step, "GraphsHook", partial(GraphsHook, MemoryRecorder()))
+    batch, _ = Setting(str(data_root), TINY).make_batches(2)
+    side = training_step.Side(is_ours=True, amp=False, graphs=True, recipe=TINY.small)
+    step = training_step.TrainingStep(side, batch)
+    first, second, third = (step() for _ in range(3))
+    assert first == second > third > 0
 
 
 def test_both_sides_get_the_same_batch(data_root):
