@@ -6,7 +6,9 @@ https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -139,13 +141,14 @@ class CUDARecorder:
         aside.wait_stream(here)
         try:
             with torch.cuda.stream(aside):
-                for _ in range(_NUM_WARM_UPS):
-                    allocated = torch.cuda.memory_allocated()
-                    outputs = function(*inputs)
-                    allocated = torch.cuda.memory_allocated() - allocated
-                    gradients = tuple(torch.zeros_like(each) for each in outputs)
-                    differentiate(outputs, weights, gradients)
-                    del outputs
+                for number in range(_NUM_WARM_UPS):
+                    with _refuse_waits() if number else nullcontext():  # libraries may wait at first use
+                        allocated = torch.cuda.memory_allocated()
+                        outputs = function(*inputs)
+                        allocated = torch.cuda.memory_allocated() - allocated
+                        gradients = tuple(torch.zeros_like(each) for each in outputs)
+                        differentiate(outputs, weights, gradients)
+                        del outputs
             with torch.cuda.graph(forward, **options):
                 outputs = function(*inputs)
             with torch.cuda.graph(backward, **options):
@@ -185,6 +188,23 @@ class CUDARecorder:
         self._pool = None  # torch refuses a pool that no graph refers to any more
         gc.collect()
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def _refuse_waits() -> Iterator[None]:
+    """Let PyTorch raise an error where it would wait for the device.
+
+    Within a capture it would raise one, too, but then stay in the state of a capture: tensors that several streams use
+    are never freed again, and random numbers are refused.
+    """
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that it does not find all waits
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def differentiate(
