@@ -176,6 +176,31 @@ class FullRecorder(MemoryRecorder):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
+class PoolRecorder(MemoryRecorder):
+    """Has a pool of memory as CUDA graphs: a block serves a recording of its size or a smaller one.
+
+    Args:
+        num_pixels: Size of the pool in pixels of a batch.
+    """
+
+    def __init__(self, num_pixels):
+        super().__init__()
+        self._left, self._num_pixels, self._blocks = num_pixels, num_pixels, []
+
+    def release(self):
+        super().release()
+        self._left, self._blocks = self._num_pixels, []
+
+    def __call__(self, function, inputs):
+        needed = inputs[0][:, 0].numel()
+        if all(block < needed for block in self._blocks):
+            if needed > self._left:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            self._left -= needed
+            self._blocks.append(needed)
+        return super().__call__(function, inputs)
+
+
 def make_model(recipe="rtmo-t_coco"):
     init_default_scope("mmpose")
     torch.manual_seed(0)

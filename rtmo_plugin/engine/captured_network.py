@@ -74,8 +74,9 @@ class CapturedNetwork:
     network runs as before from then on, with a warning, and the memory of all recordings is given back.
 
     The network also runs as before in validation, for batches that are smaller than others, as the last one of an
-    epoch, and while the backward pass of an earlier replay is to come. Where the GPU has no room for that, the
-    recordings are given up and made again later. They are made again, too, when other weights are trained than before.
+    epoch, and while the backward pass of an earlier replay is to come. Where the GPU has no room for that, or for a
+    larger size beside the recorded ones, the recordings are given up and made again later. They are made again, too,
+    when other weights are trained than before.
 
     Args:
         model: Estimator without an obstacle, see ``find_obstacle``.
@@ -135,15 +136,25 @@ class CapturedNetwork:
         """Return the recording for batches like ``images``, a new one if there is none, or None if it fails."""
         precision = _read_autocast(images.device.type)
         key = (images.shape, images.dtype, precision)
-        try:
-            if key not in self._recordings:
-                if len(self._recordings) == _MOST_SIZES:
-                    raise RecordingError(f"batches have more than {_MOST_SIZES} sizes")
-                self._recordings[key] = self._record(images, weights, precision)
+        if key in self._recordings:
             return self._recordings[key]
+        reason = self._try_to_record(key, images, weights)
+        if reason == NO_MEMORY and self._recordings:
+            # A larger size cannot use the memory of smaller ones. They can use its, if it is recorded before them.
+            self._forget()
+            reason = self.failure or self._try_to_record(key, images, weights)
+        if reason is not None and self.failure is None:
+            self._give_up(reason)
+        return self._recordings.get(key)
+
+    def _try_to_record(self, key: Any, images: Tensor, weights: Mapping[str, Tensor]) -> str | None:
+        """Record the network for batches like ``images``; return why that failed, as the end of a sentence, or None."""
+        try:
+            if len(self._recordings) == _MOST_SIZES:
+                raise RecordingError(f"batches have more than {_MOST_SIZES} sizes")
+            self._recordings[key] = self._record(images, weights, key[-1])
         except RuntimeError as error:  # torch's errors of CUDA as well
-            reason = explain_failure(error)
-        self._give_up(reason)  # outside of the exception, whose frames hold tensors
+            return explain_failure(error)
         return None
 
     def _give_up(self, reason: str) -> None:
@@ -172,7 +183,7 @@ class CapturedNetwork:
         if self._num_restarts > _MOST_RESTARTS:
             self._give_up(
                 f"they would have to be recorded more than {_MOST_RESTARTS} times, because other weights were trained "
-                "or the GPU had no room for them beside validation and smaller batches"
+                "or the GPU had no room for them beside validation, smaller batches and other sizes"
             )
         self._recordings.clear()
         self._recorder.release()

@@ -33,6 +33,7 @@ from tests.replays import (
     FullRecorder,
     LosingRecorder,
     MemoryRecorder,
+    PoolRecorder,
     StaleImagesRecorder,
     StaleWeightsRecorder,
     TwiceRecorder,
@@ -266,6 +267,22 @@ def test_recordings_give_way_to_a_smaller_batch_where_memory_is_short(models, mo
     assert len(recorder.shapes) == 2
     assert len(warnings) == 1
     assert "they would have to be recorded more than 1 times, because other weights" in warnings[0]
+
+
+def test_a_larger_size_is_recorded_before_smaller_ones_where_memory_is_short(models):
+    recorder, warnings = capture(models[1], PoolRecorder(2 * 96 * 64))
+    sizes = [(64, 64), (96, 64), (64, 64), (96, 64)]
+    check_steps(*models, [make_batch(number, size_wh=size) for number, size in enumerate(sizes)])
+    assert recorder.shapes == [(2, 3, 64, 64), (2, 3, 64, 96), (2, 3, 64, 64)]
+    assert (recorder.num_releases, warnings) == (1, [])
+
+
+def test_a_size_for_which_there_is_no_memory_at_all_ends_the_recording(models):
+    recorder, warnings = capture(models[1], PoolRecorder(2 * 64 * 64))
+    check_steps(*models, [make_batch(1), make_batch(2, size_wh=(96, 64)), make_batch(3)])
+    assert (recorder.shapes, recorder.num_releases) == ([(2, 3, 64, 64)], 2)
+    assert models[1].extract_feat.lacks_memory
+    assert len(warnings) == 1
 
 
 def test_batches_of_too_many_sizes_are_not_recorded(models, monkeypatch):
