@@ -38,6 +38,11 @@ def test_rows_of_a_part_that_hangs_are_kept(stand_in):
     assert run_part(2.0) == [{"name": "ours", "ms": 2.5}, {"name": "small", "remark": "stopped after 2 s"}]
 
 
+def test_a_part_that_hangs_says_how_far_it_came(stand_in):
+    stand_in("echo 'test_gpu_training.py::test_graphs PASSED [ 50%]' >&2; sleep 600")
+    assert run_part(2.0)[-1]["remark"].startswith("stopped after 2 s, and its last line is: test_gpu_training.py::test")
+
+
 def test_warnings_and_the_reason_of_a_failure_are_rows(stand_in):
     stand_in("echo 'CUDA graphs are not used: no GPU.' >&2; echo 'RuntimeError: out of memory' >&2; exit 1")
     assert [row["remark"] for row in run_part()] == [
