@@ -10,12 +10,14 @@ import contextlib
 import gc
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ ROW = "row "
 UNUSED = "CUDA graphs are not used"  # begins the sentences of GraphsHook
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
+_TEST_PROCESSES = 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Scale:
     more_images: tuple[int, ...] = (128, 256)
     steps: int = 30
     curve: int = 100
-    repeats: int = 40
+    repeats: int = 100
     workers: int = 16
     norms: tuple[tuple[int, int], ...] = ((32, 320), (64, 160), (128, 80), (256, 40))
     tests: tuple[str, ...] = (
@@ -211,7 +214,7 @@ def measure_files(setting: Setting) -> Iterator[Row]:
                 "train_dataloader.num_workers": scale.workers,
                 "train_dataloader.batch_size": scale.batch_size,
                 "train_cfg.max_epochs": 1,
-                "default_hooks.logger.interval": 20 if scale.repeats > 1 else 1,
+                "default_hooks.logger.interval": 10 if scale.repeats > 1 else 1,  # one size of images
             }
             command = [sys.executable, str(ROOT / "tools/train.py"), f"{scale.small}_coco", "--data-root", folder]
             command += ["--work-dir", str(work_dir), "--amp", "--from-scratch", "--no-validate", *options]
@@ -226,8 +229,10 @@ def measure_files(setting: Setting) -> Iterator[Row]:
             (path,) = work_dir.glob("*/vis_data/scalars.json")
             lines = [json.loads(line) for line in path.read_text().splitlines()]
             steps = [line for line in lines if "data_time" in line]
-            steps = steps[len(steps) // 3 :]  # the first ones start workers and see each size for the first time
-            seconds, waiting = (sum(line[key] for line in steps) / len(steps) for key in ("time", "data_time"))
+            steps = steps[len(steps) // 3 :]  # the first ones start workers and see most sizes for the first time
+            usual = statistics.median(line["time"] for line in steps)
+            steps = [line for line in steps if line["time"] <= 2 * usual]  # without recordings of another size
+            seconds, waiting = (statistics.fmean(line[key] for line in steps) for key in ("time", "data_time"))
             yield {
                 "name": name,
                 "ms": seconds * 1000,
@@ -277,14 +282,16 @@ def compare_norms(setting: Setting) -> Iterator[Row]:
 
 
 def run_tests(setting: Setting) -> Iterator[Row]:
-    """Yield the result of the tests that are marked ``gpu``."""
+    """Yield the result of the tests that are marked ``gpu``; each test is a line on stderr."""
     command = [sys.executable, "-m", "pytest", "-v", "--tb=line", "-m", "gpu", "-p", "no:cacheprovider"]
+    command += ["-n", str(_TEST_PROCESSES)] if find_spec("xdist") else []  # most of their time is that of the CPU
     with subprocess.Popen(
         [*command, *setting.scale.tests], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         line = ""
         for line in process.stdout:
+            print(line, end="", file=sys.stderr, flush=True)
             if " FAILED " in line or " ERROR " in line or line.startswith(("FAILED", "ERROR")):
                 yield {"name": "pytest -m gpu", "remark": line.strip()}
     yield {"name": "pytest -m gpu", "remark": line.strip(" =\n")}
@@ -295,7 +302,7 @@ PARTS: dict[str, tuple[Callable[[Setting], Iterator[Row]], int]] = {
     "small": (measure_small, 90),
     "more-images": (measure_more_images, 80),
     "large": (measure_large, 80),
-    "files": (measure_files, 120),
+    "files": (measure_files, 160),
     "curves": (compare_curves, 60),
     "tests": (run_tests, 150),
     "norms": (compare_norms, 50),

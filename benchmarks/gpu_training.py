@@ -108,10 +108,11 @@ def _describe_end(name: str, code: int, errors: list[str], limit: float) -> Iter
     for line in errors:
         if UNUSED in line:
             yield {"name": name, "remark": line.strip()}
+    lines = [line.strip() for line in errors if line.strip()]
     if code == -signal.SIGKILL:
-        yield {"name": name, "remark": f"stopped after {limit:.0f} s"}
+        last = f", and its last line is: {lines[-1]}" if lines else ""
+        yield {"name": name, "remark": f"stopped after {limit:.0f} s{last}"}
     elif code:
-        lines = [line.strip() for line in errors if line.strip()]
         yield {"name": name, "remark": f"failed: {(lines or ['no reason given'])[-1]}"}
 
 
