@@ -13,7 +13,7 @@ from rtmo_plugin.export.checks.comparison import verify
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers import onnx_file, openvino_file
-from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, open_content, write_onnx
+from rtmo_plugin.export.writers.onnx_file import convert_to_onnx, open_content, replace_constants, write_onnx
 from rtmo_plugin.export.writers.openvino_file import write_openvino
 from rtmo_plugin.export.writers.torch_files import write_torchscript
 from rtmo_plugin.runtime.engines import open_engine
@@ -45,9 +45,22 @@ def make_info(model, options):
 
 
 def convert(model, options):
-    """Return what runs a file of ``model`` that was not compared with anything."""
-    content = convert_to_onnx(build_graph(model, options), options, make_info(model, options).to_strings())
-    return open_content(content.SerializeToString())
+    """Return the content of a file of ``model`` that was not compared with anything."""
+    proto = convert_to_onnx(build_graph(model, options), options, make_info(model, options).to_strings())
+    return proto.SerializeToString()
+
+
+def compute(model, options):
+    """Return what computes a correct file's outputs with PyTorch: the graph that a file is converted from."""
+    graph = build_graph(model, options)
+
+    @torch.no_grad()
+    def run(images, score_thr):
+        if options.cut == "end2end":
+            graph.score_thr.fill_(score_thr)
+        return {name: each.numpy() for name, each in zip(graph.output_names, graph(torch.from_numpy(images)))}
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -61,28 +74,40 @@ def tiny():
 
 
 OPTIONS = ExportOptions((96, 64), top_k=20, max_people=30)
+HALF = replace(OPTIONS, half=True)
 
 
 @pytest.fixture(scope="module")
 def run_sure(sure):
-    return convert(sure, OPTIONS)
+    return compute(sure, OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def run_tiny(tiny):
-    return convert(tiny, OPTIONS)
+    return open_content(convert(tiny, OPTIONS))
+
+
+@pytest.fixture(scope="module")
+def run_half(sure):
+    return open_content(convert(sure, HALF))
+
+
+_SHAPES = [
+    {"dynamic": ("batch", "size"), "max_people": 10},
+    {"size_wh": (128, 192), "max_people": 3, "nms_thr": 0.3},
+    {"size_wh": (256, 192)},
+    {"size_wh": (96, 64), "cut": "decoded", "top_k": 10},
+]
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("spread", "options"),
     [
-        {"dynamic": ("batch", "size"), "max_people": 10},
-        {"size_wh": (256, 192)},
-        {"size_wh": (128, 192), "max_people": 3, "nms_thr": 0.3},
-        {"size_wh": (96, 64), "cut": "decoded", "top_k": 10},
+        *((0.0, options) for options in _SHAPES),
+        (0.02, _SHAPES[0]),
+        *(pytest.param(0.02, options, marks=pytest.mark.slow) for options in _SHAPES[1:]),
     ],
 )
-@pytest.mark.parametrize("spread", [0.02, 0.0])
 def test_scores_near_zero_and_ties_are_no_difference(tmp_path, options, spread):
     model = make_sure_of_itself(spread)
     wanted = ExportOptions(**{"size_wh": (96, 64), **options})
@@ -93,22 +118,22 @@ def test_scores_near_zero_and_ties_are_no_difference(tmp_path, options, spread):
 
 
 @pytest.mark.parametrize("cut", ["decoded", "fused"])
-def test_background_whose_score_is_exactly_zero_is_a_row_of_a_decoded_file(tiny, tmp_path, cut):
+def test_background_whose_score_is_exactly_zero_is_a_row_of_a_decoded_file(tiny, cut):
     model = copy.deepcopy(tiny)
     with torch.no_grad():
         model.head.head_module.out_cls[1].bias.fill_(-150.0)  # whose sigmoid is 0 in float32
     wanted = ExportOptions((96, 64), cut=cut, top_k=30)  # all priors
-    found = write_onnx(model, tmp_path / "model.onnx", wanted, make_info(model, wanted))
-    assert found.num_people == 5 * 30
+    run = open_content(convert(model, wanted)) if cut == "decoded" else compute(model, wanted)
+    assert verify(model, run, wanted, "model.onnx").num_people == 5 * 30
 
 
-def test_rounding_that_changes_the_order_of_low_scores_is_not_a_difference(sure, tmp_path):
+def test_rounding_that_changes_the_order_of_low_scores_is_not_a_difference(sure):
     random = np.random.default_rng(0)
     other = copy.deepcopy(sure)
     with torch.no_grad():
         for layer in other.head.head_module.out_cls:
             layer.weight.mul_(torch.tensor(random.uniform(0.95, 1.05, layer.weight.shape), dtype=torch.float32))
-    found = verify(sure, convert(other, OPTIONS), OPTIONS, tmp_path / "model.onnx")
+    found = verify(sure, compute(other, OPTIONS), OPTIONS, "model.onnx")
     assert 0 < found.score < 1
 
 
@@ -207,7 +232,7 @@ def indifferent(request):
     model, options = build_tiny(), ExportOptions((96, 64), cut=request.param, top_k=20)
     with torch.no_grad():
         model.backbone.stem.conv.conv.weight.mul_(0.02)
-    run = convert(model, options)
+    run = compute(model, options)
     verify(model, run, options, "model.onnx")
     return model, options, run
 
@@ -237,27 +262,24 @@ def enlarge(dets, keypoints):
     ("break_it", "kind"),
     [(shift, "keypoint"), (shift_one, "keypoint"), (enlarge, "box"), (exchange_sides, "(score|keypoint)")],
 )
-def test_what_all_people_of_a_float16_file_have_in_common_is_not_rounding(sure, break_it, kind):
-    options = ExportOptions((96, 64), half=True, max_people=30)
-    run = convert(sure, options)
-
+def test_what_all_people_of_a_float16_file_have_in_common_is_not_rounding(sure, run_half, break_it, kind):
     def run_wrongly(images, score_thr):
-        outputs = run(images, score_thr)
+        outputs = run_half(images, score_thr)
         dets, keypoints = break_it(outputs["dets"], outputs["keypoints"])
         return {"dets": dets, "keypoints": keypoints.astype(np.float32)}
 
-    verify(sure, run, options, "model.onnx")
+    verify(sure, run_half, HALF, "model.onnx")
     with pytest.raises(ExportError, match=f"a {kind} differs by"):
-        verify(sure, run_wrongly, options, "model.onnx")
+        verify(sure, run_wrongly, HALF, "model.onnx")
 
 
 def test_exchanged_scores_of_keypoints_are_noticed_though_they_are_nearly_equal():
-    model, options = make_sure_of_itself(), ExportOptions((96, 64), half=True, max_people=30)
+    model = make_sure_of_itself()
     with torch.no_grad():
         for layer in model.head.head_module.out_kpt_vis:
             layer.weight.mul_(0.02)
             layer.bias.zero_()
-    run = convert(model, options)
+    run = compute(model, HALF)
 
     def run_wrongly(images, score_thr):
         outputs = run(images, score_thr)
@@ -266,33 +288,32 @@ def test_exchanged_scores_of_keypoints_are_noticed_though_they_are_nearly_equal(
         assert np.abs(keypoints - outputs["keypoints"]).max() < 0.02
         return {"dets": outputs["dets"], "keypoints": keypoints}
 
-    verify(model, run, options, "model.onnx")
+    verify(model, run, HALF, "model.onnx")
     with pytest.raises(ExportError, match="The scores of the keypoints 2 and 3 are exchanged"):
-        verify(model, run_wrongly, options, "model.onnx")
+        verify(model, run_wrongly, HALF, "model.onnx")
 
 
 def test_people_that_nms_would_remove_are_too_many(tiny):
-    run = convert(tiny, ExportOptions((96, 64), nms_thr=1.0, max_people=100))  # overlaps go up to 0.25
+    run = compute(tiny, ExportOptions((96, 64), nms_thr=1.0, max_people=100))  # overlaps go up to 0.25
     with pytest.raises(ExportError, match=r"finds other people than PyTorch .* 0 are missing and \d+ of its \d+ are"):
         verify(tiny, run, ExportOptions((96, 64), nms_thr=0.1, max_people=100), "model.onnx")
-    run = convert(tiny, ExportOptions((96, 64), nms_thr=0.1, max_people=100))
+    run = compute(tiny, ExportOptions((96, 64), nms_thr=0.1, max_people=100))
     with pytest.raises(ExportError, match=r"finds other people than PyTorch .*: \d+ are missing and 0 of its"):
         verify(tiny, run, ExportOptions((96, 64), nms_thr=0.9, max_people=100), "model.onnx")
 
 
-@pytest.fixture(scope="module", params=[("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)], ids=lambda p: p[0])
-def wrong_constant(request, tiny):
-    """Return a constant, its wrong value, the right options, and a graph that differs from PyTorch in no image."""
-    name, value = request.param
-    options = ExportOptions((96, 64), dynamic=())  # overlaps go up to 0.25, and there are 30 priors
-    verify(tiny, convert(tiny, replace(options, **{name: value})), options, "model.onnx")
-    return name, value, options, build_graph(tiny, replace(options, **{name: value}))
+@pytest.fixture(scope="module")
+def content(tiny):
+    return convert(tiny, ExportOptions((96, 64), dynamic=()))
 
 
+@pytest.mark.parametrize(("name", "value"), [("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)])
 @pytest.mark.parametrize("module", [onnx_file, openvino_file])
-def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, wrong_constant, tmp_path, monkeypatch, module):
-    name, value, options, wrong = wrong_constant
-    monkeypatch.setattr(module, "build_graph", lambda *_: wrong)
+def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, content, tmp_path, monkeypatch, module, name, value):
+    options = ExportOptions((96, 64), dynamic=())  # overlaps go up to 0.25, and there are 30 priors
+    wrong = replace_constants(content, **{name: value})
+    verify(tiny, open_content(wrong), options, "model.onnx")
+    monkeypatch.setattr(module, "convert_to_onnx", lambda *_: onnx.load_from_string(wrong))
     write, path = (write_onnx, "model.onnx") if module is onnx_file else (write_openvino, "model.xml")
     sentence = rf"{path} was not kept: its {name} is {value} instead of {getattr(options, name)}\.$"
     with pytest.raises(ExportError, match=sentence):
