@@ -25,7 +25,7 @@ from rtmo_plugin import workarounds  # noqa: E402
 workarounds.apply()  # tests import mmpose as the oracle
 
 # A fixture of a session is made again in each file that imports it, but once for all that find it here.
-from tests.tiny_files import checkpoint_model, files, tiny_file, tiny_model  # noqa: E402, F401
+from tests.tiny_files import checkpoint_model, files, tiny_file, tiny_model, trained_file  # noqa: E402, F401
 from tests.tiny_runs import _leave_configs_unformatted, config, data_root, trained  # noqa: E402, F401
 
 sys.path.append(str(ROOT / "tools"))  # as Python does for a tool; tests run tools within this process

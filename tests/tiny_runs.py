@@ -8,6 +8,8 @@ from mmengine.config import Config
 from rtmo_plugin.api import train
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
 from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
+from rtmo_plugin.engine.train_result import TrainResult
+from tests.made_once import make_once
 from tests.oracle import load_ours
 from tests.tiny import shrink
 
@@ -57,22 +59,29 @@ def _leave_configs_unformatted():
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
     """Return a folder laid out like COCO's, with four images to train on and three to evaluate on."""
-    root = tmp_path_factory.mktemp("data")
-    for seed, (split, num_images) in enumerate({"train2017": 4, "val2017": 3}.items()):
-        people = SyntheticPeople(num_images=num_images, seed=seed, size_wh=(96, 80), num_people=(1, 3))
-        list(write_coco_folder(people, root / "coco", split))
-    return root
+
+    def make(folder: Path) -> Path:
+        for seed, (split, num_images) in enumerate({"train2017": 4, "val2017": 3}.items()):
+            people = SyntheticPeople(num_images=num_images, seed=seed, size_wh=(96, 80), num_people=(1, 3))
+            list(write_coco_folder(people, folder / "coco", split))
+        return folder
+
+    return make_once(tmp_path_factory, "data", make)
 
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory) -> Path:
     """Return the file of a tiny RTMO on COCO, whose data root does not exist."""
-    path = tmp_path_factory.mktemp("configs") / "tiny.py"
-    make_tiny("rtmo-t_coco").dump(path)
-    return path
+
+    def make(folder: Path) -> Path:
+        make_tiny("rtmo-t_coco").dump(folder / "tiny.py")
+        return folder / "tiny.py"
+
+    return make_once(tmp_path_factory, "config", make)
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, config, data_root):
+def trained(tmp_path_factory, config, data_root) -> TrainResult:
     """Return the result of a short training through all stages."""
-    return train(config, work_dir=tmp_path_factory.mktemp("run"), data_root=data_root, seed=0)
+    options = {"data_root": data_root, "seed": 0}
+    return make_once(tmp_path_factory, "run", lambda folder: train(config, work_dir=folder, **options))

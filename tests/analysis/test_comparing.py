@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from rtmo_plugin.api import evaluate, export
+from rtmo_plugin.api import evaluate
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.exported_model import ExportedModel
@@ -67,11 +67,9 @@ def test_tool_says_whether_the_difference_is_more_than_noise(config, data_root, 
     assert written["difference"]["num_images"] == 3
 
 
-def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, trained, tmp_path, capsys):
-    file = tmp_path / "tiny.onnx"
-    export(config, trained.checkpoint, file, score_thr=0.0, max_people=20)
+def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, trained, trained_file, tmp_path, capsys):
     options = {"data_root": data_root, "work_dir": tmp_path}
-    exported = run_evaluation(config, file, **options)
+    exported = run_evaluation(config, trained_file, **options)
     model = run_evaluation(config, trained.checkpoint, keep_people=True, cfg_options=EVERYONE, **options)
     ours, theirs = exported.people.comparison.detections, model.people.comparison.detections
     for image in range(3):
@@ -83,12 +81,14 @@ def test_an_exported_file_is_measured_as_its_checkpoint(config, data_root, train
     assert exported.metrics == pytest.approx(model.metrics, abs=0.01)
     assert 0 < exported.speed.milliseconds < 10_000
     out = tmp_path / "metrics.json"
-    code, printed, _ = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--out", out)
+    code, printed, _ = run_in_process(capsys, "test", config, trained_file, "--data-root", data_root, "--out", out)
     assert code == 0
-    precision = ExportedModel(file).computes_in  # what test_mixed_precision.py looks at
+    precision = ExportedModel(trained_file).computes_in  # what test_mixed_precision.py looks at
     assert f" ms per image (median; one at a time from image to people, onnx, {precision})" in printed
     assert json.loads(out.read_text()) == exported.metrics
-    code, _, err = run_in_process(capsys, "test", config, file, "--data-root", data_root, "--dump", "people.pkl")
+    code, _, err = run_in_process(
+        capsys, "test", config, trained_file, "--data-root", data_root, "--dump", "people.pkl"
+    )
     assert (code, "--dump is for checkpoints" in err) == (2, True)
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from rtmo_plugin.analysis.measures.keypoint_uncertainty import calibrate_uncertainty
 from rtmo_plugin.analysis.measures.study import study
-from rtmo_plugin.api import export
 from rtmo_plugin.engine.evaluating import run_evaluation
 from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.keypoints.sets import COCO
@@ -53,18 +52,17 @@ def test_one_image_is_too_few():
         calibrate_uncertainty(make_study(num_images=1))
 
 
-def test_a_file_has_the_deviations_of_its_checkpoint(config, data_root, trained, tmp_path):
-    file, options = tmp_path / "tiny.onnx", {"data_root": data_root, "work_dir": tmp_path, "uncertainty": True}
-    export(config, trained.checkpoint, file, score_thr=0.0, max_people=20, uncertainty=True)
+def test_a_file_has_the_deviations_of_its_checkpoint(config, data_root, trained, trained_file, tiny_file, tmp_path):
+    options = {"data_root": data_root, "work_dir": tmp_path, "uncertainty": True}
     everyone = {"model.test_cfg.score_thr": 0.0}
     model = run_evaluation(config, trained.checkpoint, keep_people=True, cfg_options=everyone, **options)
-    ours, theirs = (each.people.comparison.detections for each in (run_evaluation(config, file, **options), model))
+    exported = run_evaluation(config, trained_file, **options)
+    ours, theirs = (each.people.comparison.detections for each in (exported, model))
     for image in range(3):
         best = [np.flatnonzero(each.image == image)[:5] for each in (ours, theirs)]
         assert ours.deviations[best[0]] == pytest.approx(theirs.deviations[best[1]], rel=0.02, abs=0.05)
-    export(config, trained.checkpoint, tmp_path / "plain.onnx")
-    with pytest.raises(ConfigError, match=r"plain\.onnx holds no uncertainty of keypoints"):
-        run_evaluation(config, tmp_path / "plain.onnx", **options)
+    with pytest.raises(ConfigError, match=r"tiny\.onnx holds no uncertainty of keypoints"):
+        run_evaluation(config, tiny_file, **options)
 
 
 def test_one_command_writes_a_calibration(config, data_root, trained, tmp_path, capsys):

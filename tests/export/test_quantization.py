@@ -27,11 +27,10 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def annotations(tiny_model, images, tmp_path_factory):
+def annotations(tiny_file, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("truth")
-    export(*tiny_model, folder / "float.onnx", input="uint8")
     infos = [{"img_id": seed, "img_path": str(images / f"{seed}.png")} for seed in range(4)]
-    samples, _ = predict_infos(folder / "float.onnx", infos)
+    samples, _ = predict_infos(tiny_file, infos)
     people = [
         {"image_id": sample["img_id"], "keypoints": np.append(points, np.full((17, 1), 2), 1).ravel().tolist()}
         for sample in samples
