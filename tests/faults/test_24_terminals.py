@@ -1,20 +1,24 @@
 """Progress bars on terminals that do not tell their size, and on streams that are not terminals."""
 
+import contextlib
 import fcntl
 import json
 import os
 import pty
 import re
+import runpy
 import struct
 import subprocess
 import sys
 import termios
 import textwrap
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from rtmo_plugin.engine.hooks.progress import ProgressBarHook, is_bar_shown
 from tests.conftest import ROOT
 
 _BARS = """
@@ -23,24 +27,6 @@ _BARS = """
     for _ in show_progress(range(5), desc="working", unit="image"):
         pass
 """
-_HOOK = """
-    from types import SimpleNamespace
-    from rtmo_plugin import workarounds
-    workarounds.apply()
-    from rtmo_plugin.engine.hooks.progress import ProgressBarHook, is_bar_shown
-
-    hook = ProgressBarHook()
-    runner = SimpleNamespace(
-        epoch=0, iter=0, max_epochs=1, max_iters=3, message_hub=SimpleNamespace(log_scalars={}), val_dataloader=range(2)
-    )
-    hook.before_train(runner)
-    hook.before_val_epoch(runner)
-    for index in range(3):
-        hook.after_train_iter(runner, index)
-        hook.after_val_iter()
-    hook.after_train(runner)
-    print(is_bar_shown())
-"""
 
 
 def run(code, *arguments, **options):
@@ -48,23 +34,52 @@ def run(code, *arguments, **options):
     return subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.PIPE, **options)
 
 
-def run_on_terminal(code, *arguments, columns, rows):
-    """Return the exit code, and what was drawn on a terminal of this size, which is stderr alone."""
+def open_terminal(columns, rows):
+    """Return both sides of a new terminal of this size."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    return leader, follower
+
+
+def read_end(number):
+    """Return what was written into a terminal or pipe whose other side is closed, and close this one."""
+    with open(number, "rb", buffering=0) as reader:
+        parts = []
+        with contextlib.suppress(OSError):  # as Linux says that the other side of a terminal is closed
+            while part := reader.read(65536):
+                parts.append(part)
+    return b"".join(parts).decode()
+
+
+def run_on_terminal(code, *arguments, columns, rows):
+    """Return the result of a process, and what was drawn on a terminal of this size, which is its stderr alone."""
+    leader, follower = open_terminal(columns, rows)
     done = run(code, *arguments, stderr=follower)
     os.close(follower)
-    drawn = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:  # as Linux says that the other side is closed
-            part = b""
-        if not part:
-            break
-        drawn += part
-    os.close(leader)
-    return done, drawn.decode()
+    return done, read_end(leader)
+
+
+def draw_here(monkeypatch, sides, draw):
+    """Return what ``draw`` writes while stderr of this process is the second side of a terminal or pipe."""
+    reader, writer = sides
+    with open(writer, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        draw()
+    return read_end(reader)
+
+
+def draw_training():
+    """Let the hook draw, as a training of three steps and a validation of two batches do."""
+    hook = ProgressBarHook()
+    hub = SimpleNamespace(log_scalars={})
+    runner = SimpleNamespace(epoch=0, iter=0, max_epochs=1, max_iters=3, message_hub=hub, val_dataloader=range(2))
+    hook.before_train(runner)
+    hook.before_val_epoch(runner)
+    for index in range(3):
+        hook.after_train_iter(runner, index)
+        hook.after_val_iter()
+    hook.after_train(runner)
+    return is_bar_shown()
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(0, 0), (0, 24), (80, 0), (80, 1), (200, 50)])
@@ -75,25 +90,30 @@ def test_bar_is_drawn_whatever_the_terminal_says_of_its_size(columns, rows):
     assert "5/5" in drawn
 
 
-def test_training_and_validation_draw_on_a_terminal_of_no_columns():
-    done, drawn = run_on_terminal(_HOOK, columns=0, rows=0)
-    assert (done.returncode, done.stdout) == (0, b"True\n")
+def test_training_and_validation_draw_on_a_terminal_of_no_columns(monkeypatch):
+    shown = []
+    drawn = draw_here(monkeypatch, open_terminal(columns=0, rows=0), lambda: shown.append(draw_training()))
+    assert shown == [True]
     assert "epoch 1/1: 100%" in drawn
     assert "validating:" in drawn
 
 
-@pytest.mark.parametrize("code", [_BARS, _HOOK])
-def test_nothing_is_drawn_into_a_pipe(code):
-    done = run(code, stderr=subprocess.PIPE)
+def test_nothing_is_drawn_into_a_pipe(monkeypatch, capfd):
+    done = run(_BARS, stderr=subprocess.PIPE)
     assert done.returncode == 0
     assert done.stderr == b""
     assert b"\r" not in done.stdout
+    shown = []
+    assert draw_here(monkeypatch, os.pipe(), lambda: shown.append(draw_training())) == ""
+    assert shown == [False]
+    assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("code", [_BARS, _HOOK])
-def test_closed_stderr_is_not_a_terminal(code):
-    done = run(f"import sys\nsys.stderr = None\n{textwrap.dedent(code)}")
+def test_closed_stderr_is_not_a_terminal(monkeypatch):
+    done = run(f"import sys\nsys.stderr = None\n{textwrap.dedent(_BARS)}")
     assert done.returncode == 0
+    monkeypatch.setattr(sys, "stderr", None)
+    assert not draw_training()
 
 
 def test_check_of_labels_draws_its_bar_there_and_not_into_a_pipe(tmp_path):
@@ -108,16 +128,15 @@ def test_check_of_labels_draws_its_bar_there_and_not_into_a_pipe(tmp_path):
     assert b"\r" not in done.stdout + done.stderr
 
 
-def test_drawing_of_data_shows_its_bar_there_and_not_into_a_pipe(tmp_path):
-    code = (
-        "import runpy, sys\nsys.path.append('tools')\nsys.argv[0] = 'tools/make_synthetic.py'\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    _, drawn = run_on_terminal(code, str(tmp_path / "a"), "--num-images", "2", columns=0, rows=0)
-    assert "3/3" in drawn
-    done = run(code, str(tmp_path / "b"), "--num-images", "2", stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == f"2 images with annotations: {tmp_path / 'b'}\n"
+def test_drawing_of_data_shows_its_bar_there_and_not_into_a_pipe(tmp_path, monkeypatch, capfd):
+    def draw(folder):
+        monkeypatch.setattr(sys, "argv", ["tools/make_synthetic.py", str(tmp_path / folder), "--num-images", "2"])
+        runpy.run_path(str(ROOT / "tools/make_synthetic.py"), run_name="__main__")
+
+    assert "3/3" in draw_here(monkeypatch, open_terminal(columns=0, rows=0), lambda: draw("a"))
+    capfd.readouterr()
+    assert draw_here(monkeypatch, os.pipe(), lambda: draw("b")) == ""
+    assert capfd.readouterr() == (f"2 images with annotations: {tmp_path / 'b'}\n", "")
 
 
 def test_every_bar_is_made_in_one_place():

@@ -15,53 +15,60 @@ from tests.conftest import ROOT
 _END = "-- end of a command --"
 
 
-def run(code):
-    """Run ``code`` in an interpreter that shows the warnings that Python shows by default."""
+_RENAMED = """
+    import torch
+    from rtmo_plugin import workarounds
+    workarounds.apply()
+    from mmpose.models.backbones.csp_darknet import SPPBottleneck
+    from mmpose.models.utils.csp_layer import ChannelAttention
+
+    with torch.no_grad():
+        ChannelAttention(4).eval()(torch.zeros(1, 4, 8, 8))
+        SPPBottleneck(4, 4, act_cfg=dict(type="ReLU")).eval()(torch.zeros(1, 4, 8, 8))
+"""
+_FOUND = """
+    from mmengine.config import Config
+    from mmengine.utils import get_installed_path, is_installed
+    import mmpose.apis
+    assert is_installed("mmpose") and get_installed_path("mmpose")
+    print("pkg_resources" in sys.modules)
+"""
+_WARNED = """
+    import warnings
+    warnings.warn("`torch.cuda.amp.GradScaler(args...)` is deprecated.", FutureWarning)
+"""
+
+
+def split(done, number):
+    """Return what each of ``number`` parts of a process printed to stdout, and to stderr."""
+    assert done.returncode == 0, done.stderr
+    outputs, errors = (text.split(f"{_END}\n") for text in (done.stdout, done.stderr))
+    assert (len(outputs), outputs.pop(), errors.pop()) == (number + 1, "", "")
+    return list(zip(outputs, errors, strict=True))
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """Return what each part prints in an interpreter that shows the warnings that Python shows by default."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    end = f"for stream in (sys.stdout, sys.stderr):\n    print({_END!r}, file=stream, flush=True)\n"
+    code = "import sys\n" + "".join(textwrap.dedent(part) + end for part in (_RENAMED, _FOUND, _WARNED))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    return split(done, 3)
 
 
-def test_layers_of_mmpose_do_not_warn_of_what_pytorch_will_rename():
-    code = """
-        import torch
-        from rtmo_plugin import workarounds
-        workarounds.apply()
-        from mmpose.models.backbones.csp_darknet import SPPBottleneck
-        from mmpose.models.utils.csp_layer import ChannelAttention
-
-        with torch.no_grad():
-            ChannelAttention(4).eval()(torch.zeros(1, 4, 8, 8))
-            SPPBottleneck(4, 4, act_cfg=dict(type="ReLU")).eval()(torch.zeros(1, 4, 8, 8))
-    """
-    done = run(code)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_layers_of_mmpose_do_not_warn_of_what_pytorch_will_rename(imported):
+    assert imported[0] == ("", "")
 
 
-def test_warnings_of_others_are_still_shown():
-    code = """
-        import warnings
-        from rtmo_plugin import workarounds
-        workarounds.apply()
-        warnings.warn("`torch.cuda.amp.GradScaler(args...)` is deprecated.", FutureWarning)
-    """
-    assert "FutureWarning: `torch.cuda.amp.GradScaler" in run(code).stderr
-
-
-def test_packages_are_found_without_pkg_resources():
+def test_packages_are_found_without_pkg_resources(imported):
     """Its import prints that it is deprecated, or fails."""
-    code = """
-        import sys
-        from rtmo_plugin import workarounds
-        workarounds.apply()
-        from mmengine.config import Config
-        from mmengine.utils import get_installed_path, is_installed
-        import mmpose.apis
-        assert is_installed("mmpose") and get_installed_path("mmpose")
-        print("pkg_resources" in sys.modules)
-    """
-    done = run(code)
-    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert imported[1] == ("False\n", "")
+
+
+def test_warnings_of_others_are_still_shown(imported):
+    assert "FutureWarning: `torch.cuda.amp.GradScaler" in imported[2][1]
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +93,7 @@ def printed(config, data_root, tmp_path_factory):
         [sys.executable, "-c", textwrap.dedent(code), json.dumps([*commands.values()])],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    outputs, errors = (text.split(f"{_END}\n") for text in (done.stdout, done.stderr))
-    assert (len(outputs), outputs.pop(), errors.pop()) == (4, "", "")
-    return {name: output + error for name, output, error in zip(commands, outputs, errors, strict=True)}
+    return {name: output + error for name, (output, error) in zip(commands, split(done, 3), strict=True)}
 
 
 @pytest.mark.parametrize("name", ["train", "eval", "analyze"])

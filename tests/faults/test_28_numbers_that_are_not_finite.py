@@ -66,11 +66,11 @@ def test_no_tolerance_leaves_nan_out():
 
 @pytest.fixture(scope="module", params=["end2end", "decoded", "raw"])
 def converted(request):
-    """Return a model, options, and what runs its file."""
-    from tests.faults.test_04_correct_exports import convert
+    """Return a model, options, and what computes the outputs of its file."""
+    from tests.faults.test_04_correct_exports import compute
 
     model, options = build_tiny(), ExportOptions((96, 64), cut=request.param, top_k=20)
-    return model, options, convert(model, options)
+    return model, options, compute(model, options)
 
 
 @pytest.mark.parametrize("value", VALUES)

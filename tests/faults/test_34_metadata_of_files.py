@@ -1,5 +1,6 @@
 """Metadata that do not fit their file, or have wrong types, are one sentence, without control characters."""
 
+import itertools
 import json
 
 import numpy as np
@@ -35,9 +36,17 @@ def change(files, tmp_path):
     return write
 
 
-@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
-@pytest.mark.parametrize("count", [1, 5, 16, 18, 1000])
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+COUNTS, CUTS, RUNTIMES = (18, 1, 5, 16, 1000), ("end2end", "decoded", "raw"), ("onnxruntime", "openvino")
+
+
+@pytest.mark.parametrize(
+    ("count", "cut", "runtime"),
+    [
+        # By default, each count in one file, and one count in each file of each runtime.
+        pytest.param(*each, marks=[] if COUNTS[0] in each or each[1:] == (CUTS[0], RUNTIMES[0]) else pytest.mark.slow)
+        for each in itertools.product(COUNTS, CUTS, RUNTIMES)
+    ],
+)
 def test_names_are_as_many_as_the_keypoints_of_the_outputs(change, cut, count, runtime):
     names = {"keypoint_names": NAMES[:count], "keypoint_sigmas": [0.1] * count}
     path = change(cut, **names, keypoint_flip_pairs=[], keypoint_skeleton=[])

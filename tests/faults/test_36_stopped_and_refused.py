@@ -30,14 +30,21 @@ def model(files):
     return files["decoded"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stopped_command_leaves_a_video_that_can_be_read(model, place, number):
-    writer = cv2.VideoWriter("long.avi", cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("long") / "long.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    images = [np.ascontiguousarray(make_image(96, 64, index)) for index in range(5)]
     for index in range(3000):
-        writer.write(np.ascontiguousarray(make_image(96, 64, index % 5)))
+        writer.write(images[index % 5])
     writer.release()
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stopped_command_leaves_a_video_that_can_be_read(model, long_clip, place, number):
     (place / "out.mp4").write_text("older")
-    command = [sys.executable, "-m", "rtmo_plugin", "track", str(model), str(place / "long.avi"), "--out", "out.mp4"]
+    command = [sys.executable, "-m", "rtmo_plugin", "track", str(model), str(long_clip), "--out", "out.mp4"]
     environment = {"PYTHONPATH": os.environ["PYTHONPATH"], "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True, env=environment) as process:
         end = time.monotonic() + 60
