@@ -176,7 +176,9 @@ def _add_formats(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:
-    with keep_stdout_for_json(as_json):
+    from rtmo_plugin.engine.console import suppress_library_noise  # loads PyTorch, which --help does without
+
+    with keep_stdout_for_json(as_json), suppress_library_noise():
         report = load_subject(subject)(**arguments)
     if out:
         report.write(out)
