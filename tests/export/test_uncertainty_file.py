@@ -33,11 +33,15 @@ def uncertain(tiny_model, files, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
-def test_deviations_are_those_of_the_checkpoint_in_pixels_of_the_image(uncertain, tiny_model, cut):
+@pytest.fixture(scope="module")
+def expected(tiny_model):
     config, checkpoint = tiny_model
+    return Pose(checkpoint, config=config, score_thr=0.0, device="cpu", uncertainty=True)(make_image(150, 70))
+
+
+@pytest.mark.parametrize("cut", ["end2end", "decoded", "raw"])
+def test_deviations_are_those_of_the_checkpoint_in_pixels_of_the_image(uncertain, expected, cut):
     image = make_image(150, 70)
-    expected = Pose(checkpoint, config=config, score_thr=0.0, device="cpu", uncertainty=True)(image)
     found = Pose(uncertain / f"{cut}.onnx", score_thr=0.0, uncertainty=True, precision="float32")(image)
     assert len(found) == len(expected) > 2
     assert np.median(np.abs(found.uncertainty - expected.uncertainty)) < 0.01

@@ -1,5 +1,6 @@
 """Classes and calibrated scores of exported files: what PyTorch says, whatever the cut."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -39,14 +40,20 @@ def files(model, tmp_path_factory):
     return {cut: folder / f"{cut}.onnx" for cut in CUTS}
 
 
+@pytest.fixture(scope="module")
+def open_file(files):
+    """Return a function that opens the file of a cut, once."""
+    return functools.cache(lambda cut: ExportedModel(files[cut]))
+
+
 @pytest.mark.parametrize("cut", CUTS)
-def test_everybody_has_the_class_of_pytorch(files, model, cut):
+def test_everybody_has_the_class_of_pytorch(open_file, model, cut):
     image, _ = apply_letterbox(make_image(), (96, 64))
     with torch.no_grad():
         maps = model.head(model.extract_feat(torch.from_numpy(make_input(image, "float32"))[None]))
     logits = torch.cat([each[0].flatten(1).T for each in maps.class_logits])
     scores, labels = logits.sigmoid().max(dim=-1)
-    exported = ExportedModel(files[cut])
+    exported = open_file(cut)
     people = exported.predict(image)
     assert len(people) > 3
     priors = np.abs(people.scores[:, None] - scores.numpy()).argmin(axis=1)
@@ -69,10 +76,10 @@ def test_other_classes_are_told_apart(files, model):
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_calibrated_scores_rank_and_threshold(files, cut):
+def test_calibrated_scores_rank_and_threshold(files, open_file, cut):
     image = make_image()
     plain, calibrated = (
-        ExportedModel(files[cut]).predict(image),
+        open_file(cut).predict(image),
         ExportedModel(files[cut], calibrated=True).predict(image),
     )
     expected = CALIBRATION.apply(plain.scores, plain.keypoint_scores)
@@ -96,9 +103,6 @@ def test_calibration_travels_and_is_optional(model):
         ModelInfo.from_strings({**strings, METADATA_KEY: "{}"}, "x")
 
 
-def test_calibrated_needs_a_calibration(model, tmp_path):
-    options = ExportOptions(size_wh=(96, 64), cut="raw", dynamic=())
-    info = ModelInfo(model.head.schema, CLASSES, (96, 64), "raw", dynamic=())
-    write_onnx(model, tmp_path / "x.onnx", options, info)
-    with pytest.raises(ConfigError, match=r"x\.onnx holds no calibration of scores: export it with --calibration"):
-        ExportedModel(tmp_path / "x.onnx", calibrated=True)
+def test_calibrated_needs_a_calibration(tiny_file):
+    with pytest.raises(ConfigError, match=r"tiny\.onnx holds no calibration of scores: export it with --calibration"):
+        ExportedModel(tiny_file, calibrated=True)

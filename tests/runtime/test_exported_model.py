@@ -1,5 +1,6 @@
 """Exported files as functions from images to people: the answers of PyTorch, whatever the file and the image."""
 
+import functools
 import platform
 import struct
 import subprocess
@@ -38,23 +39,29 @@ def assert_same_people(found, expected, atol=0.05):
     assert np.median(np.abs(found.keypoints - expected.keypoints)) < atol
 
 
+@pytest.fixture(scope="module")
+def open_file(files):
+    """Return a function that opens the file of a cut, once for the same options."""
+    return functools.cache(lambda cut, **options: ExportedModel(files[cut], **options))
+
+
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize(
     ("size_wh", "runtime"),
     [((150, 70), "onnxruntime"), ((40, 111), "onnxruntime"), ((96, 64), "onnxruntime"), ((150, 70), "openvino")],
 )
-def test_people_are_those_of_pytorch(files, checkpoint_model, cut, size_wh, runtime):
+def test_people_are_those_of_pytorch(open_file, checkpoint_model, cut, size_wh, runtime):
     image = make_image(*size_wh)
     expected = checkpoint_model.predict_batch([image])[0]
     assert len(expected) > 0
-    model = ExportedModel(files[cut], runtime=runtime, precision="float32")
+    model = open_file(cut, runtime=runtime, precision="float32")
     assert_same_people(model.predict(image), expected)
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_one_pixel_is_an_image(files, checkpoint_model, cut):
+def test_one_pixel_is_an_image(open_file, checkpoint_model, cut):
     image = make_image(1, 1)
-    people, expected = ExportedModel(files[cut]).predict(image), checkpoint_model.predict_batch([image])[0]
+    people, expected = open_file(cut).predict(image), checkpoint_model.predict_batch([image])[0]
     # Many priors see the same, and which of equals comes first is rounding.
     np.testing.assert_allclose(people.scores, expected.scores, rtol=0, atol=1e-3)
     assert np.isfinite(people.keypoints).all()
@@ -80,8 +87,8 @@ def test_batch_gives_the_people_of_each_image(files, cut):
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_higher_threshold_leaves_people_out(files, cut):
-    everyone = ExportedModel(files[cut]).predict(make_image())
+def test_higher_threshold_leaves_people_out(files, open_file, cut):
+    everyone = open_file(cut).predict(make_image())
     middle = float(np.median(everyone.scores))
     fewer = ExportedModel(files[cut], score_thr=middle).predict(make_image())
     assert 0 < len(fewer) < len(everyone)
@@ -108,8 +115,8 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(("batch_size", "streams"), [(1, 1), (3, 1), (1, 3)])
 @pytest.mark.parametrize("cut", ["end2end", "raw"])
-def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size, streams):
-    model = ExportedModel(files[cut], score_thr=0.1)
+def test_one_bad_file_never_stops_the_others(files, open_file, folder, cut, batch_size, streams):
+    model = open_file(cut, score_thr=0.1)
     paths = [*sorted(folder.iterdir()), folder / "nowhere.jpg"]
     results = list(Pose(files[cut], streams=streams, score_thr=0.1).stream(paths, batch_size=batch_size))
     assert [result.frame.name for result in results] == list(map(str, paths))
@@ -126,9 +133,9 @@ def test_one_bad_file_never_stops_the_others(files, folder, cut, batch_size, str
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
-def test_streams_compute_side_by_side_what_one_would(files, runtime):
+def test_streams_compute_side_by_side_what_one_would(files, open_file, runtime):
     images = [make_image(90 + 7 * i, 60, seed=i) for i in range(12)]
-    expected = ExportedModel(files["end2end"], runtime=runtime, precision="float32").predict_batch(images)
+    expected = open_file("end2end", runtime=runtime, precision="float32").predict_batch(images)
     model = ExportedModel(files["end2end"], runtime=runtime, precision="float32", streams=3)
     assert model.streams == 3
     with ThreadPoolExecutor(3) as pool:
