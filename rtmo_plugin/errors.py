@@ -7,11 +7,10 @@ print the sentence and exit with code 2, without a traceback.
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from pathlib import Path
 
 EXIT_FAILURE = 1
@@ -219,26 +218,6 @@ def report_user_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
-
-
-@contextmanager
-def drop_stderr() -> Iterator[None]:
-    """Silence what libraries print to stderr, also below Python, such as FFmpeg's notes on codec tags."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(null)
-        os.close(kept)
 
 
 def escape_control_characters(text: str) -> str:

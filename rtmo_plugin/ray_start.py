@@ -7,7 +7,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from rtmo_plugin.errors import ConfigError, drop_stderr, write_install_line
+from rtmo_plugin.errors import ConfigError, write_install_line
+from rtmo_plugin.silence import drop_stderr
 
 LOCAL = "local"
 _OBJECT_STORE = 200 * 1024**2  # bytes for names and reports

@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from tqdm import tqdm
 
 from rtmo_plugin.engine.hooks.progress import is_bar_shown
-from rtmo_plugin.errors import drop_stderr
+from rtmo_plugin.silence import drop_stderr
 
 _USEFUL = (
     "Epoch(",

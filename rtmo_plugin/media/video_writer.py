@@ -21,13 +21,14 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
-from rtmo_plugin.errors import ConfigError, OutputError, drop_stderr
+from rtmo_plugin.errors import ConfigError, OutputError
 from rtmo_plugin.files import replace_file
 from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.media.ffmpeg_program import FfmpegProgram, find_ffmpeg
 from rtmo_plugin.media.image_files import make_folder
 from rtmo_plugin.media.pyav_writer import PyavWriter, has_pyav
 from rtmo_plugin.media.video import leave_out_messages
+from rtmo_plugin.silence import drop_stderr
 
 # The program and the package that write H.264 where OpenCV has no encoder.
 _FFMPEG = "ffmpeg"

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rtmo_plugin.errors import ConfigError, DataError, drop_stderr
+from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.files import read_text
 from rtmo_plugin.runtime.engines.appended_metadata import read_model
 from rtmo_plugin.runtime.engines.onnx_weights import GRAPH, split_message
+from rtmo_plugin.silence import drop_stderr
 
 _NODE, _TYPE, _ATTRIBUTE, _SUBGRAPH = 1, 4, 5, 6  # numbers of fields in ONNX's messages
 _NOT_COMPUTED = ("Constant", "Parameter", "Result", "Input")

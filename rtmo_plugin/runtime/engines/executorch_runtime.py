@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import DataError, drop_stderr
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.runtime.engines.appended_metadata import read_model
 from rtmo_plugin.runtime.engines.engine import check_cpu, count_cores, read_info
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES
+from rtmo_plugin.silence import drop_stderr
 
 _METHOD = "forward"
 

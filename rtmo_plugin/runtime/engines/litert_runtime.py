@@ -10,9 +10,10 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from rtmo_plugin.errors import DataError, drop_stderr
+from rtmo_plugin.errors import DataError
 from rtmo_plugin.runtime.engines.appended_metadata import read_model
 from rtmo_plugin.runtime.engines.engine import check_cpu, count_cores, read_info
+from rtmo_plugin.silence import drop_stderr
 
 
 class LiteRtEngine:
