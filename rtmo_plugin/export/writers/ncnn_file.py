@@ -5,7 +5,6 @@ ncnn's files hold neither metadata nor names of outputs, so these are in a .json
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +21,8 @@ from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
 from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
+from rtmo_plugin.files import write_json
+from rtmo_plugin.runtime.engines.sibling_files import hash_siblings
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 _SCRIPT = "model.pt"
@@ -52,8 +53,9 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
 
     def save(draft: Path) -> None:
         _convert(graph, draft, options)
-        strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)}
-        draft.with_suffix(".json").write_text(json.dumps(strings, indent=1) + "\n", encoding="utf-8")
+        siblings = hash_siblings(draft, draft.with_suffix(".bin"))
+        strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names), **siblings}
+        write_json(draft.with_suffix(".json"), strings, indent=1)
 
     def load(draft: Path) -> Run:
         return wrap_engine(NcnnEngine(draft), graph.output_names)

@@ -17,6 +17,7 @@ from rtmo_plugin.export.graphs import build_graph
 from rtmo_plugin.export.writers.draft import write_verified
 from rtmo_plugin.export.writers.onnx_file import check_onnx, convert_to_onnx
 from rtmo_plugin.export.writers.quantization import quantize
+from rtmo_plugin.runtime.engines.sibling_files import hash_siblings
 from rtmo_plugin.runtime.model_info import ModelInfo
 
 _SCORE_INPUT = 4  # of OpenVINO's NonMaxSuppression
@@ -42,7 +43,7 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     check_openvino(options, path)
     import openvino
 
-    from rtmo_plugin.runtime.engines.openvino_runtime import get_core
+    from rtmo_plugin.runtime.engines.openvino_runtime import METADATA, get_core
 
     proto = convert_to_onnx(build_graph(model, options), options, info.to_strings())
     if options.int8:
@@ -50,7 +51,11 @@ def write_openvino(model: Any, path: Path, options: ExportOptions, info: ModelIn
     core = get_core()
 
     def save(draft: Path) -> None:
-        openvino.save_model(core.read_model(proto.SerializeToString()), draft, compress_to_fp16=False)
+        converted = core.read_model(proto.SerializeToString())
+        openvino.save_model(converted, draft, compress_to_fp16=False)
+        for name, value in hash_siblings(draft.with_suffix(".bin")).items():
+            converted.set_rt_info(value, [*METADATA, name])
+        openvino.save_model(converted, draft, compress_to_fp16=False)  # the same weights, and their hash
 
     def load(draft: Path) -> Run:
         graph = core.read_model(draft)

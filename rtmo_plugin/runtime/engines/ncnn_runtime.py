@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.runtime.engines.engine import check_cpu, read_strings_beside
+from rtmo_plugin.runtime.engines.sibling_files import check_siblings
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 # pnnx numbers inputs and outputs.
@@ -46,8 +47,11 @@ class NcnnEngine:
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(self._network.opt, option, False)
         weights = path.with_suffix(".bin")
-        if self._network.load_param(str(path)) or not weights.is_file() or self._network.load_model(str(weights)):
-            raise DataError(f"{path} cannot be read as a model of ncnn: it is damaged, or {weights.name} is not there.")
+        if not weights.is_file():
+            raise DataError(f"{path} cannot be read as a model of ncnn: {weights.name} is not there.")
+        check_siblings(path, strings)
+        if self._network.load_param(str(path)) or self._network.load_model(str(weights)):
+            raise DataError(f"{path} cannot be read as a model of ncnn: it or {weights.name} is damaged.")
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch of one, see ``Engine``."""

@@ -16,12 +16,13 @@ from rtmo_plugin.errors import ConfigError, DataError
 from rtmo_plugin.runtime.engines.engine import make_weight_error, read_info
 from rtmo_plugin.runtime.engines.onnx_weights import check_onnx_weights
 from rtmo_plugin.runtime.engines.openvino_mixed import compile_mixed, is_divisible
+from rtmo_plugin.runtime.engines.sibling_files import check_siblings
 
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _NAMES = {name: precision for precision, name in _PRECISIONS.items()}
 _AUTO = "auto"
 _Network = Callable[[NDArray[Any]], list[NDArray[Any]]]
-_METADATA = ("framework",)  # where OpenVINO keeps an ONNX file's metadata, also in its own files
+METADATA = ("framework",)  # where OpenVINO keeps an ONNX file's metadata, also in its own files
 
 
 @cache
@@ -74,11 +75,13 @@ class OpenVinoEngine:
         model = _read(core, path)
         self._names = [output.get_any_name() for output in model.outputs]
         shapes = {output.get_any_name(): _list_shape(output) for output in model.outputs}
-        strings = model.get_rt_info(list(_METADATA)).value if model.has_rt_info(list(_METADATA)) else {}
-        self.info = read_info(path, {k: str(v) for k, v in strings.items()}, _list_shape(model.input(0)), shapes)
+        strings = model.get_rt_info(list(METADATA)).value if model.has_rt_info(list(METADATA)) else {}
+        strings = {name: str(value) for name, value in strings.items()}
+        self.info = read_info(path, strings, _list_shape(model.input(0)), shapes)
         if path.suffix.lower() == ".onnx":
             check_onnx_weights(path)
         else:
+            check_siblings(path, strings)
             _check_constants(model, path)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if streams > 1:
