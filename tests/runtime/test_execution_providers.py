@@ -1,5 +1,7 @@
 """Execution providers of ONNX Runtime: which are asked for, and no computing on the CPU where a GPU was asked for."""
 
+import sys
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -20,8 +22,11 @@ without_gpu = pytest.mark.skipif(HAS_GPU, reason="ONNX Runtime for GPUs is insta
 @without_gpu
 @pytest.mark.parametrize("options", [{"device": "cuda"}, {"device": "cuda:1"}, {"runtime": "tensorrt"}])
 def test_a_missing_provider_is_refused_with_what_to_install(files, options):
-    with pytest.raises(ConfigError, match=r"ONNX Runtime has .*CPUExecutionProvider.*pip install .*onnxruntime-gpu"):
+    with pytest.raises(
+        ConfigError, match=r"ONNX Runtime has .*CPUExecutionProvider.*pip install .*onnxruntime-gpu"
+    ) as error:
         open_engine(files["end2end"], **options)
+    assert ('"tensorrt<11"' in str(error.value)) == ("runtime" in options)
 
 
 @without_gpu
@@ -33,6 +38,18 @@ def test_onnx_runtime_never_falls_back_to_the_cpu(files, monkeypatch, tmp_path, 
     name = TENSORRT if tensorrt else CUDA
     with pytest.warns(UserWarning, match=name), pytest.raises(ConfigError, match=f"cannot load {name}"):
         open_session(files["end2end"], "cuda", tensorrt=tensorrt)
+
+
+@without_gpu
+def test_libraries_of_tensorrts_package_are_loaded_for_it_alone(files, monkeypatch, tmp_path):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "tensorrt_libs.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for tensorrt in (False, True):
+        with pytest.warns(UserWarning, match="CUDA|Tensorrt"), pytest.raises(ConfigError, match="cannot load"):
+            open_session(files["end2end"], "cuda", tensorrt=tensorrt)
+        assert (sys.modules.pop("tensorrt_libs", None) is not None) == tensorrt
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,8 @@ def open_session(
     wanted = providers[0][0]
     if wanted != _CPU and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # CUDA's libraries of NVIDIA's packages or of torch
+    if tensorrt and find_spec("tensorrt_libs"):
+        import_module("tensorrt_libs")  # loads the libraries of this package, where ONNX Runtime does not look
     session = onnxruntime.InferenceSession(
         str(path), settings, providers=providers, disabled_optimizers=list_harmful(onnxruntime.__version__)
     )
@@ -173,5 +177,6 @@ def choose_providers(device: str, *, tensorrt: bool, half: bool) -> list[tuple[s
 
 
 def _how_to_install(tensorrt: bool) -> str:
-    needed = '"onnxruntime-gpu[cuda,cudnn]" tensorrt' if tensorrt else '"onnxruntime-gpu[cuda,cudnn]"'
+    # ONNX Runtime up to 1.31 is linked with libnvinfer.so.10.
+    needed = '"onnxruntime-gpu[cuda,cudnn]" "tensorrt<11"' if tensorrt else '"onnxruntime-gpu[cuda,cudnn]"'
     return f"For NVIDIA GPUs: pip uninstall onnxruntime, then pip install {needed}"
