@@ -7,6 +7,7 @@ import itertools
 import pickle
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -120,15 +121,36 @@ def _load(archive: TorchArchive, device: torch.device) -> Any:
     """Return the model of a file; here code in the file may run.
 
     Raises:
+        ConfigError: PyTorch is too old to run an exported program on another device than the one it was made on.
         DataError: The file cannot be read.
     """
     content = io.BytesIO(archive.content)  # what was trusted, whatever is in the file by now
     try:
         if archive.path.suffix.lower() == ".pt2":
-            return torch.export.load(content).module().to(device)
+            program = torch.export.load(content)
+            return (program if device.type == "cpu" else _move_program(program, device)).module()
         load: Any = torch.jit.load
-        return load(content, map_location=device)
+        script = load(content, map_location=device)
+        _move_script(script, device)
+        return script
     except (RuntimeError, ValueError, KeyError, OSError, AssertionError, EOFError, pickle.UnpicklingError) as error:
         raise DataError(
             f"{archive.path} cannot be read as a file of PyTorch: it is damaged or of another kind."
         ) from error
+
+
+def _move_program(program: torch.export.ExportedProgram, device: torch.device) -> torch.export.ExportedProgram:
+    """Return an exported program on a device, with the tensors that it makes; weights alone move without this."""
+    if find_spec("torch.export.passes") is None:
+        raise ConfigError(f"Exported programs need PyTorch 2.6 or newer on {device}: {torch.__version__} is installed.")
+    from torch.export.passes import move_to_device_pass
+
+    return move_to_device_pass(program, str(device))
+
+
+def _move_script(script: Any, device: torch.device) -> None:
+    """Let a traced module make its tensors on a device; it would make them where it was traced."""
+    graphs = [module._c._get_method(name).graph for module in script.modules() for name in module._c._method_names()]
+    for node in (node for graph in graphs for node in graph.findAllNodes("prim::Constant")):
+        if node.output().type().kind() == "DeviceObjType":
+            node.s_("value", str(device))
