@@ -57,6 +57,22 @@ def test_a_package_finds_the_people_of_an_exported_program(tiny, tmp_path, monke
         ExportedModel(package)
 
 
+@pytest.mark.gpu
+@needs_compiler
+@pytest.mark.parametrize("half", [False, True])
+def test_a_package_for_a_gpu_finds_the_people_of_the_cpu(tiny, tmp_path, half):
+    options = make_options(cut="decoded", top_k=30, device="cuda", half=half)
+    info, package, program = make_info(tiny, options), tmp_path / "compiled.pt2", tmp_path / "program.pt2"
+    write_compiled(tiny, package, options, info)
+    write(write_program, tiny, program)
+    (ours,) = ExportedModel(package, device="cuda").predict_batch([IMAGE])
+    (others,) = ExportedModel(program).predict_batch([IMAGE])
+    limit = 0.01 if half else 1e-3
+    np.testing.assert_allclose(ours.scores[0], others.scores[0], rtol=0, atol=limit)
+    with pytest.raises(ConfigError, match="is compiled for cuda, and the device is cpu"):
+        ExportedModel(package)
+
+
 def test_machine_code_is_told_by_the_entries_and_never_opened_without_trust(tiny, tmp_path):
     options = make_options(cut="decoded", top_k=30)
     path = tmp_path / "other.pt2"

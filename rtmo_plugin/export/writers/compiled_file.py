@@ -27,12 +27,14 @@ def write_compiled(model: Any, path: Path, options: ExportOptions, info: ModelIn
     check_compiled(options, path)
     from torch import _inductor as inductor
 
+    index = choose_device(options.device).index
+
     def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
         inductor.aoti_compile_and_package(export_program(graph, options), package_path=str(draft))
         add_metadata(draft, strings)
 
     def load(draft: Path) -> Forward:
-        package: Forward = inductor.aoti_load_package(str(draft))
+        package: Forward = inductor.aoti_load_package(str(draft), device_index=-1 if index is None else index)
         return package
 
     return write_torch_file(model, path, options, info, save, load)
