@@ -46,7 +46,13 @@ _NOISE = "noise, 640 x 480, in which a trained model finds hardly anyone; --imag
 
 
 class _TimedModel(Model, Protocol):
-    """A model whose parts can be timed."""
+    """A model whose parts can be timed.
+
+    Attributes:
+        streams: Number of batches that it computes side by side.
+    """
+
+    streams: int
 
     def time_parts(self, image: Image) -> dict[str, float]:
         """Return the seconds that preparing the input, the network and decoding take."""
@@ -280,7 +286,7 @@ def _time_throughput(
     models: dict[str, tuple[Model, int]] = {}
     for side in sides:
         model = opened[side.name] if side.runtime is None else _open(side, options, streams=None)
-        models[side.name] = (model, model.streams if isinstance(model, ExportedModel) else 1)
+        models[side.name] = (model, model.streams)
     most = max(streams for _, streams in models.values())
     number = max(len(samples), options.batch_size * most * _BATCHES_PER_STREAM)
     images = [samples[index % len(samples)] for index in range(number)]

@@ -158,3 +158,14 @@ def test_first_images_of_a_folder_are_used(tmp_path):
     samples = model_speed.read_samples(tmp_path, 3)
     assert [int(image.max()) for image in samples] == [0, 1, 2]
     assert len({image.tobytes() for image in model_speed.read_samples(None, 3)}) == 3
+
+
+def test_a_checkpoint_is_measured_with_its_streams(checkpoint_model, monkeypatch):
+    """A checkpoint on a GPU has two, as ``Pose.stream`` uses them."""
+    monkeypatch.setattr(checkpoint_model, "streams", 2)
+    side = model_speed._Side("tiny.pth", "tiny.pth", None, None, {})
+    image = np.zeros((20, 30, 3), np.uint8)
+    found = model_speed._time_throughput(
+        [side], {"tiny.pth": checkpoint_model}, [image], model_speed.SpeedOptions(rounds=1)
+    )
+    assert found["tiny.pth"]["streams"] == 2
