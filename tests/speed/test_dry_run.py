@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -48,13 +49,13 @@ def test_dry_run_says_what_a_training_will_take_and_leaves_nothing(config, data_
 def test_dry_run_of_an_existing_folder_keeps_its_files_and_refuses_what_a_training_would(
     config, data_root, trained, tmp_path
 ):
-    folder = trained.checkpoint.parent
+    folder = shutil.copytree(trained.checkpoint.parent, tmp_path / "run")
     before = {name: (folder / name).stat().st_mtime_ns for name in list_files(folder)}
     options = {"data_root": data_root, "work_dir": folder, "dry_run": True, "validate": False}
     with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run"):
         train(config, **options)
     train(config, **options, overwrite=True)
-    resumed = train(config, **options, resume=trained.checkpoint.with_name("epoch_2.pth"), overwrite=True)
+    resumed = train(config, **options, resume=folder / "epoch_2.pth", overwrite=True)
     assert resumed.schedule == "1 epoch, 2 steps"
     assert resumed.left_out == ()
     after = {name: (folder / name).stat().st_mtime_ns for name in list_files(folder) if name != ".lock"}
