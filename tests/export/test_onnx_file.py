@@ -55,6 +55,12 @@ def default(tiny, tmp_path_factory):
     return write(tiny, tmp_path_factory.mktemp("default"))
 
 
+@pytest.fixture(scope="module")
+def run_default(default):
+    """Return what runs the file with default options."""
+    return open_content(default[0].read_bytes())
+
+
 def test_default_file_has_mmdeploys_signature(default):
     path, found, session = default
     assert describe(session.get_inputs()) == {"input": ("tensor(float)", ["batch", 3, 64, 96])}
@@ -131,9 +137,8 @@ def can_convolve_in_half_precision():
     return True
 
 
-def test_nobody_is_one_row_of_zeros(default):
-    run = open_content(default[0].read_bytes())
-    outputs = run(np.zeros((2, 3, 64, 96), np.float32), 1.0)
+def test_nobody_is_one_row_of_zeros(run_default):
+    outputs = run_default(np.zeros((2, 3, 64, 96), np.float32), 1.0)
     assert {name: value.shape for name, value in outputs.items()} == {"dets": (2, 1, 5), "keypoints": (2, 1, 17, 3)}
     assert not any(value.any() for value in outputs.values())
 
@@ -179,18 +184,16 @@ def change(model, layer, index, addend):
         ("out_cls", 0, -0.7, "a score differs by|other people than PyTorch"),
     ],
 )
-def test_file_of_other_weights_is_told_apart(tiny, default, layer, index, addend, sentence):
-    other, run = change(tiny, layer, index, addend), open_content(default[0].read_bytes())
+def test_file_of_other_weights_is_told_apart(tiny, run_default, layer, index, addend, sentence):
+    other = change(tiny, layer, index, addend)
     with pytest.raises(ExportError, match=sentence):
-        compare_with_pytorch(other, run, make_options(), FLOAT32).check("The file", FLOAT32)
+        compare_with_pytorch(other, run_default, make_options(), FLOAT32).check("The file", FLOAT32)
 
 
-def test_eight_bits_may_be_wrong_about_some_people_and_not_about_most(tiny, default):
-    run = open_content(default[0].read_bytes())
-
+def test_eight_bits_may_be_wrong_about_some_people_and_not_about_most(tiny, run_default):
     def move(share):
         def run_wrongly(images, score_thr):
-            outputs = run(images, score_thr)
+            outputs = run_default(images, score_thr)
             moved = outputs["keypoints"].copy()
             moved[:, : int(share * moved.shape[1])] += 100
             return {**outputs, "keypoints": moved}

@@ -84,12 +84,16 @@ def run_sure(sure):
 
 @pytest.fixture(scope="module")
 def run_tiny(tiny):
-    return open_content(convert(tiny, OPTIONS))
+    run = open_content(convert(tiny, OPTIONS))
+    verify(tiny, run, OPTIONS, "model.onnx")
+    return run
 
 
 @pytest.fixture(scope="module")
 def run_half(sure):
-    return open_content(convert(sure, HALF))
+    run = open_content(convert(sure, HALF))
+    verify(sure, run, HALF, "model.onnx")
+    return run
 
 
 _SHAPES = [
@@ -213,7 +217,6 @@ def test_a_file_that_is_broken_on_purpose_is_refused(tiny, run_tiny, break_it):
         dets, keypoints = break_it(outputs["dets"], outputs["keypoints"])
         return {"dets": dets, "keypoints": keypoints}
 
-    verify(tiny, run_tiny, OPTIONS, "model.onnx")
     with pytest.raises(ExportError, match=r"^model\.onnx does not compute what PyTorch computes, and was not kept: "):
         verify(tiny, run, OPTIONS, "model.onnx")
 
@@ -268,7 +271,6 @@ def test_what_all_people_of_a_float16_file_have_in_common_is_not_rounding(sure, 
         dets, keypoints = break_it(outputs["dets"], outputs["keypoints"])
         return {"dets": dets, "keypoints": keypoints.astype(np.float32)}
 
-    verify(sure, run_half, HALF, "model.onnx")
     with pytest.raises(ExportError, match=f"a {kind} differs by"):
         verify(sure, run_wrongly, HALF, "model.onnx")
 
@@ -307,12 +309,19 @@ def content(tiny):
     return convert(tiny, ExportOptions((96, 64), dynamic=()))
 
 
-@pytest.mark.parametrize(("name", "value"), [("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)])
-@pytest.mark.parametrize("module", [onnx_file, openvino_file])
-def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, content, tmp_path, monkeypatch, module, name, value):
+@pytest.fixture(scope="module", params=[("score_thr", 0.2), ("nms_thr", 0.9), ("max_people", 101)], ids=lambda p: p[0])
+def wrong_constant(request, tiny, content):
+    """Return a constant, its wrong value, the right options, and a file that differs from PyTorch in no image."""
+    name, value = request.param
     options = ExportOptions((96, 64), dynamic=())  # overlaps go up to 0.25, and there are 30 priors
     wrong = replace_constants(content, **{name: value})
     verify(tiny, open_content(wrong), options, "model.onnx")
+    return name, value, options, wrong
+
+
+@pytest.mark.parametrize("module", [onnx_file, openvino_file])
+def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, wrong_constant, tmp_path, monkeypatch, module):
+    name, value, options, wrong = wrong_constant
     monkeypatch.setattr(module, "convert_to_onnx", lambda *_: onnx.load_from_string(wrong))
     write, path = (write_onnx, "model.onnx") if module is onnx_file else (write_openvino, "model.xml")
     sentence = rf"{path} was not kept: its {name} is {value} instead of {getattr(options, name)}\.$"
@@ -321,7 +330,8 @@ def test_a_wrong_constant_that_no_image_tells_is_noticed(tiny, content, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_beside_that_cannot_be_written_leaves_the_older_one(tiny, tmp_path):
+def test_a_file_beside_that_cannot_be_written_leaves_the_older_one(tiny, content, tmp_path, monkeypatch):
+    monkeypatch.setattr(openvino_file, "convert_to_onnx", lambda *_: onnx.load_from_string(content))
     options = ExportOptions((96, 64), dynamic=())
     path = tmp_path / "model.xml"
     path.write_bytes(b"older")

@@ -131,7 +131,7 @@ def test_json_has_null_for_what_is_not_finite(capsys):
     assert json.loads(printed, parse_constant=pytest.fail) == {"AP": None, "all": [1.0, None, [None]], "name": "NaN"}
 
 
-@pytest.fixture(scope="module", params=["nan", "inf", "overflow"])
+@pytest.fixture(scope="module", params=["nan", pytest.param("inf", marks=pytest.mark.slow), "overflow"])
 def diverged(request, tiny_model, tmp_path_factory):
     """Return a config and a checkpoint whose weights are NaN, infinite, or so large that the outputs are."""
     content = torch.load(tiny_model[1], weights_only=True)
