@@ -19,15 +19,21 @@ die() {
     exit 1
 }
 
-# pip's words go to a file; when it fails, its error lines and the file's name are shown.
+# pip's words go to a file; when it fails, its error lines and the file's name are shown.  Bytecode is compiled by
+# compile_all, on all cores: pip uses one, and waits for it.
 install() {
     local what=$1
     shift
     echo "setup: $what"
-    "$venv/bin/pip" install --no-input --disable-pip-version-check --constraint requirements/constraints.txt "$@" >>"$log" 2>&1 || {
+    "$venv/bin/pip" install --no-input --no-compile --disable-pip-version-check --constraint requirements/constraints.txt "$@" >>"$log" 2>&1 || {
         grep -E '^ *(ERROR|error|fatal error):?' "$log" | tail -n 3 >&2 || true
         die "pip could not install $what; the whole output is in $log."
     }
+}
+
+# Leaves out the tests of packages, and what is compiled already.  Some packages hold files for other Pythons.
+compile_all() {
+    nice "$venv/bin/python" -m compileall -qq -j 0 -x '/tests/' "$venv/lib" >>"$log" 2>&1 || true
 }
 
 is_supported_torch() {
@@ -51,15 +57,20 @@ if ! "$venv/bin/python" -c "" 2>/dev/null; then
 fi
 : >"$log"
 
+(install "a pip that resolves faster" pip) || echo "setup: going on with $("$venv/bin/pip" --version | cut -d ' ' -f 1,2)"
 is_supported_torch || install "PyTorch ($torch)" $torch
-install "build tools" setuptools numpy
-install "Cython" Cython
+compile_all &
+install "build tools" setuptools numpy Cython
 # Only tests need xtcocotools.  From Python 3.12 on it has no wheel, so it is compiled, against the NumPy that is used.
 (PYTHONPATH=$PWD/requirements/xtcocotools install "xtcocotools, for tests" --no-build-isolation xtcocotools) ||
     echo "setup: going on without xtcocotools: the tests that compare with it fail (from Python 3.12 on it needs gcc)"
 install "this package and what it needs" --no-build-isolation --editable ".[train,export,hub,ray,serve,dev]"
+wait
+compile_all &
 install "MMPose, MMDetection, MMCV, and what tests compare with," --no-deps --requirement requirements/openmmlab.txt
 "$venv/bin/python" -c "from rtmo_plugin import workarounds; workarounds.apply(); import mmpose.models" >>"$log" 2>&1 ||
     die "everything is installed, but MMPose does not import; see the end of $log."
+wait
+compile_all
 echo "$wanted" >"$stamp"
 echo "setup: done; use $venv/bin/python"
