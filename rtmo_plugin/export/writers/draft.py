@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtmo_plugin.export.checks.comparison import Run, verify
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import PACKAGE_SUFFIX, ExportOptions
+from rtmo_plugin.export.graphs import RawGraph, build_graph
 from rtmo_plugin.export.writers.parameters import collect_parameters
 from rtmo_plugin.files import create_folder, replace_file
 from rtmo_plugin.runtime.coordinate_decoder import locate_parameters
@@ -41,6 +42,37 @@ def wrap_engine(engine: Engine, output_names: Sequence[str]) -> Run:
         return {name: outputs[name] for name in output_names}
 
     return run
+
+
+def write_for_engine(
+    model: Any,
+    path: Path,
+    options: ExportOptions,
+    convert: Callable[[RawGraph, Path], None],
+    open_engine: Callable[[Path], Engine],
+) -> Differences:
+    """Write a file of a graph of PyTorch, see ``write_verified``; the engine that predicts with it is compared.
+
+    Args:
+        model: Trained model, in eval mode.
+        path: Final name of the file.
+        options: Options of the file.
+        convert: Function that writes the graph with its metadata.
+        open_engine: Function that opens the draft, such as the class of an engine.
+
+    Raises:
+        ExportError: The draft does not compute what PyTorch computes.
+        OutputError: A file cannot be written.
+    """
+    graph = build_graph(model, options)
+
+    def save(draft: Path) -> None:
+        convert(graph, draft)
+
+    def load(draft: Path) -> Run:
+        return wrap_engine(open_engine(draft), graph.output_names)
+
+    return write_verified(model, path, options, save, load)
 
 
 def write_verified(

@@ -13,17 +13,16 @@ import torch
 
 from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
-from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
+from rtmo_plugin.export.graphs import RawGraph, make_example
+from rtmo_plugin.export.writers.draft import write_for_engine
 from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
 
 
 def write_executorch(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model for ExecuTorch, see ``write_verified``.
+    """Write a model for ExecuTorch, see ``write_for_engine``.
 
     Args:
         model: Trained model, in eval mode.
@@ -42,16 +41,11 @@ def write_executorch(model: Any, path: Path, options: ExportOptions, info: Model
     check_executorch(options, path)
     from rtmo_plugin.runtime.engines.executorch_runtime import ExecuTorchEngine
 
-    graph = build_graph(model, options)
-
-    def save(draft: Path) -> None:
+    def convert(graph: RawGraph, draft: Path) -> None:
         draft.write_bytes(_convert(graph, options))
         append_metadata(draft, {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names)})
 
-    def load(draft: Path) -> Run:
-        return wrap_engine(ExecuTorchEngine(draft), graph.output_names)
-
-    return write_verified(model, path, options, save, load)
+    return write_for_engine(model, path, options, convert, ExecuTorchEngine)
 
 
 def check_executorch(options: ExportOptions, path: Path) -> None:

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from rtmo_plugin.engine.console import suppress_output
 from rtmo_plugin.errors import ConfigError, write_install_line
-from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
-from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
+from rtmo_plugin.export.graphs import RawGraph, make_example
+from rtmo_plugin.export.writers.draft import write_for_engine
 from rtmo_plugin.export.writers.quantization import Int8Inputs
 from rtmo_plugin.runtime.engines.appended_metadata import append_metadata
 from rtmo_plugin.runtime.engines.engine import count_cores
@@ -35,7 +34,7 @@ _SENSITIVE = (
 
 
 def write_litert(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model as LiteRT, see ``write_verified``.
+    """Write a model as LiteRT, see ``write_for_engine``.
 
     Args:
         model: Trained model, in eval mode.
@@ -54,17 +53,12 @@ def write_litert(model: Any, path: Path, options: ExportOptions, info: ModelInfo
     check_litert(options, path)
     from rtmo_plugin.runtime.engines.litert_runtime import LiteRtEngine
 
-    graph = build_graph(model, options)
-
-    def save(draft: Path) -> None:
+    def convert(graph: RawGraph, draft: Path) -> None:
         content = _convert(graph, options)
         draft.write_bytes(_quantize(content, options, info) if options.int8 else content)
         append_metadata(draft, info.to_strings())
 
-    def load(draft: Path) -> Run:
-        return wrap_engine(LiteRtEngine(draft), graph.output_names)
-
-    return write_verified(model, path, options, save, load)
+    return write_for_engine(model, path, options, convert, LiteRtEngine)
 
 
 def check_litert(options: ExportOptions, path: Path) -> None:

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 
 from rtmo_plugin.errors import ConfigError, ExportError
-from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
-from rtmo_plugin.export.graphs import RawGraph, build_graph, make_example
-from rtmo_plugin.export.writers.draft import wrap_engine, write_verified
+from rtmo_plugin.export.graphs import RawGraph, make_example
+from rtmo_plugin.export.writers.draft import write_for_engine
 from rtmo_plugin.files import write_json
 from rtmo_plugin.runtime.engines.sibling_files import hash_siblings
 from rtmo_plugin.runtime.model_info import OUTPUT_NAMES, ModelInfo
@@ -30,7 +29,7 @@ _WRITTEN = "model.ncnn"  # by pnnx, with .param and .bin
 
 
 def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) -> Differences:
-    """Write a model as ``.param`` with ``.bin``, ``.json`` and ``.npz`` beside it, see ``write_verified``.
+    """Write a model as ``.param`` with ``.bin``, ``.json`` and ``.npz`` beside it, see ``write_for_engine``.
 
     Args:
         model: Trained model, in eval mode.
@@ -49,18 +48,13 @@ def write_ncnn(model: Any, path: Path, options: ExportOptions, info: ModelInfo) 
     check_ncnn(options, path)
     from rtmo_plugin.runtime.engines.ncnn_runtime import NcnnEngine
 
-    graph = build_graph(model, options)
-
-    def save(draft: Path) -> None:
+    def convert(graph: RawGraph, draft: Path) -> None:
         _convert(graph, draft, options)
         siblings = hash_siblings(draft, draft.with_suffix(".bin"))
         strings = {**info.to_strings(), OUTPUT_NAMES: ",".join(graph.output_names), **siblings}
         write_json(draft.with_suffix(".json"), strings, indent=1)
 
-    def load(draft: Path) -> Run:
-        return wrap_engine(NcnnEngine(draft), graph.output_names)
-
-    return write_verified(model, path, options, save, load)
+    return write_for_engine(model, path, options, convert, NcnnEngine)
 
 
 def check_ncnn(options: ExportOptions, path: Path) -> None:
