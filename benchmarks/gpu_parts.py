@@ -67,6 +67,11 @@ class Scale:
         "tests/engine/test_optim_wrapper.py",
         "tests/engine/test_largest_batch.py",
         "tests/models/heads/test_loss_check.py",
+        "tests/pose/checkpoints/test_gpu_prediction.py",
+        "tests/export/test_compiled_file.py",
+        "tests/export/test_engine_file.py",
+        "tests/runtime/test_execution_providers.py",
+        "tests/runtime/test_torch_devices.py",
     )
 
 
@@ -304,7 +309,7 @@ PARTS: dict[str, tuple[Callable[[Setting], Iterator[Row]], int]] = {
     "large": (measure_large, 80),
     "files": (measure_files, 160),
     "curves": (compare_curves, 60),
-    "tests": (run_tests, 150),
+    "tests": (run_tests, 200),
     "norms": (compare_norms, 50),
     "compiled": (measure_compiled, 150),
 }
