@@ -52,8 +52,14 @@ def build_small(**kwargs):
     return neck.eval()
 
 
+# L computes what M does with more layers and channels; test_parameters_stand_in_mmpose_order_and_go_back has all sizes.
+def mark_m(size, *others):
+    """Return the parameters of a size, marked ``slow`` for M."""
+    return pytest.param(size, *others, marks=pytest.mark.slow if size == "m" else ())
+
+
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize(("size", "size_hw"), [*((size, (64, 96)) for size in SIZES), ("s", (64, 64))])
+@pytest.mark.parametrize(("size", "size_hw"), [*(mark_m(size, (64, 96)) for size in SIZES), ("s", (64, 64))])
 def test_numbers_and_gradients_equal_mmpose(size, size_hw, training):
     ours, theirs = build_pair(size, torch.float64)
     features = make_features(ours.in_channels, size_hw, dtype=torch.float64)
@@ -61,7 +67,7 @@ def test_numbers_and_gradients_equal_mmpose(size, size_hw, training):
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", map(mark_m, SIZES))
 def test_float32_equals_mmpose(size, training):
     ours, theirs = build_pair(size)
     assert_same_numbers(ours.train(training), theirs.train(training), make_features(ours.in_channels, (96, 64)))
