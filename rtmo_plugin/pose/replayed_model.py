@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from queue import SimpleQueue
+from queue import LifoQueue
 from threading import Lock
 from typing import Any
 
@@ -47,8 +47,8 @@ class ReplayedModel:
 
     def __init__(self, graph: PeopleGraph, recorders: Sequence[ForwardRecorder]) -> None:
         self._graph = graph
-        self._lanes: SimpleQueue[_Lane] = SimpleQueue()
-        for recorder in recorders:
+        self._lanes: LifoQueue[_Lane] = LifoQueue()  # so that one lane alone records what comes one after another
+        for recorder in reversed(recorders):
             self._lanes.put(_Lane(graph, recorder))
         self.failure: str | None = None
 

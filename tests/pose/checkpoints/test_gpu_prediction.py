@@ -112,7 +112,7 @@ def test_half_precision_finds_the_same_people(tiny_model, expected, precision, l
 
 
 def test_the_first_image_after_opening_records_nothing(tiny_model):
-    opened = CheckpointModel(*tiny_model, device="cuda", streams=1, cfg_options=SHOWN)
+    opened = CheckpointModel(*tiny_model, device="cuda", cfg_options=SHOWN)
     with torch.profiler.profile(activities=ACTIVITIES) as profile:
         opened.predict_batch(IMAGES[:1])
     counts = {each.key: each.count for each in profile.key_averages()}
