@@ -13,7 +13,10 @@ from rtmo_plugin.runtime.exported_model import ExportedModel
 from tests.export.conftest import IMAGE, build_tiny
 from tests.export.test_onnx_file import make_info, make_options
 
-MIXED = r"model\.bin is damaged, or not of the same export as the files of its name beside it: copy all of them again"
+MIXED = (
+    r"model\.bin is damaged, or not of the same export as the files of its name beside it: copy all of them again "
+    r"\(if another program changed it on purpose, remove sha256\.bin from .*model\.(xml|json)\)"
+)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ class NcnnEngine:
         weights = path.with_suffix(".bin")
         if not weights.is_file():
             raise DataError(f"{path} cannot be read as a model of ncnn: {weights.name} is not there.")
-        check_siblings(path, strings)
+        check_siblings(path.with_suffix(".json"), strings)
         if self._network.load_param(str(path)) or self._network.load_model(str(weights)):
             raise DataError(f"{path} cannot be read as a model of ncnn: it or {weights.name} is damaged.")
 

@@ -26,20 +26,20 @@ def hash_siblings(*paths: Path) -> dict[str, str]:
     return {f"{_PREFIX}{path.suffix}": compute_hash(path) for path in paths}
 
 
-def check_siblings(model: Path, strings: Mapping[str, str]) -> None:
+def check_siblings(holder: Path, strings: Mapping[str, str]) -> None:
     """Check that the files of a model are those that were exported together.
 
     Args:
-        model: File that opens the model; the others have its name with other suffixes, and exist.
+        holder: File with the metadata; the others have its name with other suffixes, and exist.
         strings: Metadata of the model.
 
     Raises:
         DataError: A file is not the one that its metadata were written with.
     """
     for suffix in _SUFFIXES:
-        expected, path = strings.get(f"{_PREFIX}{suffix}"), model.with_suffix(suffix)
-        if expected is not None and compute_hash(path) != expected:
+        name, path = f"{_PREFIX}{suffix}", holder.with_suffix(suffix)
+        if name in strings and compute_hash(path) != strings[name]:
             raise DataError(
                 f"{path} is damaged, or not of the same export as the files of its name beside it: copy all of them "
-                "again."
+                f"again (if another program changed it on purpose, remove {name} from {holder})."
             )
