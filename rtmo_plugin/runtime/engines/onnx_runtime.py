@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.runtime.engines.bound_session import BoundSession
 from rtmo_plugin.runtime.engines.engine import count_cores, read_info
 from rtmo_plugin.runtime.engines.onnx_weights import check_onnx_weights
 
@@ -34,8 +35,9 @@ _HALF = "float16"
 class OnnxRuntimeEngine:
     """An ONNX file in ONNX Runtime.
 
-    TensorRT builds an engine for each file, input shape and precision, which takes minutes; engines are kept in
-    ``get_engine_folder()`` and read from there the next time. What TensorRT cannot compute is computed by CUDA.
+    On a GPU, batches are copied into a buffer that is used again (``BoundSession``). TensorRT builds an engine for
+    each file, input shape and precision, which takes minutes; engines are kept in ``get_engine_folder()`` and read from
+    there the next time. What TensorRT cannot compute is computed by CUDA.
 
     Args:
         path: Path of the file.
@@ -69,10 +71,9 @@ class OnnxRuntimeEngine:
         self.streams = streams
         if streams > 1:
             threads = max(1, (threads or count_cores()) // streams)
+        device = device or ("cuda" if tensorrt else "cpu")
         try:
-            self._session = open_session(
-                path, device or ("cuda" if tensorrt else "cpu"), threads, tensorrt=tensorrt, half=precision == _HALF
-            )
+            self._session = open_session(path, device, threads, tensorrt=tensorrt, half=precision == _HALF)
         except _UNREADABLE as error:
             # The first sentence of ONNX Runtime's message, without its codes.
             words = " ".join(str(error).split()).rpartition(" : ")[2]
@@ -84,10 +85,13 @@ class OnnxRuntimeEngine:
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self.info = read_info(path, self._session.get_modelmeta().custom_metadata_map, first.shape, shapes)
         check_onnx_weights(path)
+        self._bound = None if device == "cpu" else BoundSession(self._session, device)
         self.computes_in = _HALF if precision == _HALF else self.info.precision
 
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch, see ``Engine``."""
+        if self._bound is not None:
+            return dict(zip(self._names, self._bound.run(images)))
         return dict(zip(self._names, self._session.run(self._names, {self._input_name: images})))
 
 
