@@ -35,6 +35,9 @@ class PackedDataPreprocessor(PoseDataPreprocessor):
         self._copied: deque[tuple[Any, Tensor, PackedBatch]] = deque()  # with the event at the end of the copy
         self._normalizes = any(mean or ()) or any(value != 1 for value in std or ())
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_stream": None, "_copied": deque()}  # a stream cannot be copied, nor cross processes
+
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepare a batch for the network.
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 from dataclasses import fields
 
 import pytest
@@ -89,6 +90,16 @@ def test_the_model_gets_the_same_numbers(options):
     for sample, other in zip(packed["data_samples"], one_by_one["data_samples"]):
         for name in ("img_shape", "img_path"):
             assert sample.metainfo[name] == other.metainfo[name]
+
+
+def test_a_copy_of_the_preprocessor_has_its_options_and_not_its_stream():
+    preprocessor = make_preprocessor(mean=[1, 2, 3], std=[4, 5, 6])
+    preprocessor.copies_aside = True
+    preprocessor._stream = threading.Lock()  # as little as a stream of CUDA can it be copied or pickled
+    for copied in (copy.deepcopy(preprocessor), pickle.loads(pickle.dumps(preprocessor))):
+        assert (copied.copies_aside, copied._stream) == (True, None)
+        batch = pack_batch(make_records())
+        assert torch.equal(copied(batch)["inputs"], preprocessor(batch)["inputs"])
 
 
 @pytest.mark.parametrize("stage", ["warmup", "refine", "finish"])
