@@ -1,7 +1,9 @@
 """What every test gets: few threads, a fixed seed, the real images where they are, and tiny models made once."""
 
+import gc
 import os
 import random
+import runpy
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -13,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", str(_threads))  # read when torch is im
 
 ROOT = Path(__file__).resolve().parents[1]
 _startup = ROOT / "tests/startup"  # and this package, for each Python that a test starts in any folder
+runpy.run_path(str(_startup / "sitecustomize.py"))  # this process has started without it
 os.environ["PYTHONPATH"] = os.pathsep.join([str(_startup), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="rtmo_state_")  # hashes of files that tests export
 
@@ -23,6 +26,7 @@ import torch  # noqa: E402
 from rtmo_plugin import workarounds  # noqa: E402
 
 workarounds.apply()  # tests import mmpose as the oracle
+gc.freeze()  # what was imported stays: no collection has to search it
 
 # A fixture of a session is made again in each file that imports it, but once for all that find it here.
 from tests.tiny_files import checkpoint_model, files, tiny_file, tiny_model, trained_file  # noqa: E402, F401
