@@ -108,15 +108,15 @@ def test_predictions_on_real_images_equal_in_float64(data_dir, pair_with_peer_we
     In float32 the bins of such boxes are uncertain by 0.005 pixels, and the untrained classifier
     turns that into tens of pixels: MMPose's own keypoints are then up to 1,000 pixels off.
     """
-    paths = list_images(data_dir, 4)
+    paths = list_images(data_dir, 2)
     expected, got = (predict_images(m, paths, dtype=torch.float64) for m in map(to_float64, pair_with_peer_weights))
-    assert sum(len(each.pred_instances) for each in expected) > 40
+    assert sum(len(each.pred_instances) for each in expected) > 20
     assert_same_instances(got, expected)
 
 
 def test_boxes_and_scores_on_real_images_equal(data_dir, pair_with_peer_weights):
     """With the weights as they are: float32 has coordinates of 58,000 pixels in steps of 0.004; 8 steps may be off."""
-    expected, got = (predict_images(model, list_images(data_dir, 4)) for model in pair_with_peer_weights)
+    expected, got = (predict_images(model, list_images(data_dir, 2)) for model in pair_with_peer_weights)
     for each in (*expected, *got):
         del each.pred_instances.keypoints
     assert_same_instances(got, expected, pixels=0.03)
@@ -125,8 +125,8 @@ def test_boxes_and_scores_on_real_images_equal(data_dir, pair_with_peer_weights)
 @pytest.mark.parametrize(
     ("input_size", "num_images"),
     [
-        ((640, 640), 6),
-        ((384, 640), 4),
+        ((640, 640), 3),
+        ((384, 640), 3),
         pytest.param((640, 384), 4, marks=pytest.mark.slow),
         pytest.param((640, 640), None, marks=pytest.mark.slow),
         pytest.param((640, 384), None, marks=pytest.mark.slow),

@@ -118,7 +118,7 @@ def test_tool_measures_data_and_both_sides_agree(tmp_path, capsys, recwarn):
 
 
 def test_tool_measures_loading_by_workers_and_collation(tmp_path, capsys):
-    options = ["--num-images", "3", "--batch-size", "2", "--num-batches", "2", "--rounds", "1", "--max-workers", "1"]
+    options = ["--num-images", "3", "--batch-size", "1", "--num-batches", "2", "--rounds", "1", "--max-workers", "1"]
     assert run_tool(["loading", *options, "--out", str(tmp_path / "report.json")]) == 0
     sides = json.loads((tmp_path / "report.json").read_text())["sides"]
     assert [side["name"] for side in sides] == [
@@ -126,11 +126,11 @@ def test_tool_measures_loading_by_workers_and_collation(tmp_path, capsys):
         *("1 worker, packed", "1 worker, packed, left there", "1 worker, sample by sample"),
     ]
     assert all(side["samples_per_second"] > 0 for side in sides)
-    assert "2 batches of 2 stage-1 samples" in capsys.readouterr().out
+    assert "2 batches of 1 stage-1 samples" in capsys.readouterr().out
     assert run_tool(["loading", "--max-workers", "0"]) == 2
     assert run_tool(["loading", *options, "--ready"]) == 0
     printed = capsys.readouterr().out
-    assert "2 batches of 2 ready stage-1 samples of RTMO-s, 640 x 640, from 2 images" in printed
+    assert "2 batches of 1 ready stage-1 samples of RTMO-s, 640 x 640, from 1 images" in printed
     assert "1 worker, packed, left there" in printed
 
 
