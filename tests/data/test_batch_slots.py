@@ -1,6 +1,7 @@
 """Batches in memory that workers use again: never overwritten while in use, and gone with the loader."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -138,6 +139,7 @@ def test_errors_in_a_worker_do_not_cost_slots():
 
 
 def test_nothing_stays_mapped():
+    multiprocessing.active_children()  # lets go of workers of other tests that have ended
     gc.collect()
     before = count_mapped()
     loader = make_loader(range(8), num_workers=2, persistent_workers=True)

@@ -44,7 +44,7 @@ def check_compiled(options: ExportOptions, path: Path) -> None:
     """Check that a package can be compiled here, and can hold what the options ask for.
 
     Raises:
-        ConfigError: PyTorch is too old, there is no compiler or no such device, or the options ask for more.
+        ConfigError: PyTorch is too old, the compiler or the device is missing, or the options ask for more.
     """
     from torch import _inductor as inductor  # its import takes as long as a small export
 
