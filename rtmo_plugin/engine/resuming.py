@@ -9,7 +9,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rtmo_plugin.checkpoints.reading import check_resumable, locate_checkpoint, read_checkpoint, read_note
+from rtmo_plugin.checkpoints.reading import (
+    check_checkpoint_exists,
+    check_resumable,
+    locate_checkpoint,
+    read_checkpoint,
+    read_note,
+)
 from rtmo_plugin.engine.hooks.resume_point import LAST, PREVIOUS
 from rtmo_plugin.engine.work_folder import REGULAR, read_progress
 from rtmo_plugin.errors import CheckpointError, ConfigError, MissingFileError
@@ -48,7 +54,7 @@ class TrainingStart:
 
 
 def choose_start(cfg: Config, chosen: TrainingStart) -> None:
-    """Set ``resume`` and ``load_from`` of ``cfg`` as MMEngine reads them: whether to resume, and a local file.
+    """Set ``resume`` and ``load_from`` of ``cfg``: whether to resume, and a local file or what to download.
 
     Args:
         cfg: Config to edit, with ``work_dir``; its own ``resume`` and ``load_from`` are the defaults.
@@ -67,8 +73,13 @@ def choose_start(cfg: Config, chosen: TrainingStart) -> None:
         print(f"resuming from {continued}" if continued else f"no checkpoint in {cfg.work_dir}: starting with step 1")
     else:
         continued = resume or None
-    path = continued or start
-    cfg.resume, cfg.load_from = bool(continued), str(locate_checkpoint(path)) if path else None
+    cfg.resume, cfg.load_from = bool(continued), None
+    if continued:
+        cfg.load_from = str(locate_checkpoint(continued))
+    elif start:
+        check_checkpoint_exists(start)
+        file = Path(start).expanduser()
+        cfg.load_from = str(file if file.is_file() else start)
 
 
 def find_resumable(work_dir: Path) -> Path | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from rtmo_plugin.checkpoints.reading import locate_checkpoint
 from rtmo_plugin.config.data_paths import check_data
 from rtmo_plugin.config.pretrained import drop_pretrained, fetch_pretrained
 from rtmo_plugin.engine.console import suppress_library_noise
@@ -63,8 +64,10 @@ def open_training(
     check_named_parts(cfg)
     with claim_work_dir(cfg):
         check_data(cfg, ("train", "val") if cfg.get("val_dataloader") else ("train",))
-        choose_start(cfg, start)  # which may download
+        choose_start(cfg, start)
         replaced = find_replaced(cfg, start.overwrite)
+        if cfg.load_from:
+            cfg.load_from = str(locate_checkpoint(cfg.load_from))
         if start.from_scratch or cfg.load_from:  # a checkpoint replaces every weight: no download is needed
             drop_pretrained(cfg)
         fetch_pretrained(cfg)

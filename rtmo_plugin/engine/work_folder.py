@@ -91,8 +91,8 @@ def find_replaced(cfg: Config, overwrite: bool) -> list[Path]:
     """Return the checkpoints in the work folder that a run would replace, or mix with its own.
 
     Args:
-        cfg: Config with ``work_dir``, ``load_from`` and ``resume``.  A new run replaces all checkpoints, a resumed
-            one those of later epochs.
+        cfg: Config with ``work_dir``, and with ``load_from`` and ``resume`` as ``choose_start`` sets them.  A new run
+            replaces all checkpoints, a resumed one those of later epochs.
         overwrite: Whether they may be removed.
 
     Raises:
@@ -109,7 +109,7 @@ def find_replaced(cfg: Config, overwrite: bool) -> list[Path]:
     if not found:
         return []
     names = ", ".join(path.name for path in found[:_NUM_NAMED]) + (", ..." if len(found) > _NUM_NAMED else "")
-    if cfg.load_from and any(path.samefile(cfg.load_from) for path in found):
+    if cfg.load_from and Path(cfg.load_from).is_file() and any(path.samefile(cfg.load_from) for path in found):
         raise ConfigError(
             f"{work_dir} holds {cfg.load_from}, from which this run is to start: name another --work-dir."
         )

@@ -25,7 +25,13 @@ from rtmo_plugin.evaluation.ground_truth import (
     make_ground_truth,
     read_annotations,
 )
-from rtmo_plugin.evaluation.oks_matching import Matcher, summarize_coco, summarize_crowdpose, summarize_parts
+from rtmo_plugin.evaluation.oks_matching import (
+    Matcher,
+    make_empty_curves,
+    summarize_coco,
+    summarize_crowdpose,
+    summarize_parts,
+)
 from rtmo_plugin.evaluation.predictions import (
     Predictions,
     drop_repeated,
@@ -48,6 +54,7 @@ from rtmo_plugin.keypoints.metainfo import read_names
 from rtmo_plugin.registry import METRICS
 
 _SAMPLES = "the samples' `raw_ann_info`"
+_CROWDINGS = ("AP(E)", "AP(M)", "AP(H)")
 
 
 @METRICS.register_module()
@@ -180,6 +187,14 @@ class CocoMetric(BaseMetric):
             result, image=image, annotations=keep_needed(given if isinstance(given, (list, tuple)) else [given])
         )
 
+    def list_names(self) -> list[str]:
+        """Return the names of the metrics that there may be, with their prefix, but for those of classes."""
+        nothing = make_empty_curves()
+        names = [*summarize_coco(nothing)]
+        if self._options.iou_type == CROWD:
+            names += [*summarize_crowdpose(nothing, dict.fromkeys(_CROWDINGS, nothing))]
+        return [f"{self.prefix}/{name}" for name in dict.fromkeys(names)]
+
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather the results of all processes once, and return the metrics.
 
@@ -229,8 +244,7 @@ class CocoMetric(BaseMetric):
         if self._options.iou_type != CROWD or truth.crowd_index is None:
             return {**summarize_coco(curves), **self._summarize_classes(curves, truth)}
         crowding = np.digitize(truth.crowd_index, self._options.crowd_index_splits)
-        names = ("AP(E)", "AP(M)", "AP(H)")
-        by_crowding = {name: matcher.match(np.flatnonzero(crowding == level)) for level, name in enumerate(names)}
+        by_crowding = {name: matcher.match(np.flatnonzero(crowding == level)) for level, name in enumerate(_CROWDINGS)}
         return {**summarize_crowdpose(curves, by_crowding), **self._summarize_classes(curves, truth)}
 
     def _summarize_classes(self, curves: Curves, truth: GroundTruth) -> dict[str, float]:

@@ -154,8 +154,7 @@ class Matcher:
         """
         chosen = range(self._num_images) if images is None else list(images)
         if not len(chosen):
-            shape = (len(OKS_THRESHOLDS), len(RECALL_THRESHOLDS), self._num_categories, len(areas))
-            return Curves(-np.ones(shape), -np.ones((shape[0], *shape[2:])))
+            return make_empty_curves(self._num_categories, len(areas))
         evaluator = _Evaluator(self._index(self._truth), self._index(self._found), self._oks, areas)
         evaluator.params.imgIds, evaluator.params.catIds = list(chosen), list(range(self._num_categories))
         evaluator.evaluate()
@@ -166,6 +165,12 @@ class Matcher:
         images = [{"id": index} for index in range(self._num_images)]
         categories = [{"id": index} for index in range(self._num_categories)]
         return COCO({"images": images, "categories": categories, "annotations": annotations})
+
+
+def make_empty_curves(num_categories: int = 1, num_areas: int = len(AREA_RANGES)) -> Curves:
+    """Return the precision and recall where there are no people to find."""
+    shape = (len(OKS_THRESHOLDS), len(RECALL_THRESHOLDS), num_categories, num_areas)
+    return Curves(-np.ones(shape), -np.ones((shape[0], *shape[2:])))
 
 
 class _Evaluator(COCOeval_faster):

@@ -9,7 +9,7 @@ import numpy as np
 
 from rtmo_plugin.errors import DataError
 from rtmo_plugin.evaluation.coco_metric import CocoMetric
-from rtmo_plugin.evaluation.oks_matching import Matcher, summarize_parts
+from rtmo_plugin.evaluation.oks_matching import Matcher, make_empty_curves, summarize_parts
 from rtmo_plugin.evaluation.predictions import Predictions
 from rtmo_plugin.evaluation.records import Comparison, DatasetDetections, GroundTruth
 from rtmo_plugin.evaluation.results_file import write_results
@@ -37,6 +37,11 @@ class CocoWholeBodyMetric(CocoMetric):
     """
 
     default_prefix = "coco-wholebody"
+
+    def list_names(self) -> list[str]:
+        """Return the names of the metrics that there may be, with their prefix, but for those of classes."""
+        of_parts = summarize_parts(dict.fromkeys(PARTS, make_empty_curves()))
+        return [*super().list_names(), *(f"{self.prefix}/{name}" for name in of_parts)]
 
     def _find_detections(self, found: Predictions, truth: GroundTruth) -> DatasetDetections:
         detections = super()._find_detections(found, truth)

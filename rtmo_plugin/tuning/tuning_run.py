@@ -108,7 +108,7 @@ def run_tuning(  # noqa: PLR0913  (what the command offers: every option has a d
     folder = Path(work_dir or Path("work_dirs", f"{Path(config).stem}-tune"))
     options = {name: value for name, value in options.items() if value not in (None, False)}
     options["cfg_options"] = _add_val_interval(config, epochs, options.get("cfg_options") or {})
-    cfg = _prepare(config, epochs, options, folder)
+    cfg = _prepare(config, epochs, metric, options, folder)
     length = epochs or cfg.train_cfg.max_epochs
     found = find_knobs(cfg.to_dict(), knobs)
     wanted = TuningPlan(str(config), length, metric or _find_metric(cfg), seed, found, options)
@@ -135,8 +135,10 @@ def _add_val_interval(config: str | Path, epochs: int | None, cfg_options: Mappi
     return {**cfg_options, _VAL_INTERVAL: interval}
 
 
-def _prepare(config: str | Path, epochs: int | None, options: Mapping[str, Any], folder: Path) -> Config:
-    """Return the config of the trainings, whose data and checkpoint are there.
+def _prepare(
+    config: str | Path, epochs: int | None, metric: str | None, options: Mapping[str, Any], folder: Path
+) -> Config:
+    """Return the config of the trainings, which give the metric, and whose data and checkpoint are there.
 
     Raises:
         UserError: Something is wrong with them.
@@ -144,7 +146,7 @@ def _prepare(config: str | Path, epochs: int | None, options: Mapping[str, Any],
     from rtmo_plugin.checkpoints.reading import locate_checkpoint
     from rtmo_plugin.config.data_paths import check_data
     from rtmo_plugin.config.edits import prepare_config, require_sections
-    from rtmo_plugin.engine.early_checks import check_named_parts
+    from rtmo_plugin.engine.early_checks import check_metric_name, check_named_parts
     from rtmo_plugin.engine.resuming import TrainingStart
 
     chosen: dict[str, Any] = {name: options.get(name) for name in _OF_CONFIG}
@@ -154,6 +156,8 @@ def _prepare(config: str | Path, epochs: int | None, options: Mapping[str, Any],
         raise ConfigError("rtmo tune compares trials by epochs, and the config has no train_cfg.max_epochs.")
     start = TrainingStart(load_from=options.get("load_from"), transfer_from=options.get("transfer_from"))
     check_named_parts(cfg)
+    if metric:
+        check_metric_name(cfg, metric, "--metric")
     check_data(cfg, ("train", "val"))
     if checkpoint := start.load_from or start.transfer_from:
         locate_checkpoint(checkpoint)

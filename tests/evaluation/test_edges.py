@@ -78,6 +78,13 @@ def test_nothing_detected_is_zero(compare, options):
     assert metrics["coco/AP"] == 0
 
 
+def test_names_are_known_before_data(small_truth, tmp_path):
+    path, meta = write_annotations(small_truth, tmp_path), make_meta(SIGMAS, small_truth)
+    assert CocoMetric().list_names() == list(evaluate(CocoMetric(path), [], meta))
+    assert set(CrowdPoseMetric().list_names()) >= set(evaluate(CrowdPoseMetric(path), [], meta))
+    assert CocoMetric(prefix="own").list_names()[0] == "own/AP"
+
+
 def test_no_sample_at_all_is_zero(small_truth, tmp_path):
     metric = CocoMetric(write_annotations(small_truth, tmp_path))
     assert evaluate(metric, [], make_meta(SIGMAS, small_truth))["coco/AP"] == 0

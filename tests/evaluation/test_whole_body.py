@@ -98,6 +98,7 @@ def test_whole_body_and_its_parts(whole_body, tmp_path, monkeypatch, options):
         found = [ours[f"coco-wholebody/{kind} of {part}"] for kind in ("AP", "AR")]
         assert found == pytest.approx([printed[part][0], printed[part][5]], abs=1e-9, rel=0)
         assert 0 < found[0] < 0.9
+    assert list(ours) == CocoWholeBodyMetric().list_names()
     assert len(ours) == 10 + 2 * 5
 
 

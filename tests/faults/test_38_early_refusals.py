@@ -10,6 +10,8 @@ from rtmo_plugin.errors import ConfigError, MissingFileError, OutputError, UserE
 from rtmo_plugin.pose.pose import Pose
 from tests.tuning.conftest import needs_tune
 
+_BEST = "default_hooks.checkpoint.save_best"
+
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
@@ -18,6 +20,13 @@ from tests.tuning.conftest import needs_tune
         (
             {"freeze": "neck.enc"},
             "^--freeze: the model has no part 'neck.enc' with weights: choose among neck.input_proj, neck.enc",
+        ),
+        ({"freeze": "backbone,neck,head"}, "^--freeze backbone,neck,head leaves nothing to train"),
+        ({"cfg_options": {_BEST: "coco/APP"}}, r"save_best: coco/APP: the validation has no such metric: .* coco/AP, "),
+        ({"cfg_options": {_BEST: "AP"}}, "save_best: AP: the validation has no such metric"),
+        (
+            {"cfg_options": {_BEST: ["coco/AR", "coco/AP(E)"]}},
+            "save_best: coco/AP.E.: the validation has no such",
         ),
         ({"teacher": ("rtmo-s_coco", "no.pth")}, r"^The checkpoint file no\.pth does not exist\.$"),
         ({"teacher": ("rtmo-s_cocoo", "rtmo-s_coco")}, "^No config is named rtmo-s_cocoo"),
@@ -30,6 +39,20 @@ def test_training_refuses_names_before_data_and_downloads(config, tmp_path, opti
     with pytest.raises(UserError, match=sentence):
         train(config, work_dir=tmp_path / "run", data_root=tmp_path / "missing", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options", [{_BEST: "coco/AP"}, {_BEST: "auto"}, {_BEST: "coco/AP of dog", "val_evaluator.class_wise": True}]
+)
+def test_training_takes_the_metrics_that_there_are(config, tmp_path, options):
+    with pytest.raises(MissingFileError, match=r"^The annotation file .* does not exist"):
+        train(config, work_dir=tmp_path / "run", data_root=tmp_path / "missing", cfg_options=options)
+
+
+def test_training_looks_at_its_folder_before_a_download(config, data_root, tmp_path):
+    (tmp_path / "epoch_1.pth").write_bytes(b"of an earlier run")
+    with pytest.raises(ConfigError, match="holds the checkpoints of an earlier run"):
+        train(config, work_dir=tmp_path, data_root=data_root, load_from="rtmo-s_coco")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +71,12 @@ def test_training_refuses_options_before_it_reads_keypoints_from_the_data(tmp_pa
 def test_tuning_refuses_two_starts_before_a_trial(config, tmp_path):
     with pytest.raises(ConfigError, match="--load-from and --transfer-from name two checkpoints"):
         tune(config, work_dir=tmp_path, data_root=tmp_path, load_from="rtmo-s_coco", transfer_from="rtmo-s_body7")
+
+
+@needs_tune
+def test_tuning_refuses_a_metric_before_data(config, tmp_path):
+    with pytest.raises(ConfigError, match=r"^--metric crowdpose/AP: the validation has no such metric: .* coco/AP, "):
+        tune(config, work_dir=tmp_path, data_root=tmp_path, metric="crowdpose/AP")
 
 
 @pytest.mark.parametrize("second", ["no.pth", "no.onnx", "no.json", "rtmo-s_cocoo"])
