@@ -1,5 +1,7 @@
 """People in arrays of fixed sizes are those of the prediction, and nothing on the way depends on numbers."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -181,6 +183,16 @@ def test_nothing_depends_on_numbers(recipe, dtype, bin_layout):
         graph(*given)  # the first call keeps the priors
         with RefuseWaits():
             graph(*given)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_tensor_is_on_the_device_of_the_model(monkeypatch, dtype):
+    """The device "meta" has no values, and refuses most operators with tensors of the CPU and of it."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which "meta" does not have
+    graph = make_graph(build_tiny(), dtype=dtype, uncertainty=True).to("meta")
+    with torch.no_grad():
+        outputs = graph(*(each.to("meta") for each in place(IMAGES[:2])))
+    assert {each.device.type for each in outputs} == {"meta"}
 
 
 def test_waits_would_be_found(tiny):
