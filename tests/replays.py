@@ -65,10 +65,13 @@ class ForwardMemoryRecorder:
     """Stand-in for CUDA graphs without gradients: each replay reads and writes the same memory."""
 
     def __init__(self):
-        self.shapes, self.num_replays = [], 0
+        self.shapes, self.num_replays, self.num_releases = [], 0, 0
 
     def find_obstacle(self, device):
         return None
+
+    def release(self):
+        self.num_releases += 1
 
     def record_forward(self, function, given):
         outputs = tuple(each.clone() for each in function(given))

@@ -104,6 +104,9 @@ class ForwardRecorder(Protocol):
             RuntimeError: It cannot be recorded.
         """
 
+    def release(self) -> None:
+        """Give the memory of recordings back to the device, after the last reference to them is gone."""
+
 
 class CUDARecorder:
     """Records CUDA graphs that share one memory pool.
@@ -149,10 +152,11 @@ class CUDARecorder:
                         gradients = tuple(torch.zeros_like(each) for each in outputs)
                         differentiate(outputs, weights, gradients)
                         del outputs
-            with torch.cuda.graph(forward, **options):
-                outputs = function(*inputs)
-            with torch.cuda.graph(backward, **options):
-                found = differentiate(outputs, weights, gradients)
+            with _postpone_collection():
+                with torch.cuda.graph(forward, **options):
+                    outputs = function(*inputs)
+                with torch.cuda.graph(backward, **options):
+                    found = differentiate(outputs, weights, gradients)
         finally:
             torch.cuda.set_stream(here)  # torch stays in the stream of a capture that fails
             here.wait_stream(aside)
@@ -171,7 +175,8 @@ class CUDARecorder:
             for _ in range(_NUM_WARM_UPS):
                 function(given)
             # Other threads may compute meanwhile.
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+            options = {"pool": self._pool, "stream": stream, "capture_error_mode": "thread_local"}
+            with _postpone_collection(), torch.cuda.graph(graph, **options):
                 outputs = function(given)
         finally:
             torch.cuda.set_stream(stream)  # torch stays in the stream of a capture that fails
@@ -188,6 +193,18 @@ class CUDARecorder:
         self._pool = None  # torch refuses a pool that no graph refers to any more
         gc.collect()
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def _postpone_collection() -> Iterator[None]:
+    """Collect no garbage: to free another graph or pinned memory is forbidden within a capture."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ lie is data. A recording is made for a number of images when it first comes, and
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -26,10 +27,11 @@ from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.letterbox_samples import count_numbers, describe_letterbox
+from rtmo_plugin.wording import count
 
 _LARGEST_BATCH = 64  # images in one replay
 _MOST_BYTES = 1 << 30  # of the pixels in one replay; offsets have 31 bits
-_LEAST_BYTES = 1 << 23  # one image of 1920 x 1080 pixels, or eight of 640 x 480
+_LEAST_BYTES = 1 << 23  # with the numbers: one image of 1920 x 1080 pixels, or eight of 640 x 480
 _MOST_FILLED = 2  # a batch of 5 images is computed by a recording for 10, and not by one for 11
 _recording = Lock()  # PyTorch records one graph at a time
 
@@ -42,7 +44,7 @@ class ReplayedModel:
         recorders: Ways to record, one for each batch that may be computed side by side.
 
     Attributes:
-        failure: Why nothing is replayed any more, as the end of a sentence, or None.
+        failure: Why nothing can be replayed, as the end of a sentence, or None.
     """
 
     def __init__(self, graph: PeopleGraph, recorders: Sequence[ForwardRecorder]) -> None:
@@ -51,11 +53,12 @@ class ReplayedModel:
         for recorder in reversed(recorders):
             self._lanes.put(_Lane(graph, recorder))
         self.failure: str | None = None
+        self._has_replayed = False
+        self._refused: set[int] = set()  # numbers of images that could not be recorded
 
     def warm_up(self) -> None:
         """Record for one image."""
-        width, height = self._graph.size_wh
-        self._compute([np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)])
+        self._compute(_draw_noise(1, self._graph.size_wh, _MOST_BYTES))
 
     def predict(self, images: Sequence[Image]) -> list[Detections | None]:
         """Return the detections in each image, in pixels of that image; several threads may call this.
@@ -64,8 +67,8 @@ class ReplayedModel:
             images: Images, (height, width, 3) BGR, with pixels.
 
         Returns:
-            Detections; None, after a warning, for an image with more than fits into the arrays, and for all images if
-            nothing can be recorded.
+            Detections; None, after a warning, for an image with more than fits into the arrays, and for the images of
+            a batch that cannot be recorded.
         """
         return [each for batch in _split(images) for each in self._predict_batch(batch)]
 
@@ -75,18 +78,30 @@ class ReplayedModel:
 
     def _compute(self, images: Sequence[Image]) -> NDArray[np.float32] | None:
         """Return the graph's first result for images; None, the first time after a warning, if it is not recorded."""
-        if self.failure is not None:
+        number = len(images)
+        if self.failure is not None or number in self._refused:
             return None
         lane = self._lanes.get()
         try:
-            return lane.compute(images)
+            result = lane.compute(images)
         except RecordingError as error:
-            if self.failure is None:
-                self.failure = str(error)
-                warnings.warn(f"CUDA graphs are not used: {self.failure}.", stacklevel=2)
+            self._note_failure(number, str(error))
             return None
         finally:
             self._lanes.put(lane)
+        self._has_replayed = True
+        return result
+
+    def _note_failure(self, number: int, reason: str) -> None:
+        """Use no graphs any more if none has been recorded, and otherwise none for so many images."""
+        is_known = self.failure is not None or number in self._refused  # by another thread
+        if self._has_replayed:
+            self._refused.add(number)
+            what = f"CUDA graphs are not used for {count(number, 'image')} at a time"
+        else:
+            self.failure, what = reason, "CUDA graphs are not used"
+        if not is_known:
+            warnings.warn(f"{what}: {reason}.", stacklevel=2)
 
     def _read_row(self, row: NDArray[np.float32]) -> Detections | None:
         """Return the detections in a row of the graph's first result."""
@@ -118,6 +133,24 @@ def _split(images: Sequence[Image]) -> Iterator[list[Image]]:
         batch.append(image)
     if batch:
         yield batch
+
+
+def _round_up(number: int) -> int:
+    """Return a number that is at most a quarter larger, of which there are four between powers of two.
+
+    Examples:
+        >>> [_round_up(number) for number in (1, 7, 8, 9, 11, 17, 33, 64)]
+        [1, 7, 8, 10, 12, 20, 40, 64]
+    """
+    step = max(1, (1 << (number - 1).bit_length()) // 8)
+    return -(-number // step) * step
+
+
+def _draw_noise(number: int, size_wh: tuple[int, int], num_bytes: int) -> list[Image]:
+    """Return images of random pixels, as large as the network's input if so many bytes have room for them."""
+    largest = math.isqrt(num_bytes // (3 * number))
+    width, height = (min(side, largest) for side in size_wh)
+    return [*np.random.default_rng(0).integers(0, 256, (number, height, width, 3), np.uint8)]
 
 
 class _Lane:
@@ -160,13 +193,16 @@ class _Lane:
         ]
         if fitting:
             return self._plans[min(fitting)]
-        self._plans.pop(number, None)  # with too little room
+        number = min(_round_up(number), max(number, _LARGEST_BATCH))
+        if self._plans.pop(number, None) is not None and not self._plans:  # with too little room
+            self._recorder.release()
         reason = None
         with _recording:
             try:
                 plan = _Plan(self._graph, self._recorder, number, num_bytes)
-                plan.upload(images)
-                reason = plan.find_difference()
+                reason = plan.find_difference(images)
+                if reason == plan.overflow:  # which proves nothing of the recording
+                    reason = plan.find_difference(_draw_noise(number, self._graph.size_wh, plan.num_bytes))
             except RuntimeError as error:  # torch's errors of CUDA as well
                 reason = explain_failure(error)
         if reason is not None:
@@ -194,19 +230,20 @@ class _Plan:
 
     def __init__(self, graph: PeopleGraph, recorder: ForwardRecorder, num_images: int, num_bytes: int) -> None:
         self._graph = graph
-        self.num_bytes = max(_LEAST_BYTES, 1 << (num_bytes - 1).bit_length())
         shape = (num_images, count_numbers(graph.size_wh))
-        self._start = 4 * num_images * shape[1]  # of the pixels, behind the numbers
+        self._start = start = 4 * num_images * shape[1]  # of the pixels, behind the numbers
+        # PyTorch pins powers of two.
+        self.num_bytes = max(_LEAST_BYTES, 1 << (start + num_bytes - 1).bit_length()) - start
         device = graph.fill.device
         is_pinned = device.type == "cuda"
         self._host = torch.zeros(self._start + self.num_bytes, dtype=torch.uint8, pin_memory=is_pinned)
         self._numbers = self._host[: self._start].numpy().view(np.int32).reshape(shape)
         self._pixels = self._host[self._start :].numpy()
         self._given = torch.zeros_like(self._host, device=device)
-        self._given_numbers = self._given[: self._start].view(torch.int32).view(shape)
+        self._given_numbers = given_numbers = self._given[:start].view(torch.int32).view(shape)
 
-        def find_people(given: Tensor) -> tuple[Tensor, ...]:
-            results: tuple[Tensor, ...] = graph(given[self._start :], self._given_numbers)
+        def find_people(given: Tensor) -> tuple[Tensor, ...]:  # no reference to ``self``, which frees it at once
+            results: tuple[Tensor, ...] = graph(given[start:], given_numbers)
             return results
 
         self._function = find_people
@@ -231,17 +268,23 @@ class _Plan:
         self._recording.replay()
         self._results.copy_(self._recording.outputs[0], non_blocking=True)
 
-    def find_difference(self) -> str | None:
-        """Return how a replay differs from the graph for the uploaded images, as the end of a sentence, or None.
+    @property
+    def overflow(self) -> str:
+        """That images overflow, as the end of a sentence."""
+        return f"the network computes numbers that are not finite in {str(self._graph.dtype).removeprefix('torch.')}"
+
+    def find_difference(self, images: Sequence[Image]) -> str | None:
+        """Return how a replay differs from the graph for images, as the end of a sentence, or None.
 
         The recording was made with other images: with zeros.
         """
+        self.upload(images)
         self.replay()
         found, pixels, *maps = (each.clone() for each in self._recording.outputs)
         _, expected_pixels, *expected = self._function(self._given)
         dtype = self._graph.dtype
         if not all(bool(each.isfinite().all()) for each in expected):
-            return f"the network computes numbers that are not finite in {str(dtype).removeprefix('torch.')}"
+            return self.overflow
         if not torch.equal(pixels, expected_pixels):  # maps of a network without training are all alike
             return "images of a replay differ from those of the network itself"
         num_levels = len(self._graph.head.strides)

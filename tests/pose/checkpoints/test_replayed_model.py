@@ -3,7 +3,9 @@
 On the CPU a stand-in for CUDA graphs computes into fixed memory. ``test_gpu_prediction.py`` has the real ones.
 """
 
+import gc
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -60,6 +62,13 @@ def open_replayed(tiny_model, monkeypatch):
     return open_with, recorders
 
 
+def peek(model):
+    """Return the lane that a model takes next."""
+    lane = model._lanes.get()
+    model._lanes.put(lane)
+    return lane
+
+
 def check(found, expected):
     assert len(found) == len(expected)
     for people, others in zip(found, expected):
@@ -81,6 +90,15 @@ def test_people_are_those_without_graphs_in_batches_of_all_sizes(graph, expected
     assert [len(people) for people in expected] == [5] * 5
 
 
+def test_few_recordings_serve_all_numbers(graph, expected):
+    recorder = ForwardMemoryRecorder()
+    model = ReplayedModel(graph, [recorder])
+    images, people = (IMAGES * 4)[:18], (expected * 4)[:18]
+    for number in range(7, 19):
+        check(model.predict(images[:number]), people[:number])
+    assert [shape[0] for shape in recorder.shapes] == [7, 8, 10, 12, 14, 16, 20]
+
+
 def test_a_smaller_batch_is_filled_up_and_one_much_smaller_is_recorded(graph, expected):
     recorder = ForwardMemoryRecorder()
     model = ReplayedModel(graph, [recorder])
@@ -95,7 +113,31 @@ def test_larger_images_are_recorded_again(graph, eager):
     large = make_image(2000, 1500)  # 9 MB
     for image in (IMAGES[0], large, IMAGES[0], large[:1400]):
         check(model.predict([image]), eager.predict_batch([image]))
-    assert len(recorder.shapes) == 2
+    assert (len(recorder.shapes), recorder.num_releases) == (2, 1)  # PyTorch refuses a pool without a graph
+
+
+def test_a_replaced_recording_is_freed_at_once(graph):
+    """Garbage that is collected within a capture would make it invalid."""
+    model = ReplayedModel(graph, [ForwardMemoryRecorder()])
+    model.predict(IMAGES[:1])
+    gc.disable()
+    try:
+        first = weakref.ref(next(iter(peek(model)._plans.values())))
+        model.predict([make_image(2000, 1500)])
+        assert first() is None
+    finally:
+        gc.enable()
+
+
+def test_pinned_memory_is_a_power_of_two(graph):
+    model = ReplayedModel(graph, [ForwardMemoryRecorder()])
+    model.predict(IMAGES[:2])
+    (plan,) = peek(model)._plans.values()
+    assert plan._host.numel() == 1 << 23
+    model.predict([make_image(2000, 1500)] * 2)
+    (plan,) = peek(model)._plans.values()
+    assert plan._host.numel() == 1 << 25
+    assert plan.num_bytes > 1 << 24
 
 
 def test_many_images_are_computed_in_parts(graph, expected, monkeypatch):
@@ -113,9 +155,7 @@ def test_many_images_are_computed_in_parts(graph, expected, monkeypatch):
 def test_a_batch_is_two_copies_and_no_other_wait(graph, monkeypatch):
     model = ReplayedModel(graph, [ForwardMemoryRecorder()])
     model.predict(IMAGES[:2])
-    lane = model._lanes.get()
-    model._lanes.put(lane)
-    (plan,) = lane._plans.values()
+    (plan,) = peek(model)._plans.values()
     outputs = plan._recording.outputs
     monkeypatch.setattr(plan, "_recording", ForwardRecording(outputs, lambda: None))  # what a GPU does by itself
     counts = count_operators(model.predict, IMAGES[:2])
@@ -163,6 +203,42 @@ def test_an_overflow_in_half_precision_is_named(loaded):
     model = ReplayedModel(graph, [ForwardMemoryRecorder()])
     with pytest.warns(UserWarning, match="the network computes numbers that are not finite in float16"):
         assert model.predict(IMAGES[:1]) == [None]
+
+
+def test_images_that_overflow_do_not_end_the_graphs(loaded, expected):
+    """A larger batch is recorded with images for which the network has no answer."""
+    recorder, white = ForwardMemoryRecorder(), np.full((64, 96, 3), 255, np.uint8)
+    graph = build_people_graph(loaded, torch.float32)
+    graph.backbone.register_forward_pre_hook(lambda _, given: given[0] / (given[0].mean((1, 2, 3), True) < 250))
+    model = ReplayedModel(graph, [recorder])
+    check(model.predict(IMAGES[:1]), expected[:1])
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="without CUDA graphs where numbers are not finite"):
+            people, nobody = model.predict([IMAGES[1], white])
+        check([people], [expected[1]])
+        assert nobody is None
+    assert [shape[0] for shape in recorder.shapes] == [1, 2]
+
+
+def test_a_number_that_cannot_be_recorded_is_no_obstacle_to_others(graph, expected):
+    class SmallMemory(ForwardMemoryRecorder):
+        def record_forward(self, function, given):
+            recording = super().record_forward(function, given)
+            if self.shapes[-1][0] > 2:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return recording
+
+    recorder = SmallMemory()
+    model = ReplayedModel(graph, [recorder])
+    check(model.predict(IMAGES[:1]), expected[:1])
+    with pytest.warns(UserWarning, match="CUDA graphs are not used for 5 images at a time: the GPU has too little"):
+        assert model.predict(IMAGES) == [None] * 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert model.predict(IMAGES) == [None] * 5
+        check(model.predict(IMAGES[:2]), expected[:2])
+    assert [shape[0] for shape in recorder.shapes] == [1, 5, 2]
+    assert model.failure is None
 
 
 def test_images_with_too_many_people_are_computed_without(open_replayed, expected, monkeypatch):
