@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.files import compute_hash
 from rtmo_plugin.runtime.engines.bound_session import BoundSession
 from rtmo_plugin.runtime.engines.engine import count_cores, read_info
 from rtmo_plugin.runtime.engines.onnx_weights import check_onnx_weights
@@ -30,6 +31,7 @@ _UNREADABLE = (
 )
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _HALF = "float16"
+_HASH_LENGTH = 16  # digits that name the folder of a file's engines
 
 
 class OnnxRuntimeEngine:
@@ -37,7 +39,7 @@ class OnnxRuntimeEngine:
 
     On a GPU, batches are copied into a buffer that is used again (``BoundSession``). TensorRT builds an engine for
     each file, input shape and precision, which takes minutes; engines are kept in ``get_engine_folder()`` and read from
-    there the next time. What TensorRT cannot compute is computed by CUDA.
+    there the next time; a file with other weights has others. What TensorRT cannot compute is computed by CUDA.
 
     Args:
         path: Path of the file.
@@ -118,7 +120,9 @@ def open_session(
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
     settings.intra_op_num_threads = threads or 0
-    providers = choose_providers(device, tensorrt=tensorrt, half=half)
+    # ONNX Runtime knows engines by the name of the file and of its layers, which other weights have, too.
+    engines = get_engine_folder() / compute_hash(Path(path))[:_HASH_LENGTH] if tensorrt else None
+    providers = choose_providers(device, engines=engines, half=half)
     wanted = providers[0][0]
     if wanted != _CPU and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # CUDA's libraries of NVIDIA's packages or of torch
@@ -150,18 +154,19 @@ def get_engine_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "rtmo_plugin", "tensorrt").expanduser()
 
 
-def choose_providers(device: str, *, tensorrt: bool, half: bool) -> list[tuple[str, dict[str, str]]]:
+def choose_providers(device: str, *, engines: Path | None, half: bool) -> list[tuple[str, dict[str, str]]]:
     """Return execution providers with their options, best first; the folder of TensorRT's engines is made.
 
     Args:
         device: Device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-        tensorrt: Whether TensorRT computes, which leaves the rest to CUDA.
+        engines: Folder for the engines of the file, if TensorRT computes, which leaves the rest to CUDA.
         half: Whether TensorRT may compute in float16.
 
     Raises:
         ConfigError: The device is unknown, or its provider is not part of the installed ONNX Runtime.
     """
     kind, _, number = device.partition(":")
+    tensorrt = engines is not None
     available = onnxruntime.get_available_providers()
     by_kind = {"cuda": _TENSORRT if tensorrt else _CUDA} | ({} if tensorrt else {"cpu": _CPU})
     if by_kind.get(kind) not in available or not (number or "0").isdecimal():
@@ -172,12 +177,12 @@ def choose_providers(device: str, *, tensorrt: bool, half: bool) -> list[tuple[s
     if kind == "cpu":
         return [(_CPU, {})]
     gpu = {"device_id": number or "0"}
-    if not tensorrt:
+    if engines is None:
         return [(_CUDA, gpu)]
-    folder = get_engine_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1", "trt_engine_cache_path": str(folder)}
-    return [(_TENSORRT, {**gpu, **kept, "trt_fp16_enable": str(int(half))}), (_CUDA, gpu)]
+    engines.mkdir(parents=True, exist_ok=True)
+    # It takes the words "True" and "False" alone.
+    kept = {"trt_engine_cache_enable": "True", "trt_timing_cache_enable": "True", "trt_engine_cache_path": str(engines)}
+    return [(_TENSORRT, {**gpu, **kept, "trt_fp16_enable": str(half)}), (_CUDA, gpu)]
 
 
 def _how_to_install(tensorrt: bool) -> str:
