@@ -1,5 +1,6 @@
 """Packages of AOTInductor: compiled here, compared with PyTorch, opened without compiling, refused with a reason."""
 
+import os
 import shutil
 import zipfile
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import _inductor as inductor
+from torch.utils import cpp_extension
 
 from rtmo_plugin.api import export
-from rtmo_plugin.errors import ConfigError, DataError
+from rtmo_plugin.errors import ConfigError, DataError, ExportError
 from rtmo_plugin.export.writers import compiled_file
-from rtmo_plugin.export.writers.compiled_file import add_metadata, write_compiled
+from rtmo_plugin.export.writers.compiled_file import add_metadata, check_toolkit, explain_compiler, write_compiled
 from rtmo_plugin.export.writers.torch_files import write_program
 from rtmo_plugin.runtime import trusted_files
 from rtmo_plugin.runtime.engines import torch_archive
@@ -59,6 +61,7 @@ def test_a_package_finds_the_people_of_an_exported_program(tiny, tmp_path, monke
 
 @pytest.mark.gpu
 @needs_compiler
+@pytest.mark.skipif(cpp_extension.CUDA_HOME is None, reason="AOTInductor needs CUDA's toolkit")
 @pytest.mark.parametrize("half", [False, True])
 def test_a_package_for_a_gpu_finds_the_people_of_the_cpu(tiny, tmp_path, half):
     options = make_options(cut="decoded", top_k=30, device="cuda", half=half)
@@ -97,13 +100,43 @@ def test_what_cannot_be_compiled_is_refused_before_anything_is_written(tiny, tmp
         options = make_options(**changes)
         with pytest.raises(ConfigError, match=reason):
             write_compiled(tiny, path, options, make_info(tiny, options))
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
-    with pytest.raises(ConfigError, match=r"there is none: install g\+\+, or name one in the variable CXX"):
+    missing = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
+    with missing, pytest.raises(ConfigError, match=r"there is none: install g\+\+, or name one in the variable CXX"):
         write(write_compiled, tiny, path)
     monkeypatch.delattr(inductor, "aoti_compile_and_package")
     with pytest.raises(ConfigError, match=r"--format aoti needs PyTorch 2\.6 or newer"):
         write(write_compiled, tiny, path)
     assert not path.exists()
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        '#!/bin/sh\ncase "$*" in *--version*) exec g++ "$@";; esac\necho "ld: cannot find -lcuda" >&2\nexit 1\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    failing = torch._inductor.config.patch({"cpp.cxx": (str(compiler),)})
+    program = torch.export.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),))
+    words = r"the C\+\+ compiler failed: ld: cannot find -lcuda$"
+    with failing, pytest.raises(ExportError, match=words), explain_compiler():
+        inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "model.pt2"))
+
+
+def test_a_gpu_needs_cudas_toolkit(monkeypatch):
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    with pytest.raises(ConfigError, match=r"with CUDA's toolkit, and there is none: .* the variable CUDA_HOME"):
+        check_toolkit()
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", "/opt/cuda")
+    for name, expected in ((None, "/opt/cuda"), ("/own", "/own")):
+        if name is None:
+            monkeypatch.setenv("CUDA_HOME", "")
+            monkeypatch.delenv("CUDA_HOME")
+        else:
+            monkeypatch.setenv("CUDA_HOME", name)
+        check_toolkit()
+        assert os.environ["CUDA_HOME"] == expected
 
 
 @needs_compiler

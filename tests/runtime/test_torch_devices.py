@@ -50,6 +50,6 @@ def test_a_traced_module_makes_its_tensors_on_the_device():
 def test_files_of_a_cpu_find_the_same_people_on_a_gpu(tiny_model, tmp_path, suffix):
     path = tmp_path / f"model{suffix}"
     export(*tiny_model, path, format={".pt": "torchscript", ".pt2": "pt2"}[suffix], cut="decoded", top_k=30)
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         found, expected = (ExportedModel(path, device=device).predict(make_image()) for device in ("cuda", "cpu"))
     assert found.scores[:5].tolist() == pytest.approx(expected.scores[:5].tolist(), abs=1e-3)

@@ -5,14 +5,17 @@ The code is for the processor that it was compiled on, and for the version of Py
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rtmo_plugin.engine.loaded_model import choose_device
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, ExportError
 from rtmo_plugin.export.checks.tolerance import Differences
 from rtmo_plugin.export.export_options import ExportOptions
 from rtmo_plugin.export.graphs import RawGraph
@@ -30,7 +33,8 @@ def write_compiled(model: Any, path: Path, options: ExportOptions, info: ModelIn
     index = choose_device(options.device).index
 
     def save(graph: RawGraph, draft: Path, strings: dict[str, str]) -> None:
-        inductor.aoti_compile_and_package(export_program(graph, options), package_path=str(draft))
+        with explain_compiler():
+            inductor.aoti_compile_and_package(export_program(graph, options), package_path=str(draft))
         add_metadata(draft, strings)
 
     def load(draft: Path) -> Forward:
@@ -44,7 +48,8 @@ def check_compiled(options: ExportOptions, path: Path) -> None:
     """Check that a package can be compiled here, and can hold what the options ask for.
 
     Raises:
-        ConfigError: PyTorch is too old, the compiler or the device is missing, or the options ask for more.
+        ConfigError: PyTorch is too old, the compiler, CUDA's toolkit or the device is missing, or the options ask for
+            more.
     """
     from torch import _inductor as inductor  # its import takes as long as a small export
 
@@ -53,8 +58,10 @@ def check_compiled(options: ExportOptions, path: Path) -> None:
     if "size" in options.dynamic:
         raise ConfigError("An AOTInductor package takes one size: leave out --dynamic size.")
     check_torch_file(options, path)
-    choose_device(options.device)
+    device = choose_device(options.device)
     check_compiler()
+    if device.type == "cuda" and torch.version.hip is None:
+        check_toolkit()
 
 
 def check_compiler() -> None:
@@ -72,6 +79,42 @@ def check_compiler() -> None:
             "--format aoti compiles with a C++ compiler, and there is none: install g++, or name one in the variable "
             "CXX. Running the file needs none."
         ) from error
+
+
+def check_toolkit() -> None:
+    """Check that there is CUDA's toolkit, and name its folder in ``CUDA_HOME``, where the linker looks for its stubs.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    if CUDA_HOME is None:
+        raise ConfigError(
+            f"--format aoti compiles for a GPU with CUDA's toolkit, and there is none: install that of CUDA "
+            f"{torch.version.cuda}, or name its folder in the variable CUDA_HOME. Running the file needs none."
+        )
+    os.environ.setdefault("CUDA_HOME", CUDA_HOME)
+
+
+@contextmanager
+def explain_compiler() -> Iterator[None]:
+    """Raise an error with the compiler's last line where it fails.
+
+    Raises:
+        ExportError: The compiler failed.
+    """
+    from torch._dynamo.exc import BackendCompilerFailed
+    from torch._inductor.exc import CppCompileError
+
+    try:
+        yield
+    except (BackendCompilerFailed, CppCompileError) as error:
+        cause = getattr(error, "inner_exception", error)
+        if not isinstance(cause, CppCompileError):
+            raise
+        line = next((each for each in reversed(cause.output.splitlines()) if each.strip()), "it printed nothing")
+        raise ExportError(f"--format aoti: the C++ compiler failed: {line}") from error
 
 
 def add_metadata(package: Path, strings: dict[str, str]) -> None:

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rtmo_plugin.errors import ConfigError, ExportError
 from rtmo_plugin.export.checks.comparison import Run
 from rtmo_plugin.export.checks.tolerance import Differences
@@ -35,7 +37,9 @@ def write_engine(model: Any, path: Path, options: ExportOptions, info: ModelInfo
 
     device = _choose_gpu(options)
     names = build_graph(model, options).output_names
-    content = build_engine(tensorrt, make_typed_onnx(model, options, info).SerializeToString(), options)
+    onnx_model = make_typed_onnx(model, options, info).SerializeToString()
+    with torch.cuda.device(device):
+        content = build_engine(tensorrt, onnx_model, options)
 
     def save(draft: Path) -> None:
         draft.write_bytes(content)

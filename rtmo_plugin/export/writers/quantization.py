@@ -53,7 +53,8 @@ def quantize(
         info: Metadata of the file.
         fuses_activation: Whether convolutions pass their sums unrounded to the activation, as OpenVINO fuses them.
             ONNX Runtime computes in eight bits only between eight-bit inputs and outputs.
-        symmetric: Whether value ranges lie around 0 and biases stay in float32, as TensorRT needs.
+        symmetric: Whether value ranges lie around 0, biases stay in float32, and weights do, too, before a pair of
+            QuantizeLinear and DequantizeLinear, as TensorRT needs.
 
     Raises:
         ConfigError: The package is missing.
@@ -68,7 +69,7 @@ def quantize(
     if fuses_activation:
         extra["OpTypesToExcludeOutputQuantization"] = ["Conv"]
     if symmetric:
-        extra |= {"ActivationSymmetric": True, "QuantizeBias": False}
+        extra |= {"ActivationSymmetric": True, "QuantizeBias": False, "AddQDQPairToWeight": True}
     kind = quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8
     # without the advice of ONNX Runtime to fold norms first: they are folded
     quiet = raise_log_level(logging.getLogger(), logging.ERROR)

@@ -25,7 +25,7 @@ ACTIVITIES = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivi
 @pytest.fixture(scope="module", autouse=True)
 def _full_precision():
     """Convolve in full float32, in the fixtures of this module as well."""
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield
 
 
