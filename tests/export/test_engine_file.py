@@ -15,6 +15,7 @@ from rtmo_plugin.export.checks.comparison import compare_with_pytorch
 from rtmo_plugin.export.checks.tolerance import INT8
 from rtmo_plugin.export.writers.engine_file import list_shapes, make_typed_onnx, write_engine
 from rtmo_plugin.export.writers.onnx_file import open_content, write_onnx
+from rtmo_plugin.export.writers.quantization import count_groups
 from rtmo_plugin.files import write_json
 from rtmo_plugin.media.image_files import write_image
 from rtmo_plugin.runtime.exported_model import ExportedModel
@@ -85,6 +86,16 @@ def test_eight_bits_are_symmetric_and_compute_what_pytorch_computes(tiny, int8_o
     assert len(zeros) > 20
     assert {zero.dtype for zero in zeros} == {np.dtype(np.int8)}  # int32 are quantized biases
     assert not any(zero.any() for zero in zeros)
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    weights = [made_by.get(node.input[1]) for node in model.graph.node if node.op_type == "Conv"]
+    eight_bit = [node for node in weights if node is not None]
+    assert len(eight_bit) > 20
+    assert {(node.op_type, made_by[node.input[0]].op_type) for node in eight_bit} == {
+        ("DequantizeLinear", "QuantizeLinear")
+    }
+    grouped = [node for node in model.graph.node if count_groups(node) > 1]
+    assert len(grouped) > 1
+    assert not any(node.input[1] in made_by for node in grouped)
     found = compare_with_pytorch(tiny, open_content(model.SerializeToString()), int8_options, INT8)
     assert found.num_people == 5 * 30
 

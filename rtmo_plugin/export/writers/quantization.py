@@ -53,8 +53,8 @@ def quantize(
         info: Metadata of the file.
         fuses_activation: Whether convolutions pass their sums unrounded to the activation, as OpenVINO fuses them.
             ONNX Runtime computes in eight bits only between eight-bit inputs and outputs.
-        symmetric: Whether value ranges lie around 0, biases stay in float32, and weights do, too, before a pair of
-            QuantizeLinear and DequantizeLinear, as TensorRT needs.
+        symmetric: Whether value ranges lie around 0, biases and convolutions in groups stay in float32, and weights
+            do, too, before a pair of QuantizeLinear and DequantizeLinear, as TensorRT needs.
 
     Raises:
         ConfigError: The package is missing.
@@ -84,7 +84,12 @@ def quantize(
             activation_type=kind,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=_QUANTIZED[fuses_activation],
-            nodes_to_exclude=[node.name for node in model.graph.node if is_sensitive(node.name)],
+            nodes_to_exclude=[
+                node.name
+                for node in model.graph.node
+                # TensorRT has no eight-bit convolution for groups of any number of channels, such as 18.
+                if is_sensitive(node.name) or (symmetric and count_groups(node) > 1)
+            ],
             extra_options=extra,
         )
         quantized = onnx.load(path)
@@ -95,6 +100,11 @@ def quantize(
 def is_sensitive(name: str) -> bool:
     """Tell whether a node, by its name, stays in float32."""
     return _DENSE.search(name) is None or _SENSITIVE.search(name) is not None
+
+
+def count_groups(node: Any) -> int:
+    """Return the number of groups of a convolution, an ``onnx.NodeProto``; 1 for any other node."""
+    return next((int(each.i) for each in node.attribute if each.name == "group"), 1)
 
 
 class Int8Inputs:

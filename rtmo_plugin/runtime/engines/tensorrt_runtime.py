@@ -59,7 +59,9 @@ class TensorRtEngine:
         content = read_bytes(path, _MAX_BYTES)
         check_trusted(content, path, "TensorRT", is_trusted_now=trust)
         self._device, self._lock = torch.device(device), Lock()
+        make_stream: Any = torch.cuda.Stream
         with torch.cuda.device(self._device):
+            self._stream = make_stream()  # on the default one TensorRT waits more often
             runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
             self._engine = runtime.deserialize_cuda_engine(content)
             if self._engine is None:
@@ -76,7 +78,7 @@ class TensorRtEngine:
     @torch.no_grad()
     def run(self, images: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run a batch, see ``Engine``."""
-        with self._lock, torch.cuda.device(self._device):
+        with self._lock, torch.cuda.stream(self._stream):
             given = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
             if not self._context.set_input_shape(self._input, tuple(given.shape)):
                 raise ConfigError(f"The engine takes no batch of {len(images)} images: take a smaller one.")
@@ -84,7 +86,7 @@ class TensorRtEngine:
             outputs = {name: self._allocate(name) for name in self._names}
             for name, values in outputs.items():
                 self._context.set_tensor_address(name, values.data_ptr())
-            if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+            if not self._context.execute_async_v3(self._stream.cuda_stream):
                 raise DataError("TensorRT cannot run the engine; its messages above say why.")
             return {name: values.float().cpu().numpy() for name, values in outputs.items()}
 
