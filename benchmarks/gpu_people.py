@@ -22,6 +22,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from benchmarks.official import load_official_recipe
+from rtmo_plugin.checkpoints.reading import check_checkpoint_exists
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
 from rtmo_plugin.engine.console import suppress_library_noise
@@ -32,14 +33,15 @@ from rtmo_plugin.media.drawing import Image
 from rtmo_plugin.media.image_files import list_images
 from rtmo_plugin.media.images import read_image
 from rtmo_plugin.pose.graph_building import build_people_graph
-from rtmo_plugin.pose.replayed_model import ReplayedModel
+from rtmo_plugin.pose.replayed_model import ReplayedModel, split_images
+from rtmo_plugin.runtime.detections import Detections
 from rtmo_plugin.runtime.letterbox import apply_letterbox, make_input
 from rtmo_plugin.speed.speed_report import SpeedReport
 
 _COLUMNS = {
     "ms a batch": ("ms", ".3f"),
     "images/s": ("images_per_s", ".1f"),
-    "peak MB": ("peak_mb", ".0f"),
+    "reserved MB": ("reserved_mb", ".0f"),
     "remark": ("remark", "s"),
 }
 _PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -93,6 +95,9 @@ class PlainRecorder:
 
         return ForwardRecording(outputs, replay)
 
+    def release(self) -> None:
+        """Hold no memory to give back."""
+
 
 def run(
     *,
@@ -117,11 +122,15 @@ def run(
 
     Raises:
         ConfigError: The precision is unknown.
+        MissingFileError: A checkpoint is missing.
     """
     if precision not in _PRECISIONS:
         raise ConfigError(f"--precision {precision}: choose {', '.join(_PRECISIONS)}.")
     names, batches = (["rtmo-t"], (1, 2)) if tiny else (models.split(","), _BATCHES)
     rounds = 2 if tiny else rounds
+    if weights is not None:
+        for name in names:
+            check_checkpoint_exists(Path(weights, f"{name}.pth"))  # of all, before the first is measured
     pictures = load_images(images, max(batches))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows: list[Row] = []
@@ -212,29 +221,78 @@ def compute_eagerly(model: Any, side: Side, image: Image) -> Any:
 
 
 def measure_side(side: Side, batches: Sequence[int]) -> Iterator[Row]:
-    """Yield the rows of a model: the warm-up, each batch from images to people and alone, and MMPose's model."""
+    """Yield the rows of a model: the warm-up, each batch from images to people and alone, and MMPose's model.
+
+    What cannot be measured is a row that says why, and the rest is measured.
+    """
+    yield from _measure_ours(side, batches)
+    gc.collect()
+    if side.device.type == "cuda":
+        torch.cuda.empty_cache()
+    yield _guard(f"{side.size}, MMPose, eager, float32, batch 1", partial(_time_theirs, side=side))
+
+
+def _measure_ours(side: Side, batches: Sequence[int]) -> Iterator[Row]:
     has_graphs = CUDARecorder().find_obstacle(side.device) is None
     make_recorder: Callable[[], Any] = CUDARecorder if has_graphs else PlainRecorder
+    how = "CUDA graphs" if has_graphs else "without graphs"
     start = time.perf_counter()
     graph = build_people_graph(side.loaded, _PRECISIONS[side.precision])
     model = ReplayedModel(graph, [make_recorder() for _ in range(_NUM_STREAMS)])
     model.warm_up()
     seconds = time.perf_counter() - start
-    name, how = f"{side.size}, {side.precision}", "CUDA graphs" if has_graphs else "without graphs"
+    name = f"{side.size}, {side.precision}"
     remark = f"{how}: not used, {model.failure}" if model.failure else how
     yield {"name": f"{name}: opened and warmed up", "ms": 1000 * seconds, "remark": remark}
     for number in batches:
         images = [side.images[index % len(side.images)] for index in range(number)]
-        found = sum(len(each) for each in model.predict(images) if each is not None)
-        remark = f"{found / number:.1f} people an image"
-        yield _time(f"{name}, batch {number}: image to people", partial(model.predict, images), number, side, remark)
-        yield _time_streams(f"{name}, batch {number}: two streams", model, images, side)
-        yield _time_forward(f"{name}, batch {number}: network alone", graph, number, side, make_recorder())
-    yield from _measure_theirs(side)
+        rows = {
+            "image to people": partial(_time_people, model=model, images=images, side=side),
+            "two streams": partial(_time_streams, model=model, images=images, side=side),
+            "network alone": partial(_time_forward, graph=graph, number=number, side=side, recorder=make_recorder()),
+        }
+        for part, measure in rows.items():
+            yield _guard(f"{name}, batch {number}: {part}", measure)
 
 
-def _measure_theirs(side: Side) -> Iterator[Row]:
-    """Yield the row of MMPose's model with the same weights and threshold, one image at a time in float32."""
+def _guard(name: str, measure: Callable[[], Row]) -> Row:
+    """Return a measured row with a name, or one that says why there is nothing to measure."""
+    try:
+        return {"name": name, **measure()}
+    except (RuntimeError, ImportError, LookupError, OSError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        return {"name": name, "remark": f"not measured: {type(error).__name__}: {reason}"}
+
+
+def _time_people(model: ReplayedModel, images: list[Image], side: Side) -> Row:
+    """Return a row with the time from images to people, and how many there are.
+
+    Raises:
+        RuntimeError: Images are not computed by graphs.
+    """
+    found = _predict_all(model, images)
+    remark = f"{sum(map(len, found)) / len(images):.1f} people an image"
+    num_replays = len(list(split_images(images)))
+    if num_replays > 1:
+        remark += f", {num_replays} replays"
+    return _time(partial(model.predict, images), len(images), side, remark)
+
+
+def _predict_all(model: ReplayedModel, images: list[Image]) -> list[Detections]:
+    """Return the people in images.
+
+    Raises:
+        RuntimeError: Images are not computed by graphs.
+    """
+    found = [each for each in model.predict(images) if each is not None]
+    if len(found) < len(images):
+        reason = model.failure or "they have more people than its arrays, or the batch cannot be recorded"
+        raise RuntimeError(f"{len(images) - len(found)} of {len(images)} images are computed without graphs: {reason}")
+    return found
+
+
+def _time_theirs(side: Side) -> Row:
+    """Return the row of MMPose's model with the same weights and threshold, one image at a time in float32."""
     from mmpose.apis import init_model  # imports MMPose's models, which our work-arounds come before
 
     theirs = init_model(load_official_recipe(side.size), None, device=str(side.device))
@@ -242,44 +300,47 @@ def _measure_theirs(side: Side) -> Iterator[Row]:
     theirs.test_cfg["score_thr"] = side.loaded.model.test_cfg["score_thr"]
     found = compute_eagerly(theirs, side, side.images[0]).pred_instances
     remark = f"{len(found.bbox_scores)} people in the first image"
-    yield _time(
-        f"{side.size}, MMPose, eager, float32, batch 1",
-        lambda: compute_eagerly(theirs, side, side.images[0]),
-        1,
-        side,
-        remark,
-    )
+    return _time(lambda: compute_eagerly(theirs, side, side.images[0]), 1, side, remark)
 
 
-def _time(name: str, function: Callable[[], Any], number: int, side: Side, remark: str) -> Row:
-    """Return a row with the median time of a function that waits for its results."""
-    for _ in range(_NUM_WARM_UPS):
-        function()
+def _time(function: Callable[[], Any], number: int, side: Side, remark: str) -> Row:
+    """Return a row with the median time of a function that waits for its results.
+
+    Memory is what PyTorch has reserved: what graphs use between replays counts as free.
+    """
     has_gpu = side.device.type == "cuda"
     if has_gpu:
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    for _ in range(_NUM_WARM_UPS):
+        function()
     seconds = []
     for _ in range(side.rounds):
         start = time.perf_counter()
         function()
         seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds)
-    peak = torch.cuda.max_memory_allocated() / 2**20 if has_gpu else None
-    return {"name": name, "ms": 1000 * median, "images_per_s": number / median, "peak_mb": peak, "remark": remark}
+    reserved = torch.cuda.max_memory_reserved() / 2**20 if has_gpu else None
+    return {"ms": 1000 * median, "images_per_s": number / median, "reserved_mb": reserved, "remark": remark}
 
 
-def _time_streams(name: str, model: ReplayedModel, images: list[Image], side: Side) -> Row:
-    """Return a row with the throughput of batches that are computed side by side."""
+def _time_streams(model: ReplayedModel, images: list[Image], side: Side) -> Row:
+    """Return a row with the throughput of batches that are computed side by side.
+
+    Raises:
+        RuntimeError: Images are not computed by graphs.
+    """
+    _predict_all(model, images)
     with ThreadPoolExecutor(_NUM_STREAMS) as pool:
         list(pool.map(model.predict, [images] * 2 * _NUM_STREAMS))
         start = time.perf_counter()
         list(pool.map(model.predict, [images] * side.rounds))
         seconds = (time.perf_counter() - start) / side.rounds
-    return {"name": name, "ms": 1000 * seconds, "images_per_s": len(images) / seconds}
+    return {"ms": 1000 * seconds, "images_per_s": len(images) / seconds}
 
 
 @torch.no_grad()
-def _time_forward(name: str, graph: Any, number: int, side: Side, recorder: Any) -> Row:
+def _time_forward(graph: Any, number: int, side: Side, recorder: Any) -> Row:
     """Return a row with the time of the network alone, by the events of CUDA where there is a GPU."""
     width, height = graph.size_wh
     images = torch.full((number, height, width, 3), 114.0, device=side.device)
@@ -303,7 +364,6 @@ def _time_forward(name: str, graph: Any, number: int, side: Side, recorder: Any)
             events[1].synchronize()
             seconds = events[0].elapsed_time(events[1]) / 1000 / side.rounds
     return {
-        "name": name,
         "ms": 1000 * seconds,
         "images_per_s": number / seconds,
         "remark": "CUDA events" if has_gpu else "clock",

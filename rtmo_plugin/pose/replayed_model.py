@@ -70,7 +70,7 @@ class ReplayedModel:
             Detections; None, after a warning, for an image with more than fits into the arrays, and for the images of
             a batch that cannot be recorded.
         """
-        return [each for batch in _split(images) for each in self._predict_batch(batch)]
+        return [each for batch in split_images(images) for each in self._predict_batch(batch)]
 
     def _predict_batch(self, images: Sequence[Image]) -> list[Detections | None]:
         rows = None if sum(each.size for each in images) > _MOST_BYTES else self._compute(images)
@@ -123,7 +123,7 @@ class ReplayedModel:
         )
 
 
-def _split(images: Sequence[Image]) -> Iterator[list[Image]]:
+def split_images(images: Sequence[Image]) -> Iterator[list[Image]]:
     """Yield batches with as many images and bytes as one replay takes, or one larger image."""
     batch: list[Image] = []
     for image in images:

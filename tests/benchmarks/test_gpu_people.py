@@ -8,8 +8,9 @@ import torch
 from benchmarks import gpu_people
 from benchmarks.gpu_people import PlainRecorder, Side, choose_threshold, find_rows, load_images, run
 from rtmo_plugin.engine.loaded_model import load_model
-from rtmo_plugin.errors import ConfigError
+from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.media.image_files import write_image
+from rtmo_plugin.speed.speed_report import SpeedReport
 from tests.tiny_files import make_image
 
 
@@ -28,6 +29,32 @@ def test_every_row_is_measured_without_a_gpu(tmp_path):
     assert rows[opened]["remark"] == "without graphs"
     found = float(rows["rtmo-t, float32, batch 2: image to people"]["remark"].split()[0])
     assert 2 <= found <= 4  # scores of random weights differ by rounding
+
+
+class NoRoom(PlainRecorder):
+    """Records one image, and no batch."""
+
+    def record_forward(self, function, given):
+        recording = super().record_forward(function, given)
+        if len(recording.outputs[0]) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB.")
+        return recording
+
+
+def test_what_cannot_be_measured_is_a_row_that_says_why(tiny_model, monkeypatch):
+    monkeypatch.setattr(gpu_people, "PlainRecorder", NoRoom)
+    side = Side("rtmo-x", load_model(*tiny_model, device="cpu"), [make_image(150, 70)], "float32", 1)
+    with pytest.warns(UserWarning, match="CUDA graphs are not used for 2 images at a time"):
+        rows = {row["name"]: row for row in gpu_people.measure_side(side, (1, 2))}
+    assert len(rows) == 1 + 2 * 3 + 1
+    missing = {name: row["remark"] for name, row in rows.items() if "ms" not in row}
+    people, streams, network, theirs = missing.values()
+    assert people == streams
+    assert people.startswith("not measured: RuntimeError: 2 of 2 images are computed without graphs")
+    assert network == "not measured: OutOfMemoryError: CUDA out of memory."
+    assert theirs.startswith("not measured: KeyError")  # MMPose has no RTMO-x
+    report = SpeedReport(title="", command="", columns=gpu_people._COLUMNS, sides=tuple(rows.values()), settings={})
+    assert report.format().count("not measured") == 4
 
 
 def test_the_threshold_finds_so_many_people(tiny_model):
@@ -49,6 +76,12 @@ def test_a_plain_recording_computes_in_place():
     given.fill_(4)
     recording.replay()
     assert recording.outputs[0].tolist() == [5, 5, 5]
+
+
+def test_missing_weights_are_found_before_anything_is_measured(tmp_path):
+    (tmp_path / "rtmo-s.pth").touch()
+    with pytest.raises(MissingFileError, match=r"rtmo-m\.pth does not exist"):
+        gpu_people.run(weights=str(tmp_path))
 
 
 def test_an_unknown_precision_is_refused():
