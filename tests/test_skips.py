@@ -15,6 +15,7 @@ THINGS = (
         "executorch",
         "tensorrt",
         "g++",
+        "nvcc",
         "libopencv-dev",
         "headers of ONNX Runtime",
     ),  # for exported files

@@ -61,7 +61,7 @@ def test_a_package_finds_the_people_of_an_exported_program(tiny, tmp_path, monke
 
 @pytest.mark.gpu
 @needs_compiler
-@pytest.mark.skipif(cpp_extension.CUDA_HOME is None, reason="AOTInductor needs CUDA's toolkit")
+@pytest.mark.skipif(cpp_extension.CUDA_HOME is None, reason="AOTInductor needs nvcc")
 @pytest.mark.parametrize("half", [False, True])
 def test_a_package_for_a_gpu_finds_the_people_of_the_cpu(tiny, tmp_path, half):
     options = make_options(cut="decoded", top_k=30, device="cuda", half=half)
