@@ -12,6 +12,8 @@ from mmengine.runner import Runner
 
 from rtmo_plugin.data.synthetic.coco_folder import write_coco_folder
 from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
+from rtmo_plugin.engine.hooks.memory_format import CHANNELS_LAST_HOOK
+from rtmo_plugin.engine.runner import build_runner
 from tests.oracle import IDLE, load_official, load_ours
 
 SIZE_WH = (128, 128)
@@ -87,8 +89,12 @@ def load(path):
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def test_resumed_run_equals_mmposes(official_run, data_root, tmp_path):
-    """Weights, their moving average and the schedule, one AdamW step after the change of hands."""
+@pytest.mark.parametrize("is_usual", [False, True], ids=["MMPose's runner and optimizer", "ours"])
+def test_resumed_run_equals_mmposes(official_run, data_root, tmp_path, is_usual):
+    """Weights, their moving average and the schedule, one AdamW step after the change of hands.
+
+    Ours has channels-last weights and a fused step, which reads them and the optimizer's state in memory order.
+    """
     ours = make_config(
         load_ours("rtmo-t_body7"),
         data_root,
@@ -97,7 +103,13 @@ def test_resumed_run_equals_mmposes(official_run, data_root, tmp_path):
         load_from=str(official_run / "epoch_3.pth"),
         resume=True,
     )
-    Runner.from_cfg(ours).train()
+    if is_usual:
+        ours.optim_wrapper = load_ours("rtmo-t_body7").optim_wrapper
+        ours.custom_hooks.append({"type": CHANNELS_LAST_HOOK})
+        runner = build_runner(ours)
+    else:
+        runner = Runner.from_cfg(ours)
+    runner.train()
     before, expected, got = map(
         load, (official_run / "epoch_3.pth", official_run / "epoch_4.pth", tmp_path / "epoch_4.pth")
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -68,6 +69,23 @@ def drop_parameters(optimizer: Optimizer, dropped: Collection[Tensor]) -> None:
         if POSITIONS in group:
             group[POSITIONS] = [place_of[id(each)] for each in group["params"]]
     optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
+
+
+def follow_weights(optimizer: Optimizer) -> None:
+    """Let whatever state is loaded into an optimizer from now on get the memory order of its weights.
+
+    torch keeps the order that the file has, and a fused step reads weights, gradients and state in memory order: with
+    channels-last weights and the state of another program it raises on GPUs, and computes nonsense on CPUs.
+    """
+    optimizer.register_load_state_dict_post_hook(_reorder_state)
+
+
+def _reorder_state(optimizer: Optimizer) -> None:
+    """Store the state of each weight in the weight's memory order, in place; its values stay."""
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                state[name] = torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def is_merged(optimizer: Optimizer) -> bool:

@@ -16,7 +16,7 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as CONSTRUCTORS
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from rtmo_plugin.checkpoints.optimizer_state import merge_groups
+from rtmo_plugin.checkpoints.optimizer_state import follow_weights, merge_groups
 from rtmo_plugin.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -48,6 +48,7 @@ class MergingOptimWrapperConstructor:
         wrapper = self._build(model, fused=has_fused)
         if len(wrapper.optimizer.param_groups) > 1:
             wrapper.optimizer.param_groups = merge_groups(wrapper.optimizer.param_groups)
+        follow_weights(wrapper.optimizer)
         return wrapper
 
     def _build(self, model: nn.Module, fused: bool) -> OptimWrapper:

@@ -23,7 +23,13 @@ from torch.utils.data import DataLoader
 
 from rtmo_plugin.checkpoints.contents import check_readable, make_plain
 from rtmo_plugin.checkpoints.fit import check_optimizer_fits
-from rtmo_plugin.checkpoints.optimizer_state import drop_parameters, is_merged, merge_checkpoint, split_checkpoint
+from rtmo_plugin.checkpoints.optimizer_state import (
+    drop_parameters,
+    follow_weights,
+    is_merged,
+    merge_checkpoint,
+    split_checkpoint,
+)
 from rtmo_plugin.engine.console import quieten
 from rtmo_plugin.engine.distribution import join_processes, wrap_for_cpus
 from rtmo_plugin.engine.hooks.freezing import find_frozen_parts, freeze_parts
@@ -90,8 +96,9 @@ class QuietRunner(Runner):
         """Build the optimizer as MMEngine does, without the weights of frozen parts."""
         wrapper = super().build_optim_wrapper(optim_wrapper)
         model = get_model(self)
-        for name in find_frozen_parts(self.cfg):
-            for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,):
+        for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,):
+            follow_weights(each.optimizer)
+            for name in find_frozen_parts(self.cfg):
                 drop_parameters(each.optimizer, list(model.get_submodule(name).parameters()))
         return wrapper
 

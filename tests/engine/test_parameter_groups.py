@@ -65,7 +65,8 @@ def step_all(models, optimizers, seed):
     for model, optimizer in zip(models, optimizers):
         generator = torch.Generator().manual_seed(seed)
         for parameter in model.parameters():
-            parameter.grad = torch.randn(parameter.shape, generator=generator)
+            gradient = torch.randn(parameter.shape, generator=generator)
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)  # in the weight's memory order, as autograd's
         optimizer.step()
 
 
@@ -74,6 +75,26 @@ def test_a_hundred_steps_lead_to_the_same_weights(small):
     for seed in range(100):
         step_all((theirs, ours), (their_optimizer, our_optimizer), seed)
     for (name, expected), got in zip(theirs.named_parameters(), ours.parameters()):
+        torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_a_loaded_state_gets_the_memory_order_of_the_weights(small, order):
+    """A fused step reads weights, gradients and state in memory order, whatever the order in the file."""
+    theirs, their_optimizer, ours, our_optimizer = build_both(*small)
+    other = torch.contiguous_format if order is torch.channels_last else torch.channels_last
+    theirs.to(memory_format=other)
+    step_all([theirs], [their_optimizer], seed=0)
+    checkpoint = {"optimizer": copy.deepcopy(their_optimizer.state_dict())}
+    merge_checkpoint(checkpoint, our_optimizer)
+    ours.load_state_dict(theirs.state_dict())
+    ours.to(memory_format=order)
+    our_optimizer.load_state_dict(checkpoint["optimizer"])
+    assert our_optimizer.param_groups[0]["fused"]
+    for weight, state in our_optimizer.state.items():
+        assert state["exp_avg"].stride() == state["exp_avg_sq"].stride() == weight.stride()
+    step_all((theirs, ours), (their_optimizer, our_optimizer), seed=1)
+    for (name, expected), got in zip(theirs.named_parameters(), ours.parameters(), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6, msg=name)
 
 
