@@ -30,7 +30,7 @@ gc.freeze()  # what was imported stays: no collection has to search it
 
 # A fixture of a session is made again in each file that imports it, but once for all that find it here.
 from tests.tiny_files import checkpoint_model, files, tiny_file, tiny_model, trained_file  # noqa: E402, F401
-from tests.tiny_runs import _leave_configs_unformatted, config, data_root, trained  # noqa: E402, F401
+from tests.tiny_runs import _leave_configs_unformatted, algorithms_kept, config, data_root, trained  # noqa: E402, F401
 
 sys.path.append(str(ROOT / "tools"))  # as Python does for a tool; tests run tools within this process
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -1,8 +1,10 @@
 """A tiny model, a tiny COCO folder, and one short run through all training stages that tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from rtmo_plugin.api import train
@@ -54,6 +56,23 @@ def _leave_configs_unformatted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, False))
         yield
+
+
+@pytest.fixture
+def algorithms_kept(monkeypatch):
+    """Undo what a deterministic run sets for the whole process."""
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    kinds = [kind for kind in ("flash", "mem_efficient", "cudnn", "math") if hasattr(cuda, f"enable_{kind}_sdp")]
+    enabled = {kind: getattr(cuda, f"{kind}_sdp_enabled")() for kind in kinds}
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    monkeypatch.setattr(cudnn, "deterministic", cudnn.deterministic)
+    monkeypatch.setattr(cudnn, "benchmark", cudnn.benchmark)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8"))
+    yield
+    torch.use_deterministic_algorithms(is_deterministic, warn_only=warns)
+    for kind, is_enabled in enabled.items():
+        getattr(cuda, f"enable_{kind}_sdp")(is_enabled)
 
 
 @pytest.fixture(scope="session")

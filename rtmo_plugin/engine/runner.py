@@ -79,6 +79,10 @@ class QuietRunner(Runner):
         super().set_randomness(seed, diff_rank_seed, deterministic)
         if deterministic:
             torch.use_deterministic_algorithms(True, warn_only=True)
+        if deterministic and get_device() == "cuda":  # fused attention is deterministic only where nothing may warn
+            for name in ("enable_flash_sdp", "enable_mem_efficient_sdp", "enable_cudnn_sdp"):
+                if hasattr(torch.backends.cuda, name):  # PyTorch 2.1 has no attention by cuDNN
+                    getattr(torch.backends.cuda, name)(False)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Freeze parts of the model, and wrap it for several processes as MMEngine does, or for CPUs."""
