@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu_inference import time_on_gpu
 from benchmarks.inference_sides import (
-    CONFIG,
     Find,
     export_ours,
     locate_peers,
@@ -83,7 +81,6 @@ def run(
         }
         results["JPEG files per second"] = _measure_files(theirs, ours, samples, Path(folder, "images"))
         results["cold start, s"] = _measure_cold_starts(file)
-        results["GPU"] = time_on_gpu(CONFIG, weights, rounds)
     return compare_timings(
         timings,
         title=f"From {len(samples)} images in memory to people, RTMO-s 640x640, batch 1; seconds for all images",

@@ -24,7 +24,7 @@ SUBJECTS = {
     "infer": "inference",
     "formats": "formats",
     "gpu-training": "gpu_training",
-    "gpu-inference": "gpu_people",
+    "gpu-inference": "gpu_inference",
 }
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",

@@ -9,9 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.gpu_inference import measure
 from benchmarks.inference import run
-from benchmarks.inference_sides import CONFIG, WEIGHTS, open_yolo
+from benchmarks.inference_sides import WEIGHTS, open_yolo
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from tests.conftest import ROOT
 
@@ -67,14 +66,3 @@ def test_all_sides_are_measured_and_find_the_same_people(tmp_path):
     assert all(0 < each["import"] < each["first people"] for each in content["results"]["cold start, s"].values())
     assert set(content["results"]["JPEG files per second"]) >= {"MMPose, PyTorch", "OpenVINO, the default"}
     assert {"before", "network", "after"} == set(content["results"]["parts of OpenVINO float32, ms"])
-
-
-@pytest.mark.slow
-def test_both_sides_of_the_gpu_run_on_a_cpu():
-    data = Path(os.environ.get("RTMO_DATA", ROOT.parent / "shared" / "data"))
-    weights = data.parent / "peers" / WEIGHTS
-    if not weights.is_file():
-        pytest.skip(f"no published weights at {weights}")
-    found = measure(CONFIG, weights, 1, "cpu", lambda graph: graph, precisions=(False,), batches=(1, 2))
-    assert list(found) == ["MMPose, eager", "ours, compiled, float32, before NMS"]
-    assert all(0 < each["batch 1"] < each["batch 2"] for each in found.values())

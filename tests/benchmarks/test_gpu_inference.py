@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from benchmarks import gpu_people
-from benchmarks.gpu_people import PlainRecorder, Side, choose_threshold, find_rows, load_images, run
+from benchmarks import gpu_inference
+from benchmarks.gpu_inference import PlainRecorder, Side, choose_threshold, find_rows, load_images, run
 from rtmo_plugin.engine.loaded_model import load_model
 from rtmo_plugin.errors import ConfigError, MissingFileError
 from rtmo_plugin.media.image_files import write_image
@@ -42,10 +42,10 @@ class NoRoom(PlainRecorder):
 
 
 def test_what_cannot_be_measured_is_a_row_that_says_why(tiny_model, monkeypatch):
-    monkeypatch.setattr(gpu_people, "PlainRecorder", NoRoom)
+    monkeypatch.setattr(gpu_inference, "PlainRecorder", NoRoom)
     side = Side("rtmo-x", load_model(*tiny_model, device="cpu"), [make_image(150, 70)], "float32", 1)
     with pytest.warns(UserWarning, match="CUDA graphs are not used for 2 images at a time"):
-        rows = {row["name"]: row for row in gpu_people.measure_side(side, (1, 2))}
+        rows = {row["name"]: row for row in gpu_inference.measure_side(side, (1, 2))}
     assert len(rows) == 1 + 2 * 3 + 1
     missing = {name: row["remark"] for name, row in rows.items() if "ms" not in row}
     people, streams, network, theirs = missing.values()
@@ -53,7 +53,7 @@ def test_what_cannot_be_measured_is_a_row_that_says_why(tiny_model, monkeypatch)
     assert people.startswith("not measured: RuntimeError: 2 of 2 images are computed without graphs")
     assert network == "not measured: OutOfMemoryError: CUDA out of memory."
     assert theirs.startswith("not measured: KeyError")  # MMPose has no RTMO-x
-    report = SpeedReport(title="", command="", columns=gpu_people._COLUMNS, sides=tuple(rows.values()), settings={})
+    report = SpeedReport(title="", command="", columns=gpu_inference._COLUMNS, sides=tuple(rows.values()), settings={})
     assert report.format().count("not measured") == 4
 
 
@@ -81,9 +81,9 @@ def test_a_plain_recording_computes_in_place():
 def test_missing_weights_are_found_before_anything_is_measured(tmp_path):
     (tmp_path / "rtmo-s.pth").touch()
     with pytest.raises(MissingFileError, match=r"rtmo-m\.pth does not exist"):
-        gpu_people.run(weights=str(tmp_path))
+        gpu_inference.run(weights=str(tmp_path))
 
 
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ConfigError, match="--precision int8: choose float16, bfloat16, float32"):
-        gpu_people.run(precision="int8")
+        gpu_inference.run(precision="int8")
