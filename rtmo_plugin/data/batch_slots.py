@@ -115,7 +115,12 @@ def _register(memory: Memory) -> None:
             stacklevel=2,
         )
         return
-    weakref.finalize(memory, runtime.cudaHostUnregister, place).atexit = False
+    weakref.finalize(memory, _unregister, runtime, place, os.getpid()).atexit = False
+
+
+def _unregister(runtime: Any, place: int, process: int) -> None:
+    if os.getpid() == process:  # a forked process lets go of its copies, and CUDA cannot be called there
+        runtime.cudaHostUnregister(place)
 
 
 def take_slot(layout: Layout) -> Slot | None:

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -151,6 +154,33 @@ def test_nothing_stays_mapped():
     check(kept, [0, 1])
     del kept
     assert count_mapped() == before
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_does_not_unpin_what_this_one_has_pinned(monkeypatch):
+    calls = []
+    runtime = SimpleNamespace(cudaHostRegister=lambda *_: 0, cudaHostUnregister=calls.append)
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
+    memory = batch_slots._mapped[0, 0] = np.zeros(64, np.uint8)
+    place = memory.ctypes.data
+    thread = Thread(target=batch_slots._register, args=[memory])  # as that of a loader with ``pin_memory``
+    thread.start()
+    thread.join()
+    del thread, memory  # so that the last reference goes when a worker is forked
+    gc.collect()
+    assert count_in_fork(lambda: len(batch_slots._mapped)) == 0
+    assert count_in_fork(lambda: len(calls)) == 0
+    assert calls == []
+    batch_slots._mapped.clear()
+    assert calls == [place]
+
+
+def count_in_fork(count):
+    """Return what ``count`` gives in a process that was forked from this one."""
+    process = os.fork()
+    if not process:
+        os._exit(count())
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def test_a_killed_worker_and_a_killed_process_leave_nothing():
