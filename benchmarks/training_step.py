@@ -47,7 +47,7 @@ class Side:
     Attributes:
         is_ours: Whether the model is ours.
         amp: Whether it is trained in mixed precision.
-        compiled: Whether its network is compiled.
+        compiled: Whether its network is compiled; on GPUs losses are read one step late, as with ``--compile``.
         graphs: Whether its network runs as CUDA graphs, and losses are read one step late.
         recipe: Size of the model.
         data: Data of the recipe.
@@ -156,7 +156,8 @@ class TrainingStep:
         self.average = _build_average(cfg, self.model)
         if side.compiled:
             compile_network(self.model)
-        self._hooks: list[Hook] = [GraphsHook(), NoWaitHook()] if side.graphs else []
+        self._hooks: list[Hook] = [GraphsHook()] if side.graphs else []
+        self._hooks += [NoWaitHook()] if side.graphs or side.compiled else []
         runner: Any = SimpleNamespace(model=self.model, optim_wrapper=self.wrapper, logger=logging.getLogger(__name__))
         for hook in self._hooks:
             hook.before_train(runner)
