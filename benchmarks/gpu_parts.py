@@ -17,7 +17,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
+from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ UNUSED = "CUDA graphs are not used"  # begins the sentences of GraphsHook
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
 _TEST_PROCESSES = 4
+_WRONG_CALLS = (AssertionError, AttributeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Scale:
         more_images: Larger numbers of images in a step.
         steps: Measured steps.
         curve: Steps of a loss curve.
-        repeats: How often the images of the data are in an epoch from files.
+        file_images: Images in an epoch from files, those of the data as often as it takes.
         workers: Processes that load data.
         norms: Channels, heights and widths for batch norm.
         tests: Paths of tests.
@@ -58,7 +61,7 @@ class Scale:
     more_images: tuple[int, ...] = (128, 256)
     steps: int = 30
     curve: int = 100
-    repeats: int = 100
+    file_images: int = 6600
     workers: int = 16
     norms: tuple[tuple[int, int], ...] = ((32, 320), (64, 160), (128, 80), (256, 40))
     tests: tuple[str, ...] = (
@@ -68,14 +71,15 @@ class Scale:
         "tests/engine/test_largest_batch.py",
         "tests/models/heads/test_loss_check.py",
         "tests/pose/checkpoints/test_gpu_prediction.py",
-        "tests/export/test_compiled_file.py",
         "tests/export/test_engine_file.py",
         "tests/runtime/test_execution_providers.py",
         "tests/runtime/test_torch_devices.py",
+        "tests/engine/test_gpu_interruption.py",  # the slowest last
+        "tests/export/test_compiled_file.py",
     )
 
 
-TINY = Scale("rtmo-t", "rtmo-t", 64, 2, (4,), 2, 4, 1, 2, ((8, 8),), ("tests/models/heads/test_loss_check.py",))
+TINY = Scale("rtmo-t", "rtmo-t", 64, 2, (4,), 2, 4, 4, 2, ((8, 8),), ("tests/models/heads/test_loss_check.py",))
 
 
 class Setting:
@@ -130,7 +134,7 @@ def measure_compiled(setting: Setting) -> Iterator[Row]:
 
 
 def _measure_steps(setting: Setting, recipe: str, num_images: int, names: tuple[str, ...]) -> Iterator[Row]:
-    from benchmarks.training_step import Side, TrainingStep, build_model
+    from benchmarks.training_step import Side, build_model
 
     sides = {
         "ours": {
@@ -147,35 +151,50 @@ def _measure_steps(setting: Setting, recipe: str, num_images: int, names: tuple[
     weights = build_model(Side(is_ours=False, amp=False, recipe=recipe)).state_dict()
     for name in names:
         for title, side in sides[name].items():
-            step = TrainingStep(replace(side, recipe=recipe), packed if side.is_ours else listed, weights)
-            milliseconds, peak, loss = _time_steps(step, setting.scale.steps)
-            yield {
-                "name": f"{recipe}, {num_images} images: {title}",
-                "ms": milliseconds,
-                "images_per_s": num_images * 1000 / milliseconds,
-                "peak_mb": peak,
-                "remark": f"first loss {loss:.2f}",
-            }
-            del step
+            batch = packed if side.is_ours else listed
+            measure = partial(_measure_side, replace(side, recipe=recipe), batch, num_images, weights, setting)
+            yield _measure_row(f"{recipe}, {num_images} images: {title}", measure)
             gc.collect()
-            torch.cuda.empty_cache()
+
+
+def _measure_side(side: Any, batch: Any, num_images: int, weights: dict[str, torch.Tensor], setting: Setting) -> Row:
+    from benchmarks.training_step import TrainingStep
+
+    step = TrainingStep(side, batch, weights)
+    milliseconds, reserved, loss = _time_steps(step, setting.scale.steps)
+    speed = {"ms": milliseconds, "images_per_s": num_images * 1000 / milliseconds}
+    return {**speed, "reserved_mb": reserved, "remark": f"first loss {loss:.2f}"}
+
+
+def _measure_row(name: str, measure: Callable[[], Row]) -> Row:
+    """Return a row with what a function measures, or with the reason why it cannot."""
+    try:
+        return {"name": name, **measure()}
+    except (RuntimeError, ImportError, LookupError, OSError, *_WRONG_CALLS) as error:  # too little memory among them
+        reason = (str(error).splitlines() or [""])[0]
+        return {"name": name, "remark": f"failed: {type(error).__name__}: {reason}"}
 
 
 def _time_steps(step: Callable[[], float], num_steps: int) -> tuple[float, float | None, float]:
-    """Return milliseconds a step, the peak of GPU memory in MB, and the first loss."""
+    """Return milliseconds a step, the most GPU memory that PyTorch reserved, in MB, and the first loss.
+
+    Memory is counted from before the first step: replays of CUDA graphs reserve none, and what graphs use between two
+    replays counts as free.
+    """
+    has_gpu = torch.cuda.is_available()
+    if has_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     first = step()
     for _ in range(min(num_steps, 5)):
         step()
     _wait()
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     for _ in range(num_steps):
         step()
     _wait()
     seconds = time.perf_counter() - start
-    return seconds * 1000 / num_steps, torch.cuda.max_memory_allocated() / 2**20 if has_gpu else None, first
+    return seconds * 1000 / num_steps, torch.cuda.max_memory_reserved() / 2**20 if has_gpu else None, first
 
 
 def _wait() -> None:
@@ -212,14 +231,16 @@ def measure_files(setting: Setting) -> Iterator[Row]:
     """Yield the speed from JPEG files to weights through ``tools/train.py``, with multi-scale training."""
     scale = setting.scale
     with tempfile.TemporaryDirectory() as folder:
-        _repeat_images(Path(setting.data_root), Path(folder), scale.repeats)
+        _repeat_images(Path(setting.data_root), Path(folder), scale.file_images)
         for options in ([], ["--no-graphs"]):
             work_dir = Path(folder, f"run{len(options)}")
             values = {
                 "train_dataloader.num_workers": scale.workers,
                 "train_dataloader.batch_size": scale.batch_size,
                 "train_cfg.max_epochs": 1,
-                "default_hooks.logger.interval": 10 if scale.repeats > 1 else 1,  # one size of images
+                "default_hooks.logger.interval": min(
+                    10, scale.file_images // scale.batch_size // 2
+                ),  # one size of images
             }
             command = [sys.executable, str(ROOT / "tools/train.py"), f"{scale.small}_coco", "--data-root", folder]
             command += ["--work-dir", str(work_dir), "--amp", "--from-scratch", "--no-validate", *options]
@@ -242,48 +263,69 @@ def measure_files(setting: Setting) -> Iterator[Row]:
                 "name": name,
                 "ms": seconds * 1000,
                 "images_per_s": scale.batch_size / seconds,
-                "peak_mb": max((line.get("memory", 0) for line in steps), default=0) or None,
                 "remark": f"waits for data {waiting / seconds:.0%} of the time",
             }
 
 
-def _repeat_images(source: Path, folder: Path, repeats: int) -> None:
-    """Write COCO's training set into a folder, in which each image comes several times."""
+def _repeat_images(source: Path, folder: Path, num_images: int) -> None:
+    """Write COCO's training set into a folder: its first images, or all of them several times."""
     (folder / "coco/annotations").mkdir(parents=True)
     (folder / "coco/train2017").symlink_to((source / "coco/train2017").resolve())
     name = "coco/annotations/person_keypoints_train2017.json"
     content = json.loads((source / name).read_text())
-    step = 1 + max(image["id"] for image in content["images"])
-    later = 1 + max(person["id"] for person in content["annotations"])
-    whole = {**content, "images": [], "annotations": []}
-    for number in range(repeats):
-        whole["images"] += [{**image, "id": image["id"] + number * step} for image in content["images"]]
-        whole["annotations"] += [
-            {**person, "id": person["id"] + number * later, "image_id": person["image_id"] + number * step}
-            for person in content["annotations"]
-        ]
-    (folder / name).write_text(json.dumps(whole))
+    people: dict[int, list[dict[str, Any]]] = {}
+    for person in content["annotations"]:
+        people.setdefault(person["image_id"], []).append(person)
+    images, annotations = [], []
+    for number, image in enumerate(islice(cycle(content["images"]), num_images), start=1):
+        images.append({**image, "id": number})
+        annotations += [{**person, "image_id": number} for person in people.get(image["id"], ())]
+    annotations = [{**person, "id": number} for number, person in enumerate(annotations, start=1)]
+    (folder / name).write_text(json.dumps({**content, "images": images, "annotations": annotations}))
 
 
 def compare_norms(setting: Setting) -> Iterator[Row]:
-    """Yield the time of batch norm with SiLU in channels-last bfloat16, forward and backward."""
+    """Yield the time of channels-last batch norm with SiLU, forward and backward, in the types of mixed precision.
+
+    Where PyTorch says which kernels it chooses, the remark names them, and what is the same without cuDNN is not
+    measured again.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for channels, size in setting.scale.norms:
+    types = (torch.bfloat16, torch.float16) if device == "cuda" else (torch.bfloat16,)
+    for (channels, size), dtype in product(setting.scale.norms, types):
         norm = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU()).to(device)
-        maps = torch.randn(setting.scale.batch_size, channels, size, size, device=device).bfloat16()
+        maps = torch.randn(setting.scale.batch_size, channels, size, size, device=device).to(dtype)
         maps = maps.contiguous(memory_format=torch.channels_last).requires_grad_()
-        kinds: dict[str, tuple[Any, bool]] = {"cuDNN": (norm, True), "PyTorch's own": (norm, False)}
-        if device == "cuda":
+        kernels = {has_cudnn: _name_kernels(norm[0], maps, has_cudnn) for has_cudnn in (True, False)}
+        kinds: dict[str, tuple[Any, bool]] = {"cuDNN on": (norm, True)}
+        if kernels[True] is None or kernels[True] != kernels[False]:
+            kinds["cuDNN off"] = (norm, False)
+        if device == "cuda" and dtype == torch.bfloat16:
             kinds["inductor"] = (torch.compile(norm, dynamic=False), True)
         for kind, (network, has_cudnn) in kinds.items():
+            title = f"batch norm, {channels} x {size} x {size}, {str(dtype).removeprefix('torch.')}: {kind}"
+            remark = {"remark": f"kernels: {kernels[has_cudnn]}"} if network is norm and kernels[has_cudnn] else {}
+            row = _measure_row(title, partial(_time_norm, network, maps, has_cudnn, setting.scale.steps))
+            yield {**remark, **row}
 
-            def step(network: Any = network, maps: torch.Tensor = maps) -> float:
-                network(maps).sum().backward()
-                return 0.0
 
-            with torch.backends.cudnn.flags(enabled=has_cudnn):
-                milliseconds, _, _ = _time_steps(step, setting.scale.steps)
-            yield {"name": f"batch norm, {channels} x {size} x {size}: {kind}", "ms": milliseconds}
+def _time_norm(network: Any, maps: torch.Tensor, has_cudnn: bool, num_steps: int) -> Row:
+    def step() -> float:
+        network(maps).sum().backward()
+        return 0.0
+
+    with torch.backends.cudnn.flags(enabled=has_cudnn):
+        return {"ms": _time_steps(step, num_steps)[0]}
+
+
+def _name_kernels(norm: Any, maps: torch.Tensor, has_cudnn: bool) -> str | None:
+    """Return whose kernels PyTorch chooses for batch norm in training, or None if it does not say."""
+    choose = getattr(torch._C, "_select_batch_norm_backend", None)  # PyTorch 2.4 and newer
+    if choose is None:
+        return None
+    with torch.backends.cudnn.flags(enabled=has_cudnn):
+        chosen = choose(maps, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.eps)
+    return str(chosen.name)
 
 
 def run_tests(setting: Setting) -> Iterator[Row]:

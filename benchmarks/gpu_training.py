@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.gpu_parts import PARTS, ROOT, ROW, UNUSED, Row
@@ -21,13 +22,20 @@ from rtmo_plugin.speed.speed_report import SpeedReport
 _COLUMNS = {
     "ms a step": ("ms", ".2f"),
     "images/s": ("images_per_s", ".1f"),
-    "peak MB": ("peak_mb", ".0f"),
+    "reserved MB": ("reserved_mb", ".0f"),
     "remark": ("remark", "s"),
 }
 _SHORTEST = 10.0  # seconds in which no part can do anything
 
 
-def run(*, data_root: str | Path | None = None, minutes: int = 10, parts: str = "", tiny: bool = False) -> SpeedReport:
+def run(
+    *,
+    data_root: str | Path | None = None,
+    minutes: int = 9,
+    parts: str = "",
+    tiny: bool = False,
+    out: str | None = None,
+) -> SpeedReport:
     """Measure training steps, training from files, loss curves, batch norm and the tests for GPUs, part by part.
 
     Each part runs in a process of its own with a time limit, so that one that fails or hangs costs no other part. Rows
@@ -38,6 +46,8 @@ def run(*, data_root: str | Path | None = None, minutes: int = 10, parts: str = 
         minutes: Time for all parts; those that do not fit any more are left out.
         parts: Names of parts, separated by commas. Default: all.
         tiny: Whether sizes are small and steps few, to try the benchmark itself.
+        out: File for the report, which is written anew with each row, so that a command that is killed leaves what it
+            knows. Default: none.
 
     Raises:
         ConfigError: A part is unknown.
@@ -46,28 +56,21 @@ def run(*, data_root: str | Path | None = None, minutes: int = 10, parts: str = 
     unknown = sorted(set(names) - set(PARTS))
     if unknown:
         raise ConfigError(f"--parts: {unknown[0]!r} is unknown; choose from {', '.join(PARTS)}.")
-    rows: list[Row] = []
+    command = f"python -m benchmarks gpu-training --minutes {minutes}" + (f" --parts {parts}" if parts else "")
+    command += (" --tiny" if tiny else "") + ("" if data_root is None else f" --data-root {data_root}")
+    report = SpeedReport("Training on a GPU", command, _COLUMNS, (), {"tiny": tiny})
     end = time.monotonic() + 60 * minutes
     with contextlib.ExitStack() as stack:
         folder = str(data_root or stack.enter_context(draw_coco_folder(4 if tiny else 64)))
         for name in names:
             limit = min(PARTS[name][1] * (10.0 if tiny else 1.0), end - time.monotonic())
             for row in _run_part(name, folder, tiny, limit):
-                rows.append(row)
+                report = replace(report, sides=(*report.sides, row))
                 values = [format(row[key], form) for key, form in _COLUMNS.values() if row.get(key) is not None]
                 print(f"{row['name']:60s} {'  '.join(values)}", file=sys.stderr, flush=True)
-    command = (
-        f"python -m benchmarks gpu-training --minutes {minutes}"
-        + (f" --parts {parts}" if parts else "")
-        + (" --tiny" if tiny else "")
-    )
-    return SpeedReport(
-        title="Training on a GPU",
-        command=command + ("" if data_root is None else f" --data-root {data_root}"),
-        columns=_COLUMNS,
-        sides=tuple(rows),
-        settings={"tiny": tiny},
-    )
+                if out:
+                    report.write(out)
+    return report
 
 
 def _run_part(name: str, data_root: str, tiny: bool, limit: float) -> Iterator[Row]:

@@ -26,6 +26,7 @@ SUBJECTS = {
     "gpu-training": "gpu_training",
     "gpu-inference": "gpu_inference",
 }
+_WRITE_EARLY = ("gpu-training",)  # subjects that write --out themselves before they are done
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",
     "{command} eval --out eval.json",
@@ -130,7 +131,7 @@ def _add_learning(parser: argparse.ArgumentParser) -> None:
 def _add_gpu_training(parser: argparse.ArgumentParser) -> None:
     _add_data_root(parser)
     add = parser.add_argument
-    add("--minutes", type=COUNT, default=10, metavar="N", help="time for all parts; what does not fit is left out")
+    add("--minutes", type=COUNT, default=9, metavar="N", help="time for all parts; what does not fit is left out")
     add("--parts", metavar="NAMES", default="", help="parts to measure, separated by commas (default: all)")
     add("--tiny", action="store_true", help="small sizes and few steps, to try the benchmark itself, on CPUs too")
 
@@ -178,6 +179,8 @@ def _add_formats(parser: argparse.ArgumentParser) -> None:
 def _run(*, subject: str, out: str | None, as_json: bool, **arguments: Any) -> None:
     from rtmo_plugin.engine.console import suppress_library_noise  # loads PyTorch, which --help does without
 
+    if subject in _WRITE_EARLY:
+        arguments["out"] = out
     with keep_stdout_for_json(as_json), suppress_library_noise():
         report = load_subject(subject)(**arguments)
     if out:

@@ -22,8 +22,6 @@ from rtmo_plugin.models.heads.rtmo_head_module import RawMaps
 from rtmo_plugin.packed_batch import pack_samples
 from tests import replays
 from tests.data.test_batch_slots import make_loader
-from tests.engine.test_interruption import assert_same_end, make_recipe
-from tests.engine.test_interruption import run as run_process
 from tests.engine.test_resume import find_different
 from tests.oracle import make_samples
 from tests.replays import check_steps, make_batch, make_model, read, step
@@ -317,19 +315,6 @@ def run(config, data_root, tmp_path, monkeypatch, algorithms_kept):
         return train(cfg, work_dir=tmp_path / name, data_root=data_root, seed=0, **options)
 
     return train_with
-
-
-@pytest.mark.parametrize("graphs", [None, False])
-def test_a_run_killed_at_any_moment_ends_as_the_unbroken_one(data_root, tmp_path, graphs):
-    recipe = make_recipe(stage_length=1)
-    options = {"graphs": graphs, "amp": True, "deterministic": True, "method": "spawn"}
-    assert not run_process(recipe, data_root, tmp_path / "unbroken", **options)
-    for _ in range(2):  # in the second epoch, and in the third
-        assert run_process(recipe, data_root, tmp_path / "killed", death=(torch.Tensor, "backward", 4), **options)
-    assert not run_process(recipe, data_root, tmp_path / "killed", **options)
-    assert_same_end(tmp_path / "killed", tmp_path / "unbroken")
-    console = (tmp_path / "unbroken/console.txt").read_text()
-    assert "CUDA graphs are not used" not in console
 
 
 def test_graphs_are_the_default(run):
