@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import learning
 from benchmarks.metric_computation import make_predictions
-from benchmarks.subjects import COMMAND, SUBJECTS, load_subject
+from benchmarks.subjects import _WRITE_EARLY, COMMAND, SUBJECTS, load_subject
 from benchmarks.timing_report import compare_timings
 from rtmo_plugin.cli.benchmark import COMPARISONS
 from rtmo_plugin.engine.hooks.curves import read_scalars
@@ -80,6 +80,8 @@ def test_arguments_of_the_command_are_those_of_the_subject(name):
     given = vars(COMMAND.make_parser("python -m benchmarks").parse_args([name]))
     assert [given.pop(key) for key in ("subject", "out", "as_json")] == [name, None, False]
     own = {key: value.default for key, value in inspect.signature(load_subject(name)).parameters.items()}
+    assert ("out" in own) == (name in _WRITE_EARLY)
+    own.pop("out", None)
     assert given.keys() == own.keys()
     assert given == own
 
