@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -108,6 +108,7 @@ def run(
     precision: str = "float16",
     rounds: int = 50,
     tiny: bool = False,
+    out: str | None = None,
 ) -> SpeedReport:
     """Measure each model with one image and with 32; rows are printed to stderr when they are known.
 
@@ -119,6 +120,7 @@ def run(
         precision: Precision of ours: ``float16``, ``bfloat16`` or ``float32``.
         rounds: Measured batches of each row.
         tiny: Whether RTMO-t is measured with one and two images in two rounds, to try the benchmark itself.
+        out: File for the report, which is written anew with each row. Default: none.
 
     Raises:
         ConfigError: The precision is unknown.
@@ -133,26 +135,28 @@ def run(
             check_checkpoint_exists(Path(weights, f"{name}.pth"))  # of all, before the first is measured
     pictures = load_images(images, max(batches))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows: list[Row] = []
+    command = f"gpu-inference --models {models} --people {people} --precision {precision} --rounds {rounds}"
+    command += "".join(f" --{key} {value}" for key, value in (("weights", weights), ("images", images)) if value)
+    report = SpeedReport(
+        title="People by a checkpoint on a GPU",
+        command=f"python -m benchmarks {command}{' --tiny' if tiny else ''}",
+        columns=_COLUMNS,
+        sides=(),
+        settings={"device": device, "images": len(pictures), "tiny": tiny, "weights": weights or "random"},
+    )
     for name in names:
         side = Side(name, load_side(name, weights, device, pictures[:2]), pictures, precision, rounds)
         choose_threshold(side, people)
         for row in measure_side(side, batches):
-            rows.append(row)
+            report = replace(report, sides=(*report.sides, row))
             values = [format(row[key], form) for key, form in _COLUMNS.values() if row.get(key) is not None]
             print(f"{row['name']:60s} {'  '.join(values)}", file=sys.stderr, flush=True)
+            if out:
+                report.write(out)
         del side
         gc.collect()
         torch.cuda.empty_cache()
-    command = f"gpu-inference --models {models} --people {people} --precision {precision} --rounds {rounds}"
-    command += "".join(f" --{key} {value}" for key, value in (("weights", weights), ("images", images)) if value)
-    return SpeedReport(
-        title="People by a checkpoint on a GPU",
-        command=f"python -m benchmarks {command}{' --tiny' if tiny else ''}",
-        columns=_COLUMNS,
-        sides=tuple(rows),
-        settings={"device": device, "images": len(pictures), "tiny": tiny, "weights": weights or "random"},
-    )
+    return report
 
 
 def load_images(folder: str | None, number: int) -> list[Image]:

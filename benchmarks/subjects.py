@@ -26,7 +26,7 @@ SUBJECTS = {
     "gpu-training": "gpu_training",
     "gpu-inference": "gpu_inference",
 }
-_WRITE_EARLY = ("gpu-training",)  # subjects that write --out themselves before they are done
+_WRITE_EARLY = ("gpu-training", "gpu-inference")  # subjects that write --out themselves before they are done
 _EXAMPLES = (
     "{command} infer --images photos/ --rounds 6",
     "{command} eval --out eval.json",

@@ -16,8 +16,7 @@ from tests.tiny_files import make_image
 
 @pytest.mark.slow
 def test_every_row_is_measured_without_a_gpu(tmp_path):
-    report = run(precision="float32", people=3, tiny=True)
-    report.write(tmp_path / "report.json")
+    run(precision="float32", people=3, tiny=True, out=str(tmp_path / "report.json"))
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["command"].endswith("--precision float32 --rounds 2 --tiny")
     rows = {row["name"]: row for row in content["sides"]}
