@@ -12,6 +12,7 @@ from pathlib import Path
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _threads = max(1, (os.cpu_count() or 1) // _workers)
 os.environ.setdefault("OMP_NUM_THREADS", str(_threads))  # read when torch is imported, so before it
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # of deterministic runs on GPUs, read once in a process
 
 ROOT = Path(__file__).resolve().parents[1]
 _startup = ROOT / "tests/startup"  # and this package, for each Python that a test starts in any folder

@@ -179,6 +179,13 @@ class FullRecorder(MemoryRecorder):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
+class NoWorkspaceRecorder(MemoryRecorder):
+    """Has no memory for what cuDNN needs beside its results."""
+
+    def __call__(self, function, inputs):
+        raise RuntimeError("FIND was unable to find an engine to execute this computation")
+
+
 class PoolRecorder(MemoryRecorder):
     """Has a pool of memory as CUDA graphs: a block serves a recording of its size or a smaller one.
 

@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from rtmo_plugin.config.edits import Edit, prepare_config
 from rtmo_plugin.config.total_batch import count_processes
 from rtmo_plugin.engine.hooks.network_graphs import GraphsHook
+from rtmo_plugin.engine.recordings import is_out_of_memory
 from rtmo_plugin.engine.resuming import TrainingStart
 from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import ConfigError, DataError
@@ -130,7 +131,7 @@ def find_largest_batch(train: Callable[[int], object], sizes: Sequence[int]) -> 
     Sizes grow until one does not fit; a search between it and the last one that fits follows.
 
     Args:
-        train: Function that trains with a batch of a size; ``torch.cuda.OutOfMemoryError`` says that it is too large.
+        train: Function that trains with a batch of a size; an error of ``is_out_of_memory`` says that it is too large.
         sizes: Sizes in increasing order.
 
     Raises:
@@ -154,7 +155,9 @@ def _has_memory_for(train: Callable[[int], object], size: int) -> bool:
     try:
         train(size)
         has_memory = True
-    except torch.cuda.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         has_memory = False
     if not has_memory:  # after the exception, whose frames hold tensors
         _free_memory()

@@ -17,11 +17,18 @@ from torch import Tensor
 
 Function = Callable[..., tuple[Tensor, ...]]
 NO_MEMORY = "the GPU has too little memory to record the network, and a smaller batch would leave some"
+# Words of errors of cuDNN, by PyTorch, and of cuBLAS where they find no memory for a workspace.
+_NO_WORKSPACE = ("unable to find an engine", "STATUS_ALLOC_FAILED")
 _NUM_WARM_UPS = 3  # cuDNN chooses its algorithms in the first
 
 
 class RecordingError(RuntimeError):
     """A recording cannot be made or used; the message is the end of a sentence."""
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether an error comes from too little memory of the GPU, for which libraries have words of their own."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(words in str(error) for words in _NO_WORKSPACE)
 
 
 def explain_failure(error: RuntimeError) -> str:
@@ -30,7 +37,7 @@ def explain_failure(error: RuntimeError) -> str:
         error = error.__context__
     if isinstance(error, RecordingError):
         return str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError):
+    if is_out_of_memory(error):
         return NO_MEMORY
     return f"the network cannot be recorded ({(str(error).splitlines() or [type(error).__name__])[0]})"
 

@@ -33,6 +33,7 @@ from tests.replays import (
     FullRecorder,
     LosingRecorder,
     MemoryRecorder,
+    NoWorkspaceRecorder,
     PoolRecorder,
     StaleImagesRecorder,
     StaleWeightsRecorder,
@@ -164,7 +165,10 @@ WRONG_RECORDERS = {
     "gradients of a replay differ from those of the network itself by inf of their size": [LosingRecorder],
     "gradients of a replay differ from those of the network itself by ": [AddingRecorder],
     "a replay counts other batches in its buffers than the network itself": [TwiceRecorder],
-    "the GPU has too little memory to record the network, and a smaller batch would leave some": [FullRecorder],
+    "the GPU has too little memory to record the network, and a smaller batch would leave some": [
+        FullRecorder,
+        NoWorkspaceRecorder,
+    ],
 }
 
 

@@ -20,20 +20,35 @@ from rtmo_plugin.engine.training import open_training
 from rtmo_plugin.errors import ConfigError
 from tests.replays import MemoryRecorder
 
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory")
+
 
 class Memory:
     """Training that has room for a number of images, and notes the sizes of its batches."""
 
-    def __init__(self, room):
-        self.room, self.tried = room, []
+    def __init__(self, room, error=OUT_OF_MEMORY):
+        self.room, self.tried, self._error = room, [], error
 
     def __call__(self, size):
         self.tried.append(size)
         if size > self.room:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            raise self._error
 
 
 SIZES = list_batch_sizes(1000)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "GET was unable to find an engine to execute this computation",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_libraries_without_memory_for_a_workspace_are_out_of_memory(words):
+    assert find_largest_batch(Memory(48, RuntimeError(words)), SIZES) == 48
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        find_largest_batch(Memory(48, RuntimeError("mat1 and mat2 shapes cannot be multiplied")), SIZES)
 
 
 @pytest.mark.parametrize(
