@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from benchmarks.official import load_official_recipe
+from benchmarks.timing_report import add_row
 from rtmo_plugin.checkpoints.reading import check_checkpoint_exists
 from rtmo_plugin.config.config_files import load_config
 from rtmo_plugin.data.synthetic.synthetic_people import SyntheticPeople
@@ -148,11 +148,7 @@ def run(
         side = Side(name, load_side(name, weights, device, pictures[:2]), pictures, precision, rounds)
         choose_threshold(side, people)
         for row in measure_side(side, batches):
-            report = replace(report, sides=(*report.sides, row))
-            values = [format(row[key], form) for key, form in _COLUMNS.values() if row.get(key) is not None]
-            print(f"{row['name']:60s} {'  '.join(values)}", file=sys.stderr, flush=True)
-            if out:
-                report.write(out)
+            report = add_row(report, row, out)
         del side
         gc.collect()
         torch.cuda.empty_cache()

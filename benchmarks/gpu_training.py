@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.gpu_parts import PARTS, ROOT, ROW, UNUSED, Row
+from benchmarks.timing_report import add_row
 from benchmarks.training_samples import draw_coco_folder
 from rtmo_plugin.errors import ConfigError
 from rtmo_plugin.speed.speed_report import SpeedReport
@@ -65,11 +65,7 @@ def run(
         for name in names:
             limit = min(PARTS[name][1] * (10.0 if tiny else 1.0), end - time.monotonic())
             for row in _run_part(name, folder, tiny, limit):
-                report = replace(report, sides=(*report.sides, row))
-                values = [format(row[key], form) for key, form in _COLUMNS.values() if row.get(key) is not None]
-                print(f"{row['name']:60s} {'  '.join(values)}", file=sys.stderr, flush=True)
-                if out:
-                    report.write(out)
+                report = add_row(report, row, out)
     return report
 
 

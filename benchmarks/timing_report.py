@@ -1,8 +1,9 @@
-"""The report of every subject: times of each side, compared with those of the first."""
+"""Reports: times of each side, compared with those of the first, or rows that are shown and kept one by one."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,3 +53,19 @@ def compare_timings(
     )
     rounds = {"rounds": len(first.seconds)}
     return SpeedReport(title, f"python -m benchmarks {command}", _COLUMNS, sides, {**settings, **rounds}, results)
+
+
+def add_row(report: SpeedReport, row: Mapping[str, Any], out: str | None) -> SpeedReport:
+    """Return a report with one more row, which is printed to stderr.
+
+    Args:
+        report: Report so far.
+        row: Values of the row, by the keys of the report's columns.
+        out: File that the report is written to, if any, so that a command that is killed leaves what it knows.
+    """
+    report = dataclasses.replace(report, sides=(*report.sides, row))
+    values = [format(row[key], form) for key, form in report.columns.values() if row.get(key) is not None]
+    print(f"{row['name']:60s} {'  '.join(values)}", file=sys.stderr, flush=True)
+    if out:
+        report.write(out)
+    return report
