@@ -59,7 +59,7 @@ def check_metric_name(cfg: Config, name: str, option: str) -> None:
     """
     sections = cfg.get("val_evaluator") or ()
     sections = [sections] if isinstance(sections, Mapping) else sections
-    if not sections or not all(_is_of_our_metric(each) for each in sections):
+    if not sections or not all(_names_our_metric(each) for each in sections):
         return
     with refuse_config_errors():
         metrics = [METRICS.build({**each, "ann_file": None}) for each in sections]
@@ -69,7 +69,7 @@ def check_metric_name(cfg: Config, name: str, option: str) -> None:
         raise ConfigError(f"{option} {name}: the validation has no such metric: choose one of {', '.join(names)}.")
 
 
-def _is_of_our_metric(section: Mapping[str, Any]) -> bool:
+def _names_our_metric(section: Mapping[str, Any]) -> bool:
     kind = section.get("type")
     if isinstance(kind, str):
         kind = METRICS.get(kind) if kind.startswith(f"{METRICS.scope}.") else None

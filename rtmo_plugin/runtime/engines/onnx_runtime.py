@@ -180,7 +180,7 @@ def choose_providers(device: str, *, engines: Path | None, half: bool) -> list[t
     if engines is None:
         return [(_CUDA, gpu)]
     engines.mkdir(parents=True, exist_ok=True)
-    # It takes the words "True" and "False" alone.
+    # ONNX Runtime takes the words "True" and "False" alone.
     kept = {"trt_engine_cache_enable": "True", "trt_timing_cache_enable": "True", "trt_engine_cache_path": str(engines)}
     return [(_TENSORRT, {**gpu, **kept, "trt_fp16_enable": str(half)}), (_CUDA, gpu)]
 
